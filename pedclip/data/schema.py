@@ -1,0 +1,41 @@
+"""The triplet: one radiograph, the text about its body region, and the region."""
+
+from typing import Final
+
+from datasets import ClassLabel, Features, Image, List, Value
+
+from pedclip.anatomy import REGIONS
+
+SPLITS: Final = ("train", "validation", "test")
+LATERALITIES: Final = ("", "left", "right", "both")
+TEXT_SOURCES: Final = ("rules", "llm-select", "llm-rewrite", "caption", "label-prompt", "phantom")
+
+BOX: Final = {
+    "x": Value("float32"),  # left edge, pixels of the stored image
+    "y": Value("float32"),  # top edge
+    "width": Value("float32"),
+    "height": Value("float32"),
+    "label": Value("string"),
+}
+
+FEATURES: Final = Features(
+    {
+        "image": Image(),  # one channel, 8 bits
+        "text": Value("string"),  # the excerpt for this region
+        "region": ClassLabel(names=list(REGIONS)),
+        "laterality": Value("string"),  # one of LATERALITIES
+        "view": Value("string"),  # "AP", "PA", "lateral", "oblique", … or ""
+        "patient_id": Value("string"),
+        "study_id": Value("string"),
+        "image_id": Value("string"),  # unique within a triplet set
+        "age_months": Value("float32"),  # None where unknown
+        "sex": Value("string"),  # "F", "M" or ""
+        # None: nobody labelled this image. []: labelled, and nothing was found. The difference decides who may
+        # serve as a negative in an evaluation.
+        "findings": List(Value("string")),
+        "boxes": List(BOX),
+        "mask": Image(),  # None where there is none
+        "text_source": Value("string"),  # one of TEXT_SOURCES
+        "source": Value("string"),  # the name of the data set
+    }
+)
