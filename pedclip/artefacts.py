@@ -1,0 +1,150 @@
+"""Files and folders that are either complete or absent, whenever the process is killed.
+
+Everything is written beside its destination under a hidden name and renamed into place, because a rename within one
+file system is the only step that the operating system makes indivisible.
+"""
+
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write a file so that a reader sees the old content or the new one, never a part.
+
+    Args:
+        path: Destination; missing parent folders are made, an existing file is replaced.
+        content: The whole file.
+
+    Returns:
+        The destination.
+
+    Raises:
+        IsADirectoryError: The destination is a folder.
+    """
+    destination = Path(path)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = _sibling(destination, "partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(destination)
+    finally:
+        partial.unlink(missing_ok=True)
+    return destination
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a UTF-8 file with `write_bytes`."""
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: str | Path, content: Any) -> Path:
+    """Write indented UTF-8 JSON with `write_bytes`; `Path`s become text, key order is kept.
+
+    Raises:
+        ValueError: A number is NaN or infinite: JSON has neither, and most readers reject the file.
+        TypeError: A value is of a kind that JSON does not know.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_json(Path(folder) / "metrics.json", {"auc": 0.75}).read_text().split()
+        ['{', '"auc":', '0.75', '}']
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_encode)
+    return write_text(path, text + "\n")
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Fill a new folder that appears at `path` only once the block has ended without an error.
+
+    An existing folder at `path` stays readable until then, and is replaced as a whole. A killed process leaves the
+    old folder (in the instant between the two renames: a hidden `.old` copy, which the next call restores) and a
+    hidden `.partial` one, which the next call on the same machine deletes.
+
+    Args:
+        path: Destination folder; missing parents are made.
+
+    Yields:
+        The empty folder to write into, on the same file system.
+
+    Raises:
+        NotADirectoryError: The destination exists and is a file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with atomic_folder(Path(parent) / "checkpoint") as folder:
+        ...         _ = (folder / "config.json").write_text("{}")
+        ...         early = (Path(parent) / "checkpoint").exists()
+        ...     early, (Path(parent) / "checkpoint" / "config.json").exists()
+        (False, True)
+    """
+    destination = Path(path)
+    if destination.exists() and not destination.is_dir():
+        raise NotADirectoryError(f"{destination} is a file; a folder was to be written there. Move it away first.")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(destination)
+    partial, old = _sibling(destination, "partial"), _sibling(destination, "old")
+    partial.mkdir()
+    try:
+        yield partial
+        if destination.exists():
+            destination.rename(old)
+        partial.rename(destination)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not destination.exists():
+            old.rename(destination)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sibling(destination: Path, kind: str) -> Path:
+    """A new hidden name beside the destination that tells which process made it."""
+    owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return destination.with_name(f".{destination.name}.{owner}.{kind}")
+
+
+def _clear_leftovers(destination: Path) -> None:
+    """Restore or delete what processes of this machine that are no longer alive left beside the destination."""
+    prefix = f".{destination.name}.{socket.gethostname()}-"
+    for leftover in destination.parent.iterdir():
+        if not leftover.name.startswith(prefix) or leftover.suffix not in {".old", ".partial"}:
+            continue
+        pid, _, _ = leftover.name.removeprefix(prefix).partition("-")
+        if not pid.isdigit() or _is_alive(int(pid)) or not leftover.is_dir():
+            continue
+        if leftover.suffix == ".old" and not destination.exists():
+            leftover.rename(destination)
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this machine has this number (another user's included)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _encode(value: Any) -> Any:
+    """The JSON form of a path, or of a NumPy or torch scalar."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if callable(item := getattr(value, "item", None)):
+        return item()
+    raise TypeError(f"JSON cannot hold a {type(value).__name__}; convert it to numbers, text, lists or dicts first.")

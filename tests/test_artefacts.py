@@ -1,0 +1,77 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pedclip.artefacts import atomic_folder, write_bytes, write_json
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "run" / "metrics.json", {"auc": 0.5})
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(path, {"auc": float("nan")})
+    with pytest.raises(TypeError, match="cannot hold a set"):
+        write_json(path, {"auc": {1}})
+    assert json.loads(path.read_text()) == {"auc": 0.5}
+    assert os.listdir(path.parent) == ["metrics.json"]
+
+
+def test_paths_and_numpy_scalars_are_written_plainly(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "m.json", {"path": Path("a/b"), "n": np.int64(3), "x": np.float32(0.5)})
+    assert json.loads(path.read_text()) == {"path": "a/b", "n": 3, "x": 0.5}
+
+
+def test_a_file_is_made_with_the_permissions_of_the_user(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    assert write_bytes(tmp_path / "atomic", b"x").stat().st_mode == plain.stat().st_mode
+
+
+def test_the_old_folder_is_readable_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "triplets"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    with atomic_folder(target) as folder:
+        (folder / "new").touch()
+        assert os.listdir(target) == ["old"]
+    assert os.listdir(target) == ["new"]
+    assert os.listdir(tmp_path) == ["triplets"]
+
+
+def test_an_error_while_filling_keeps_the_old_folder(tmp_path: Path) -> None:
+    target = tmp_path / "triplets"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    with pytest.raises(FileNotFoundError), atomic_folder(target) as folder:
+        (folder / "no such folder" / "new").touch()
+    assert os.listdir(target) == ["old"]
+    assert os.listdir(tmp_path) == ["triplets"]
+
+
+@pytest.mark.parametrize("before_the_kill", ["", "os.rename(target, str(folder).replace('.partial', '.old'));"])
+def test_after_a_kill_there_is_no_half_folder_and_the_next_one_cleans_up(tmp_path: Path, before_the_kill: str) -> None:
+    target = tmp_path / "triplets"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    code = (
+        "import os, signal, sys; from pedclip.artefacts import atomic_folder; target = sys.argv[1]\n"
+        f"with atomic_folder(target) as folder: {before_the_kill} os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(target)], check=False)
+    assert killed.returncode == -9
+    assert len(os.listdir(tmp_path)) == 2  # the complete old folder, by either name, and the hidden half of the new one
+    with pytest.raises(RuntimeError, match="disk"), atomic_folder(target):
+        raise RuntimeError("disk")
+    assert os.listdir(target) == ["old"]
+    assert os.listdir(tmp_path) == ["triplets"]
+
+
+def test_a_file_in_the_way_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "triplets").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="Move it away"), atomic_folder(tmp_path / "triplets"):
+        pass
+    assert (tmp_path / "triplets").read_text() == "mine"
