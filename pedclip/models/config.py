@@ -1,0 +1,86 @@
+"""Configuration of the dual encoder: a frozen, validated record of every architectural decision."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pedclip.anatomy import REGIONS
+from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, ExpertInit, GateInput
+from pedclip.models.mobe import IMPLEMENTATIONS, Implementation
+
+ARCHITECTURE_DEFAULT: Final = 0  # a size of 0 takes the architecture's own
+
+
+@dataclass(frozen=True)
+class PedCLIPConfig:
+    """Architecture of PedCLIP. The defaults are the published model; P numbers name its under-specified decisions.
+
+    Attributes:
+        regions: Names of the experts; E is their number (P17).
+        image_architecture: timm name of the ViT.
+        image_size: Input side, pixels, above 0.
+        image_patch_size: Patch side, pixels; 0 takes the architecture's own, as for the next three.
+        image_width: C of the ViT.
+        image_depth: Number of blocks.
+        image_heads: Attention heads.
+        mobe_layers: Blocks with experts, negative ones counted from the end; () is a plain ViT (P1).
+        gate_input: What the gate sees (P2).
+        expert_init: Experts start as copies of the MLP they replace, as noisy copies, or at random (P3).
+        detach_gate: Keep the contrastive gradient away from the gate (P6).
+        mobe_implementation: See ``pedclip.models.mobe``.
+        gate_threshold: Gate weights below it are skipped in evaluation, in [0, 1/E]; 0 is exact.
+        text_width: C of a BERT made from sizes; unused when text weights are loaded, as are the next two.
+        text_depth: Its layers.
+        text_heads: Its heads.
+        vocab_size: Upper bound of a tokenizer trained here.
+        max_text_tokens: Texts are cut after so many tokens, in 8…512 (the paper pads to 120).
+        projection_dim: D of linear projections; 0 for none, as drawn in Fig. 3 (P8).
+        temperature: Divisor of the cosines, in (0, 1] (P7).
+        learn_temperature: Train its logarithm (P7).
+    """
+
+    regions: tuple[str, ...] = REGIONS
+    image_architecture: str = "vit_base_patch16_224"
+    image_size: int = 224
+    image_patch_size: int = ARCHITECTURE_DEFAULT
+    image_width: int = ARCHITECTURE_DEFAULT
+    image_depth: int = ARCHITECTURE_DEFAULT
+    image_heads: int = ARCHITECTURE_DEFAULT
+    mobe_layers: tuple[int, ...] = (-1,)
+    gate_input: GateInput = "post_norm"
+    expert_init: ExpertInit = "copy"
+    detach_gate: bool = False
+    mobe_implementation: Implementation = "auto"
+    gate_threshold: float = 0.0
+    text_width: int = 768
+    text_depth: int = 12
+    text_heads: int = 12
+    vocab_size: int = 30_522
+    max_text_tokens: int = 120
+    projection_dim: int = 0
+    temperature: float = 0.07
+    learn_temperature: bool = False
+
+    def __post_init__(self) -> None:
+        # JSON has no tuples, so a loaded configuration brings lists.
+        object.__setattr__(self, "regions", tuple(self.regions))
+        object.__setattr__(self, "mobe_layers", tuple(self.mobe_layers))
+        _require(len(set(self.regions)) == len(self.regions) > 0, "regions", self.regions, "different names, at least one")
+        for name in ("image_size", "text_width", "text_depth", "text_heads"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        for name in ("image_patch_size", "image_width", "image_depth", "image_heads", "projection_dim"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        for name, allowed in (
+            ("gate_input", GATE_INPUTS),
+            ("expert_init", EXPERT_INITS),
+            ("mobe_implementation", IMPLEMENTATIONS),
+        ):
+            _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
+        _require(0 <= self.gate_threshold <= 1 / len(self.regions), "gate_threshold", self.gate_threshold, "in [0, 1/E]")
+        _require(self.vocab_size >= 100, "vocab_size", self.vocab_size, "at least 100")
+        _require(8 <= self.max_text_tokens <= 512, "max_text_tokens", self.max_text_tokens, "in 8…512")
+        _require(0 < self.temperature <= 1, "temperature", self.temperature, "in (0, 1]")
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ValueError(f"{name}={value!r} is not allowed: {allowed}")

@@ -1,0 +1,252 @@
+"""Vision transformer (timm) with a Mixture of Body-part Experts in chosen blocks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Literal, get_args
+
+import timm
+import torch
+from timm.layers.attention import Attention
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pedclip.models.mobe import Implementation, MixtureOfBodyExperts
+
+GateInput = Literal["post_norm", "pre_norm", "block_input"]
+ExpertInit = Literal["copy", "copy_noise", "random"]
+GATE_INPUTS: Final = get_args(GateInput)
+EXPERT_INITS: Final = get_args(ExpertInit)
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What the image encoder returns.
+
+    Attributes:
+        embedding: (B, D) unit vectors; their dot product with text embeddings is the cosine of PedCLIP, Eq. 3.
+        gate_logits: One (B, E) tensor per MoBE block, in the order of the blocks.
+        dense: (B, 1+S, C) tokens entering the last block. Read patch features here: in the published configuration
+            the patch rows of the last block's MLP receive no gradient in pre-training.
+    """
+
+    embedding: Tensor
+    gate_logits: list[Tensor]
+    dense: Tensor
+    _finish: Callable[[], Tensor] = field(repr=False)
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """(B, 1+S, C) tokens after the last block and the final normalization, computed when first read."""
+        return self._finish()
+
+
+def attend_image_token(attention: Attention, tokens: Tensor) -> Tensor:
+    """Self-attention for the image token only: one query, all keys and values.
+
+    Args:
+        attention: timm's attention layer.
+        tokens: (B, 1+S, C) normalized tokens, the image token first.
+
+    Returns:
+        (B, 1, C), equal to row 0 of ``attention(tokens)``.
+    """
+    batch, width = tokens.shape[0], attention.attn_dim
+    heads = (attention.num_heads, attention.head_dim)
+    weight, bias = attention.qkv.weight, attention.qkv.bias
+    query = F.linear(tokens[:, :1], weight[:width], None if bias is None else bias[:width])
+    key_value = F.linear(tokens, weight[width:], None if bias is None else bias[width:])
+    query = query.unflatten(-1, heads).transpose(1, 2)  # (B, heads, 1, C / heads)
+    key, value = key_value.unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4).unbind(0)
+    mixed = F.scaled_dot_product_attention(
+        attention.q_norm(query),
+        attention.k_norm(key),
+        value,
+        dropout_p=attention.attn_drop.p if attention.training else 0.0,
+    )
+    mixed = attention.norm(mixed.transpose(1, 2).reshape(batch, 1, width))
+    return attention.proj_drop(attention.proj(mixed))
+
+
+class MoBEBlock(nn.Module):
+    """Pre-norm transformer block whose MLP is a Mixture of Body-part Experts (PedCLIP, Fig. 3 right).
+
+    Takes over the layers of the timm block it replaces.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        num_experts: int,
+        *,
+        gate_input: GateInput,
+        expert_init: ExpertInit,
+        implementation: Implementation,
+        threshold: float,
+    ) -> None:
+        super().__init__()
+        if type(block.attn) is not Attention or block.attn.gate is not None:
+            raise ValueError(
+                f"the block's attention is {type(block.attn).__name__}: MoBE needs timm's plain ungated Attention; "
+                "choose a ViT such as 'vit_base_patch16_224'"
+            )
+        self.norm1, self.attn, self.ls1, self.drop_path1 = block.norm1, block.attn, block.ls1, block.drop_path1
+        self.norm2, self.ls2, self.drop_path2 = block.norm2, block.ls2, block.drop_path2
+        mlp = block.mlp
+        self.mobe = MixtureOfBodyExperts(
+            mlp.fc1.in_features, mlp.fc1.out_features, num_experts, implementation, threshold=threshold
+        )
+        if expert_init != "random":
+            self.mobe.copy_expert(mlp.fc1, mlp.fc2, noise=0.1 if expert_init == "copy_noise" else 0.0)
+        self.gate_input = gate_input
+
+    def forward(self, tokens: Tensor, assignment: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All rows of the block.
+
+        Args:
+            tokens: (B, 1+S, C).
+            assignment: (B,) labels, or None for the gate.
+
+        Returns:
+            (B, 1+S, C) and the (B, E) gate logits.
+        """
+        return self._experts(tokens, tokens + self._attended(self.attn(self.norm1(tokens))), assignment)
+
+    def image_token(self, tokens: Tensor, assignment: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Row 0 of the block only: the same values and gradients at a fraction of the cost.
+
+        Valid for the last block, whose other rows nobody reads (methods of PedCLIP: the loss sees v_[IMG] only).
+
+        Args:
+            tokens: (B, 1+S, C).
+            assignment: (B,) labels, or None for the gate.
+
+        Returns:
+            (B, 1, C) and the (B, E) gate logits.
+        """
+        attended = attend_image_token(self.attn, self.norm1(tokens))
+        return self._experts(tokens, tokens[:, :1] + self._attended(attended), assignment)
+
+    def _attended(self, attended: Tensor) -> Tensor:
+        return self.drop_path1(self.ls1(attended))  # type: ignore[no-any-return]
+
+    def _experts(self, block_input: Tensor, residual: Tensor, assignment: Tensor | None) -> tuple[Tensor, Tensor]:
+        normed = self.norm2(residual)
+        gate_token = {"post_norm": normed, "pre_norm": residual, "block_input": block_input}[self.gate_input][:, 0]
+        mixed, gate_logits = self.mobe(normed, assignment, gate_token=gate_token)
+        return residual + self.drop_path2(self.ls2(mixed)), gate_logits
+
+
+class ImageEncoder(nn.Module):
+    """timm ViT with MoBE blocks; returns the image token and what is needed for the rest.
+
+    Args:
+        vit: A timm vision transformer with one class token, made without a classifier.
+        mobe_layers: Indices of the blocks that get experts, negative ones counted from the end; () for a plain ViT.
+        num_experts: E.
+        gate_input: What the gate sees (decision P2).
+        expert_init: How the experts start (decision P3).
+        implementation: See ``pedclip.models.mobe``.
+        threshold: Gate weights below it are skipped in evaluation.
+
+    Raises:
+        ValueError: A layer index is out of range, or the architecture is not a plain class-token ViT.
+    """
+
+    def __init__(
+        self,
+        vit: VisionTransformer,
+        *,
+        mobe_layers: tuple[int, ...],
+        num_experts: int,
+        gate_input: GateInput = "post_norm",
+        expert_init: ExpertInit = "copy",
+        implementation: Implementation = "auto",
+        threshold: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1 or vit.cls_token is None:
+            raise ValueError("the image architecture must be a timm VisionTransformer with one class token")
+        depth = len(vit.blocks)
+        for layer in mobe_layers:
+            if not -depth <= layer < depth:
+                raise ValueError(f"mobe_layers={mobe_layers} is not allowed: the architecture has blocks 0…{depth - 1}")
+        blocks = list(vit.blocks)
+        for layer in mobe_layers:
+            blocks[layer] = MoBEBlock(
+                blocks[layer],
+                num_experts,
+                gate_input=gate_input,
+                expert_init=expert_init,
+                implementation=implementation,
+                threshold=threshold,
+            )
+        vit.blocks = nn.ModuleList(blocks)
+        self.vit = vit
+        self.grid = vit.patch_embed.grid_size
+
+    @property
+    def width(self) -> int:
+        """C, the token width."""
+        return int(self.vit.embed_dim)
+
+    def forward(self, pixels: Tensor, region: Tensor | None = None) -> tuple[Tensor, list[Tensor], Tensor, Callable[[], Tensor]]:
+        """Encode a batch of radiographs.
+
+        Args:
+            pixels: (B, 3, H, W) normalized pixels.
+            region: (B,) region labels for teacher forcing; None lets the gate decide.
+
+        Returns:
+            (B, C) image token after the final normalization, the gate logits, the (B, 1+S, C) tokens that enter the
+            last block, and a function that computes all (B, 1+S, C) final tokens.
+        """
+        vit = self.vit
+        tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))
+        gate_logits: list[Tensor] = []
+        for block in vit.blocks[:-1]:
+            tokens = self._run(block, tokens, region, gate_logits)
+        last = vit.blocks[-1]
+        if not isinstance(last, MoBEBlock):
+            final = vit.norm(last(tokens))
+            return final[:, 0], gate_logits, tokens, lambda: final
+        image_token, last_logits = last.image_token(tokens, region)
+        gate_logits.append(last_logits)
+        return vit.norm(image_token)[:, 0], gate_logits, tokens, lambda: vit.norm(last(tokens, region)[0])
+
+    @staticmethod
+    def _run(block: nn.Module, tokens: Tensor, region: Tensor | None, gate_logits: list[Tensor]) -> Tensor:
+        if isinstance(block, MoBEBlock):
+            tokens, logits = block(tokens, region)
+            gate_logits.append(logits)
+            return tokens
+        return block(tokens)  # type: ignore[no-any-return]
+
+
+def build_vit(architecture: str, *, image_size: int, weights: str, **sizes: int) -> VisionTransformer:
+    """timm vision transformer without classifier.
+
+    Args:
+        architecture: timm name, such as "vit_base_patch16_224".
+        image_size: Input side in pixels.
+        weights: "" for random weights, "timm" to fetch the published ones, or a local .safetensors/.bin file.
+        **sizes: timm's own overrides: patch_size, embed_dim, depth, num_heads.
+
+    Raises:
+        OSError: The weights cannot be reached; the message says which file to fetch and what to pass.
+    """
+    options = {"num_classes": 0, "img_size": image_size, **sizes}
+    if not weights:
+        return timm.create_model(architecture, **options)
+    overlay = {} if weights == "timm" else {"file": weights}
+    try:
+        return timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    except Exception as error:  # every hub library raises its own class when nothing can be reached
+        source = timm.get_pretrained_cfg(architecture)
+        raise OSError(
+            f"no weights for image architecture {architecture!r} from image_weights={weights!r}: {type(error).__name__}.\n"
+            f"  Fetch 'model.safetensors' of {source.hf_hub_id or source.url} on a machine with a network,\n"
+            "  then pass:   -p image_weights /path/to/model.safetensors\n"
+            "  or start from random weights:   -p pretrained False"
+        ) from error

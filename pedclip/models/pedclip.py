@@ -1,0 +1,245 @@
+"""PedCLIP: a radiograph encoder with body-part experts and a text encoder in one embedding space."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors.torch import load_file, save_model
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from pedclip.artefacts import atomic_folder, write_json
+from pedclip.data.transforms import Preprocess
+from pedclip.models.config import PedCLIPConfig
+from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
+from pedclip.models.text import TextEncoder, load_tokenizer
+
+WEIGHTS_FILE: Final = "model.safetensors"
+# A cosine divided by less than this makes one pair own the softmax (the bound of CLIP, logit scale at most 100).
+LOWEST_TEMPERATURE: Final = 0.01
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """What the text encoder returns.
+
+    Attributes:
+        embedding: (B, D) unit vectors.
+        tokens: (B, T, C) last hidden states; row 0 is [CLS].
+    """
+
+    embedding: Tensor
+    tokens: Tensor
+
+
+class PedCLIP(nn.Module):
+    """Dual encoder of radiographs and report excerpts.
+
+    Args:
+        config: Architecture.
+        tokenizer: Its vocabulary sizes the text encoder; None takes the one of ``text_weights``.
+        image_weights: "" for random weights, "timm" for the published ones, or a local file.
+        text_weights: "" for random weights, or a folder or hub name such as "emilyalsentzer/Bio_ClinicalBERT".
+        text_encoder: A ready text encoder instead of one made from ``config`` or ``text_weights``.
+        preprocess: How stored films become pixels; None derives it from the architecture.
+
+    Raises:
+        ValueError: The widths of both encoders differ and there is no projection, or no tokenizer is given.
+        OSError: Named weights cannot be reached.
+
+    Source: PedCLIP, sections 2.2 and 2.3 and Fig. 3. Differs: decisions P1 to P9 are fields of ``PedCLIPConfig``.
+    """
+
+    def __init__(
+        self,
+        config: PedCLIPConfig,
+        *,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        image_weights: str = "",
+        text_weights: str = "",
+        text_encoder: TextEncoder | None = None,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        super().__init__()
+        if tokenizer is None and not text_weights:
+            raise ValueError("PedCLIP needs tokenizer=… (see pedclip.models.text.train_tokenizer) or text_weights=…")
+        self.config = config
+        self.tokenizer = tokenizer or load_tokenizer(text_weights)
+        sizes = {
+            "patch_size": config.image_patch_size,
+            "embed_dim": config.image_width,
+            "depth": config.image_depth,
+            "num_heads": config.image_heads,
+        }
+        given = {name: size for name, size in sizes.items() if size}
+        vit = build_vit(config.image_architecture, image_size=config.image_size, weights=image_weights, **given)
+        self.preprocess = preprocess or default_preprocess(config.image_size, vit.pretrained_cfg)
+        self.image_encoder = ImageEncoder(
+            vit,
+            mobe_layers=config.mobe_layers,
+            num_experts=len(config.regions),
+            gate_input=config.gate_input,
+            expert_init=config.expert_init,
+            implementation=config.mobe_implementation,
+            threshold=config.gate_threshold,
+        )
+        self.text_encoder = text_encoder or self._build_text(text_weights)
+        self.image_projection = self._projection(self.image_encoder.width)
+        self.text_projection = self._projection(self.text_encoder.width)
+        log_temperature = torch.tensor(math.log(config.temperature))
+        if config.learn_temperature:
+            self.log_temperature = nn.Parameter(log_temperature)
+        else:
+            self.register_buffer("log_temperature", log_temperature)
+
+    def _build_text(self, text_weights: str) -> TextEncoder:
+        if text_weights:
+            return TextEncoder.from_weights(text_weights)
+        config = self.config
+        return TextEncoder.from_sizes(
+            vocab_size=len(self.tokenizer),
+            width=config.text_width,
+            depth=config.text_depth,
+            heads=config.text_heads,
+            max_tokens=config.max_text_tokens,
+        )
+
+    def _projection(self, width: int) -> nn.Module:
+        if self.config.projection_dim:
+            return nn.Linear(width, self.config.projection_dim, bias=False)
+        if self.image_encoder.width != self.text_encoder.width:
+            raise ValueError(
+                f"projection_dim=0 needs encoders of one width; the image encoder has {self.image_encoder.width}, the text "
+                f"encoder {self.text_encoder.width}. Pass projection_dim=512 or change a width"
+            )
+        return nn.Identity()
+
+    @property
+    def temperature(self) -> Tensor:
+        """() divisor of the cosines in the contrastive loss, at least 0.01."""
+        return self.log_temperature.exp().clamp(min=LOWEST_TEMPERATURE)
+
+    def encode_image(self, pixels: Tensor, region: Tensor | None = None) -> ImageFeatures:
+        """Embed radiographs.
+
+        Args:
+            pixels: (B, 3, H, W) as made by ``preprocess``.
+            region: (B,) indices into ``config.regions`` for teacher forcing; None lets the gate decide.
+
+        Returns:
+            Unit embeddings, gate logits, and patch features on demand.
+
+        Raises:
+            ValueError: The shape is not what the architecture takes.
+        """
+        side = self.config.image_size
+        if pixels.dim() != 4 or pixels.shape[1:] != (3, side, side):
+            raise ValueError(f"pixels has shape {tuple(pixels.shape)}; expected (B, 3, {side}, {side})")
+        image_token, gate_logits, dense, finish = self.image_encoder(pixels, region)
+        return ImageFeatures(self._unit(self.image_projection(image_token)), gate_logits, dense, finish)
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> TextFeatures:
+        """Embed tokenized excerpts or prompts.
+
+        Args:
+            input_ids: (B, T) token ids.
+            attention_mask: (B, T), 1 on text and 0 on padding.
+
+        Returns:
+            Unit embeddings of [CLS] (decision P9) and all token features.
+        """
+        tokens = self.text_encoder(input_ids, attention_mask)
+        return TextFeatures(self._unit(self.text_projection(tokens[:, 0])), tokens)
+
+    @staticmethod
+    def _unit(embedding: Tensor) -> Tensor:
+        return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids and mask of a batch of texts, cut at ``config.max_text_tokens``.
+
+        Returns:
+            ``input_ids`` and ``attention_mask``, both (B, T) with T the longest text of the batch.
+        """
+        encoded = self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self.config.max_text_tokens, return_tensors="pt"
+        )
+        return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+
+    def save_pretrained(self, path: str | Path, *, card: str = "") -> Path:
+        """Write the whole model as one folder: weights, configuration, preprocessing, tokenizer, card.
+
+        The folder appears complete or not at all. Nothing in it is pickled.
+
+        Args:
+            path: Destination folder; an existing one is replaced.
+            card: Markdown for its README.md: data, licence, metrics, how it was made.
+
+        Returns:
+            The destination.
+        """
+        with atomic_folder(path) as folder:
+            save_model(self, str(folder / WEIGHTS_FILE))
+            write_json(folder / "config.json", asdict(self.config))
+            write_json(folder / "preprocess.json", self.preprocess.to_dict())
+            self.text_encoder.bert.config.save_pretrained(folder / "text")
+            self.tokenizer.save_pretrained(folder / "text")
+            (folder / "README.md").write_text(card or "PedCLIP checkpoint. Research only, never for diagnosis.\n")
+        return Path(path)
+
+    @classmethod
+    def from_pretrained(cls, path_or_hub_id: str | Path) -> "PedCLIP":
+        """Model and preprocessing from a folder of ``save_pretrained`` or from a hub repository of that layout.
+
+        Raises:
+            OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing.
+            ValueError: The weights do not fit the configuration.
+        """
+        folder = _local_folder(path_or_hub_id)
+        missing = [name for name in ("config.json", "preprocess.json", WEIGHTS_FILE, "text") if not (folder / name).exists()]
+        if missing:
+            raise FileNotFoundError(f"{folder} is not a PedCLIP checkpoint: it has no {', '.join(missing)}")
+        config = PedCLIPConfig(**json.loads((folder / "config.json").read_text()))
+        # copy_expert would only be overwritten; "random" skips it.
+        model = cls(
+            replace(config, expert_init="random"),
+            tokenizer=load_tokenizer(str(folder / "text")),
+            text_encoder=TextEncoder.from_config(folder / "text"),
+            preprocess=Preprocess.from_dict(json.loads((folder / "preprocess.json").read_text())),
+        )
+        model.config = config
+        try:
+            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        except RuntimeError as error:
+            raise ValueError(f"{folder / WEIGHTS_FILE} does not fit {folder / 'config.json'}: {error}") from error
+        return model.eval()
+
+
+def default_preprocess(image_size: int, pretrained_cfg: object) -> Preprocess:
+    """Preprocessing of an architecture: resize to 8/7 of the input, crop, the mean and deviation its weights expect.
+
+    Source: decision P13 (256 → 224). timm's ViT weights want 0.5, not the ImageNet statistics.
+    """
+    half = (0.5, 0.5, 0.5)
+    mean, std = getattr(pretrained_cfg, "mean", half), getattr(pretrained_cfg, "std", half)
+    return Preprocess(size=image_size, resize=round(image_size * 8 / 7), mean=tuple(mean), std=tuple(std))
+
+
+def _local_folder(path_or_hub_id: str | Path) -> Path:
+    folder = Path(path_or_hub_id)
+    if folder.is_dir():
+        return folder
+    try:
+        return Path(snapshot_download(str(path_or_hub_id)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise OSError(
+            f"no checkpoint at {str(path_or_hub_id)!r}: it is no folder here, and the hub did not answer "
+            f"({type(error).__name__}).\n  Pass a folder written by save_pretrained, such as runs/03_pretrain/demo/checkpoint"
+        ) from error

@@ -1,0 +1,121 @@
+"""BERT (transformers) as text encoder, and the WordPiece tokenizer for when none can be fetched."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+SPECIAL_TOKENS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
+    """Uncased WordPiece tokenizer trained on the excerpts of the training split.
+
+    Args:
+        texts: Training excerpts.
+        vocab_size: Upper bound of the vocabulary, above the number of special tokens and letters.
+
+    Returns:
+        A tokenizer that frames a text as ``[CLS] … [SEP]``.
+
+    Raises:
+        ValueError: There is no text to learn from.
+    """
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise ValueError("texts is empty: a tokenizer needs at least one excerpt of the training split")
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **dict(zip(names, SPECIAL_TOKENS, strict=True)))
+
+
+def load_tokenizer(folder_or_name: str) -> PreTrainedTokenizerBase:
+    """Tokenizer of a local folder or of a hub model.
+
+    Raises:
+        OSError: It cannot be reached; the message says what to fetch.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder_or_name)
+    except (OSError, ValueError) as error:
+        raise _unreachable(folder_or_name, "vocab.txt (or tokenizer.json)") from error
+
+
+def _unreachable(name: str, file: str) -> OSError:
+    return OSError(
+        f"nothing to load from text_weights={name!r}.\n"
+        f"  Fetch 'config.json', 'model.safetensors' and {file} of that model on a machine with a network,\n"
+        "  then pass their folder:   -p text_weights /path/to/folder\n"
+        "  or start from random weights:   -p pretrained False"
+    )
+
+
+class TextEncoder(nn.Module):
+    """BERT whose last hidden state at [CLS] is the text embedding (PedCLIP, section 2.2).
+
+    Args:
+        bert: A transformers encoder without pooling layer.
+    """
+
+    def __init__(self, bert: BertModel) -> None:
+        super().__init__()
+        self.bert = bert
+
+    @classmethod
+    def from_sizes(cls, *, vocab_size: int, width: int, depth: int, heads: int, max_tokens: int) -> "TextEncoder":
+        """BERT with random weights; sizes as in ``PedCLIPConfig``."""
+        config = BertConfig(
+            vocab_size=vocab_size,
+            hidden_size=width,
+            num_hidden_layers=depth,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            max_position_embeddings=max(max_tokens, 128),
+        )
+        return cls(BertModel(config, add_pooling_layer=False))
+
+    @classmethod
+    def from_weights(cls, folder_or_name: str) -> "TextEncoder":
+        """BERT of a local folder or of a hub model.
+
+        Raises:
+            OSError: It cannot be reached; the message says what to fetch.
+        """
+        try:
+            return cls(AutoModel.from_pretrained(folder_or_name, add_pooling_layer=False, use_safetensors=True))
+        except (OSError, ValueError) as error:
+            raise _unreachable(folder_or_name, "vocab.txt (or tokenizer.json)") from error
+
+    @classmethod
+    def from_config(cls, folder: Path) -> "TextEncoder":
+        """BERT with random weights from a folder that holds its ``config.json``."""
+        return cls(BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False))
+
+    @property
+    def width(self) -> int:
+        """C, the token width."""
+        return int(self.bert.config.hidden_size)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token features.
+
+        Args:
+            input_ids: (B, T) token ids.
+            attention_mask: (B, T), 1 on text and 0 on padding.
+
+        Returns:
+            (B, T, C) last hidden state; row 0 is [CLS].
+        """
+        return self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # type: ignore[no-any-return]

@@ -1,0 +1,81 @@
+"""Symmetric contrastive loss of images and texts."""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.distributed import is_available, is_initialized
+from torch.nn import functional as F
+
+
+def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_text: Tensor | None = None) -> Tensor:
+    """Symmetric contrastive loss of matched image and text embeddings.
+
+    Row i of both comes from the same study; every other row is a negative.
+
+    Args:
+        image: (B, D) embeddings of any length; normalized here.
+        text: (B, D) embeddings of the matching excerpts.
+        temperature: Divisor of the cosines, in (0, 1]; lower is sharper.
+        same_text: (B, B) True where the excerpts of both rows are the same words. Such pairs are no negatives: two
+            normal wrists with one sentence cannot be told apart (decision P15). None keeps every negative.
+
+    Returns:
+        () mean of both directions, in nats. Chance is log(B).
+
+    Raises:
+        ValueError: Shapes differ, or B < 2 (a single pair has no negative).
+
+    Source: PedCLIP, Eq. 3 and Eq. 4. Differs: ``same_text``, off by default.
+
+    Example:
+        >>> eye = torch.eye(4)
+        >>> bool(info_nce(eye, eye, temperature=0.01) < 1e-3)
+        True
+    """
+    if image.shape != text.shape or image.dim() != 2:
+        raise ValueError(f"image {tuple(image.shape)} and text {tuple(text.shape)} must be two (B, D) tensors of one shape")
+    if image.shape[0] < 2:
+        raise ValueError("B=1 is not allowed: a single pair has no negative; use a batch of at least 2")
+    logits = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).t() / temperature
+    targets = torch.arange(image.shape[0], device=image.device)
+    return _both_directions(logits, logits.t(), targets, same_text)
+
+
+def gathered_info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, text_ids: Tensor | None = None) -> Tensor:
+    """``info_nce`` with the negatives of every rank, whose gradients are those of one large batch.
+
+    Each rank scores its own rows against all columns. The mean of this over ranks, which is what DDP forms of the
+    gradients, is the loss of the joined batch. Outside distributed training it is ``info_nce``.
+
+    Args:
+        image: (B, D) embeddings of this rank; B is the same on every rank.
+        text: (B, D) embeddings of the matching excerpts.
+        temperature: Divisor of the cosines, in (0, 1].
+        text_ids: (B,) integers equal for equal excerpts; None keeps every negative (see ``info_nce``).
+
+    Returns:
+        () mean of both directions over this rank's rows, in nats.
+
+    Source: PedCLIP, Eq. 3 and 4, with M the batch over all ranks (decision P12).
+    """
+    if not (is_available() and is_initialized()):
+        same_text = None if text_ids is None else text_ids[:, None] == text_ids
+        return info_nce(image, text, temperature=temperature, same_text=same_text)
+    from torch.distributed import get_rank
+    from torch.distributed.nn.functional import all_gather
+
+    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    all_images, all_texts = torch.cat(all_gather(image)), torch.cat(all_gather(text))
+    targets = torch.arange(len(image), device=image.device) + get_rank() * len(image)
+    same_text = None if text_ids is None else text_ids[:, None] == torch.cat(all_gather(text_ids))
+    return _both_directions(image @ all_texts.t() / temperature, text @ all_images.t() / temperature, targets, same_text)
+
+
+def _both_directions(image_rows: Tensor, text_rows: Tensor, targets: Tensor, same_text: Tensor | None) -> Tensor:
+    if same_text is not None:
+        negative = same_text.clone()
+        negative[torch.arange(len(targets), device=targets.device), targets] = False
+        image_rows = image_rows.masked_fill(negative, -torch.inf)
+        text_rows = text_rows.masked_fill(negative, -torch.inf)
+    return cast(Tensor, (F.cross_entropy(image_rows, targets) + F.cross_entropy(text_rows, targets)) / 2)

@@ -1,0 +1,88 @@
+"""Pre-train from a shell: ``python -m pedclip.training --config runs/03_pretrain/demo/training.json``.
+
+Does what notebook 03 does, with the same configuration. Start it with ``torchrun`` for several devices.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from pathlib import Path
+
+from torch import distributed
+
+from pedclip.models.pedclip import default_preprocess
+from pedclip.training.config import PROFILES, RunConfig, load_config, load_profile, replace_fields
+from pedclip.training.prepare import prepare
+from pedclip.training.pretrain import join_processes, pretrain
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Command line as values."""
+    parser = argparse.ArgumentParser(prog="python -m pedclip.training", description="Pre-train PedCLIP.")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--config", type=Path, help="training.json of a run of notebook 03, or one like it")
+    source.add_argument("--profile", choices=PROFILES, default="demo", help="stored configuration (default: demo)")
+    parser.add_argument("--data", help="'phantom', a folder, or several separated by commas")
+    parser.add_argument("--output", type=Path, default=Path("runs/03_pretrain/shell"), help="folder of this run")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        help="change one field, such as training.epochs=2 or model.mobe_layers=[5,11]; repeatable",
+    )
+    parser.add_argument("--no-resume", action="store_true", help="start again instead of continuing a killed run")
+    return parser.parse_args(arguments)
+
+
+def configure(options: argparse.Namespace) -> RunConfig:
+    """Configuration of the command line.
+
+    Raises:
+        ValueError: A ``--set`` is not SECTION.NAME=VALUE, or names or values are not allowed.
+    """
+    config = load_config(options.config) if options.config else load_profile(options.profile)
+    for change in options.set:
+        path, equals, text = change.partition("=")
+        section, dot, name = path.partition(".")
+        if not equals or not dot or section not in ("model", "training"):
+            raise ValueError(f"--set {change!r} is not understood: write training.NAME=VALUE or model.NAME=VALUE")
+        part = replace_fields(getattr(config, section), {name: _value(text)})
+        config = dataclasses.replace(config, **{section: part})
+    return dataclasses.replace(config, data=options.data) if options.data else config
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text  # a word such as "cosine" needs no quotes
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; 0 on success, 2 with one clear line on a wrong argument."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        config = configure(options)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    join_processes(config.training)
+    side = default_preprocess(config.model.image_size, None).resize
+    if distributed.is_initialized() and distributed.get_rank() > 0:
+        distributed.barrier()  # rank 0 writes the cache that the others read
+    prepared = prepare(config, options.output, side=side)
+    if distributed.is_initialized() and distributed.get_rank() == 0:
+        distributed.barrier()
+    result = pretrain(
+        prepared.train, prepared.validation, config=config, run=options.output, resume=not options.no_resume
+    )
+    print(f"checkpoint: {result.checkpoint}  ({result.seconds:.0f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

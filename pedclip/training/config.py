@@ -1,0 +1,200 @@
+"""What a pre-training run is made of: typed, validated, stored as JSON, overridable field by field."""
+
+import dataclasses
+import difflib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal, Self, TypeVar, get_args
+
+from pedclip.models.config import PedCLIPConfig
+
+LearningRateSchedule = Literal["cosine", "constant"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Sampler = Literal["uniform", "sqrt"]
+Logger = Literal["csv", "tensorboard"]
+Config = TypeVar("Config", PedCLIPConfig, TrainingConfig)
+PROFILES: Final = ("demo", "paper")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Optimization of PedCLIP. The defaults are the published run; P numbers name its under-specified decisions.
+
+    Attributes:
+        epochs: Passes over the training triplets, at least 1.
+        batch_size: Pairs per step over all devices, at least 2 per device (P12).
+        accumulate: Batches whose gradients are added before a step, at least 1. Negatives stay within a batch.
+        learning_rate: Peak AdamW step size, above 0.
+        schedule: "cosine" warms up over ``warmup_fraction`` and falls to 0; "constant" is as printed (P11).
+        warmup_fraction: Share of the steps, in [0, 1).
+        weight_decay: On matrices only, at least 0 (P10).
+        gradient_clip: Largest gradient norm; 0 never clips.
+        teacher_epochs: Epochs whose experts are chosen by labels, in [0, epochs]; -1 takes a fifth of ``epochs``, the
+            published 10 of 50; 0 switches teacher forcing off (P4).
+        lambda_end: Weight of the gate loss at the end, at least 0 (P5).
+        mask_equal_texts: Do not use pairs with the same words as negatives (P15).
+        sampler: "uniform", or "sqrt" to draw regions by the square root of their frequency (P16).
+        augment: "none" beyond the random crop, or "affine" with jitter; never a flip (P14).
+        precision: Lightning's name.
+        seed: Every random choice derives from it.
+        accelerator: Lightning's name: "auto", "cpu", "gpu".
+        devices: Devices per machine, at least 1.
+        num_nodes: Machines, at least 1.
+        num_workers: Loader processes per device, at least 0; the images are memory-mapped, so 0 is rarely slow.
+        validation_rows: Validation films embedded after each epoch, at most, at least 2; the gallery of Recall@K.
+        checkpoint_every: Steps between resumable checkpoints, at least 1.
+        logger: "csv" or "tensorboard".
+        image_weights: "" for random, "timm" for the published ones, or a local file.
+        text_weights: "" for random, or a folder or hub name.
+    """
+
+    epochs: int = 50
+    batch_size: int = 256
+    accumulate: int = 1
+    learning_rate: float = 1e-5
+    schedule: LearningRateSchedule = "cosine"
+    warmup_fraction: float = 0.05
+    weight_decay: float = 0.05
+    gradient_clip: float = 0.0
+    teacher_epochs: float = -1
+    lambda_end: float = 0.0
+    mask_equal_texts: bool = False
+    sampler: Sampler = "uniform"
+    augment: Literal["none", "affine"] = "none"
+    precision: Precision = "32-true"
+    seed: int = 0
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    num_workers: int = 0
+    validation_rows: int = 4096
+    checkpoint_every: int = 200
+    logger: Logger = "csv"
+    image_weights: str = ""
+    text_weights: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "accumulate", "devices", "num_nodes", "checkpoint_every"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("weight_decay", "gradient_clip", "lambda_end", "num_workers", "seed"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        _require(self.learning_rate > 0 and math.isfinite(self.learning_rate), "learning_rate", self.learning_rate, "above 0")
+        _require(0 <= self.warmup_fraction < 1, "warmup_fraction", self.warmup_fraction, "in [0, 1)")
+        teacher = self.teacher_epochs
+        _require(teacher == -1 or 0 <= teacher <= self.epochs, "teacher_epochs", teacher, f"-1, or in [0, {self.epochs}]")
+        for name, allowed in (
+            ("schedule", get_args(LearningRateSchedule)),
+            ("precision", get_args(Precision)),
+            ("sampler", get_args(Sampler)),
+            ("logger", get_args(Logger)),
+            ("augment", ("none", "affine")),
+            ("accelerator", ("auto", "cpu", "gpu")),
+        ):
+            _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
+        _require(self.batch_size % self.world_size == 0, "batch_size", self.batch_size, f"a multiple of {self.world_size}")
+        _require(self.local_batch_size >= 2, "batch_size", self.batch_size, "at least 2 per device")
+        _require(self.validation_rows >= 2, "validation_rows", self.validation_rows, "at least 2")
+
+    @property
+    def world_size(self) -> int:
+        """Devices over all machines."""
+        return self.devices * self.num_nodes
+
+    @property
+    def local_batch_size(self) -> int:
+        """Pairs per step on one device."""
+        return self.batch_size // self.world_size
+
+    @property
+    def resolved_teacher_epochs(self) -> float:
+        """Length of teacher forcing in epochs, with -1 resolved."""
+        return self.epochs / 5 if self.teacher_epochs == -1 else self.teacher_epochs
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run: the data, the model, the optimization. The notebook and the shell share it.
+
+    Attributes:
+        data: "phantom", a folder, or several separated by commas; see ``pedclip.data.load``.
+        studies: Number of phantom studies.
+        phantom_size: Side of the phantom's films, pixels.
+        model: Architecture.
+        training: Optimization.
+    """
+
+    data: str = "phantom"
+    studies: int = 400
+    phantom_size: int = 224
+    model: PedCLIPConfig = field(default_factory=PedCLIPConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in ``training.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Inverse of ``to_dict``.
+
+        Raises:
+            ValueError: A name is unknown or a value out of range.
+        """
+        known = {item.name for item in dataclasses.fields(cls)}
+        if unknown := set(values) - known:
+            raise ValueError(f"unknown entry {sorted(unknown)[0]!r} in the run's configuration; known: {sorted(known)}")
+        model = replace_fields(PedCLIPConfig(), values.get("model", {}))
+        training = replace_fields(TrainingConfig(), values.get("training", {}))
+        rest = {name: value for name, value in values.items() if name not in ("model", "training")}
+        return cls(**rest, model=model, training=training)
+
+
+def load_profile(profile: str) -> RunConfig:
+    """One of the stored configurations.
+
+    Args:
+        profile: "demo" (small, minutes on two CPU cores) or "paper" (the published values).
+
+    Raises:
+        ValueError: There is no such profile.
+    """
+    _require(profile in PROFILES, "profile", profile, f"one of {PROFILES}")
+    values = json.loads(files("pedclip.training").joinpath("profiles.json").read_text())
+    return RunConfig.from_dict(values[profile])
+
+
+def load_config(path: str | Path) -> RunConfig:
+    """Configuration of a ``training.json``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON, or a name or value is not allowed.
+    """
+    try:
+        return RunConfig.from_dict(json.loads(Path(path).read_text()))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not readable JSON: {error}") from error
+
+
+def replace_fields(config: Config, changes: dict[str, Any]) -> Config:
+    """Copy of a configuration with some fields changed and everything validated again.
+
+    Raises:
+        ValueError: A name is unknown (the closest known one is suggested) or a value is not allowed.
+    """
+
+    known = [item.name for item in dataclasses.fields(config)]
+    for name in changes:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+            raise ValueError(f"unknown setting {name!r} of {type(config).__name__}{hint}")
+    return dataclasses.replace(config, **changes)
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ValueError(f"{name}={value!r} is not allowed: {allowed}")

@@ -1,0 +1,205 @@
+"""From triplets to a checkpoint: one function for the notebook, the shell and the tests."""
+
+import csv
+import json
+import time
+import warnings
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import distributed
+
+from pedclip.artefacts import write_json
+from pedclip.models.pedclip import PedCLIP
+from pedclip.models.text import train_tokenizer
+from pedclip.training.arrays import TripletArrays
+from pedclip.training.callbacks import ExportCheckpoint, Progress
+from pedclip.training.config import RunConfig, TrainingConfig
+from pedclip.training.datamodule import TripletDataModule
+from pedclip.training.module import PretrainModule
+
+RESUME_FOLDER: Final = "resume"
+LAST: Final = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What a run leaves behind.
+
+    Attributes:
+        model: The trained model, in evaluation mode, on the CPU.
+        checkpoint: Folder for ``PedCLIP.from_pretrained``.
+        history: One record per logged step; see ``read_history``.
+        seconds: Wall time of this process, in seconds.
+        resumed_from: Optimizer steps that an earlier, killed process had done.
+    """
+
+    model: PedCLIP
+    checkpoint: Path
+    history: list[dict[str, float]]
+    seconds: float
+    resumed_from: int
+
+
+def pretrain(
+    train: TripletArrays, validation: TripletArrays, *, config: RunConfig, run: Path, resume: bool = True, card: str = ""
+) -> PretrainResult:
+    """Pre-train PedCLIP and write ``run/checkpoint``.
+
+    A killed run continues from its last resumable checkpoint and ends with the weights that it would have had: on
+    a CPU bit by bit.
+
+    Args:
+        train: Training split.
+        validation: Validation split, or an empty one.
+        config: Model and optimization.
+        run: Folder of this run.
+        resume: Continue what is in ``run``; False starts again.
+        card: Markdown for the checkpoint's README.md.
+
+    Raises:
+        ValueError: The folder holds a run with another configuration; the message names the first difference.
+    """
+    training = config.training
+    resumable = _claim(run, config, train, resume=resume)
+    _seed(training.seed)
+    model = build_model(config, train)
+    started = time.monotonic()
+    trainer = _trainer(training, run, ExportCheckpoint(run / "checkpoint", card))
+    data = TripletDataModule(train, validation, model, training)
+    module = PretrainModule(model, training)
+    with warnings.catch_warnings():
+        # Lightning recommends loader workers; the images are memory-mapped and need none.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        # A batch drawn from a list of rows has no size that Lightning could read from a sampler.
+        warnings.filterwarnings("ignore", message=".*Trying to infer the `batch_size`.*")
+        trainer.fit(module, data, ckpt_path=resumable, weights_only=True)
+    done_before = int(torch.load(resumable, weights_only=True)["global_step"]) if resumable else 0
+    model = model.cpu().eval()
+    return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, done_before)
+
+
+def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
+    """Untrained PedCLIP for a run; its tokenizer is trained on ``train`` unless text weights bring one.
+
+    Raises:
+        OSError: Named weights cannot be reached.
+    """
+    training = config.training
+    tokenizer = None if training.text_weights else train_tokenizer(train.texts, vocab_size=config.model.vocab_size)
+    model = PedCLIP(
+        config.model, tokenizer=tokenizer, image_weights=training.image_weights, text_weights=training.text_weights
+    )
+    model.preprocess = model.preprocess.replace(augment=training.augment)
+    return model
+
+
+def read_history(run: Path) -> list[dict[str, float]]:
+    """Logged values of a run in order of the steps; where a resumed run repeated steps, its values count.
+
+    Returns:
+        Records with ``step``, ``epoch`` and whatever was logged there.
+    """
+    merged: dict[tuple[int, bool], dict[str, float]] = {}
+    files = sorted(run.glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_")))
+    for path in files:
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                values = {name: float(value) for name, value in row.items() if value}
+                is_validation = any(name.startswith("val/") for name in values)
+                merged.setdefault((int(values["step"]), is_validation), {}).update(values)
+    return [merged[key] for key in sorted(merged)]
+
+
+def _claim(run: Path, config: RunConfig, train: TripletArrays, *, resume: bool) -> Path | None:
+    """Check that the folder belongs to this configuration; the checkpoint to resume from, if any."""
+    run.mkdir(parents=True, exist_ok=True)
+    stored, wanted = run / "training.json", config.to_dict() | {"train_images": len(train)}
+    last = run / RESUME_FOLDER / LAST
+    if resume and last.exists() and stored.exists():
+        difference = _first_difference(json.loads(stored.read_text()), json.loads(json.dumps(wanted)))
+        if difference:
+            raise ValueError(
+                f"{run} holds a run with another configuration ({difference}).\n"
+                "  Give this one another name:  -p name other\n  or start it again:           -p resume False"
+            )
+        return last
+    if _is_main():
+        for path in run.glob(f"{RESUME_FOLDER}/*.ckpt"):
+            path.unlink()
+        for path in run.glob("logs/version_*/metrics.csv"):
+            path.unlink()
+        write_json(stored, wanted)
+    return None
+
+
+def _first_difference(old: Any, new: Any, name: str = "") -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            found = _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
+            if found:
+                return found
+        return ""
+    return "" if old == new else f"{name} was {old!r}, is {new!r}"
+
+
+def _trainer(config: TrainingConfig, run: Path, export: ExportCheckpoint) -> L.Trainer:
+    # Two states of the same step: one between validations for a killed process, one after each epoch.
+    checkpoint = ModelCheckpoint(
+        dirpath=run / RESUME_FOLDER,
+        filename="{step}",
+        every_n_train_steps=config.checkpoint_every,
+        save_last=True,
+        save_top_k=1,
+        monitor="step",
+        mode="max",
+        enable_version_counter=False,
+    )
+    return L.Trainer(
+        max_epochs=config.epochs,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy="ddp" if config.world_size > 1 else "auto",
+        precision=config.precision,
+        accumulate_grad_batches=config.accumulate,
+        gradient_clip_val=config.gradient_clip or None,
+        use_distributed_sampler=False,
+        logger=_logger(config, run),
+        log_every_n_steps=5,
+        num_sanity_val_steps=0,
+        callbacks=[Progress(), export, checkpoint, LearningRateMonitor("step")],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _logger(config: TrainingConfig, run: Path) -> list[Logger]:
+    # The CSV is always there: the history that the notebook draws is read from it.
+    loggers: list[Logger] = [CSVLogger(run, name="logs", flush_logs_every_n_steps=config.checkpoint_every)]
+    if config.logger == "tensorboard":
+        loggers.append(TensorBoardLogger(run, name="tensorboard"))
+    return loggers
+
+
+def _seed(seed: int) -> None:
+    # Initial weights are drawn from torch's global generator inside timm and transformers.
+    torch.manual_seed(seed)
+
+
+def _is_main() -> bool:
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
+def join_processes(config: TrainingConfig) -> None:
+    """Connect the processes that ``torchrun`` started, so that one of them can prepare the data for all."""
+    if config.world_size > 1 and distributed.is_torchelastic_launched():
+        backend = "nccl" if torch.cuda.is_available() and config.accelerator != "cpu" else "gloo"
+        distributed.init_process_group(backend, timeout=timedelta(hours=6))
