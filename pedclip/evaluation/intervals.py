@@ -1,0 +1,113 @@
+"""Bootstrap intervals over patients."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Numbers held at once per array of resamples: 16 MB in float64, so that a large archive does not fill the memory.
+CHUNK_ELEMENTS: Final = 2_000_000
+PERCENTILES: Final = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured value with its 95 % percentile bootstrap interval.
+
+    Args:
+        value: The metric on all items.
+        low: 2.5th percentile over the resamples.
+        high: 97.5th percentile over the resamples.
+        num_items: Images, queries or masks measured.
+        num_groups: Patients resampled; the number of items where none were given.
+        num_redrawn: Resamples thrown away and drawn again because the metric was undefined on them.
+    """
+
+    value: float
+    low: float
+    high: float
+    num_items: int
+    num_groups: int
+    num_redrawn: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for metrics.json."""
+        return asdict(self)
+
+
+def bootstrap_interval(
+    value: float,
+    resampled: Callable[[Floats], Floats],
+    *,
+    num_items: int,
+    groups: Sequence[object] | NDArray[Any] | None,
+    num_resamples: int,
+    seed: int,
+) -> Interval:
+    """Percentile interval of a metric that can be computed from how often each item was drawn.
+
+    A patient is drawn with all of their items, so that items of one patient, which resemble each other, are not
+    mistaken for independent evidence.
+
+    Args:
+        value: The metric on all items.
+        resampled: (R, N) counts of each item in R resamples -> (R,) the metric; NaN where it is undefined, and
+            that resample is drawn again.
+        num_items: N.
+        groups: (N,) patient of each item; None resamples items.
+        num_resamples: At least 1.
+        seed: Of the resampling; equal seeds give equal intervals.
+
+    Returns:
+        The value with its interval.
+
+    Raises:
+        ValueError: Fewer than two patients, groups of another length than the items, or no resample asked for.
+
+    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 13 (percentile interval).
+    """
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
+    index, num_groups = _group_index(num_items, groups)
+    rng = np.random.default_rng(seed)
+    chunk = max(1, CHUNK_ELEMENTS // num_items)
+    kept: list[Floats] = []
+    missing, num_drawn = num_resamples, 0
+    while missing:
+        size = min(chunk, missing)
+        values = resampled(_draw(rng, size, num_groups)[:, index])
+        kept.append(values[~np.isnan(values)])
+        missing -= len(kept[-1])
+        num_drawn += size
+    low, high = np.percentile(np.concatenate(kept), PERCENTILES)
+    return Interval(float(value), float(low), float(high), num_items, num_groups, num_drawn - num_resamples)
+
+
+def _draw(rng: np.random.Generator, num_resamples: int, num_groups: int) -> Floats:
+    """(R, G) times that each group was drawn; each row sums to G."""
+    drawn = rng.integers(num_groups, size=(num_resamples, num_groups))
+    drawn += np.arange(num_resamples)[:, None] * num_groups  # one histogram for all rows
+    counts = np.bincount(drawn.ravel(), minlength=num_resamples * num_groups)
+    return counts.reshape(num_resamples, num_groups).astype(np.float64)
+
+
+def _group_index(num_items: int, groups: Sequence[object] | NDArray[Any] | None) -> tuple[NDArray[np.intp], int]:
+    """(N,) group number of each item, and the number of groups."""
+    if groups is None:
+        index = np.arange(num_items)
+    elif len(groups) != num_items:
+        raise ValueError(f"groups must name one patient per item: expected {num_items}, got {len(groups)}")
+    else:
+        index = np.unique(np.asarray(groups), return_inverse=True)[1]
+    num_groups = int(index.max()) + 1
+    if num_groups < 2:
+        what = "item" if groups is None else "patient"
+        raise ValueError(f"a bootstrap needs at least 2 {what}s, got {num_groups}; report the plain value instead")
+    return index, num_groups

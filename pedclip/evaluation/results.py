@@ -1,0 +1,197 @@
+"""What an evaluation returns: frozen, and plain values through `to_dict`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pedclip.evaluation.intervals import Interval
+from pedclip.evaluation.metrics import Groups, accuracy, auc
+from pedclip.evaluation.tasks import TaskRows
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How well scores answer one task.
+
+    Args:
+        task: Its name.
+        source: The data set.
+        method: What made the scores, such as "zero-shot" or "shortcut".
+        auc: Over patients; chance is 0.5.
+        num_positives: Images.
+        num_negatives: Images.
+        num_patients: Patients.
+    """
+
+    task: str
+    source: str
+    method: str
+    auc: Interval
+    num_positives: int
+    num_negatives: int
+    num_patients: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RegionResult:
+    """How well the body region is recognized.
+
+    Args:
+        method: What made the predictions, such as "zero-shot" or "shortcut".
+        accuracy: Top-1, over patients.
+        macro_accuracy: Mean over true regions of the accuracy within each, in [0, 1].
+        chance_majority: Accuracy of always answering the most frequent region of these images.
+        chance_uniform: Accuracy of guessing among the candidates.
+        regions: The T regions present, in the order of pedclip.anatomy.
+        candidates: The L regions to choose from.
+        confusion: (T, L) images of each true region given each answer.
+        num_images: Images.
+        num_patients: Patients.
+    """
+
+    method: str
+    accuracy: Interval
+    macro_accuracy: float
+    chance_majority: float
+    chance_uniform: float
+    regions: tuple[str, ...]
+    candidates: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    num_images: int
+    num_patients: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RetrievalScore:
+    """One number of a retrieval experiment.
+
+    Args:
+        direction: "image to text" or "text to image".
+        metric: "recall" (capped by the number of relevant items) or "hit" (at least one of them).
+        k: Results looked at.
+        score: Over patients.
+        chance: Expected value of a random ranking.
+    """
+
+    direction: str
+    metric: str
+    k: int
+    score: Interval
+    chance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """Retrieval in both directions.
+
+    Args:
+        scores: One per direction, metric and K.
+        num_images: Queries of image to text, and gallery of text to image.
+        num_texts: Unique texts: gallery of image to text, and queries of text to image.
+    """
+
+    scores: tuple[RetrievalScore, ...]
+    num_images: int
+    num_texts: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json."""
+        return asdict(self)
+
+
+def task_result(
+    bound: TaskRows, scores: NDArray[Any], patients: NDArray[Any], *, method: str, num_resamples: int, seed: int
+) -> TaskResult:
+    """The AUC of scores for one task.
+
+    Args:
+        bound: The images of the task and their labels.
+        scores: (N,) one score per image of the task; higher means positive.
+        patients: (N,) patient of each image of the task.
+        method: What made the scores.
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        The result.
+
+    Raises:
+        ValueError: A class is missing, or scores are not finite.
+    """
+    num_positives = int(bound.labels.sum())
+    return TaskResult(
+        task=bound.task.name,
+        source=bound.task.source,
+        method=method,
+        auc=auc.bootstrap(bound.labels, scores, patients, num_resamples=num_resamples, seed=seed),
+        num_positives=num_positives,
+        num_negatives=len(bound.labels) - num_positives,
+        num_patients=len(set(patients.tolist())),
+    )
+
+
+def region_result(
+    truth: Sequence[str],
+    predicted: Sequence[str],
+    candidates: Sequence[str],
+    groups: Groups,
+    *,
+    method: str,
+    num_resamples: int,
+    seed: int,
+) -> RegionResult:
+    """Accuracy and confusion of predicted regions.
+
+    Args:
+        truth: (N,) region of each image.
+        predicted: (N,) answer for each image, one of the candidates.
+        candidates: (L,) regions to choose from.
+        groups: (N,) patient of each image; None resamples images.
+        method: What made the predictions.
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        The result; regions are in the order of the candidates, those that are no candidate after them.
+
+    Raises:
+        ValueError: Fewer than two regions to tell apart, or lengths that differ.
+    """
+    present = set(truth)
+    regions = [*(region for region in candidates if region in present), *sorted(present.difference(candidates))]
+    if len(regions) < 2:
+        raise ValueError(f"recognizing regions needs images of at least 2 regions, got {', '.join(regions) or 'none'}")
+    interval = accuracy.bootstrap(truth, predicted, groups, num_resamples=num_resamples, seed=seed)
+    confusion = np.zeros((len(regions), len(candidates)), dtype=np.int64)
+    rows = [regions.index(region) for region in truth]
+    columns = [list(candidates).index(region) for region in predicted]
+    np.add.at(confusion, (rows, columns), 1)
+    counts = np.bincount(rows)  # images of each true region
+    correct = np.bincount(rows, weights=[a == b for a, b in zip(truth, predicted, strict=True)])
+    return RegionResult(
+        method=method,
+        accuracy=interval,
+        macro_accuracy=float((correct / counts).mean()),
+        chance_majority=float(counts.max() / counts.sum()),
+        chance_uniform=1 / len(candidates),
+        regions=tuple(regions),
+        candidates=tuple(candidates),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        num_images=len(truth),
+        num_patients=interval.num_groups,
+    )
