@@ -1,7 +1,7 @@
 """Classification and retrieval from embeddings alone: nothing is fitted."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -178,13 +178,7 @@ def retrieval(
 
     Source: PECM, report-level Recall@K; the gallery of unique texts is CXR-CLIP's.
     """
-    for name, length in (
-        ("text", len(text)),
-        ("texts", len(texts)),
-        ("groups", len(image if groups is None else groups)),
-    ):
-        if length != len(image):
-            raise ValueError(f"{name} must have one entry per image: expected {len(image)}, got {length}")
+    _check_lengths(len(image), text=text, texts=texts, groups=texts if groups is None else groups)
     first, answer = np.unique(np.asarray(texts), return_index=True, return_inverse=True)[1:]
     if len(first) < 2:
         raise ValueError(f"retrieval needs at least 2 distinct texts, got {len(first)}")
@@ -271,6 +265,12 @@ def _cosines(unit: Floats, other: Floats) -> Floats:
         raise ValueError(f"embeddings must have one width, got {unit.shape[1]} and {other.shape[0]}")
     cosines: Floats = unit @ other
     return cosines
+
+
+def _check_lengths(num_images: int, **columns: Sized) -> None:
+    for name, column in columns.items():
+        if len(column) != num_images:
+            raise ValueError(f"{name} must have one entry per image: expected {num_images}, got {len(column)}")
 
 
 def _check_count(image: NDArray[Any], num_rows: int) -> None:
