@@ -1,0 +1,183 @@
+"""`pedclip.data.load`: from a name or paths to triplets."""
+
+import csv
+import io
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from datasets import Dataset, DatasetDict, Value, concatenate_datasets
+
+from pedclip.artefacts import write_text
+from pedclip.data.folder import FolderReading, NothingUsable, Rejected, read_folder, table_missing
+from pedclip.data.schema import FEATURES, SPLITS
+from pedclip.data.table import check_roles, find_table
+from pedclip.data.triplets import is_triplets, load_triplets
+
+__all__ = ["load", "read_folder"]
+
+PHANTOM: Final = "phantom"
+MODES: Final = ("auto", "given", "hash")
+_IDS: Final = ("image_id", "patient_id", "study_id")
+_log = logging.getLogger(__name__)
+
+
+def load(
+    name_or_path: str | Path | Sequence[str | Path],
+    *,
+    columns: Mapping[str, str] | None = None,
+    split: str = "auto",
+    quarantine: str | Path | None = None,
+    **phantom: Any,
+) -> DatasetDict:
+    """Triplets by name or from disk.
+
+    Several sources, or a folder whose subfolders are sources, are joined: identifiers get the prefix "<folder>/", so
+    that they cannot collide. What each folder held, and how many rows were left out, is logged.
+
+    Args:
+        name_or_path: "phantom"; a triplet directory; a folder of images with a table; a folder of such folders; or
+            several of them, as a list or as one text with commas.
+        columns: Role (text, region, patient_id, … as in columns.json) to column name, for tables with other names.
+        split: "auto" takes the given split where it has training rows, else a hash of the patient; "given" and "hash"
+            decide it. Phantom and triplet directories keep theirs.
+        quarantine: File for the list of rows left out, with the reasons; written even if there is none.
+        **phantom: Arguments of `pedclip.data.phantom.generate`.
+
+    Returns:
+        Splits "train", "validation" and "test" with the features of the schema; a split may be empty.
+
+    Raises:
+        FileNotFoundError: No such path, or nothing in it that is a source.
+        TableError: See `pedclip.data.folder.read_folder`.
+        TripletsError: A triplet directory is incomplete or differs from the schema.
+        NothingUsable: A single folder of which every row was left out.
+        ValueError: Unknown split mode, two sources with the same folder name, or phantom arguments without "phantom".
+    """
+    if split not in MODES:
+        raise ValueError(f"split: expected one of {', '.join(MODES)}, got {split!r}.")
+    check_roles(columns or {})
+    sources = _sources(name_or_path, columns or {})
+    if phantom and PHANTOM not in sources:
+        raise ValueError(f"{', '.join(phantom)}: only 'phantom' takes such arguments, and it is not among the data.")
+    try:
+        reading = _read_all(sources, columns, split, phantom)
+    except NothingUsable as error:
+        _write_quarantine(quarantine, error.quarantine)
+        raise
+    _write_quarantine(quarantine, reading.quarantine)
+    _report(reading)
+    return reading.triplets
+
+
+def _sources(name_or_path: str | Path | Sequence[str | Path], columns: Mapping[str, str]) -> list[str | Path]:
+    """The single sources: "phantom", or folders that are packs."""
+    if isinstance(name_or_path, str | Path):
+        is_list = "," in str(name_or_path) and not Path(name_or_path).exists()
+        parts: list[str | Path] = [*str(name_or_path).split(",")] if is_list else [name_or_path]
+    else:
+        parts = list(name_or_path)
+    stripped = [part.strip() if isinstance(part, str) else part for part in parts]
+    found = [source for part in stripped if str(part) for source in _expand(part, columns)]
+    if not found:
+        raise ValueError("no data given; expected 'phantom', a folder, or several with commas between.")
+    names = Counter(_name(source) for source in found)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"two sources are both named {twice[0]!r}; rename a folder, as its name marks its images.")
+    return found
+
+
+def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
+    if source == PHANTOM:
+        return [PHANTOM]
+    path = Path(source)
+    if not path.is_dir():
+        hint = f" Did you mean {PHANTOM!r}?" if get_close_matches(str(source), [PHANTOM]) else ""
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise FileNotFoundError(f"{path} {what}; expected 'phantom', a triplet directory or a folder of images.{hint}")
+    if _is_pack(path, columns):
+        return [path]
+    folders = [item for item in sorted(path.iterdir()) if item.is_dir() and not item.name.startswith(".")]
+    packs = [folder for folder in folders if _is_pack(folder, columns)]
+    if not packs:
+        raise table_missing(path)
+    if skipped := [folder.name for folder in folders if folder not in packs]:
+        _log.info("%s: no table of images in %s; skipped", path, ", ".join(skipped))
+    return [*packs]
+
+
+def _is_pack(path: Path, columns: Mapping[str, str]) -> bool:
+    return is_triplets(path) or find_table(path, columns) is not None
+
+
+def _name(source: str | Path) -> str:
+    return PHANTOM if source == PHANTOM else Path(source).resolve().name
+
+
+def _read_all(
+    sources: Sequence[str | Path], columns: Mapping[str, str] | None, split: str, phantom: Mapping[str, Any]
+) -> FolderReading:
+    if len(sources) == 1:
+        return _read(sources[0], columns, split, phantom)
+    readings, notes, rejected = {}, [], []
+    for source in sources:
+        name = _name(source)
+        try:
+            readings[name] = reading = _read(source, columns, split, phantom)
+        except NothingUsable as error:
+            rejected += error.quarantine
+            notes.append(f"{name}: no row can be used")
+            continue
+        rejected += reading.quarantine
+        notes += [f"{name}: {note}" for note in reading.notes]
+    if not readings:
+        raise NothingUsable(Path(sources[0]).parent, rejected)
+    triplets = DatasetDict(
+        {
+            key: concatenate_datasets([_prefixed(reading.triplets[key], name) for name, reading in readings.items()])
+            for key in SPLITS
+        }
+    )
+    return FolderReading(triplets, rejected, notes)
+
+
+def _read(
+    source: str | Path, columns: Mapping[str, str] | None, split: str, phantom: Mapping[str, Any]
+) -> FolderReading:
+    if source == PHANTOM:
+        from pedclip.data.phantom import generate
+
+        return FolderReading(generate(**phantom), [], [])
+    if is_triplets(Path(source)):
+        return FolderReading(load_triplets(source), [], [])
+    return read_folder(source, columns=columns, split=split)
+
+
+def _prefixed(dataset: Dataset, name: str) -> Dataset:
+    """The same triplets with "<name>/" before every identifier; images are not touched."""
+    for column in _IDS:
+        values = [f"{name}/{value}" if value else "" for value in dataset[column]]
+        dataset = dataset.remove_columns(column).add_column(column, values, feature=Value("string"))
+    return dataset.select_columns(list(FEATURES))
+
+
+def _write_quarantine(path: str | Path | None, rejected: Sequence[Rejected]) -> None:
+    if path is None:
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["source", "file", "row", "reason"])
+    writer.writerows([item.source, item.file, item.row, item.reason] for item in rejected)
+    write_text(path, text.getvalue())
+
+
+def _report(reading: FolderReading) -> None:
+    for note in reading.notes:
+        _log.info("%s", note)
+    counts = ", ".join(f"{split} {len(reading.triplets[split])}" for split in SPLITS)
+    _log.info("triplets: %s; %d rows left out", counts, len(reading.quarantine))
+    for (source, reason), count in Counter((item.source, item.reason) for item in reading.quarantine).most_common(10):
+        _log.info("left out of %s: %d × %s", source, count, reason)

@@ -1,0 +1,369 @@
+"""Anyone's folder of images becomes triplets; what cannot is listed, what is ambiguous is an error that says where."""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pedclip.anatomy import REGIONS
+from pedclip.curation.splits import split_of
+from pedclip.data.folder import FolderReading, NothingUsable, read_folder
+from pedclip.data.table import TableError
+
+
+def png(seed: int = 0, size: tuple[int, int] = (24, 20)) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, size, dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    """A folder with `metadata.csv` of the given lines, and every image that a line begins with."""
+
+    def make(*lines: str, name: str = "pack", images: Sequence[str] | None = None) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+        for seed, image in enumerate([line.split(",")[0] for line in lines[1:]] if images is None else images):
+            (folder / image).write_bytes(png(seed))
+        return folder
+
+    return make
+
+
+def rows(reading: FolderReading) -> dict[str, dict[str, Any]]:
+    """Every triplet by image id, with the name of its split."""
+    return {row["image_id"]: {**row, "split": name} for name, data in reading.triplets.items() for row in data}
+
+
+def reasons(reading: FolderReading) -> dict[int, str]:
+    return {item.row: item.reason for item in reading.quarantine}
+
+
+def test_every_field_is_read(make: Callable[..., Path]) -> None:
+    folder = make(
+        "File Name,Body-Part,Patient ID,study_id,image_id,text,view,side,age,sex,finding,label,split",
+        'a.png,Tib/Fib,p1,s1,i1,"Cortex intact, no fracture.",AP (standing),L,7,female,no fracture,normal,dev',
+    )
+    triplet = rows(read_folder(folder, split="given"))["i1"]
+    image = triplet.pop("image")
+    assert image.mode == "L"
+    assert np.array_equal(np.asarray(image), np.asarray(Image.open(folder / "a.png")))
+    assert triplet == {
+        "text": "Cortex intact, no fracture.",
+        "region": REGIONS.index("tibia_fibula"),
+        "laterality": "left",
+        "view": "AP",
+        "patient_id": "p1",
+        "study_id": "s1",
+        "image_id": "i1",
+        "age_months": 84.0,
+        "sex": "F",
+        "findings": [],
+        "boxes": [],
+        "mask": None,
+        "text_source": "caption",
+        "source": "pack",
+        "split": "validation",
+    }
+
+
+def test_bytes_of_grey_files_are_kept_and_deep_files_become_grey_png(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "a.png,knee,normal", "b.tif,knee,normal", images=["a.png"])
+    deep = np.arange(400, dtype=np.uint16).reshape(20, 20) * 100
+    Image.fromarray(deep).save(folder / "b.tif")
+    reading = read_folder(folder, split="hash")
+    stored = {
+        row["image_id"]: row["image"]["bytes"]
+        for data in reading.triplets.values()
+        for row in data.with_format("arrow")[:].to_pylist()
+    }
+    assert stored["a.png"] == (folder / "a.png").read_bytes()
+    with Image.open(io.BytesIO(stored["b.tif"])) as image:
+        assert (image.format, image.mode, image.getextrema()) == ("PNG", "L", (0, 255))
+
+
+def test_unusable_rows_are_listed_and_the_others_kept(make: Callable[..., Path]) -> None:
+    folder = make(
+        "file,region,text,label,patient_id",
+        "good.png,chest,Clear lungs.,,p1",
+        "absent.png,chest,Clear lungs.,,p2",
+        "empty.png,chest,Clear lungs.,,p3",
+        "black.png,chest,Clear lungs.,,p4",
+        "e.png,,Clear lungs.,,p5",
+        "f.png,thorax_or_spine,Clear lungs.,,p6",
+        "g.png,chest,..,,p7",
+        "h.png,chest,.. ,normal,p8",
+        ",chest,Clear lungs.,,p9",
+        "j.png,chest,Clear lungs.,,",
+        images=["good.png", "e.png", "f.png", "g.png", "h.png", "j.png"],
+    )
+    (folder / "empty.png").write_bytes(b"")
+    Image.new("L", (30, 30)).save(folder / "black.png")
+    reading = read_folder(folder)
+    assert set(rows(reading)) == {"good.png", "h.png"}
+    found = reasons(reading)
+    assert list(found) == [3, 4, 5, 6, 7, 8, 10, 11]
+    for number, words in {
+        3: "no such file",
+        4: "empty file",
+        5: "all black",
+        6: "region is blank",
+        7: "thorax_or_spine",
+        8: "neither text nor a label",
+        10: "no image file named",
+        11: "patient is blank",
+    }.items():
+        assert words in found[number]
+    assert reading.quarantine[0].file == "absent.png"
+    assert reading.quarantine[0].source == "pack"
+
+
+def test_all_rows_unusable_is_an_error(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "a.png,teeth,Caries.", "b.png,teeth,Caries.")
+    with pytest.raises(NothingUsable, match=r"none of 2 rows can be used .2 × region: .*teeth") as error:
+        read_folder(folder)
+    assert [item.row for item in error.value.quarantine] == [2, 3]
+
+
+def test_unknown_region_is_an_error_with_the_place(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "a.png,chest,Clear.", "b.png,sholuder,Clear.")
+    with pytest.raises(TableError, match=r"metadata.csv, row 3, column 'region': .*shoulder"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "region"),
+    [
+        ("kids-cxr-notes", "The wrist is fine.", "chest"),
+        ("left_knee.v2", "Clear.", "knee"),
+        ("pack", "Fracture of the distal radius near the forearm shaft.", "forearm"),
+        ("pack", "No body part named.", None),
+        ("hip-and-knee", "Wrist and hand.", None),
+    ],
+)
+def test_without_a_region_column_one_name_decides(
+    make: Callable[..., Path], name: str, text: str, region: str | None
+) -> None:
+    folder = make("file,text", "ok.png,Lateral skull film.", f"a.png,{text}", name=name)
+    found = rows(read_folder(folder))
+    assert ("a.png" in found) == (region is not None)
+    if region:
+        assert REGIONS[found["a.png"]["region"]] == region
+
+
+def test_side_comes_from_the_label_or_the_text_but_not_for_the_trunk(make: Callable[..., Path]) -> None:
+    folder = make(
+        "file,region,text",
+        "a.png,right wrist,Clear.",
+        "b.png,knee,Effusion of the left knee.",
+        "c.png,knee,Left knee better than right knee.",
+        "d.png,chest,The left chest wall is clear.",
+    )
+    sides = {key: row["laterality"] for key, row in rows(read_folder(folder)).items()}
+    assert sides == {"a.png": "right", "b.png": "left", "c.png": "", "d.png": ""}
+
+
+def test_text_wins_over_labels_and_labels_become_sentences(make: Callable[..., Path]) -> None:
+    folder = make(
+        "file,region,view,label,caption,age_group",
+        "a.png,knee,AP,osteochondroma,Exostosis.,child",
+        "b.png,knee,AP,osteochondroma,,child",
+        "c.png,knee,AP,,Nobody labelled this.,",
+    )
+    found = rows(read_folder(folder))
+    assert [found[key]["text_source"] for key in ("a.png", "b.png", "c.png")] == ["caption", "label-prompt", "caption"]
+    assert found["a.png"]["text"] == "Exostosis."
+    assert "steochondroma" in found["b.png"]["text"]
+    assert "knee of a child." in found["b.png"]["text"]
+    assert [found[key]["findings"] for key in ("a.png", "c.png")] == [["osteochondroma"], None]
+
+
+def test_boxes_and_masks_belong_to_their_film(make: Callable[..., Path]) -> None:
+    folder = make("file,region,label,mask_file", "a.png,knee,tumor,m.png", "b.png,knee,tumor,wide.png")
+    (folder / "boxes.csv").write_text(
+        "file,x,y,w,h,label\na.png,1,2,3,4,Giant_Cell\na.png,15,20,10,10,x\na.png,90,0,5,5,x\nother.png,1,1,1,1,x\n"
+    )
+    mask = np.zeros((24, 20), bool)
+    mask[3:5] = True
+    Image.fromarray(mask).save(folder / "m.png")
+    Image.new("1", (30, 30)).save(folder / "wide.png")
+    reading = read_folder(folder)
+    found = rows(reading)
+    assert [tuple(box.values()) for box in found["a.png"]["boxes"]] == [(1, 2, 3, 4, "giant cell"), (15, 20, 5, 4, "x")]
+    assert np.array_equal(np.asarray(found["a.png"]["mask"]), mask * np.uint8(255))
+    assert found["b.png"]["mask"] is None
+    notes = "; ".join(reading.notes)
+    assert "1 boxes cut at the edge" in notes
+    assert "1 boxes outside their film left out (first: row 4)" in notes
+    assert "1 masks left out, their films kept (first: wide.png: mask of 30×30 pixels on a film of 20×24)" in notes
+
+
+def test_box_without_a_number_is_an_error(make: Callable[..., Path]) -> None:
+    folder = make("file,region,label", "a.png,knee,tumor")
+    (folder / "boxes.csv").write_text("file,x,y,w,h,label\na.png,1,two,3,4,x\n")
+    with pytest.raises(TableError, match=r"boxes.csv, row 2, column 'y': expected a number"):
+        read_folder(folder)
+
+
+# --- splits ---
+
+
+def test_split_words_and_their_synonyms(make: Callable[..., Path]) -> None:
+    words = ["train", "training", "val", "valid", "dev", "Validation", "test", "holdout"]
+    folder = make("file,region,text,split", *(f"{i}.png,knee,Clear.,{word}" for i, word in enumerate(words)))
+    found = rows(read_folder(folder))
+    splits = [found[f"{i}.png"]["split"] for i in range(8)]
+    assert splits == ["train"] * 2 + ["validation"] * 4 + ["test"] * 2
+
+
+def test_without_training_rows_the_patient_decides(make: Callable[..., Path]) -> None:
+    lines = [f"{i}.png,knee,Clear.,p{i // 2},holdout" for i in range(40)]
+    folder = make("file,region,text,patient_id,split", *lines)
+    reading = read_folder(folder)
+    assert any("no training rows" in note for note in reading.notes)
+    assert all(row["split"] == split_of(row["patient_id"]) for row in rows(reading).values())
+    patients = [set(data["patient_id"]) for data in reading.triplets.values()]
+    assert len(set.union(*patients)) == sum(map(len, patients)) == 20
+    assert {row["split"] for row in rows(read_folder(folder, split="given")).values()} == {"test"}
+    assert rows(read_folder(folder, split="hash")).keys() == rows(reading).keys()
+
+
+def test_given_split_can_be_ignored(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text,patient_id,split", *(f"{i}.png,knee,Clear.,p{i},train" for i in range(20)))
+    assert {row["split"] for row in rows(read_folder(folder)).values()} == {"train"}
+    assert all(row["split"] == split_of(key) for key, row in _by_patient(read_folder(folder, split="hash")).items())
+
+
+def _by_patient(reading: FolderReading) -> dict[str, dict[str, Any]]:
+    return {row["patient_id"]: row for row in rows(reading).values()}
+
+
+def test_the_same_patient_in_two_given_splits_is_an_error(make: Callable[..., Path]) -> None:
+    folder = make(
+        "file,region,text,subject_id,split",
+        "a.png,knee,Clear.,secret,train",
+        "b.png,knee,Clear.,x,val",
+        "c.png,knee,Clear.,secret,test",
+    )
+    with pytest.raises(TableError, match=r"row 2 and 4, column 'split': the same patient is in 'train'") as error:
+        read_folder(folder)
+    assert "secret" not in str(error.value)
+    assert len(rows(read_folder(folder, split="hash"))) == 3
+
+
+@pytest.mark.parametrize("value", ["trian", ""])
+def test_unknown_split_is_an_error(make: Callable[..., Path], value: str) -> None:
+    folder = make("file,region,text,split", "a.png,knee,Ok then.,train", f"b.png,knee,Ok then.,{value}")
+    with pytest.raises(TableError, match=f"row 3, column 'split': expected one of train.*got '{value}'"):
+        read_folder(folder)
+
+
+def test_given_split_that_is_not_there_is_an_error(make: Callable[..., Path]) -> None:
+    with pytest.raises(TableError, match="pass split='hash'"):
+        read_folder(make("file,region,text", "a.png,knee,Clear."), split="given")
+
+
+def test_no_patient_column_is_noted(make: Callable[..., Path]) -> None:
+    reading = read_folder(make("file,region,text", "a.png,knee,Clear."))
+    assert "no patient column: every image counts as its own patient" in reading.notes
+    assert rows(reading)["a.png"]["patient_id"] == "a.png"
+
+
+# --- tables ---
+
+
+def test_duplicate_image_id_is_an_error_with_both_rows(make: Callable[..., Path]) -> None:
+    by_id = make("file,image_id,region,text", "a.png,i,knee,Ok.", "b.png,j,knee,Ok.", "c.png,i,knee,Ok.")
+    with pytest.raises(TableError, match=r"row 2 and 4, column 'image_id': the same image id twice"):
+        read_folder(by_id)
+    by_file = make("file,region,text", "a.png,knee,Ok.", "a.png,hip,Ok.", name="two")
+    with pytest.raises(TableError, match=r"row 2 and 3, column 'file'"):
+        read_folder(by_file)
+
+
+def test_missing_columns_are_named_with_the_close_spelling(make: Callable[..., Path]) -> None:
+    folder = make("bild,region,note_text", "a.png,knee,Clear lungs.")
+    with pytest.raises(TableError, match=r"metadata.csv has no image column; its columns are bild, region, note_text"):
+        read_folder(folder)
+    columns = {"image": "bild", "text": "note_txt"}
+    with pytest.raises(TableError, match=r"no column 'note_txt' \(for 'text'\); did you mean 'note_text'"):
+        read_folder(folder, columns=columns)
+    with pytest.raises(TableError, match=r"'txt'.* did you mean 'text'"):
+        read_folder(folder, columns={"txt": "note_text"})
+    found = rows(read_folder(folder, columns={"image": "bild", "text": "note_text"}))
+    assert found["a.png"]["text"] == "Clear lungs."
+
+
+def test_the_table_may_be_json_lines_or_parquet(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    records = [
+        {
+            "report_id": "r1",
+            "raw_text": "One.\u2028Line two.",
+            "region": "hand",
+            "image_files": ["a.png", "b.png"],
+        },
+        {"report_id": "r2", "raw_text": "No film.", "region": None, "image_files": []},
+    ]
+    for name in ("lines", "parquet"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "a.png").write_bytes(png())
+        (folder / "texts_only.jsonl").write_text('{"report_id": "t", "image_files": []}\n')
+        (folder / "words.csv").write_text("word,meaning\na,b\n")
+        if name == "lines":
+            lines = "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+            (folder / "pairs.jsonl").write_text(lines + "\n", encoding="utf-8")
+        else:
+            parquet.write_table(pyarrow.Table.from_pylist(records), folder / "pairs.parquet")
+        reading = read_folder(folder)
+        assert list(rows(reading)) == ["r1"]
+        assert rows(reading)["r1"]["text"] == "One.\u2028Line two."
+        assert len(reading.quarantine) == 1
+
+
+def test_two_tables_to_choose_from_is_an_error(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "a.png,knee,Clear.")
+    (folder / "metadata.csv").rename(folder / "one.csv")
+    (folder / "two.csv").write_bytes((folder / "one.csv").read_bytes())
+    with pytest.raises(TableError, match=r"one.csv and two.csv both list images"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"file,text\na.png,one,two\n", "row 2: more cells than the header"),
+        (b"file,text\na.png,\xff\xfe\n", "cannot be read .*UTF-8"),
+        (b"file,text\n", "has no rows"),
+    ],
+)
+def test_unreadable_table_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "metadata.csv").write_bytes(content)
+    with pytest.raises(TableError, match=message):
+        read_folder(tmp_path)
+
+
+def test_no_table_says_what_was_expected(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    with pytest.raises(FileNotFoundError, match=r"expected metadata.csv .*found a.png"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "months"),
+    [("age", "2.5", 30), ("age", "030Y", 360), ("age_months", "7", 7), ("age", "old", None), ("age", "900", None)],
+)
+def test_ages_are_months(make: Callable[..., Path], column: str, cell: str, months: float | None) -> None:
+    reading = read_folder(make(f"file,region,text,{column}", f"a.png,knee,Clear.,{cell}"))
+    assert rows(reading)["a.png"]["age_months"] == months
+    assert any("ages not understood" in note for note in reading.notes) == (months is None)
