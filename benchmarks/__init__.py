@@ -1,0 +1,1 @@
+"""Timings and checks that are measured, never tested."""

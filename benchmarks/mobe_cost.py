@@ -78,7 +78,10 @@ def main() -> None:
         for name in steps
     }
     with torch.no_grad():
-        literal, ours = variants(options.architecture)["literal Eq. 2"](pixels), variants(options.architecture)["ours"](pixels)
+        literal, ours = (
+            variants(options.architecture)["literal Eq. 2"](pixels),
+            variants(options.architecture)["ours"](pixels),
+        )
     report = describe() | {
         "what": f"forward + backward, {options.architecture}, 224², batch {options.batch}, {NUM_EXPERTS} experts",
         "largest_difference_of_outputs": float((literal - ours).abs().max()),

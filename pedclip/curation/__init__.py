@@ -1,0 +1,1 @@
+"""From an archive of studies to triplets."""

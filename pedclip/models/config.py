@@ -64,7 +64,9 @@ class PedCLIPConfig:
         # JSON has no tuples, so a loaded configuration brings lists.
         object.__setattr__(self, "regions", tuple(self.regions))
         object.__setattr__(self, "mobe_layers", tuple(self.mobe_layers))
-        _require(len(set(self.regions)) == len(self.regions) > 0, "regions", self.regions, "different names, at least one")
+        _require(
+            len(set(self.regions)) == len(self.regions) > 0, "regions", self.regions, "different names, at least one"
+        )
         for name in ("image_size", "text_width", "text_depth", "text_heads"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         for name in ("image_patch_size", "image_width", "image_depth", "image_heads", "projection_dim"):
@@ -75,7 +77,9 @@ class PedCLIPConfig:
             ("mobe_implementation", IMPLEMENTATIONS),
         ):
             _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
-        _require(0 <= self.gate_threshold <= 1 / len(self.regions), "gate_threshold", self.gate_threshold, "in [0, 1/E]")
+        _require(
+            0 <= self.gate_threshold <= 1 / len(self.regions), "gate_threshold", self.gate_threshold, "in [0, 1/E]"
+        )
         _require(self.vocab_size >= 100, "vocab_size", self.vocab_size, "at least 100")
         _require(8 <= self.max_text_tokens <= 512, "max_text_tokens", self.max_text_tokens, "in 8…512")
         _require(0 < self.temperature <= 1, "temperature", self.temperature, "in (0, 1]")

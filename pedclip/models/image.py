@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Final, Literal, get_args
 
 import timm
-import torch
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
@@ -53,12 +52,12 @@ def attend_image_token(attention: Attention, tokens: Tensor) -> Tensor:
         (B, 1, C), equal to row 0 of ``attention(tokens)``.
     """
     batch, width = tokens.shape[0], attention.attn_dim
-    heads = (attention.num_heads, attention.head_dim)
     weight, bias = attention.qkv.weight, attention.qkv.bias
     query = F.linear(tokens[:, :1], weight[:width], None if bias is None else bias[:width])
     key_value = F.linear(tokens, weight[width:], None if bias is None else bias[width:])
-    query = query.unflatten(-1, heads).transpose(1, 2)  # (B, heads, 1, C / heads)
-    key, value = key_value.unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4).unbind(0)
+    heads, head_width = attention.num_heads, attention.head_dim
+    query = query.reshape(batch, 1, heads, head_width).transpose(1, 2)  # (B, heads, 1, C / heads)
+    key, value = key_value.reshape(batch, -1, 2, heads, head_width).permute(2, 0, 3, 1, 4).unbind(0)
     mixed = F.scaled_dot_product_attention(
         attention.q_norm(query),
         attention.k_norm(key),
@@ -66,7 +65,8 @@ def attend_image_token(attention: Attention, tokens: Tensor) -> Tensor:
         dropout_p=attention.attn_drop.p if attention.training else 0.0,
     )
     mixed = attention.norm(mixed.transpose(1, 2).reshape(batch, 1, width))
-    return attention.proj_drop(attention.proj(mixed))
+    projected: Tensor = attention.proj_drop(attention.proj(mixed))
+    return projected
 
 
 class MoBEBlock(nn.Module):
@@ -191,7 +191,9 @@ class ImageEncoder(nn.Module):
         """C, the token width."""
         return int(self.vit.embed_dim)
 
-    def forward(self, pixels: Tensor, region: Tensor | None = None) -> tuple[Tensor, list[Tensor], Tensor, Callable[[], Tensor]]:
+    def forward(
+        self, pixels: Tensor, region: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor], Tensor, Callable[[], Tensor]]:
         """Encode a batch of radiographs.
 
         Args:
@@ -225,7 +227,7 @@ class ImageEncoder(nn.Module):
 
 
 def build_vit(architecture: str, *, image_size: int, weights: str, **sizes: int) -> VisionTransformer:
-    """timm vision transformer without classifier.
+    """Timm vision transformer without classifier.
 
     Args:
         architecture: timm name, such as "vit_base_patch16_224".
@@ -245,7 +247,7 @@ def build_vit(architecture: str, *, image_size: int, weights: str, **sizes: int)
     except Exception as error:  # every hub library raises its own class when nothing can be reached
         source = timm.get_pretrained_cfg(architecture)
         raise OSError(
-            f"no weights for image architecture {architecture!r} from image_weights={weights!r}: {type(error).__name__}.\n"
+            f"no weights for architecture {architecture!r} from image_weights={weights!r}: {type(error).__name__}.\n"
             f"  Fetch 'model.safetensors' of {source.hf_hub_id or source.url} on a machine with a network,\n"
             "  then pass:   -p image_weights /path/to/model.safetensors\n"
             "  or start from random weights:   -p pretrained False"

@@ -67,7 +67,7 @@ def mobe_batched(tokens: Tensor, gates: Tensor, w1: Tensor, b1: Tensor, w2: Tens
     shared = tokens.reshape(1, batch * length, width).expand(w1.shape[0], -1, -1)
     hidden = F.gelu(torch.baddbmm(b1[:, None], shared, w1.transpose(1, 2)))  # (E, B·T, H)
     outputs = torch.baddbmm(b2[:, None], hidden, w2.transpose(1, 2))  # (E, B·T, C)
-    return torch.einsum("be,ebtc->btc", gates.to(outputs.dtype), outputs.unflatten(1, (batch, length)))
+    return torch.einsum("be,ebtc->btc", gates.to(outputs.dtype), outputs.view(-1, batch, length, width))
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def grouped_linear(rows: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
     if aligned and rows.dtype != torch.float64 and hasattr(F, "grouped_mm"):
         ends = counts.cumsum(0).to(torch.int32)
         return F.grouped_mm(rows, weight.transpose(1, 2), offs=ends)
-    groups = zip(rows.split(counts.tolist()), weight, strict=True)
+    groups = zip(torch.split(rows, counts.tolist()), weight, strict=True)
     return torch.cat([group @ matrix.t() for group, matrix in groups])
 
 
@@ -161,8 +161,9 @@ def mobe_grouped(tokens: Tensor, routes: Routes, w1: Tensor, b1: Tensor, w2: Ten
     length = tokens.shape[1]
     counts = routes.counts * length
     gathered = tokens[routes.image].flatten(0, 1)  # (R·T, C)
-    hidden = grouped_linear(gathered, w1, counts).unflatten(0, (-1, length)) + b1[routes.expert, None]
-    outputs = grouped_linear(F.gelu(hidden).flatten(0, 1), w2, counts).unflatten(0, (-1, length)) + b2[routes.expert, None]
+    hidden = grouped_linear(gathered, w1, counts).view(-1, length, b1.shape[1]) + b1[routes.expert, None]
+    outputs = grouped_linear(F.gelu(hidden).flatten(0, 1), w2, counts).view(-1, length, b2.shape[1])
+    outputs = outputs + b2[routes.expert, None]
     weighted = outputs * routes.weight[:, None, None].to(outputs.dtype)
     return torch.zeros_like(tokens, dtype=weighted.dtype).index_add(0, routes.image, weighted)
 
@@ -266,7 +267,12 @@ class MixtureOfBodyExperts(nn.Module):
             noise: Standard deviation of Gaussian noise added to the weights, relative to their own, at least 0.
         """
         with torch.no_grad():
-            for stacked, source in ((self.w1, fc1.weight), (self.b1, fc1.bias), (self.w2, fc2.weight), (self.b2, fc2.bias)):
+            for stacked, source in (
+                (self.w1, fc1.weight),
+                (self.b1, fc1.bias),
+                (self.w2, fc2.weight),
+                (self.b2, fc2.bias),
+            ):
                 stacked.copy_(source.expand_as(stacked))
                 if noise > 0 and source.dim() > 1:
                     stacked.add_(torch.randn_like(stacked) * (noise * source.std()))

@@ -116,8 +116,9 @@ class PedCLIP(nn.Module):
             return nn.Linear(width, self.config.projection_dim, bias=False)
         if self.image_encoder.width != self.text_encoder.width:
             raise ValueError(
-                f"projection_dim=0 needs encoders of one width; the image encoder has {self.image_encoder.width}, the text "
-                f"encoder {self.text_encoder.width}. Pass projection_dim=512 or change a width"
+                "projection_dim=0 needs encoders of one width; "
+                f"the image encoder has {self.image_encoder.width}, the text encoder {self.text_encoder.width}. "
+                "Pass projection_dim=512 or change a width"
             )
         return nn.Identity()
 
@@ -188,7 +189,7 @@ class PedCLIP(nn.Module):
         with atomic_folder(path) as folder:
             save_model(self, str(folder / WEIGHTS_FILE))
             write_json(folder / "config.json", asdict(self.config))
-            write_json(folder / "preprocess.json", self.preprocess.to_dict())
+            write_json(folder / "preprocess.json", self.preprocess.to_json())
             self.text_encoder.bert.config.save_pretrained(folder / "text")
             self.tokenizer.save_pretrained(folder / "text")
             (folder / "README.md").write_text(card or "PedCLIP checkpoint. Research only, never for diagnosis.\n")
@@ -203,7 +204,9 @@ class PedCLIP(nn.Module):
             ValueError: The weights do not fit the configuration.
         """
         folder = _local_folder(path_or_hub_id)
-        missing = [name for name in ("config.json", "preprocess.json", WEIGHTS_FILE, "text") if not (folder / name).exists()]
+        missing = [
+            name for name in ("config.json", "preprocess.json", WEIGHTS_FILE, "text") if not (folder / name).exists()
+        ]
         if missing:
             raise FileNotFoundError(f"{folder} is not a PedCLIP checkpoint: it has no {', '.join(missing)}")
         config = PedCLIPConfig(**json.loads((folder / "config.json").read_text()))
@@ -212,7 +215,7 @@ class PedCLIP(nn.Module):
             replace(config, expert_init="random"),
             tokenizer=load_tokenizer(str(folder / "text")),
             text_encoder=TextEncoder.from_config(folder / "text"),
-            preprocess=Preprocess.from_dict(json.loads((folder / "preprocess.json").read_text())),
+            preprocess=Preprocess.from_json(json.loads((folder / "preprocess.json").read_text())),
         )
         model.config = config
         try:
@@ -241,5 +244,6 @@ def _local_folder(path_or_hub_id: str | Path) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise OSError(
             f"no checkpoint at {str(path_or_hub_id)!r}: it is no folder here, and the hub did not answer "
-            f"({type(error).__name__}).\n  Pass a folder written by save_pretrained, such as runs/03_pretrain/demo/checkpoint"
+            f"({type(error).__name__}).\n"
+            "  Pass a folder written by save_pretrained, such as runs/03_pretrain/demo/checkpoint"
         ) from error

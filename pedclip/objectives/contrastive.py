@@ -1,10 +1,9 @@
 """Symmetric contrastive loss of images and texts."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor
-from torch.distributed import is_available, is_initialized
+from torch import Tensor, distributed
 from torch.nn import functional as F
 
 
@@ -34,7 +33,9 @@ def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_t
         True
     """
     if image.shape != text.shape or image.dim() != 2:
-        raise ValueError(f"image {tuple(image.shape)} and text {tuple(text.shape)} must be two (B, D) tensors of one shape")
+        raise ValueError(
+            f"image {tuple(image.shape)} and text {tuple(text.shape)} must be two (B, D) tensors of one shape"
+        )
     if image.shape[0] < 2:
         raise ValueError("B=1 is not allowed: a single pair has no negative; use a batch of at least 2")
     logits = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).t() / temperature
@@ -42,7 +43,9 @@ def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_t
     return _both_directions(logits, logits.t(), targets, same_text)
 
 
-def gathered_info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, text_ids: Tensor | None = None) -> Tensor:
+def gathered_info_nce(
+    image: Tensor, text: Tensor, *, temperature: float | Tensor, text_ids: Tensor | None = None
+) -> Tensor:
     """``info_nce`` with the negatives of every rank, whose gradients are those of one large batch.
 
     Each rank scores its own rows against all columns. The mean of this over ranks, which is what DDP forms of the
@@ -59,17 +62,47 @@ def gathered_info_nce(image: Tensor, text: Tensor, *, temperature: float | Tenso
 
     Source: PedCLIP, Eq. 3 and 4, with M the batch over all ranks (decision P12).
     """
-    if not (is_available() and is_initialized()):
+    if not (distributed.is_available() and distributed.is_initialized()):
         same_text = None if text_ids is None else text_ids[:, None] == text_ids
         return info_nce(image, text, temperature=temperature, same_text=same_text)
-    from torch.distributed import get_rank
-    from torch.distributed.nn.functional import all_gather
-
     image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
-    all_images, all_texts = torch.cat(all_gather(image)), torch.cat(all_gather(text))
-    targets = torch.arange(len(image), device=image.device) + get_rank() * len(image)
-    same_text = None if text_ids is None else text_ids[:, None] == torch.cat(all_gather(text_ids))
-    return _both_directions(image @ all_texts.t() / temperature, text @ all_images.t() / temperature, targets, same_text)
+    all_images, all_texts = gather_rows(image), gather_rows(text)
+    targets = torch.arange(len(image), device=image.device) + distributed.get_rank() * len(image)
+    same_text = None if text_ids is None else text_ids[:, None] == gather_rows(text_ids)
+    return _both_directions(
+        image @ all_texts.t() / temperature, text @ all_images.t() / temperature, targets, same_text
+    )
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows of all ranks, in rank order, differentiable.
+
+    Not ``torch.distributed.nn``: torch 2.15 announces its removal, and its successor is a private module.
+
+    Args:
+        rows: (B, …), of one shape on every rank.
+
+    Returns:
+        (world_size · B, …).
+    """
+    return cast(Tensor, _GatherRows.apply(rows))
+
+
+class _GatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.num_rows = len(rows)
+        parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Tensor:
+        # Every rank's loss read these rows, so their gradients add up; then each rank keeps its own.
+        total = gradients[0].contiguous().clone()
+        distributed.all_reduce(total)
+        first = distributed.get_rank() * ctx.num_rows
+        return cast(Tensor, total[first : first + ctx.num_rows])
 
 
 def _both_directions(image_rows: Tensor, text_rows: Tensor, targets: Tensor, same_text: Tensor | None) -> Tensor:
@@ -78,4 +111,4 @@ def _both_directions(image_rows: Tensor, text_rows: Tensor, targets: Tensor, sam
         negative[torch.arange(len(targets), device=targets.device), targets] = False
         image_rows = image_rows.masked_fill(negative, -torch.inf)
         text_rows = text_rows.masked_fill(negative, -torch.inf)
-    return cast(Tensor, (F.cross_entropy(image_rows, targets) + F.cross_entropy(text_rows, targets)) / 2)
+    return (F.cross_entropy(image_rows, targets) + F.cross_entropy(text_rows, targets)) / 2

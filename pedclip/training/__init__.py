@@ -1,0 +1,1 @@
+"""Pre-training: schedule, loop, command line."""

@@ -24,7 +24,7 @@ class TripletArrays:
         images: (N, R, R) uint8 squared films, memory-mapped; R is the preprocessing's ``resize``.
         texts: N excerpts.
         regions: (N,) int64 indices into ``pedclip.anatomy.REGIONS``.
-        patients: N patient identifiers.
+        patients: N patient identifiers, unique over all sources.
 
     Raises:
         ValueError: The lengths differ.

@@ -37,7 +37,7 @@ class Progress(L.Callback):
         if "ipykernel" in sys.modules:
             from IPython.display import DisplayHandle
 
-            self._handle = DisplayHandle()
+            self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
             self._handle.display(_text("starting"), raw=True)
         elif sys.stderr.isatty():
             self._bar = tqdm(total=self._total(trainer), initial=self._first, unit="batch", dynamic_ncols=True)

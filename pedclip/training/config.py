@@ -15,7 +15,7 @@ LearningRateSchedule = Literal["cosine", "constant"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Sampler = Literal["uniform", "sqrt"]
 Logger = Literal["csv", "tensorboard"]
-Config = TypeVar("Config", PedCLIPConfig, TrainingConfig)
+Config = TypeVar("Config", PedCLIPConfig, "TrainingConfig")
 PROFILES: Final = ("demo", "paper")
 
 
@@ -81,10 +81,14 @@ class TrainingConfig:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("weight_decay", "gradient_clip", "lambda_end", "num_workers", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        _require(self.learning_rate > 0 and math.isfinite(self.learning_rate), "learning_rate", self.learning_rate, "above 0")
+        _require(
+            self.learning_rate > 0 and math.isfinite(self.learning_rate), "learning_rate", self.learning_rate, "above 0"
+        )
         _require(0 <= self.warmup_fraction < 1, "warmup_fraction", self.warmup_fraction, "in [0, 1)")
         teacher = self.teacher_epochs
-        _require(teacher == -1 or 0 <= teacher <= self.epochs, "teacher_epochs", teacher, f"-1, or in [0, {self.epochs}]")
+        _require(
+            teacher == -1 or 0 <= teacher <= self.epochs, "teacher_epochs", teacher, f"-1, or in [0, {self.epochs}]"
+        )
         for name, allowed in (
             ("schedule", get_args(LearningRateSchedule)),
             ("precision", get_args(Precision)),
@@ -94,7 +98,9 @@ class TrainingConfig:
             ("accelerator", ("auto", "cpu", "gpu")),
         ):
             _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
-        _require(self.batch_size % self.world_size == 0, "batch_size", self.batch_size, f"a multiple of {self.world_size}")
+        _require(
+            self.batch_size % self.world_size == 0, "batch_size", self.batch_size, f"a multiple of {self.world_size}"
+        )
         _require(self.local_batch_size >= 2, "batch_size", self.batch_size, "at least 2 per device")
         _require(self.validation_rows >= 2, "validation_rows", self.validation_rows, "at least 2")
 
@@ -185,7 +191,6 @@ def replace_fields(config: Config, changes: dict[str, Any]) -> Config:
     Raises:
         ValueError: A name is unknown (the closest known one is suggested) or a value is not allowed.
     """
-
     known = [item.name for item in dataclasses.fields(config)]
     for name in changes:
         if name not in known:

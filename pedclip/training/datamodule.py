@@ -32,6 +32,11 @@ class TripletDataModule(L.LightningDataModule):
         self.train = _tokenize(train, model)
         self.validation = _tokenize(validation, model) if len(validation) else None
 
+    @property
+    def batches_per_epoch(self) -> int:
+        """Training batches of one rank in one epoch; incomplete batches are left out."""
+        return len(self.train) // self.config.batch_size
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches, beginning where the loaded checkpoint stopped."""
         trainer = self.trainer
@@ -65,7 +70,12 @@ class TripletDataModule(L.LightningDataModule):
         # batch_size=None hands the list of rows to the data set, which answers with a whole batch.
         workers = self.config.num_workers
         return DataLoader(
-            dataset, sampler=batches, batch_size=None, num_workers=workers, persistent_workers=workers > 0, pin_memory=torch.cuda.is_available()
+            dataset,
+            sampler=batches,
+            batch_size=None,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
         )
 
 
@@ -73,7 +83,9 @@ def _tokenize(arrays: TripletArrays, model: PedCLIP) -> TokenizedTriplets:
     experts = {name: index for index, name in enumerate(model.config.regions)}
     present = sorted({REGIONS[index] for index in arrays.regions})
     if missing := [name for name in present if name not in experts]:
-        raise ValueError(f"the data holds {', '.join(missing)}, for which the model has no expert; experts: {', '.join(experts)}")
+        raise ValueError(
+            f"the data holds {', '.join(missing)}, for which the model has no expert; experts: {', '.join(experts)}"
+        )
     regions = torch.tensor([experts[REGIONS[index]] for index in arrays.regions])
     tokens = model.tokenize(arrays.texts)
     return TokenizedTriplets(arrays, tokens["input_ids"], tokens["attention_mask"], regions)

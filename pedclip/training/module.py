@@ -22,25 +22,27 @@ class PretrainModule(L.LightningModule):
     Args:
         model: The dual encoder.
         config: Optimization.
+        batches_per_epoch: Of one rank.
 
     Source: PedCLIP, section 2.3: ℓ = ½(ℓ^v2t + ℓ^t2v) + λ ℓ_G.
     """
 
-    def __init__(self, model: PedCLIP, config: TrainingConfig) -> None:
+    def __init__(self, model: PedCLIP, config: TrainingConfig, *, batches_per_epoch: int) -> None:
         super().__init__()
         self.model = model
         self.config = config
+        self.batches_per_epoch = batches_per_epoch
         self._validation: list[dict[str, Tensor]] = []
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tie dropout and crops to the step number, so that a resumed run repeats an uninterrupted one exactly."""
-        step = self.trainer.current_epoch * self.trainer.num_training_batches + batch_idx
+        step = self.trainer.current_epoch * self.batches_per_epoch + batch_idx
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 4096 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Total loss of one batch."""
         config = self.config
-        epoch = self.trainer.current_epoch + batch_idx / self.trainer.num_training_batches
+        epoch = self.trainer.current_epoch + batch_idx / self.batches_per_epoch
         weight, is_teacher_forced = expert_schedule(
             epoch, config.epochs, config.resolved_teacher_epochs, lambda_end=config.lambda_end
         )
@@ -70,7 +72,12 @@ class PretrainModule(L.LightningModule):
         pixels = to_pixels(batch["images"], self.model.preprocess, generator=None)
         image = self.model.encode_image(pixels)
         text = self.model.encode_text(batch["input_ids"], batch["attention_mask"])
-        kept = {"image": image.embedding, "text": text.embedding, "text_ids": batch["text_ids"], "region": batch["regions"]}
+        kept = {
+            "image": image.embedding,
+            "text": text.embedding,
+            "text_ids": batch["text_ids"],
+            "region": batch["regions"],
+        }
         if image.gate_logits:
             kept["gate"] = image.gate_logits[-1].argmax(-1)
         self._validation.append(kept)
@@ -85,7 +92,8 @@ class PretrainModule(L.LightningModule):
         """AdamW without decay on biases, norms, embeddings of position; cosine with warm-up, or constant."""
         config = self.config
         optimizer = torch.optim.AdamW(_parameter_groups(self.model, config.weight_decay), lr=config.learning_rate)
-        steps = int(self.trainer.estimated_stepping_batches)
+        # Not Lightning's estimate: it would start the loader before a checkpoint has said where to go on.
+        steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulate)
         warmup = max(1, round(steps * config.warmup_fraction)) if config.warmup_fraction else 0
 
         def factor(step: int) -> float:
@@ -135,7 +143,8 @@ def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     # Stacked expert biases are (E, H), so the shape does not tell a bias: the name does (decision P10).
     names = {id(parameter): name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for parameter in model.parameters():
         name = names.get(id(parameter))
         if name is None:

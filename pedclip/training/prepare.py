@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,14 +45,16 @@ def prepare(config: RunConfig, run: Path, *, side: int, regions: tuple[str, ...]
     # Imported here: a GPU image without `datasets` can train on arrays that were prepared elsewhere.
     from pedclip.data import load
 
-    options = {"studies": config.studies, "seed": config.training.seed, "size": config.phantom_size}
+    options: dict[str, Any] = {"studies": config.studies, "seed": config.training.seed, "size": config.phantom_size}
     is_phantom = config.data == "phantom"
     triplets = load(config.data, quarantine=run / "quarantine.csv", **(options if is_phantom else {}))
     if regions:
         names = triplets["train"].features["region"]
         wanted = {names.str2int(region) for region in regions}
         triplets = triplets.filter(lambda region: region in wanted, input_columns="region")
-    train, validation = (to_arrays(triplets[split], run / "cache" / split, side=side) for split in ("train", "validation"))
+    train, validation = (
+        to_arrays(triplets[split], run / "cache" / split, side=side) for split in ("train", "validation")
+    )
     if not len(train):
         raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / 'quarantine.csv'}")
     write_json(run / "training_patients.json", sorted({patient_key(patient) for patient in train.patients}))
@@ -71,9 +73,15 @@ def to_arrays(split: "Dataset", cache: Path, *, side: int) -> TripletArrays:
 
     images = build_cache(split, cache, side=side) if len(split) else np.zeros((0, side, side), np.uint8)
     regions = np.asarray(split["region"], dtype=np.int64)
-    return TripletArrays(images, list(split["text"]), regions, list(split["patient_id"]))
+    return TripletArrays(images, list(split["text"]), regions, qualified_patients(split))
 
 
-def patient_key(patient_id: str) -> str:
-    """Short one-way key by which an evaluation recognises patients of the training split."""
-    return hashlib.sha256(f"pedclip-training:{patient_id}".encode()).hexdigest()[:16]
+def qualified_patients(split: "Dataset") -> list[str]:
+    """Patients as "<source>/<patient>", the same whether a folder was loaded alone or in a union."""
+    pairs = zip(split["source"], split["patient_id"], strict=True)
+    return [f"{source}/{patient.removeprefix(source + '/')}" for source, patient in pairs]
+
+
+def patient_key(patient: str) -> str:
+    """Short one-way key by which an evaluation recognises a qualified patient of the training split."""
+    return hashlib.sha256(f"pedclip-training:{patient}".encode()).hexdigest()[:16]

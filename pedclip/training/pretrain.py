@@ -1,9 +1,13 @@
 """From triplets to a checkpoint: one function for the notebook, the shell and the tests."""
 
 import csv
+import dataclasses
 import json
+import logging
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -48,7 +52,13 @@ class PretrainResult:
 
 
 def pretrain(
-    train: TripletArrays, validation: TripletArrays, *, config: RunConfig, run: Path, resume: bool = True, card: str = ""
+    train: TripletArrays,
+    validation: TripletArrays,
+    *,
+    config: RunConfig,
+    run: Path,
+    resume: bool = True,
+    card: str = "",
 ) -> PretrainResult:
     """Pre-train PedCLIP and write ``run/checkpoint``.
 
@@ -71,15 +81,11 @@ def pretrain(
     _seed(training.seed)
     model = build_model(config, train)
     started = time.monotonic()
-    trainer = _trainer(training, run, ExportCheckpoint(run / "checkpoint", card))
     data = TripletDataModule(train, validation, model, training)
-    module = PretrainModule(model, training)
-    with warnings.catch_warnings():
-        # Lightning recommends loader workers; the images are memory-mapped and need none.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-        # A batch drawn from a list of rows has no size that Lightning could read from a sampler.
-        warnings.filterwarnings("ignore", message=".*Trying to infer the `batch_size`.*")
+    module = PretrainModule(model, training, batches_per_epoch=data.batches_per_epoch)
+    with quiet_lightning():
+        export = ExportCheckpoint(run / "checkpoint", card)
+        trainer = _trainer(training, run, export, has_validation=len(validation) > 0)
         trainer.fit(module, data, ckpt_path=resumable, weights_only=True)
     done_before = int(torch.load(resumable, weights_only=True)["global_step"]) if resumable else 0
     model = model.cpu().eval()
@@ -97,7 +103,7 @@ def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
     model = PedCLIP(
         config.model, tokenizer=tokenizer, image_weights=training.image_weights, text_weights=training.text_weights
     )
-    model.preprocess = model.preprocess.replace(augment=training.augment)
+    model.preprocess = dataclasses.replace(model.preprocess, augment=training.augment)
     return model
 
 
@@ -108,7 +114,9 @@ def read_history(run: Path) -> list[dict[str, float]]:
         Records with ``step``, ``epoch`` and whatever was logged there.
     """
     merged: dict[tuple[int, bool], dict[str, float]] = {}
-    files = sorted(run.glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_")))
+    files = sorted(
+        run.glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_"))
+    )
     for path in files:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
@@ -150,7 +158,7 @@ def _first_difference(old: Any, new: Any, name: str = "") -> str:
     return "" if old == new else f"{name} was {old!r}, is {new!r}"
 
 
-def _trainer(config: TrainingConfig, run: Path, export: ExportCheckpoint) -> L.Trainer:
+def _trainer(config: TrainingConfig, run: Path, export: ExportCheckpoint, *, has_validation: bool) -> L.Trainer:
     # Two states of the same step: one between validations for a killed process, one after each epoch.
     checkpoint = ModelCheckpoint(
         dirpath=run / RESUME_FOLDER,
@@ -175,6 +183,7 @@ def _trainer(config: TrainingConfig, run: Path, export: ExportCheckpoint) -> L.T
         logger=_logger(config, run),
         log_every_n_steps=5,
         num_sanity_val_steps=0,
+        limit_val_batches=1.0 if has_validation else 0,
         callbacks=[Progress(), export, checkpoint, LearningRateMonitor("step")],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -196,6 +205,28 @@ def _seed(seed: int) -> None:
 
 def _is_main() -> bool:
     return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning without its notes on hardware, on loader workers and on products; warnings of weight pass."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        # The images are memory-mapped and need no worker.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        # Lightning 2.6 asks torch's pytree in a way that torch 2.15 calls old.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        # A resumed run finds its own files.
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def join_processes(config: TrainingConfig) -> None:

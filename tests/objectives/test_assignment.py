@@ -12,7 +12,9 @@ def test_by_hand_and_mean_over_blocks() -> None:
     sure = torch.tensor([[math.log(3.0), 0.0]])  # softmax 3/4, 1/4
     undecided = torch.zeros(1, 2)
     assert float(expert_assignment([sure], torch.tensor([0]))) == pytest.approx(-math.log(0.75))
-    assert float(expert_assignment([sure, undecided], torch.tensor([1]))) == pytest.approx((math.log(4) + math.log(2)) / 2)
+    assert float(expert_assignment([sure, undecided], torch.tensor([1]))) == pytest.approx(
+        (math.log(4) + math.log(2)) / 2
+    )
 
 
 def test_reaches_zero_unlike_cross_entropy_of_scores() -> None:

@@ -94,14 +94,11 @@ def _one_rank(rank: int, folder: str, use_ids: bool) -> None:
 
 
 @pytest.mark.parametrize("use_ids", [False, True])
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch.distributed.nn announces a successor that has no release
 def test_two_processes_equal_one(tmp_path: Path, use_ids: bool) -> None:
     multiprocessing.spawn(_one_rank, args=(str(tmp_path), use_ids), nprocs=2)
     images, texts, weight, ids = _joined()
     weight.requires_grad_()
-    loss = gathered_info_nce(
-        images @ weight, texts @ weight.tanh(), temperature=0.1, text_ids=ids if use_ids else None
-    )
+    loss = gathered_info_nce(images @ weight, texts @ weight.tanh(), temperature=0.1, text_ids=ids if use_ids else None)
     loss.backward()
     assert weight.grad is not None
     expected = torch.cat([loss.detach().view(1), weight.grad.flatten()])

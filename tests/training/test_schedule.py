@@ -9,7 +9,14 @@ from pedclip.training.schedule import expert_schedule
 
 @pytest.mark.parametrize(
     ("epoch", "expected"),
-    [(0, (1.0, True)), (9.999, (1.0, True)), (10, (1.0, False)), (20, (0.75, False)), (49.5, (0.0125, False)), (50, (0.0, False))],
+    [
+        (0, (1.0, True)),
+        (9.999, (1.0, True)),
+        (10, (1.0, False)),
+        (20, (0.75, False)),
+        (49.5, (0.0125, False)),
+        (50, (0.0, False)),
+    ],
 )
 def test_published_values(epoch: float, expected: tuple[float, bool]) -> None:
     weight, is_forced = expert_schedule(epoch)

@@ -1,0 +1,101 @@
+"""The MoBE block inside a timm ViT."""
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from pedclip.models.image import ImageEncoder, MoBEBlock, attend_image_token, build_vit
+
+SIZES = {"patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 2}
+
+
+def encoder(*, mobe_layers: tuple[int, ...] = (-1,), vit: nn.Module | None = None, **options: object) -> ImageEncoder:
+    torch.manual_seed(0)
+    vit = vit or build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES)
+    return ImageEncoder(vit, mobe_layers=mobe_layers, num_experts=4, **options)
+
+
+def literal_forward(model: ImageEncoder, pixels: Tensor, region: Tensor | None) -> Tensor:
+    """Every row of every block."""
+    vit = model.vit
+    tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))
+    for block in vit.blocks:
+        tokens = block(tokens, region)[0] if isinstance(block, MoBEBlock) else block(tokens)
+    return vit.norm(tokens)
+
+
+@pytest.mark.parametrize("gate_input", ["post_norm", "pre_norm", "block_input"])
+@pytest.mark.parametrize("is_forced", [True, False])
+@pytest.mark.parametrize("qk_norm", [True, False])
+def test_image_token_path_equals_all_rows(gate_input: str, is_forced: bool, qk_norm: bool) -> None:
+    torch.manual_seed(0)
+    options = {"img_size": 16, "num_classes": 0, "qk_norm": qk_norm, "init_values": 0.3, **SIZES}
+    vit = timm.create_model("vit_tiny_patch16_224", **options)
+    model = encoder(vit=vit, gate_input=gate_input, expert_init="copy_noise").double()
+    pixels = torch.randn(3, 3, 16, 16, dtype=torch.float64)
+    region = torch.tensor([1, 3, 1]) if is_forced else None
+    parameters = [p for p in model.parameters() if p.requires_grad]
+
+    def gradients(image_token: Tensor) -> list[Tensor]:
+        found = torch.autograd.grad(image_token.sin().sum(), parameters, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+
+    image_token, gate_logits, _, finish = model(pixels, region)
+    all_rows = literal_forward(model, pixels, region)
+    torch.testing.assert_close(image_token, all_rows[:, 0], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(finish(), all_rows, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(gradients(image_token), gradients(all_rows[:, 0]), rtol=1e-10, atol=1e-10)
+    assert [tuple(logits.shape) for logits in gate_logits] == [(3, 4)]
+
+
+def test_attention_of_one_row_by_timm() -> None:
+    attention = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES).blocks[0].attn
+    tokens = torch.randn(2, 5, 32)
+    torch.testing.assert_close(attend_image_token(attention, tokens), attention(tokens)[:, :1])
+
+
+@pytest.mark.parametrize("mobe_layers", [(), (0,), (1, -1), (0, 1, 2)])
+def test_copied_experts_keep_the_pretrained_function(mobe_layers: tuple[int, ...]) -> None:
+    plain = encoder(mobe_layers=())
+    mixed = encoder(mobe_layers=mobe_layers)
+    pixels = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(mixed(pixels)[0], plain(pixels)[0])
+    assert len(mixed(pixels)[1]) == len(mobe_layers)
+
+
+def test_gate_of_a_middle_block_is_the_one_that_is_printed() -> None:
+    model = encoder(mobe_layers=(1,), expert_init="random")
+    pixels = torch.randn(2, 3, 16, 16)
+    block = model.vit.blocks[1]
+    tokens = model.vit.blocks[0](model.vit.norm_pre(model.vit._pos_embed(model.vit.patch_embed(pixels))))
+    after_attention = tokens + block.attn(block.norm1(tokens))
+    expected = block.norm2(after_attention)[:, 0] @ block.mobe.gate.weight.t()
+    torch.testing.assert_close(model(pixels)[1][0], expected)
+
+
+def test_dense_features_are_those_before_the_last_block() -> None:
+    model = encoder()
+    pixels = torch.randn(2, 3, 16, 16)
+    _, _, dense, _ = model(pixels, torch.tensor([0, 1]))
+    _, _, other, _ = model(pixels, torch.tensor([2, 3]))
+    assert dense.shape == (2, 5, 32)
+    assert torch.equal(dense, other)  # no expert has touched them
+
+
+def test_wrong_architectures_and_layers_raise() -> None:
+    with pytest.raises(ValueError, match=r"mobe_layers=\(3,\) is not allowed: the architecture has blocks 0…2"):
+        encoder(mobe_layers=(3,))
+    with pytest.raises(ValueError, match="one class token"):
+        encoder(vit=timm.create_model("vit_relpos_small_patch16_224", num_classes=0))
+
+
+def test_local_weights_load_and_absent_ones_say_what_to_fetch(tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    source = timm.create_model("vit_tiny_patch16_224")
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
+    loaded = build_vit("vit_tiny_patch16_224", image_size=224, weights=str(tmp_path / "model.safetensors"))
+    torch.testing.assert_close(loaded.blocks[3].mlp.fc1.weight, source.blocks[3].mlp.fc1.weight)
+    with pytest.raises(OSError, match=r"(?s)image_weights='/nowhere.*Fetch 'model.safetensors' of timm/vit_tiny"):
+        build_vit("vit_tiny_patch16_224", image_size=224, weights="/nowhere/model.safetensors")

@@ -1,0 +1,149 @@
+"""The dual encoder: shapes as documented, saving without loss, misuse named."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from pedclip.models.config import PedCLIPConfig
+from pedclip.models.pedclip import PedCLIP
+from pedclip.models.text import train_tokenizer
+
+TEXTS = ["No fracture of the left wrist.", "Buckle fracture of the distal radius.", "Normal heart size, clear lungs."]
+TINY = PedCLIPConfig(
+    regions=("wrist", "chest", "hand"),
+    image_architecture="vit_tiny_patch16_224",
+    image_size=16,
+    image_patch_size=8,
+    image_width=32,
+    image_depth=2,
+    image_heads=2,
+    text_width=32,
+    text_depth=1,
+    text_heads=2,
+    vocab_size=200,
+    max_text_tokens=16,
+)
+
+
+def tiny(**changes: object) -> PedCLIP:
+    torch.manual_seed(0)
+    return PedCLIP(dataclasses.replace(TINY, **changes), tokenizer=train_tokenizer(TEXTS, vocab_size=200)).eval()
+
+
+def test_shapes_are_the_documented_ones() -> None:
+    model = tiny(projection_dim=24, mobe_layers=(0, 1))
+    image = model.encode_image(torch.randn(5, 3, 16, 16))
+    text = model.encode_text(**model.tokenize(TEXTS))
+    num_tokens = model.tokenize(TEXTS)["input_ids"].shape[1]
+    assert image.embedding.shape == (5, 24)
+    assert [logits.shape for logits in image.gate_logits] == [(5, 3), (5, 3)]
+    assert image.tokens.shape == image.dense.shape == (5, 1 + 4, 32)
+    assert text.embedding.shape == (3, 24)
+    assert text.tokens.shape == (3, num_tokens, 32)
+    for embedding in (image.embedding, text.embedding):
+        torch.testing.assert_close(embedding.norm(dim=-1), torch.ones(len(embedding)))
+
+
+def test_embedding_is_the_projected_image_token() -> None:
+    model = tiny(projection_dim=24)
+    features = model.encode_image(torch.randn(2, 3, 16, 16))
+    projected = torch.nn.functional.normalize(model.image_projection(features.tokens[:, 0]), dim=-1)
+    torch.testing.assert_close(features.embedding, projected)
+
+
+def test_padding_does_not_change_a_text() -> None:
+    model = tiny()
+    alone = model.encode_text(**model.tokenize(TEXTS[:1])).embedding[0]
+    padded = model.encode_text(**model.tokenize([TEXTS[0], " ".join(TEXTS)])).embedding[0]
+    torch.testing.assert_close(alone, padded, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"projection_dim": 8, "learn_temperature": True, "mobe_layers": [0, -1]}])
+def test_saving_loses_nothing(tmp_path: Path, changes: dict) -> None:
+    model = tiny(**changes)
+    model.save_pretrained(tmp_path / "checkpoint", card="# A card")
+    loaded = PedCLIP.from_pretrained(tmp_path / "checkpoint")
+    assert loaded.config == model.config
+    assert loaded.preprocess == model.preprocess
+    pixels = torch.randn(2, 3, 16, 16)
+    assert torch.equal(loaded.encode_image(pixels).embedding, model.encode_image(pixels).embedding)
+    tokens = model.tokenize(["No unseen words, never."])
+    assert torch.equal(loaded.tokenize(["No unseen words, never."])["input_ids"], tokens["input_ids"])
+    assert torch.equal(loaded.encode_text(**tokens).embedding, model.encode_text(**tokens).embedding)
+    assert (tmp_path / "checkpoint" / "README.md").read_text() == "# A card"
+
+
+def test_text_weights_from_a_folder(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(TEXTS, vocab_size=200)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40
+    )
+    bert = BertModel(config)
+    bert.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = PedCLIP(TINY, text_weights=str(tmp_path))
+    torch.testing.assert_close(
+        model.text_encoder.bert.embeddings.word_embeddings.weight, bert.embeddings.word_embeddings.weight
+    )
+    model.save_pretrained(tmp_path / "saved")
+    assert PedCLIP.from_pretrained(tmp_path / "saved").text_encoder.bert.config.intermediate_size == 40
+
+
+def test_what_cannot_be_fetched_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(OSError, match=r"(?s)text_weights='.*nothing'.*Fetch 'config.json'.*-p text_weights /path"):
+        PedCLIP(TINY, text_weights=str(tmp_path / "nothing"))
+    with pytest.raises(OSError, match="no checkpoint at"):
+        PedCLIP.from_pretrained(tmp_path / "nothing")
+
+
+def test_broken_checkpoints_are_refused(tmp_path: Path) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"regions": ["wrist", "chest"]}))
+    with pytest.raises(ValueError, match=r"model.safetensors does not fit .*config.json"):
+        PedCLIP.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"is not a PedCLIP checkpoint: it has no model\.safetensors"):
+        PedCLIP.from_pretrained(folder)
+
+
+def test_temperature() -> None:
+    assert float(tiny().temperature) == pytest.approx(0.07)
+    assert not tiny().log_temperature.requires_grad
+    model = tiny(learn_temperature=True)
+    with torch.no_grad():
+        model.log_temperature.fill_(math.log(1e-4))
+    assert float(model.temperature.detach()) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"regions": ("wrist", "wrist")}, "regions="),
+        ({"gate_input": "cls"}, "gate_input='cls' is not allowed: one of"),
+        ({"expert_init": "zero"}, "expert_init='zero'"),
+        ({"temperature": 0.0}, r"temperature=0.0 is not allowed: in \(0, 1\]"),
+        ({"gate_threshold": 0.5}, "gate_threshold=0.5"),
+        ({"max_text_tokens": 4}, "max_text_tokens=4"),
+        ({"image_size": 0}, "image_size=0"),
+        ({"text_width": 64}, "needs encoders of one width; the image encoder has 32, the text encoder 64"),
+    ],
+)
+def test_wrong_configurations_raise(changes: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        tiny(**changes)
+
+
+def test_wrong_pixels_and_missing_tokenizer_raise() -> None:
+    with pytest.raises(ValueError, match=r"pixels has shape \(2, 1, 16, 16\); expected \(B, 3, 16, 16\)"):
+        tiny().encode_image(torch.zeros(2, 1, 16, 16))
+    with pytest.raises(ValueError, match="train_tokenizer"):
+        PedCLIP(TINY)
+    with pytest.raises(ValueError, match="needs at least one excerpt"):
+        train_tokenizer(["", " "], vocab_size=100)
