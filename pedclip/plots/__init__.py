@@ -1,0 +1,35 @@
+"""The charts: each is a function of a tidy table and returns an Altair chart.
+
+Call `use` once (`pedclip.notebook.start` does); a chart that ends a notebook cell is then stored as an interactive
+specification and as a picture.
+"""
+
+try:
+    import altair as _altair  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("the charts need Altair: pip install 'pedclip[notebooks]'") from error
+
+from pedclip.plots.history import history_table
+from pedclip.plots.images import contact_sheet, overlay, thumbnail_url
+from pedclip.plots.maps import confusion, embedding_map, gate_weights
+from pedclip.plots.results import cost_bars, intervals
+from pedclip.plots.theme import COLORS, MAX_ROWS, use
+from pedclip.plots.training import learning_rate, schedule, training_curves
+
+__all__ = [
+    "COLORS",
+    "MAX_ROWS",
+    "confusion",
+    "contact_sheet",
+    "cost_bars",
+    "embedding_map",
+    "gate_weights",
+    "history_table",
+    "intervals",
+    "learning_rate",
+    "overlay",
+    "schedule",
+    "thumbnail_url",
+    "training_curves",
+    "use",
+]

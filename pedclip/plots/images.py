@@ -1,0 +1,156 @@
+"""Pictures of radiographs: thumbnails, overlays and contact sheets."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+# Cividis: Nuñez, Anderton and Renslow, PLOS ONE 13(7), 2018; these anchors are the ones that Vega interpolates.
+_CIVIDIS: Final = "002051 0a326a 2b446e 4d566d 696970 7f7c75 948f78 ada476 caba6a ead156 fdea45".split()
+_OPACITY: Final = 0.4
+_FONT_SIZE: Final = 13
+_MARGIN: Final = 6
+
+
+def thumbnail_url(image: NDArray[np.uint8], *, side: int = 48) -> str:
+    """A radiograph as a `data:` URL of about 1 kB, for tooltips.
+
+    Args:
+        image: (H, W) gray values, 0 is black.
+        side: Pixels of the longer side, at least 8; the aspect ratio is kept.
+
+    Returns:
+        "data:image/jpeg;base64,…".
+
+    Raises:
+        ValueError: The array is not a gray 8-bit picture.
+    """
+    picture = Image.fromarray(_gray(image))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=45, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def overlay(image: NDArray[np.uint8], heat: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """The untouched radiograph, and beside it the same under a heat map in cividis at 40 %.
+
+    Args:
+        image: (H, W) gray values, 0 is black.
+        heat: (h, w) in [0, 1], of any size; enlarged to the image without smoothing, so that patches stay visible.
+
+    Returns:
+        (H, 2 W, 3) red, green and blue.
+
+    Raises:
+        ValueError: The image is not a gray 8-bit picture, or the heat leaves [0, 1].
+    """
+    gray = _gray(image)
+    if heat.ndim != 2 or not np.isfinite(heat).all() or heat.min() < 0 or heat.max() > 1:
+        raise ValueError(f"heat is (h, w) in [0, 1], not {heat.shape} in [{heat.min():.3g}, {heat.max():.3g}]")
+    height, width = gray.shape
+    large = Image.fromarray(heat.astype(np.float32)).resize((width, height), Image.Resampling.NEAREST)
+    untouched = np.repeat(gray[:, :, None], 3, axis=2)
+    mixed = (1 - _OPACITY) * untouched + _OPACITY * cividis(np.asarray(large))
+    return np.concatenate([untouched, np.rint(mixed).astype(np.uint8)], axis=1)
+
+
+def cividis(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Colours of a scale that rises evenly in lightness for every kind of colour vision.
+
+    Args:
+        values: Any shape, in [0, 1].
+
+    Returns:
+        The same shape with a last axis of red, green and blue, in [0, 255].
+
+    Example:
+        >>> cividis(np.array([0.0, 1.0])).tolist()
+        [[0.0, 32.0, 81.0], [253.0, 234.0, 69.0]]
+    """
+    anchors = np.array([list(bytes.fromhex(code)) for code in _CIVIDIS])
+    places = np.linspace(0, 1, len(anchors))
+    return np.stack([np.interp(values, places, anchors[:, channel]) for channel in range(3)], axis=-1)
+
+
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]], titles: Sequence[str], *, columns: int = 4, side: int = 150
+) -> Image.Image:
+    """Radiographs in a grid, each under its title.
+
+    Args:
+        images: Each (H, W) gray or (H, W, 3) coloured, 8 bits; an (N, H, W) array is a sequence of N.
+        titles: One for each; broken into at most three lines of 13 px.
+        columns: Pictures in a row, at least 1.
+        side: Height of each picture in pixels; the aspect ratio is kept.
+
+    Returns:
+        The sheet: gray ("L") where every image is gray, coloured ("RGB") otherwise.
+
+    Raises:
+        ValueError: No image, another number of titles, or an image that is not an 8-bit picture.
+    """
+    if len(images) == 0 or len(images) != len(titles) or columns < 1:
+        raise ValueError(
+            f"a sheet takes at least one image, a title for each and a column; got {len(images)} images, "
+            f"{len(titles)} titles, {columns} columns"
+        )
+    pictures = [_enlarge(image, side) for image in images]
+    columns = min(columns, len(pictures))
+    cell = max(picture.width for picture in pictures)
+    font = ImageFont.load_default(_FONT_SIZE)
+    lines = [_wrap(title, cell, font) for title in titles]
+    line_height = _FONT_SIZE + 4
+    caption = line_height * max(map(len, lines))
+    across, down = cell + _MARGIN, caption + side + _MARGIN
+    mode = "L" if all(picture.mode == "L" for picture in pictures) else "RGB"
+    size = (across * columns + _MARGIN, down * math.ceil(len(pictures) / columns) + _MARGIN)
+    sheet = Image.new(mode, size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (picture, words) in enumerate(zip(pictures, lines, strict=True)):
+        left, top = _MARGIN + index % columns * across, _MARGIN + index // columns * down
+        for row, line in enumerate(words):
+            draw.text((left, top + row * line_height), line, fill="black", font=font)
+        sheet.paste(picture, (left, top + caption))
+    return sheet
+
+
+def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8 or image.ndim != 2:
+        raise ValueError(f"a gray picture is (H, W) of uint8, not {image.shape} of {image.dtype}")
+    return np.ascontiguousarray(image)
+
+
+def _enlarge(image: NDArray[np.uint8], side: int) -> Image.Image:
+    if image.dtype != np.uint8 or (image.ndim != 2 and image.shape[2:] != (3,)):
+        raise ValueError(f"a picture is (H, W) or (H, W, 3) of uint8, not {image.shape} of {image.dtype}")
+    height, width = image.shape[:2]
+    size = (max(1, round(width * side / height)), side)
+    return Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.LANCZOS)
+
+
+def _wrap(title: str, width: int, font: Any) -> list[str]:
+    """Break a title into at most three lines that fit; what is left over ends in an ellipsis."""
+    lines = [""]
+    for word in title.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    if len(lines) > 3:
+        lines = [*lines[:2], lines[2] + " …"]
+    return [_cut(line, width, font) for line in lines]
+
+
+def _cut(line: str, width: int, font: Any) -> str:
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(line + "…") > width:
+        line = line[:-1]
+    return line.rstrip(" …") + "…"

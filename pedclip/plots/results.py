@@ -1,0 +1,98 @@
+"""Charts of results: values with intervals, and costs."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from pedclip.plots.theme import COLORS, INK, MUTED, categories, color, shape, tidy, titled
+
+
+def intervals(
+    frame: pd.DataFrame, *, title: str, subtitle: str, metric: str, chance: float | None, name: str = "intervals"
+) -> Any:
+    """A dot with its 95 % interval per row and method, beside the line of chance.
+
+    Args:
+        frame: Columns `row` (such as a finding), `method`, `value`, `low` and `high` (all in [0, 1]); the order of
+            first appearance is the order on the page.
+        title: The finding.
+        subtitle: The data.
+        metric: Axis title, such as "AUC".
+        chance: What guessing reaches, in [0, 1]; None draws no line.
+        name: File name without ending.
+
+    Returns:
+        One band per row; methods differ by colour and shape.
+
+    Raises:
+        ValueError: A column is missing, a value lies outside [0, 1] or outside its interval, or there are more than
+            seven methods.
+    """
+    table = tidy(frame, "row", "method", "value", "low", "high")
+    inside = (table["low"] >= 0) & (table["low"] <= table["value"]) & (table["value"] <= table["high"])
+    wrong = table[~(inside & (table["high"] <= 1))]
+    if len(wrong):
+        first = wrong.iloc[0]
+        what = f"{first['value']} in [{first['low']}, {first['high']}] for {first['row']}, {first['method']}"
+        raise ValueError(f"0 <= low <= value <= high <= 1 was expected, not {what}")
+    methods = categories(table["method"], "method")
+    rows = table["row"].nunique()
+    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2f")
+    base = alt.Chart(table).encode(
+        y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),
+        yOffset=alt.YOffset("method:N", sort=methods, scale=alt.Scale(domain=methods)),
+        color=color("method", methods, title=None, legend=alt.Legend(orient="bottom", columns=4, labelLimit=300)),
+        tooltip=["row:N", "method:N", *(alt.Tooltip(f"{field}:Q", format=".3f") for field in ("value", "low", "high"))],
+    )
+    x = alt.X("low:Q", title=f"{metric}, with 95 % interval", scale=alt.Scale(domain=[0, 1]), axis=axis)
+    bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
+    marks = shape("method", methods, title=None)
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q", shape=marks)
+    layers = [bars, dots]
+    if chance is not None:
+        line = alt.Chart(pd.DataFrame({"chance": [chance]})).encode(x="chance:Q")
+        words = alt.value(f"chance {chance:.2f}")
+        note = line.mark_text(baseline="bottom", dy=-4, color=MUTED).encode(y=alt.value(0), text=words)
+        layers = [line.mark_rule(color=INK, strokeDash=[4, 3]), *layers, note]
+    chart = alt.layer(*layers).properties(width=420, height=rows * max(26, 14 * len(methods) + 10))
+    shows = f"Dots with intervals of {metric} per {rows} rows and {len(methods)} methods"
+    return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
+
+
+def cost_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "cost_bars") -> Any:
+    """What each method costs, one panel per quantity; the bars start at zero.
+
+    Args:
+        frame: Columns `method`, `quantity` (with its unit, such as "ms per image") and `value` (0 or more).
+        title: The finding.
+        subtitle: The machine and the batch.
+        name: File name without ending.
+
+    Returns:
+        Horizontal bars with their values, panels side by side.
+
+    Raises:
+        ValueError: A column is missing or a cost is negative.
+    """
+    table = tidy(frame, "method", "quantity", "value")
+    if (table["value"] < 0).any():
+        raise ValueError(f"a cost is 0 or more, not {table['value'].min()}")
+    table["label"] = [f"{value:.3g}" if value < 1000 else f"{value:,.0f}" for value in table["value"]]
+    methods = [str(method) for method in pd.unique(table["method"])]
+    panels = []
+    for index, quantity in enumerate(pd.unique(table["quantity"])):
+        part = table[table["quantity"] == quantity]
+        # Room for the value that is written after the longest bar.
+        scale = alt.Scale(domain=[0, float(part["value"].max()) * 1.25 or 1.0], nice=False)
+        labels = alt.Axis(ticks=False, domain=False, labels=index == 0)
+        base = alt.Chart(part).encode(
+            x=alt.X("value:Q", title=quantity, scale=scale, axis=alt.Axis(tickCount=4)),
+            y=alt.Y("method:N", title=None, sort=None, scale=alt.Scale(domain=methods), axis=labels),
+            tooltip=["method:N", "quantity:N", alt.Tooltip("value:Q", format=",.4~g")],
+        )
+        words = base.mark_text(align="left", dx=4).encode(text="label:N")
+        panels.append((base.mark_bar(color=COLORS[0], size=16) + words).properties(width=240, height={"step": 26}))
+    chart = alt.hconcat(*panels, spacing=16)
+    shows = f"Bars from zero of {', '.join(pd.unique(table['quantity']))} for {', '.join(methods)}"
+    return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
