@@ -1,0 +1,48 @@
+import re
+
+import pytest
+
+from pedclip.notebook_errors import ParameterError
+from pedclip.notebook_parameters import PARAMETERS, validate
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("epochz", 2, "unknown parameter 'epochz'; did you mean 'epochs'? allowed: profile, seed, "),
+        ("epochs", "abc", "epochs='abc' is not allowed: 0 (as the profile says) or an integer, at least 1"),
+        ("epochs", True, "epochs=True is not allowed"),
+        ("epochs", 1.0, "epochs=1.0 is not allowed"),
+        ("devices", 0, "devices=0 is not allowed: an integer, at least 1"),
+        ("batch_size", 1, "batch_size=1 is not allowed: 0 (as the profile says) or an integer, at least 2"),
+        ("profile", "papr", "profile='papr' is not allowed: one of 'demo', 'paper'"),
+        ("resume", "true", "resume='true' is not allowed: True or False"),
+        ("learning_rate", float("nan"), "learning_rate=nan is not allowed"),
+        ("learning_rate", -1e-4, "a number above 0, at most 1"),
+        ("regions", ["hnd"], "'hnd' is none of the 23 regions; did you mean 'hand'?"),
+        ("regions", ["hand", "hand"], "a region stands there twice"),
+        ("regions", "hand", "regions='hand' is not allowed: a list of names from REGIONS"),
+        ("mobe_layers", [3, 1], "in rising order"),
+        ("name", "../demo", "a folder name"),
+        ("name", "a\n", "a folder name"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_in_one_clear_line(name: str, value: object, words: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(words)) as caught:
+        validate({name: value}, "03_pretrain")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_integer_is_a_number_and_the_values_are_frozen() -> None:
+    parameters = validate({"learning_rate": 1, "data": "~/a, ~/b"}, "03_pretrain")
+    assert parameters.model_dump()["learning_rate"] == 1.0
+    assert "~" not in parameters.model_dump()["data"]
+    with pytest.raises(ValueError, match="frozen"):
+        parameters.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("notebook", PARAMETERS)
+def test_every_default_is_a_literal_that_passes_its_own_rules(notebook: str) -> None:
+    defaults = {name: field.default for name, field in PARAMETERS[notebook].model_fields.items()}
+    assert validate(defaults, notebook).model_dump() == defaults
+    assert {type(value) for value in defaults.values()} <= {bool, int, float, str, list, dict}
