@@ -12,10 +12,10 @@ from pathlib import Path
 
 from torch import distributed
 
-from pedclip.models.pedclip import default_preprocess
 from pedclip.training.config import PROFILES, RunConfig, load_config, load_profile, replace_fields
+from pedclip.training.launch import join_processes
 from pedclip.training.prepare import prepare
-from pedclip.training.pretrain import join_processes, pretrain
+from pedclip.training.pretrain import pretrain
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -71,10 +71,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     join_processes(config.training)
-    side = default_preprocess(config.model.image_size, None).resize
     if distributed.is_initialized() and distributed.get_rank() > 0:
         distributed.barrier()  # rank 0 writes the cache that the others read
-    prepared = prepare(config, options.output, side=side)
+    prepared = prepare(config, options.output)
     if distributed.is_initialized() and distributed.get_rank() == 0:
         distributed.barrier()
     result = pretrain(

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -170,6 +171,41 @@ def load_profile(profile: str) -> RunConfig:
     _require(profile in PROFILES, "profile", profile, f"one of {PROFILES}")
     values = json.loads(files("pedclip.training").joinpath("profiles.json").read_text())
     return RunConfig.from_dict(values[profile])
+
+
+def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
+    """A profile with some values replaced, as the parameters of a notebook ask for.
+
+    Args:
+        profile: See ``load_profile``.
+        settings: Values of fields of ``RunConfig``, ``PedCLIPConfig`` or ``TrainingConfig`` by name. 0, "" and []
+            keep the profile's value (the seed is always taken). ``pretrained=False`` starts from random weights
+            whatever the profile names, and True fetches the published image weights where it names none.
+
+    Returns:
+        The configuration; paths in ``data`` are absolute, so that it can be read from any folder.
+
+    Raises:
+        ValueError: A name is unknown or a value not allowed.
+    """
+    config = load_profile(profile)
+    given = {name: value for name, value in settings.items() if value or name == "seed"}
+    if given.pop("pretrained", False):
+        given.setdefault("image_weights", config.training.image_weights or "timm")
+    elif "pretrained" in settings:
+        given = {"image_weights": None, "text_weights": None} | given
+        given = {name: "" if value is None else value for name, value in given.items()}
+    if "data" in given:
+        given["data"] = ",".join(_absolute(part.strip()) for part in given["data"].split(","))
+    for section in ("model", "training"):
+        names = {item.name for item in dataclasses.fields(getattr(config, section))}
+        part = replace_fields(getattr(config, section), {name: given.pop(name) for name in names & given.keys()})
+        config = dataclasses.replace(config, **{section: part})
+    return RunConfig.from_dict(config.to_dict() | given)
+
+
+def _absolute(place: str) -> str:
+    return str(Path(place).resolve()) if Path(place).exists() else place
 
 
 def load_config(path: str | Path) -> RunConfig:

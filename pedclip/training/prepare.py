@@ -3,16 +3,21 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from pedclip.anatomy import REGIONS
 from pedclip.artefacts import write_json
+from pedclip.models.pedclip import default_preprocess
 from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+
+PATIENTS_FILE: Final = "patients.json"
 
 
 @dataclass(frozen=True)
@@ -30,35 +35,48 @@ class PreparedData:
     validation: TripletArrays
 
 
-def prepare(config: RunConfig, run: Path, *, side: int, regions: tuple[str, ...] = ()) -> PreparedData:
-    """Load the data of a run, decode every image once, and note who was trained on.
+def prepare(config: RunConfig, run: Path) -> PreparedData:
+    """Load the data of a run, decode every image once, and note whose films it uses.
 
     Args:
-        config: Names the data.
-        run: Folder of the run; gets ``quarantine.csv``, ``training_patients.json`` and the image cache.
-        side: Side of the cached films, pixels: the preprocessing's ``resize``.
-        regions: Keep only these; () keeps all.
+        config: Names the data, the regions to keep (those that have an expert) and the size of the films.
+        run: Folder of the run; gets ``quarantine.csv``, ``patients.json`` and the image cache.
 
     Raises:
         ValueError: The data cannot be read, or no image is left for training.
     """
-    # Imported here: a GPU image without `datasets` can train on arrays that were prepared elsewhere.
-    from pedclip.data import load
-
-    options: dict[str, Any] = {"studies": config.studies, "seed": config.training.seed, "size": config.phantom_size}
-    is_phantom = config.data == "phantom"
-    triplets = load(config.data, quarantine=run / "quarantine.csv", **(options if is_phantom else {}))
-    if regions:
-        names = triplets["train"].features["region"]
-        wanted = {names.str2int(region) for region in regions}
-        triplets = triplets.filter(lambda region: region in wanted, input_columns="region")
+    triplets = load_triplets_of(config, quarantine=run / "quarantine.csv")
+    side = default_preprocess(config.model.image_size, None).resize
     train, validation = (
         to_arrays(triplets[split], run / "cache" / split, side=side) for split in ("train", "validation")
     )
     if not len(train):
         raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / 'quarantine.csv'}")
-    write_json(run / "training_patients.json", sorted({patient_key(patient) for patient in train.patients}))
+    seen = {"train": train, "validation": validation}
+    keys = {split: sorted({patient_key(patient) for patient in arrays.patients}) for split, arrays in seen.items()}
+    write_json(run / PATIENTS_FILE, keys)
     return PreparedData(triplets, train, validation)
+
+
+def load_triplets_of(config: RunConfig, *, quarantine: Path | None = None, split: str = "auto") -> "DatasetDict":
+    """Triplets of a run, of the regions that have an expert.
+
+    Args:
+        config: Names the data and the regions.
+        quarantine: File for what was left out.
+        split: See ``pedclip.data.load``.
+    """
+    # Imported here: a GPU image without `datasets` can train on arrays that were prepared elsewhere.
+    from pedclip.data import load
+
+    options: dict[str, Any] = {}
+    if "phantom" in (part.strip() for part in config.data.split(",")):
+        options = {"studies": config.studies, "seed": config.training.seed, "size": config.phantom_size}
+    triplets = load(config.data, quarantine=quarantine, split=split, **options)
+    if set(config.model.regions) < set(REGIONS):
+        wanted = {REGIONS.index(region) for region in config.model.regions}
+        triplets = triplets.filter(lambda region: region in wanted, input_columns="region")
+    return triplets
 
 
 def to_arrays(split: "Dataset", cache: Path, *, side: int) -> TripletArrays:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 import logging
 import time
@@ -9,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,25 +127,37 @@ def read_history(run: Path) -> list[dict[str, float]]:
 
 
 def _claim(run: Path, config: RunConfig, train: TripletArrays, *, resume: bool) -> Path | None:
-    """Check that the folder belongs to this configuration; the checkpoint to resume from, if any."""
+    """Check that the folder belongs to this run; the checkpoint to resume from, if any."""
     run.mkdir(parents=True, exist_ok=True)
-    stored, wanted = run / "training.json", config.to_dict() | {"train_images": len(train)}
+    wanted = {
+        "training.json": config.to_dict(),
+        f"{RESUME_FOLDER}/data.json": {"films": len(train), "fingerprint": _fingerprint(train)},
+    }
     last = run / RESUME_FOLDER / LAST
-    if resume and last.exists() and stored.exists():
-        difference = _first_difference(json.loads(stored.read_text()), json.loads(json.dumps(wanted)))
-        if difference:
-            raise ValueError(
-                f"{run} holds a run with another configuration ({difference}).\n"
-                "  Give this one another name:  -p name other\n  or start it again:           -p resume False"
-            )
+    if resume and last.exists() and all((run / name).exists() for name in wanted):
+        for name, content in wanted.items():
+            difference = _first_difference(json.loads((run / name).read_text()), json.loads(json.dumps(content)))
+            if difference:
+                raise ValueError(
+                    f"{run} holds another run ({difference}).\n"
+                    "  Give this one another name:  -p name other\n  or start it again:           -p resume False"
+                )
         return last
     if _is_main():
-        for path in run.glob(f"{RESUME_FOLDER}/*.ckpt"):
-            path.unlink()
-        for path in run.glob("logs/version_*/metrics.csv"):
-            path.unlink()
-        write_json(stored, wanted)
+        for pattern in (f"{RESUME_FOLDER}/*.ckpt", "logs/version_*/metrics.csv"):
+            for path in run.glob(pattern):
+                path.unlink()
+        for name, content in wanted.items():
+            write_json(run / name, content)
     return None
+
+
+def _fingerprint(train: TripletArrays) -> str:
+    """What a resumed run must find again; the pixels have a fingerprint of their own in the cache."""
+    digest = hashlib.sha256(train.regions.tobytes())
+    for text, patient in zip(train.texts, train.patients, strict=True):
+        digest.update(f"{patient}\0{text}\0".encode())
+    return digest.hexdigest()[:16]
 
 
 def _first_difference(old: Any, new: Any, name: str = "") -> str:
@@ -227,10 +239,3 @@ def quiet_lightning() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def join_processes(config: TrainingConfig) -> None:
-    """Connect the processes that ``torchrun`` started, so that one of them can prepare the data for all."""
-    if config.world_size > 1 and distributed.is_torchelastic_launched():
-        backend = "nccl" if torch.cuda.is_available() and config.accelerator != "cpu" else "gloo"
-        distributed.init_process_group(backend, timeout=timedelta(hours=6))

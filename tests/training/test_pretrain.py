@@ -138,6 +138,10 @@ def test_foreign_configuration_is_refused_by_name(trained: Path, tmp_path: Path)
     shutil.copytree(trained, tmp_path / "run")
     with pytest.raises(ValueError, match=r"training.seed was 0, is 5"):
         run(tmp_path / "run", epochs=12, learning_rate=3e-3, seed=5)
+    with pytest.raises(ValueError, match=r"films was 43, is 42"):
+        pretrain(
+            tiny_arrays(42), tiny_arrays(9), config=tiny_config(epochs=12, learning_rate=3e-3), run=tmp_path / "run"
+        )
     run(tmp_path / "run", resume=False, epochs=1, seed=5)
     assert json.loads((tmp_path / "run" / "training.json").read_text())["training"]["seed"] == 5
 

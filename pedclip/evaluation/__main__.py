@@ -1,0 +1,46 @@
+"""Print the zero-shot table of a run: ``python -m pedclip.evaluation runs/04_zero_shot/demo/metrics.json``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+METHODS = ("zero-shot", "untrained", "shortcut")
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """Text table of regions, findings and retrieval with 95 % intervals.
+
+    Args:
+        metrics: ``metrics.json`` of notebook 04.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    chance: dict[str, str] = {}
+    for region in metrics["regions"]:
+        name = f"region, accuracy ({region['num_images']} films)"
+        rows.setdefault(name, {})[region["method"]] = _interval(region["accuracy"])
+        chance[name] = f"{region['chance_majority']:.3f}"
+    for task in metrics["tasks"]:
+        name = f"{task['task']}, AUC ({task['num_positives']} + {task['num_negatives']}; {task['source']})"
+        rows.setdefault(name, {})[task["method"]] = _interval(task["auc"])
+        chance[name] = "0.500"
+    for score in metrics["retrieval"]:
+        name = f"{score['direction']}, {score['metric']}@{score['k']}"
+        rows.setdefault(name, {})[score["method"]] = _interval(score["score"])
+        chance[name] = f"{score['chance']:.3f}"
+    width = max(len(name) for name in rows)
+    lines = [f"{'':{width}}  " + "  ".join(f"{method:21}" for method in METHODS) + "  chance"]
+    for name, values in rows.items():
+        lines.append(f"{name:{width}}  " + "  ".join(f"{values.get(m, '–'):21}" for m in METHODS) + f"  {chance[name]}")
+    counts = f"{metrics['num_images']} films of {metrics['num_patients']} patients, {metrics['split']} split"
+    return "\n".join([*lines, f"{counts}; 95 % bootstrap intervals over patients."])
+
+
+def _interval(interval: dict[str, float]) -> str:
+    return f"{interval['value']:.3f} ({interval['low']:.3f}–{interval['high']:.3f})"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
+        sys.exit("usage: python -m pedclip.evaluation METRICS.JSON   (made by notebook 04)")
+    print(table(json.loads(Path(sys.argv[1]).read_text())))

@@ -1,0 +1,93 @@
+"""What an evaluation starts from: a model, films of patients it has not seen, and the films it has."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pedclip.models.pedclip import PedCLIP
+from pedclip.training.arrays import TripletArrays
+from pedclip.training.config import load_config
+from pedclip.training.prepare import PATIENTS_FILE, load_triplets_of, patient_key, qualified_patients, to_arrays
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """Model and data of one evaluation.
+
+    Attributes:
+        model: The pre-trained model, in evaluation mode.
+        train: Triplets that the model was trained on, for baselines that have to learn something too.
+        triplets: Triplets to evaluate, of other patients.
+        films: The same, decoded and squared for the model.
+        num_dropped: Films left out because the model knows their patient.
+    """
+
+    model: PedCLIP
+    train: "Dataset"
+    triplets: "Dataset"
+    films: TripletArrays
+    num_dropped: int
+
+
+def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> EvaluationInputs:
+    """Model and films of an evaluation; nobody the model was trained on is among them.
+
+    The split of a folder is taken as given (``holdout`` counts as test); of a folder without one, a hash of the
+    patient decides, as in training.
+
+    Args:
+        checkpoint: Folder made by pre-training, inside the folder of its run.
+        data: As ``pedclip.data.load`` takes it; "" means what the model was trained on.
+        split: "test" or "validation".
+        run: Folder of this evaluation; gets the image cache and ``quarantine.csv``.
+
+    Raises:
+        FileNotFoundError: The training run's ``training.json`` or ``patients.json`` is not beside the checkpoint.
+        ValueError: No film is left.
+    """
+    trained = checkpoint.parent
+    for name in ("training.json", PATIENTS_FILE):
+        if not (trained / name).is_file():
+            raise FileNotFoundError(
+                f"{trained / name} is missing: it says whose films the model has seen. "
+                "Keep the checkpoint in the folder of its training run."
+            )
+    config = load_config(trained / "training.json")
+    model = PedCLIP.from_pretrained(checkpoint)
+    train = load_triplets_of(config)["train"]
+    asked = replace(config, data=data or config.data)
+    candidates = load_triplets_of(asked, quarantine=run / "quarantine.csv", split="given" if data else "auto")[split]
+    triplets, num_dropped = drop_seen_patients(candidates, trained / PATIENTS_FILE, split=split)
+    if not len(triplets):
+        raise ValueError(
+            f"the {split} split of data={asked.data!r} has no film of a patient that the model has not seen "
+            f"({num_dropped} films dropped); name other data or the other split"
+        )
+    films = to_arrays(triplets, run / "cache", side=model.preprocess.resize)
+    return EvaluationInputs(model, train, triplets, films, num_dropped)
+
+
+def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tuple["Dataset", int]:
+    """Triplets of patients that a training run has not used.
+
+    A film can reach both sides when an evaluation names other data than the training did, for example a folder whose
+    own split had no training part and was split anew.
+
+    Args:
+        triplets: Candidates.
+        patients: ``patients.json`` of the training run.
+        split: "test" drops patients of its training and validation splits, "validation" those of training only.
+
+    Returns:
+        The rest, and the number of films that were dropped.
+    """
+    used = json.loads(patients.read_text())
+    seen = {*used["train"], *(used["validation"] if split == "test" else [])}
+    is_new = np.array([patient_key(patient) not in seen for patient in qualified_patients(triplets)], dtype=bool)
+    return triplets.select(np.flatnonzero(is_new)), int((~is_new).sum())

@@ -1,0 +1,90 @@
+"""Profiles, overrides and their errors."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pedclip.anatomy import REGIONS
+from pedclip.training.__main__ import configure as configure_shell
+from pedclip.training.__main__ import main, parse
+from pedclip.training.config import RunConfig, TrainingConfig, configure, load_config, load_profile
+
+
+def test_paper_profile_holds_the_published_values() -> None:
+    config = load_profile("paper")
+    training, model = config.training, config.model
+    assert (training.epochs, training.batch_size, training.learning_rate) == (50, 256, 1e-5)
+    assert (training.resolved_teacher_epochs, model.image_size, model.max_text_tokens) == (10, 224, 120)
+    assert (model.image_architecture, model.mobe_layers, model.regions) == ("vit_base_patch16_224", (-1,), REGIONS)
+    assert (model.temperature, model.projection_dim, training.weight_decay) == (0.07, 0, 0.05)
+
+
+def test_stored_configuration_reads_back(tmp_path: Path) -> None:
+    config = configure("demo", {"epochs": 3, "mobe_layers": [0, 1], "regions": ["hand"], "seed": 4})
+    (tmp_path / "training.json").write_text(json.dumps(config.to_dict()))
+    assert load_config(tmp_path / "training.json") == config
+    assert (config.training.epochs, config.model.mobe_layers, config.training.seed) == (3, (0, 1), 4)
+
+
+def test_zero_keeps_the_profile() -> None:
+    settings = {"epochs": 0, "learning_rate": 0.0, "regions": [], "mobe_layers": [], "precision": "", "seed": 0}
+    assert configure("demo", settings) == load_profile("demo")
+
+
+def test_pretrained_switch() -> None:
+    assert configure("paper", {"pretrained": False}).training.text_weights == ""
+    paper = configure("paper", {"pretrained": True}).training
+    assert (paper.image_weights, paper.text_weights) == ("timm", "emilyalsentzer/Bio_ClinicalBERT")
+    local = configure("paper", {"pretrained": False, "image_weights": "/a/file"}).training
+    assert (local.image_weights, local.text_weights) == ("/a/file", "")
+
+
+def test_data_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "films").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert configure("demo", {"data": "films, phantom"}).data == f"{tmp_path / 'films'},phantom"
+
+
+def test_batch_is_shared_by_the_devices() -> None:
+    assert TrainingConfig(batch_size=256, devices=2).local_batch_size == 128
+    with pytest.raises(ValueError, match="batch_size=5 is not allowed: a multiple of 2"):
+        TrainingConfig(batch_size=5, devices=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochs": 0}, "epochs=0 is not allowed: at least 1"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan is not allowed: above 0"),
+        ({"teacher_epochs": 51}, r"teacher_epochs=51 is not allowed: -1, or in \[0, 50\]"),
+        ({"schedule": "linear"}, "schedule='linear' is not allowed: one of"),
+        ({"warmup_fraction": 1.0}, "warmup_fraction=1.0"),
+        ({"batch_size": 1}, "batch_size=1 is not allowed: at least 2 per device"),
+    ],
+)
+def test_wrong_values_raise(changes: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        TrainingConfig(**changes)
+
+
+def test_unknown_names_are_corrected() -> None:
+    with pytest.raises(ValueError, match="unknown setting 'epoch' of TrainingConfig; did you mean 'epochs'"):
+        RunConfig.from_dict({"training": {"epoch": 3}})
+    with pytest.raises(ValueError, match="unknown entry 'date'"):
+        RunConfig.from_dict({"date": "x"})
+    with pytest.raises(ValueError, match="profile='papr' is not allowed"):
+        load_profile("papr")
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--set", "training.epochs=2", "--set", "model.mobe_layers=[0,2]", "--set", "training.schedule=constant"]
+    config = configure_shell(parse([*options, "--data", "phantom"]))
+    assert (config.training.epochs, config.model.mobe_layers, config.training.schedule) == (2, (0, 2), "constant")
+    for arguments, words in (
+        (["--set", "epochs=2"], "--set 'epochs=2' is not understood"),
+        (["--set", "training.epochz=2"], "did you mean 'epochs'"),
+        (["--config", str(tmp_path / "absent.json")], "absent.json"),
+    ):
+        assert main(arguments) == 2
+        assert words in capsys.readouterr().err
