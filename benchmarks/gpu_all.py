@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.mobe_cost import LiteralLastBlock
 from benchmarks.report import describe, write_report
 from pedclip.data.transforms import Preprocess, to_pixels
 from pedclip.models.config import PedCLIPConfig
+from pedclip.models.cost import EveryRow
 from pedclip.models.mobe import (
     MixtureOfBodyExperts,
     mobe_batched,
@@ -124,7 +124,7 @@ def train_step(
     ids = torch.randint(5, 100, (batch, 120 if device == "cuda" else 12), device=device)
     mask = torch.ones_like(ids)
     regions = torch.randint(len(model.config.regions), (batch,), device=device)
-    every_row = LiteralLastBlock(model.image_encoder) if literal else None
+    every_row = EveryRow(model.image_encoder) if literal else None
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)

@@ -13,27 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.report import describe, write_report
-from pedclip.models.image import ImageEncoder, MoBEBlock, build_vit
+from pedclip.models.cost import EveryRow
+from pedclip.models.image import ImageEncoder, build_vit
 
 NUM_EXPERTS = 23
-
-
-class LiteralLastBlock(nn.Module):
-    """What a reader of the paper writes first: every expert on every token, all rows of the last block."""
-
-    def __init__(self, encoder: ImageEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        vit = self.encoder.vit
-        tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))
-        for block in vit.blocks[:-1]:
-            tokens = block(tokens)
-        return vit.norm(vit.blocks[-1](tokens, None)[0])[:, 0]
 
 
 def build(architecture: str, mobe_layers: tuple[int, ...], implementation: str = "auto") -> ImageEncoder:
@@ -44,10 +30,9 @@ def build(architecture: str, mobe_layers: tuple[int, ...], implementation: str =
 
 def variants(architecture: str) -> dict[str, Callable[[Tensor], Tensor]]:
     plain, literal, ours = build(architecture, ()), build(architecture, (-1,), "loop"), build(architecture, (-1,))
-    assert isinstance(ours.vit.blocks[-1], MoBEBlock)
     return {
         "plain ViT": lambda pixels: plain(pixels)[0],
-        "literal Eq. 2": LiteralLastBlock(literal),
+        "literal Eq. 2": EveryRow(literal),
         "ours": lambda pixels: ours(pixels)[0],
     }
 

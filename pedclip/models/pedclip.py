@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerBase
+from transformers import BertModel, PreTrainedTokenizerBase
 
 from pedclip.artefacts import atomic_folder, write_json
 from pedclip.data.transforms import Preprocess
@@ -173,6 +173,19 @@ class PedCLIP(nn.Module):
             list(texts), padding=True, truncation=True, max_length=self.config.max_text_tokens, return_tensors="pt"
         )
         return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+
+    def untrained(self, seed: int) -> "PedCLIP":
+        """The same architecture, tokenizer and preprocessing with random weights: the baseline of every claim.
+
+        Args:
+            seed: Of the initial weights.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder = TextEncoder(BertModel(self.text_encoder.bert.config, add_pooling_layer=False))
+            return PedCLIP(
+                self.config, tokenizer=self.tokenizer, text_encoder=encoder, preprocess=self.preprocess
+            ).eval()
 
     def save_pretrained(self, path: str | Path, *, card: str = "") -> Path:
         """Write the whole model as one folder: weights, configuration, preprocessing, tokenizer, card.

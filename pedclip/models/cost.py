@@ -1,0 +1,45 @@
+"""What an image encoder costs, counted and not estimated."""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pedclip.models.image import ImageEncoder, MoBEBlock
+
+
+class EveryRow(nn.Module):
+    """The literal reading of Eq. 2: all rows of every block, the last one included.
+
+    Args:
+        encoder: Its layers are used, not copied.
+    """
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, pixels: Tensor, region: Tensor | None = None) -> Tensor:
+        """Image token (B, C) of (B, 3, H, W) pixels, the long way."""
+        vit = self.encoder.vit
+        tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))
+        for block in vit.blocks:
+            tokens = block(tokens, region)[0] if isinstance(block, MoBEBlock) else block(tokens)
+        image_token: Tensor = vit.norm(tokens)[:, 0]
+        return image_token
+
+
+def count_gmac(model: nn.Module, pixels: Tensor) -> float:
+    """Multiply-accumulate operations of one forward pass, in units of 10⁹.
+
+    Args:
+        model: Called with ``pixels`` alone.
+        pixels: (B, 3, H, W).
+    """
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(pixels)
+    return float(counter.get_total_flops()) / 2e9
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
