@@ -1,0 +1,55 @@
+"""The 23 regions: which layout, which views, and how a scene is posed."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from pedclip.anatomy import REGIONS
+from pedclip.data.phantom import head, lower_limb, trunk, upper_limb
+from pedclip.data.phantom.scene import Scene
+
+TURNS: Final = {"AP": 0.0, "PA": 0.0, "lateral": 84.0, "oblique": 38.0}  # degrees about the long axis
+LAYOUTS: Final[dict[str, Callable[[Scene], None]]] = {
+    region: getattr(module, region)
+    for module in (upper_limb, lower_limb, trunk, head)
+    for region in REGIONS
+    if hasattr(module, region)
+}
+MIDLINE: Final = (
+    "chest", "abdomen", "pelvis", "skull", "facial_bones", "cervical_spine", "thoracic_spine", "lumbar_spine",
+)  # fmt: skip
+
+# The layout of these leaves room around the part; films of them are collimated closer.
+ZOOM: Final = {"hand": 1.12, "foot": 1.15, "skull": 1.1}
+
+
+def views_of(region: str) -> tuple[str, ...]:
+    """Views in the order in which a study takes them."""
+    if region in ("hand", "wrist", "finger"):
+        return ("PA", "lateral", "oblique")
+    if region == "chest":
+        return ("PA", "lateral")
+    if region in ("clavicle", "shoulder"):
+        return ("AP", "oblique")
+    if region in MIDLINE:
+        return ("AP", "lateral")
+    return ("AP", "lateral", "oblique")
+
+
+def build(region: str, *, age: float, sex: str, view: str, rng: np.random.Generator) -> Scene:
+    """The normal anatomy of one region.
+
+    Args:
+        region: One of `pedclip.anatomy.REGIONS`.
+        age: Years, 0 to 18.
+        sex: "F" or "M".
+        view: A key of `TURNS`.
+        rng: Source of what differs between people; two views of one person take equal generators.
+
+    Returns:
+        A scene in scene units, drawn as a left limb, with `turn` set for the view.
+    """
+    scene = Scene(age, sex, view, rng, turn=float(np.radians(TURNS[view])))
+    LAYOUTS[region](scene)
+    return scene
