@@ -15,8 +15,8 @@ Vector = NDArray[np.float64]  # (3,)
 
 
 def growth_gap(age: float) -> float:
-    """Width of a growth plate, as a share of the width of the bone end: 0.32 at birth, 0 from 17 years."""
-    return 0.32 * max(0.0, 1.0 - age / CLOSED_AT)
+    """Width of a growth plate, as a share of the width of the bone end: 0.24 at birth, 0 from 17 years."""
+    return 0.24 * max(0.0, 1.0 - age / CLOSED_AT)
 
 
 def ossified(age: float, onset: float, complete: float = 13.0) -> float:
@@ -119,15 +119,7 @@ class Scene:
             thick, plate = 0.75 * width, 2 * width * growth_gap(self.age)
             outer = p0 if at_start else p1
             inwards = axis if at_start else -axis
-            grown = ossified(self.age, onset)
-            if grown:
-                self._cap(
-                    f"{name} epiphysis",
-                    outer + inwards * thick / 2,
-                    axis,
-                    thick / 2 * (0.6 + 0.4 * grown),
-                    width * grown,
-                )
+            self._cap(f"{name} epiphysis", outer + inwards * thick / 2, axis, thick, width, onset)
             # A closed plate leaves no step: the shaft then runs to the very end of the bone.
             taken = (thick + plate) * min(1.0, growth_gap(self.age) / 0.02)
             p0, p1 = (p0 + axis * taken, p1) if at_start else (p0, p1 - axis * taken)
@@ -158,9 +150,14 @@ class Scene:
         """Factor of bone density."""
         return 0.8 + 0.2 * min(self.age / 16.0, 1.0)
 
-    def _cap(self, name: str, centre: Vector, axis: Vector, thick: float, width: float) -> None:
+    def _cap(self, name: str, centre: Vector, axis: Vector, thick: float, width: float, onset: float) -> None:
+        """The epiphysis, which widens from a nucleus until it covers the end of the bone."""
+        grown = ossified(self.age, onset)
+        if not grown:
+            return
         angle = float(np.degrees(np.arctan2(axis[1], axis[0])))
-        cap = blob(name, _point(centre), (thick, width), angle=angle, density=0.7 * self.mineral, layer=SKELETON)
+        radii = (thick / 2 * (0.6 + 0.4 * grown), width * grown)
+        cap = blob(name, _point(centre), radii, angle=angle, density=0.7 * self.mineral, layer=SKELETON)
         self.add(replace(cap, square_end=0.5, square_side=0.3, cortex=0.012, hollow=0.35))
 
     def nucleus(

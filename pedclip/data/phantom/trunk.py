@@ -44,12 +44,7 @@ def _rib(s: Scene, number: int, side: int, y: float, reach: float, front: float,
     s.path(f"{number}. rib", points, width, density=0.28)
 
 
-def chest(s: Scene) -> None:
-    """Ribs, lungs, heart, diaphragm, spine, clavicles; rounder with flatter ribs in infants."""
-    young = max(0.0, 1 - s.age / 4)
-    wide, front = 0.74 + 0.04 * young, 0.48 + 0.12 * young
-    s.soft((0.0, -0.78, 0), (0.0, 1.3, 0), 0.60, 0.86, 0.88, depth=0.7)
-    s.soft((0.0, -1.3, 0), (0.0, -0.6, 0), 0.24, 0.28, 0.50)
+def _shoulder_girdle(s: Scene) -> None:
     for side in (-1, 1):
         s.soft((side * 0.55, -0.80, 0), (side * 1.05, 0.0, 0), 0.26, 0.24, 0.22)
         s.bone(
@@ -74,6 +69,16 @@ def chest(s: Scene) -> None:
             0.02,
             density=0.2,
         )
+
+
+def chest(s: Scene) -> None:
+    """Ribs, lungs, heart, diaphragm, spine, clavicles; rounder with flatter ribs in infants."""
+    young = max(0.0, 1 - s.age / 4)
+    wide, front = 0.74 + 0.04 * young, 0.48 + 0.12 * young
+    s.soft((0.0, -0.78, 0), (0.0, 1.3, 0), 0.60, 0.86, 0.88, depth=0.7)
+    s.soft((0.0, -1.3, 0), (0.0, -0.6, 0), 0.24, 0.28, 0.50)
+    _shoulder_girdle(s)
+    for side in (-1, 1):
         name = "left lung" if side > 0 else "right lung"
         s.blob(
             name,
