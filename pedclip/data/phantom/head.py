@@ -16,13 +16,6 @@ def cervical_spine(s: Scene) -> None:
     s.soft((0.0, -1.5, 0.05), (0.0, -0.25, 0.15), 0.72, 0.70, 0.45, depth=1.1)
     s.blob("skull", (0.0, -1.25, 0.0), (0.72, 0.66), density=0.5, depth=1.1, cortex=0.06, hollow=0.75)
     for side in (-1, 1):
-    s.blob("nose", (0.0, y + 0.28 * unit, z), (0.22 * unit, 0.10 * unit), density=-0.28, layer=ADDED)
-    s.path("nasal septum", [(0.0, y + 0.05 * unit, z), (0.0, y + 0.48 * unit, z)], 0.014 * unit, density=0.4)
-    _jaws(s, unit, y, z, grown)
-
-
-def _jaws(s: Scene, unit: float, y: float, z: float, grown: float) -> None:
-    for side in (-1, 1):
         s.path(
             "mandible",
             [(side * 0.44, -0.70, 0.15), (side * 0.40, -0.32, 0.25), (side * 0.10, -0.28, 0.68)],
@@ -78,6 +71,13 @@ def _face(s: Scene, unit: float, y: float, z: float) -> None:
             0.05 * unit,
             density=0.45,
         )
+    s.blob("nose", (0.0, y + 0.28 * unit, z), (0.22 * unit, 0.10 * unit), density=-0.28, layer=ADDED)
+    s.path("nasal septum", [(0.0, y + 0.05 * unit, z), (0.0, y + 0.48 * unit, z)], 0.014 * unit, density=0.4)
+    _jaws(s, unit, y, z, grown)
+
+
+def _jaws(s: Scene, unit: float, y: float, z: float, grown: float) -> None:
+    for side in (-1, 1):
         s.path(
             "mandible",
             [

@@ -117,9 +117,8 @@ class Scene:
             if onset is None:
                 continue
             thick, plate = 0.75 * width, 2 * width * growth_gap(self.age)
-            outer = p0 if at_start else p1
-            inwards = axis if at_start else -axis
-            self._cap(f"{name} epiphysis", outer + inwards * thick / 2, axis, thick, width, onset)
+            middle = p0 + axis * thick / 2 if at_start else p1 - axis * thick / 2
+            self._cap(f"{name} epiphysis", middle, axis, thick, width, onset)
             # A closed plate leaves no step: the shaft then runs to the very end of the bone.
             taken = (thick + plate) * min(1.0, growth_gap(self.age) / 0.02)
             p0, p1 = (p0 + axis * taken, p1) if at_start else (p0, p1 - axis * taken)
