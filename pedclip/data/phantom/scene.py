@@ -123,24 +123,9 @@ class Scene:
             taken = (thick + plate) * min(1.0, growth_gap(self.age) / 0.02)
             p0, p1 = (p0 + axis * taken, p1) if at_start else (p0, p1 - axis * taken)
         cortex = wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
-        self.add(
-            Shape(
-                name,
-                *_point(p0),
-                *_point(p1),
-                w0,
-                wm,
-                w1,
-                square_end=1.0,
-                square_side=0.1,
-                depth=depth,
-                density=density * self.mineral,
-                cortex=cortex,
-                hollow=0.62,
-                bend=bend,
-                sway=sway,
-            )
-        )
+        shaft = Shape(name, *_point(p0), *_point(p1), w0, wm, w1, square_end=1.0, square_side=0.1, hollow=0.62)
+        shaft = replace(shaft, depth=depth, density=density * self.mineral, cortex=cortex, bend=bend, sway=sway)
+        self.add(shaft)
         if breakable:
             self.breakable.append(name)
 
