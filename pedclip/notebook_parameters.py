@@ -96,7 +96,7 @@ class PretrainParameters(Parameters):
     """Notebook 03: pre-training."""
 
     data: Places = "phantom"
-    studies: Annotated[int, Field(ge=20)] = 400
+    studies: Annotated[int, Field(ge=20)] = 600
     epochs: ProfileCount = 0
     batch_size: ProfileBatch = 0
     learning_rate: ProfileRate = 0.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pedclip.anatomy import REGIONS
-from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, ExpertInit, GateInput
+from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, IMAGE_STEMS, ExpertInit, GateInput, ImageStem
 from pedclip.models.mobe import IMPLEMENTATIONS, Implementation
 
 ARCHITECTURE_DEFAULT: Final = 0  # a size of 0 takes the architecture's own
@@ -19,6 +19,8 @@ class PedCLIPConfig:
         image_architecture: timm name of the ViT.
         image_size: Input side, pixels, above 0.
         image_patch_size: Patch side, pixels; 0 takes the architecture's own, as for the next three.
+        image_stem: How pixels become tokens: "patch" as published, or "convolutional" for small models without
+            pretrained weights.
         image_width: C of the ViT.
         image_depth: Number of blocks.
         image_heads: Attention heads.
@@ -42,6 +44,7 @@ class PedCLIPConfig:
     image_architecture: str = "vit_base_patch16_224"
     image_size: int = 224
     image_patch_size: int = ARCHITECTURE_DEFAULT
+    image_stem: ImageStem = "patch"
     image_width: int = ARCHITECTURE_DEFAULT
     image_depth: int = ARCHITECTURE_DEFAULT
     image_heads: int = ARCHITECTURE_DEFAULT
@@ -72,6 +75,7 @@ class PedCLIPConfig:
         for name in ("image_patch_size", "image_width", "image_depth", "image_heads", "projection_dim"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         for name, allowed in (
+            ("image_stem", IMAGE_STEMS),
             ("gate_input", GATE_INPUTS),
             ("expert_init", EXPERT_INITS),
             ("mobe_implementation", IMPLEMENTATIONS),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import timm
 from timm.layers.attention import Attention
@@ -15,6 +15,8 @@ from pedclip.models.mobe import Implementation, MixtureOfBodyExperts
 
 GateInput = Literal["post_norm", "pre_norm", "block_input"]
 ExpertInit = Literal["copy", "copy_noise", "random"]
+ImageStem = Literal["patch", "convolutional"]
+IMAGE_STEMS: Final = get_args(ImageStem)
 GATE_INPUTS: Final = get_args(GateInput)
 EXPERT_INITS: Final = get_args(ExpertInit)
 
@@ -226,19 +228,65 @@ class ImageEncoder(nn.Module):
         return block(tokens)  # type: ignore[no-any-return]
 
 
-def build_vit(architecture: str, *, image_size: int, weights: str, **sizes: int) -> VisionTransformer:
+class ConvolutionalStem(nn.Module):
+    """Patch embedding by stacked 3×3 convolutions of stride 2 instead of one large patch product.
+
+    A transformer without pretrained weights learns from far fewer films this way.
+
+    Args:
+        img_size: Input side, pixels.
+        patch_size: Pixels per token along a side, a power of 2 of at least 4.
+        in_chans: Input channels.
+        embed_dim: C.
+        **_: What else timm passes to a patch embedding; of no meaning here.
+
+    Source: Xiao et al., Early Convolutions Help Transformers See Better, NeurIPS 2021. Differs: group instead of batch
+        normalization, so that a film's features do not depend on its batch.
+    """
+
+    def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: object) -> None:
+        super().__init__()
+        num_stages = patch_size.bit_length() - 1
+        if patch_size < 4 or patch_size != 2**num_stages or img_size % patch_size:
+            raise ValueError(
+                f"image_patch_size={patch_size} is not allowed with image_stem='convolutional': a power of 2, at least 4, "
+                f"that divides the input side {img_size}"
+            )
+        channels = [in_chans, *(max(embed_dim >> (num_stages - 1 - stage), 16) for stage in range(num_stages))]
+        layers: list[nn.Module] = []
+        for before, after in zip(channels[:-1], channels[1:], strict=True):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.GELU()]
+        self.stages = nn.Sequential(*layers, nn.Conv2d(channels[-1], embed_dim, 1))
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        self.num_patches = self.grid_size[0] * self.grid_size[1]
+        self.patch_size = (patch_size, patch_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, S, C) patch tokens of (B, 3, H, W) pixels."""
+        return self.stages(pixels).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+def build_vit(
+    architecture: str, *, image_size: int, weights: str, stem: ImageStem = "patch", **sizes: int
+) -> VisionTransformer:
     """Timm vision transformer without classifier.
 
     Args:
         architecture: timm name, such as "vit_base_patch16_224".
         image_size: Input side in pixels.
         weights: "" for random weights, "timm" to fetch the published ones, or a local .safetensors/.bin file.
+        stem: "patch" as published, or "convolutional" (see ``ConvolutionalStem``; without weights only).
         **sizes: timm's own overrides: patch_size, embed_dim, depth, num_heads.
 
     Raises:
         OSError: The weights cannot be reached; the message says which file to fetch and what to pass.
+        ValueError: Weights are asked for with a stem that they do not have.
     """
-    options = {"num_classes": 0, "img_size": image_size, **sizes}
+    options: dict[str, Any] = {"num_classes": 0, "img_size": image_size, **sizes}
+    if stem == "convolutional":
+        if weights:
+            raise ValueError(f"image_weights={weights!r} have a patch stem; pass image_stem='patch' or no weights")
+        options["embed_layer"] = ConvolutionalStem
     if not weights:
         return timm.create_model(architecture, **options)
     overlay = {} if weights == "timm" else {"file": weights}

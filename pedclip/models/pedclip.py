@@ -79,7 +79,13 @@ class PedCLIP(nn.Module):
             "num_heads": config.image_heads,
         }
         given = {name: size for name, size in sizes.items() if size}
-        vit = build_vit(config.image_architecture, image_size=config.image_size, weights=image_weights, **given)
+        vit = build_vit(
+            config.image_architecture,
+            image_size=config.image_size,
+            weights=image_weights,
+            stem=config.image_stem,
+            **given,
+        )
         self.preprocess = preprocess or default_preprocess(config.image_size, vit.pretrained_cfg)
         self.image_encoder = ImageEncoder(
             vit,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -12,8 +11,6 @@ from torch.utils.data import Dataset, Sampler
 from pedclip.anatomy import REGIONS
 
 Batch = dict[str, Tensor]
-# Fixed-length ids waste memory on short texts but let a batch be one index into one array.
-PADDING: Final = 0
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 from pedclip.models.config import PedCLIPConfig
 
 LearningRateSchedule = Literal["cosine", "constant"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Sampler = Literal["uniform", "sqrt"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Logger = Literal["csv", "tensorboard"]
 Config = TypeVar("Config", PedCLIPConfig, "TrainingConfig")
 PROFILES: Final = ("demo", "paper")
@@ -134,7 +134,7 @@ class RunConfig:
     """
 
     data: str = "phantom"
-    studies: int = 400
+    studies: int = 600
     phantom_size: int = 224
     model: PedCLIPConfig = field(default_factory=PedCLIPConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

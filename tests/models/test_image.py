@@ -99,3 +99,29 @@ def test_local_weights_load_and_absent_ones_say_what_to_fetch(tmp_path) -> None:
     torch.testing.assert_close(loaded.blocks[3].mlp.fc1.weight, source.blocks[3].mlp.fc1.weight)
     with pytest.raises(OSError, match=r"(?s)image_weights='/nowhere.*Fetch 'model.safetensors' of timm/vit_tiny"):
         build_vit("vit_tiny_patch16_224", image_size=224, weights="/nowhere/model.safetensors")
+
+
+def test_convolutional_stem_gives_the_same_grid_as_patches() -> None:
+    sizes = SIZES | {"patch_size": 8}
+    vit = build_vit("vit_tiny_patch16_224", image_size=32, weights="", stem="convolutional", **sizes)
+    model = encoder(vit=vit)
+    image_token, _, dense, finish = model(torch.randn(2, 3, 32, 32))
+    assert model.grid == (4, 4)
+    assert dense.shape == finish().shape == (2, 1 + 16, 32)
+    torch.testing.assert_close(image_token, finish()[:, 0])
+
+
+def test_convolutional_stem_is_blind_to_the_batch() -> None:
+    vit = build_vit("vit_tiny_patch16_224", image_size=32, weights="", stem="convolutional", **SIZES)
+    films = torch.randn(3, 3, 32, 32)
+    torch.testing.assert_close(vit.patch_embed(films)[1:2], vit.patch_embed(films[1:2]))
+
+
+@pytest.mark.parametrize(("size", "patch"), [(32, 12), (32, 2), (20, 8)])
+def test_convolutional_stem_names_its_sizes(size: int, patch: int) -> None:
+    with pytest.raises(ValueError, match=f"image_patch_size={patch} is not allowed"):
+        build_vit(
+            "vit_tiny_patch16_224", image_size=size, weights="", stem="convolutional", **(SIZES | {"patch_size": patch})
+        )
+    with pytest.raises(ValueError, match="have a patch stem"):
+        build_vit("vit_tiny_patch16_224", image_size=32, weights="timm", stem="convolutional", **SIZES)
