@@ -16,10 +16,11 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 def constraints() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return {name.lower().replace("_", "-"): version for name, _, version in (line.partition("==") for line in lines) if version}
+    pairs = (line.partition("==") for line in lines)
+    return {name.lower().replace("_", "-"): version for name, _, version in pairs if version}
 
 
-@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *EXTRAS["notebooks"], *EXTRAS["tests"], *EXTRAS["tensorboard"]])
+@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)])
 def test_every_dependency_has_a_tested_version_within_its_bounds(text: str) -> None:
     requirement = Requirement(text)
     version = constraints()[requirement.name.lower().replace("_", "-")]

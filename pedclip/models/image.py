@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final, Literal, get_args
 
 import timm
@@ -249,12 +250,12 @@ class ConvolutionalStem(nn.Module):
         num_stages = patch_size.bit_length() - 1
         if patch_size < 4 or patch_size != 2**num_stages or img_size % patch_size:
             raise ValueError(
-                f"image_patch_size={patch_size} is not allowed with image_stem='convolutional': a power of 2, at least 4, "
-                f"that divides the input side {img_size}"
+                f"image_patch_size={patch_size} is not allowed with image_stem='convolutional': "
+                f"a power of 2, at least 4, that divides the input side {img_size}"
             )
         channels = [in_chans, *(max(embed_dim >> (num_stages - 1 - stage), 16) for stage in range(num_stages))]
         layers: list[nn.Module] = []
-        for before, after in zip(channels[:-1], channels[1:], strict=True):
+        for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.GELU()]
         self.stages = nn.Sequential(*layers, nn.Conv2d(channels[-1], embed_dim, 1))
         self.grid_size = (img_size // patch_size, img_size // patch_size)

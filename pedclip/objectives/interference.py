@@ -27,7 +27,7 @@ def gradient_alignment(
         (R, R) for the R regions in rising order; 0 where a gradient is zero.
     """
     rows = []
-    for region in labels.unique(sorted=True):
+    for region in torch.unique(labels):
         mine = labels == region
         if int(mine.sum()) < 2:
             continue

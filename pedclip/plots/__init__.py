@@ -9,7 +9,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the charts need Altair: pip install 'pedclip[notebooks]'") from error
 
-from pedclip.plots.history import history_table
+from pedclip.plots.history import gate_table, history_table
 from pedclip.plots.images import contact_sheet, overlay, thumbnail_url
 from pedclip.plots.maps import confusion, embedding_map, gate_weights
 from pedclip.plots.results import cost_bars, intervals
@@ -23,6 +23,7 @@ __all__ = [
     "contact_sheet",
     "cost_bars",
     "embedding_map",
+    "gate_table",
     "gate_weights",
     "history_table",
     "intervals",

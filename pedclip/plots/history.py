@@ -1,9 +1,13 @@
-"""The logged values of a training run as a tidy table."""
+"""What a training run leaves behind, as tidy tables."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from pedclip.anatomy import display_name
 
 _TERMS: Final = {
     "train/contrastive": ("contrastive", "train", "nats"),
@@ -34,3 +38,24 @@ def history_table(history: Sequence[Mapping[str, float]], *, steps_per_epoch: in
         for term, split, unit in [_TERMS[name]]
     ]
     return pd.DataFrame(rows, columns=["epoch", "term", "split", "unit", "value"])
+
+
+def gate_table(gate: NDArray[np.floating[Any]], true_regions: Sequence[str], experts: Sequence[str]) -> pd.DataFrame:
+    """Mean gate weights per true region as ``gate_weights`` takes them.
+
+    Args:
+        gate: (N, E) gate weights of N films.
+        true_regions: (N,) region of each film.
+        experts: (E,) region of each expert.
+
+    Returns:
+        Columns `region`, `expert`, `weight`, both in the order of the experts.
+    """
+    means = pd.DataFrame(gate, columns=list(experts)).groupby(np.asarray(true_regions)).mean()
+    rows = [
+        {"region": display_name(true), "expert": display_name(expert), "weight": means.at[true, expert]}
+        for true in experts
+        if true in means.index
+        for expert in experts
+    ]
+    return pd.DataFrame(rows, columns=["region", "expert", "weight"])
