@@ -24,9 +24,7 @@ test: $(READY)
 # make real DATA=/folder/of/packs NAME=real      (several folders: separated by commas)
 real: $(READY)
 	mkdir -p $(RUNS)
-	$(BIN)/papermill notebooks/03_pretrain.ipynb $(RUNS)/03_$(NAME).ipynb -f notebooks/params/03.real.yaml -p data $(DATA) -p name $(NAME) -p output $(RUNS)
-	$(BIN)/papermill notebooks/04_zero_shot.ipynb $(RUNS)/04_$(NAME).ipynb -p data $(DATA) -p name $(NAME) -p output $(RUNS)
-	@$(BIN)/python -m pedclip.evaluation $(RUNS)/04_zero_shot/$(NAME)/metrics.json
+	$(BIN)/python -m benchmarks.real_run --data $(DATA) --name $(NAME) --output $(RUNS) --json $(RUNS)/$(NAME).json
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -54,7 +54,7 @@ def confusion(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "co
         name: File name without ending.
 
     Returns:
-        Heat map of counts (cividis); up to 12 regions show the numbers too.
+        Heat map of counts (cividis, square-root scale, so that rare regions show); up to 12 regions show the numbers.
 
     Raises:
         ValueError: A column is missing, or a count is negative.
@@ -78,7 +78,7 @@ def confusion(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "co
         ],
     )
     top = max(1, int(full["count"].max()))
-    tint = alt.Color("count:Q", title="images", scale=alt.Scale(domain=[0, top], scheme="cividis"))
+    tint = alt.Color("count:Q", title="images", scale=alt.Scale(type="sqrt", domain=[0, top], scheme="cividis"))
     chart = cells.mark_rect().encode(color=tint)
     step = _CELL
     if len(order) <= 12:

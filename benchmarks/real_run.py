@@ -1,0 +1,53 @@
+"""Pre-train on real films, evaluate on held-out patients, and keep the numbers: no film and no report text.
+
+    python -m benchmarks.real_run --data /folder/of/packs --name real --json benchmarks/results/real_run.json
+
+Runs notebooks 03 and 04 through papermill, as ``make real`` does, and copies their metrics into one JSON. A finished
+training of that name is not repeated.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.report import describe, write_report
+from pedclip.evaluation.__main__ import table
+
+
+def papermill(notebook: str, output: Path, *arguments: str) -> list[str]:
+    command = ["papermill", f"notebooks/{notebook}.ipynb", str(output), *arguments]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    return command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="a folder of packs, or several folders separated by commas")
+    parser.add_argument("--name", default="real")
+    parser.add_argument("--output", default="runs")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    runs = Path(options.output)
+    common = ["-p", "data", options.data, "-p", "name", options.name, "-p", "output", options.output]
+    train = ["-f", "notebooks/params/03.real.yaml", *common]
+    commands = [papermill("03_pretrain", runs / f"03_{options.name}.ipynb", *train)]
+    commands.append(papermill("04_zero_shot", runs / f"04_{options.name}.ipynb", *common))
+    trained, evaluated = (runs / notebook / options.name for notebook in ("03_pretrain", "04_zero_shot"))
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    training = json.loads((trained / "metrics.json").read_text())
+    training["configuration"] = json.loads((trained / "training.json").read_text()) | {"data": "the packs, joined"}
+    if options.json:
+        shown = [[Path(word).name if word == options.data else word for word in command] for command in commands]
+        written = [" ".join(command) for command in shown]
+        write_report(
+            options.json,
+            describe()
+            | {"commands": written, "training": training, "evaluation": metrics | {"data": "held-out patients"}},
+        )
+    print(table(metrics))
+
+
+if __name__ == "__main__":
+    main()
