@@ -9,11 +9,11 @@ import numpy as np
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.arrays import TripletArrays
-from pedclip.training.config import load_config
+from pedclip.training.config import RunConfig, load_config
 from pedclip.training.prepare import PATIENTS_FILE, load_triplets_of, patient_key, qualified_patients, to_arrays
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class EvaluationInputs:
 def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> EvaluationInputs:
     """Model and films of an evaluation; nobody the model was trained on is among them.
 
-    The split of a folder is taken as given (``holdout`` counts as test); of a folder without one, a hash of the
-    patient decides, as in training.
+    The split of named folders is taken as given (``holdout`` counts as test). Where one of them has no split column,
+    all are split as in training: by a hash of the patient where there is no column or it has no training rows.
 
     Args:
         checkpoint: Folder made by pre-training, inside the folder of its run.
@@ -62,7 +62,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
     model = PedCLIP.from_pretrained(checkpoint)
     train = load_triplets_of(config)["train"]
     asked = replace(config, data=data or config.data)
-    candidates = load_triplets_of(asked, quarantine=run / "quarantine.csv", split="given" if data else "auto")[split]
+    candidates = _load_candidates(asked, run / "quarantine.csv", is_named=bool(data))[split]
     triplets, num_dropped = drop_seen_patients(candidates, trained / PATIENTS_FILE, split=split)
     if not len(triplets):
         raise ValueError(
@@ -71,6 +71,17 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
         )
     films = to_arrays(triplets, run / "cache", side=model.preprocess.resize)
     return EvaluationInputs(model, train, triplets, films, num_dropped)
+
+
+def _load_candidates(asked: RunConfig, quarantine: Path, *, is_named: bool) -> "DatasetDict":
+    from pedclip.data.table import TableError
+
+    if is_named:
+        try:
+            return load_triplets_of(asked, quarantine=quarantine, split="given")
+        except TableError:
+            pass  # no split column, for which "auto" has an answer; it raises again whatever else is wrong
+    return load_triplets_of(asked, quarantine=quarantine, split="auto")
 
 
 def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tuple["Dataset", int]:

@@ -72,7 +72,7 @@ def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -
 
     Returns:
         The hit, and the share of patches whose centre lies in a box (the patch that holds the centre of a box counts
-        for boxes smaller than a patch).
+        for boxes smaller than a patch). A box outside the crop cannot be hit.
     """
     rows, columns = map_.shape
     inside = np.zeros(map_.shape, dtype=bool)
@@ -80,7 +80,8 @@ def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -
     for left, top, right, bottom in boxes:
         inside |= ((y >= top) & (y <= bottom))[:, None] & ((x >= left) & (x <= right))[None]
         middle = min(int((top + bottom) / 2 * rows), rows - 1), min(int((left + right) / 2 * columns), columns - 1)
-        inside[middle] = True
+        if right > left and bottom > top:  # a box outside the crop was cut to nothing
+            inside[middle] = True
     return bool(inside.ravel()[map_.argmax()]), float(inside.mean())
 
 

@@ -25,6 +25,9 @@ def gradient_alignment(
 
     Returns:
         (R, R) for the R regions in rising order; 0 where a gradient is zero.
+
+    Raises:
+        ValueError: No region has two films.
     """
     rows = []
     for region in torch.unique(labels):
@@ -36,5 +39,7 @@ def gradient_alignment(
         loss = info_nce(image.embedding, text.embedding, temperature=model.temperature)
         gradients = torch.autograd.grad(loss, parameters)
         rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
+    if not rows:
+        raise ValueError(f"no region has two films among {len(labels)}; give at least two films of each region")
     unit = F.normalize(torch.stack(rows), dim=1)
     return unit @ unit.t()

@@ -71,15 +71,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     join_processes(config.training)
-    if distributed.is_initialized() and distributed.get_rank() > 0:
+    rank = distributed.get_rank() if distributed.is_initialized() else 0
+    if rank > 0:
+        logging.getLogger().setLevel(logging.WARNING)  # rank 0 reports for all
         distributed.barrier()  # rank 0 writes the cache that the others read
     prepared = prepare(config, options.output)
-    if distributed.is_initialized() and distributed.get_rank() == 0:
+    if rank == 0 and distributed.is_initialized():
         distributed.barrier()
     result = pretrain(
         prepared.train, prepared.validation, config=config, run=options.output, resume=not options.no_resume
     )
-    print(f"checkpoint: {result.checkpoint}  ({result.seconds:.0f} s)")
+    if rank == 0:
+        print(f"checkpoint: {result.checkpoint}  ({result.seconds:.0f} s)")
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from pedclip.artefacts import write_json
+from pedclip.artefacts import write_json, write_text
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.config import RunConfig, TrainingConfig
 from pedclip.training.prepare import PreparedData
@@ -52,6 +52,8 @@ def launch(
         *([] if resume else ["--no-resume"]),
     ]
     subprocess.run(command, check=True)
+    if card:
+        write_text(run / "checkpoint" / "README.md", card)
     model = PedCLIP.from_pretrained(run / "checkpoint")
     return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, 0)
 

@@ -1,6 +1,7 @@
 """From a data name or folder to arrays that a training run can read without decoding anything."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -97,7 +98,8 @@ def to_arrays(split: "Dataset", cache: Path, *, side: int) -> TripletArrays:
 def qualified_patients(split: "Dataset") -> list[str]:
     """Patients as "<source>/<patient>", the same whether a folder was loaded alone or in a union."""
     pairs = zip(split["source"], split["patient_id"], strict=True)
-    return [f"{source}/{patient.removeprefix(source + '/')}" for source, patient in pairs]
+    # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
+    return [f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}" for source, patient in pairs]
 
 
 def patient_key(patient: str) -> str:

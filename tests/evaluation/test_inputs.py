@@ -1,0 +1,111 @@
+"""Nobody whom the model was trained on is evaluated, however the folders are named and split."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+from datasets import Dataset
+
+from pedclip.artefacts import write_json
+from pedclip.curation.splits import split_of
+from pedclip.evaluation.inputs import drop_seen_patients, open_inputs
+from pedclip.training.prepare import patient_key, prepare
+from pedclip.training.pretrain import build_model
+
+from ..training.pack import write_pack
+from ..training.tiny import tiny_config
+
+PATIENTS = [f"p{number}" for number in range(30)]
+UNSEEN = {patient for patient in PATIENTS if split_of(patient) == "test"}
+
+
+def names(folder: Path, *packs: str) -> str:
+    return ",".join(str(folder / pack) for pack in packs)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two packs without a split column ("plain"), and the same films declared holdout ("held")."""
+    folder = tmp_path_factory.mktemp("packs")
+    for pack in ("hands", "legs"):
+        write_pack(folder / "plain" / pack, PATIENTS, films=2)
+        write_pack(folder / "held" / pack, PATIENTS, splits=["holdout"] * len(PATIENTS), films=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoints(folders: Path) -> dict[str, Path]:
+    """Models trained on one pack and on the union of both; they need no training to be opened."""
+    found = {}
+    for name, packs in {"alone": ["hands"], "union": ["hands", "legs"]}.items():
+        config = dataclasses.replace(tiny_config(), data=names(folders / "plain", *packs))
+        run = folders / name
+        prepared = prepare(config, run)
+        write_json(run / "training.json", config.to_dict())
+        found[name] = build_model(config, prepared.train).save_pretrained(run / "checkpoint")
+    return found
+
+
+@pytest.mark.parametrize("trained", ["alone", "union"])
+@pytest.mark.parametrize("packs", [("hands",), ("hands", "legs")])
+def test_a_holdout_of_trained_patients_keeps_only_the_unseen(
+    checkpoints: dict[str, Path], folders: Path, tmp_path: Path, trained: str, packs: tuple[str, ...]
+) -> None:
+    data = names(folders / "held", *packs)
+    inputs = open_inputs(checkpoints[trained], data=data, split="test", run=tmp_path)
+    kept = {(source, patient.split("/")[-1]) for source, patient in zip(*columns(inputs.triplets), strict=True)}
+    legs = (UNSEEN if trained == "union" else set(PATIENTS)) if "legs" in packs else set()
+    assert kept == {("hands", patient) for patient in UNSEEN} | {("legs", patient) for patient in legs}
+    assert len(inputs.triplets) == len(inputs.films) == 2 * len(kept)
+    assert inputs.num_dropped == 2 * len(PATIENTS) * len(packs) - 2 * len(kept)
+
+
+def columns(triplets: Dataset) -> tuple[list[str], list[str]]:
+    return list(triplets["source"]), list(triplets["patient_id"])
+
+
+def test_without_a_name_the_held_out_part_of_the_training_data_is_taken(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    inputs = open_inputs(checkpoints["alone"], data="", split="test", run=tmp_path)
+    assert set(inputs.triplets["patient_id"]) == UNSEEN
+    assert inputs.num_dropped == 0
+    assert {split_of(patient) for patient in inputs.train["patient_id"]} == {"train"}
+    assert inputs.films.images.shape == (2 * len(UNSEEN), 18, 18)  # 16 pixels and the margin of the crop
+    assert not inputs.model.training
+    assert (tmp_path / "quarantine.csv").read_text() == "source,file,row,reason\n"
+
+
+def test_a_named_folder_without_a_split_is_split_by_patient(
+    checkpoints: dict[str, Path], folders: Path, tmp_path: Path
+) -> None:
+    inputs = open_inputs(checkpoints["alone"], data=names(folders / "plain", "hands"), split="test", run=tmp_path)
+    assert set(inputs.triplets["patient_id"]) == UNSEEN
+
+
+def test_a_folder_of_nobody_new_is_refused_with_the_count(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    seen = [patient for patient in PATIENTS if patient not in UNSEEN][:4]
+    pack = write_pack(tmp_path / "hands", seen, splits=["holdout"] * 4)
+    with pytest.raises(ValueError, match=r"has no film of a patient that the model has not seen \(4 films dropped\)"):
+        open_inputs(checkpoints["alone"], data=str(pack), split="test", run=tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["training.json", "patients.json"])
+def test_a_checkpoint_away_from_its_run_is_refused(checkpoints: dict[str, Path], tmp_path: Path, name: str) -> None:
+    for kept in {"training.json", "patients.json"} - {name}:
+        (tmp_path / kept).write_bytes((checkpoints["alone"].parent / kept).read_bytes())
+    expected = re.escape(f"{tmp_path / name} is missing") + ".*Keep the checkpoint in the folder of its training run"
+    with pytest.raises(FileNotFoundError, match=expected):
+        open_inputs(tmp_path / "checkpoint", data="", split="test", run=tmp_path)
+
+
+def test_validation_may_show_validation_patients_but_no_training_patients(tmp_path: Path) -> None:
+    seen = {"train": [patient_key("a/1")], "validation": [patient_key("a/2")]}
+    (tmp_path / "patients.json").write_text(json.dumps(seen))
+    triplets = Dataset.from_dict({"source": ["a", "a", "a", "b"], "patient_id": ["1", "2", "a/3", "1"]})
+    for split, kept in {"test": ["a/3", "1"], "validation": ["2", "a/3", "1"]}.items():
+        rest, num_dropped = drop_seen_patients(triplets, tmp_path / "patients.json", split=split)
+        assert list(rest["patient_id"]) == kept
+        assert num_dropped == 4 - len(kept)
