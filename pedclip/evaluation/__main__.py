@@ -24,8 +24,10 @@ def table(metrics: dict[str, Any]) -> str:
         name = f"{task['task']}, AUC ({task['num_positives']} + {task['num_negatives']}; {task['source']})"
         rows.setdefault(name, {})[task["method"]] = _interval(task["auc"])
         chance[name] = "0.500"
-    for score in metrics["retrieval"]:
-        name = f"{score['direction']}, {score['metric']}@{score['k']}"
+    scored = [("", score) for score in metrics["retrieval"]]
+    scored += [("written captions, ", score) for score in metrics.get("captions", [])]
+    for prefix, score in scored:
+        name = f"{prefix}{score['direction']}, {score['metric']}@{score['k']}"
         rows.setdefault(name, {})[score["method"]] = _interval(score["score"])
         chance[name] = f"{score['chance']:.3f}"
     width = max(len(name) for name in rows)
