@@ -5,6 +5,7 @@
 
 import os
 import re
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import pytest
 # Rich forms are for the reader; the constant text/plain twin of each is compared. PNG is skipped by nbval itself.
 SKIPPED = ("text/html", "text/markdown", "application/vnd.vegalite.v5+json")
 BUDGET_SECONDS = float(os.environ.get("PEDCLIP_NOTEBOOK_SECONDS", "180"))
+
+# A fresh folder for runs: continuing a reader's finished training would test nothing.
+_runs = tempfile.TemporaryDirectory(prefix="pedclip-runs-")
+os.environ["PEDCLIP_RUNS"] = _runs.name
 
 _seconds: dict[str, float] = defaultdict(float)
 _peak_mebibytes: dict[str, int] = {}

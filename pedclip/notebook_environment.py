@@ -66,9 +66,16 @@ def project_root() -> Path:
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
+def default_runs() -> Path:
+    """Folder for runs when no `output` is given: `runs` of the project, or PEDCLIP_RUNS (the tests use it)."""
+    return Path(os.environ.get("PEDCLIP_RUNS") or project_root() / "runs").absolute()
+
+
 def shown(path: Path) -> str:
     """The path as it is printed: relative to the project, so that it is the same on every machine."""
     absolute = path.absolute()
+    if absolute.is_relative_to(default_runs()):
+        return (Path("runs") / absolute.relative_to(default_runs())).as_posix()
     root = project_root()
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.as_posix()
 

@@ -96,7 +96,11 @@ class PretrainParameters(Parameters):
     """Notebook 03: pre-training."""
 
     data: Places = "phantom"
-    studies: Annotated[int, Field(ge=20)] = 600
+    studies: Annotated[
+        int,
+        AfterValidator(_zero_or_at_least(20)),
+        Field(description="0 (as the profile says) or an integer, at least 20"),
+    ] = 0
     epochs: ProfileCount = 0
     batch_size: ProfileBatch = 0
     learning_rate: ProfileRate = 0.0
@@ -110,7 +114,7 @@ class PretrainParameters(Parameters):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     num_workers: NonNegative = 0
     resume: bool = True
-    pretrained: bool = False
+    pretrained: Literal["", "yes", "no"] = ""
     image_weights: Place = ""
     text_weights: Place = ""
     logger: Literal["csv", "tensorboard"] = "csv"

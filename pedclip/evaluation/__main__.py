@@ -30,6 +30,8 @@ def table(metrics: dict[str, Any]) -> str:
         name = f"{prefix}{score['direction']}, {score['metric']}@{score['k']}"
         rows.setdefault(name, {})[score["method"]] = _interval(score["score"])
         chance[name] = f"{score['chance']:.3f}"
+    if not rows:
+        return "nothing could be measured: no finding, one region, one sentence"
     width = max(len(name) for name in rows)
     lines = [f"{'':{width}}  " + "  ".join(f"{method:21}" for method in METHODS) + "  chance"]
     for name, values in rows.items():

@@ -1,8 +1,10 @@
 """Embeddings of a whole data set, in batches."""
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from pedclip.artefacts import write_bytes
 from pedclip.data.transforms import to_pixels
 
 Array = NDArray[np.float32]
@@ -109,6 +112,13 @@ def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 64, d
     """
     with _evaluating(model, batch_size, device):
         return _embed_texts(model, texts, batch_size, device)
+
+
+def save_embeddings(embeddings: Embeddings, folder: Path) -> Path:
+    """Store the three arrays as ``folder/embeddings.npz`` (no pickle)."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, image=embeddings.image, text=embeddings.text, gate=embeddings.gate)
+    return write_bytes(folder / "embeddings.npz", buffer.getvalue())
 
 
 def _embed_images(model: Encoder, images: NDArray[np.uint8], device: str) -> tuple[Array, Array]:

@@ -10,7 +10,8 @@ import numpy as np
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig, load_config
-from pedclip.training.prepare import PATIENTS_FILE, load_triplets_of, patient_key, qualified_patients, to_arrays
+from pedclip.training.prepare import load_triplets_of, qualified_patients, to_arrays
+from pedclip.training.pretrain import PATIENTS_FILE, patient_key
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -26,6 +27,7 @@ class EvaluationInputs:
         triplets: Triplets to evaluate, of other patients.
         films: The same, decoded and squared for the model.
         num_dropped: Films left out because the model knows their patient.
+        config: Of the training run.
     """
 
     model: PedCLIP
@@ -33,6 +35,7 @@ class EvaluationInputs:
     triplets: "Dataset"
     films: TripletArrays
     num_dropped: int
+    config: RunConfig
 
 
 def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> EvaluationInputs:
@@ -70,7 +73,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
             f"({num_dropped} films dropped); name other data or the other split"
         )
     films = to_arrays(triplets, run / "cache", side=model.preprocess.resize)
-    return EvaluationInputs(model, train, triplets, films, num_dropped)
+    return EvaluationInputs(model, train, triplets, films, num_dropped, config)
 
 
 def _load_candidates(asked: RunConfig, quarantine: Path, *, is_named: bool) -> "DatasetDict":

@@ -29,13 +29,14 @@ def similarity_maps(
     Returns:
         N maps (h, w) over the centre crop, in [-2, 2].
     """
-    pixels = to_pixels(torch.from_numpy(np.array(images)), model.preprocess)
+    device = next(model.parameters()).device
+    pixels = to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess)
     patches = model.image_projection(model.encode_image(pixels).tokens)
     wanted = _mean_embedding(model, positive), _mean_embedding(model, negative)
     grid = model.image_encoder.grid
     return [
-        patch_similarity(tokens.numpy(), wanted[0], grid=grid) - patch_similarity(tokens.numpy(), wanted[1], grid=grid)
-        for tokens in patches
+        patch_similarity(tokens, wanted[0], grid=grid) - patch_similarity(tokens, wanted[1], grid=grid)
+        for tokens in patches.cpu().numpy()
     ]
 
 
@@ -86,6 +87,8 @@ def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -
 
 
 def _mean_embedding(model: PedCLIP, prompts: Sequence[str]) -> NDArray[np.float32]:
-    embedding: Tensor = model.encode_text(**model.tokenize(prompts)).embedding.mean(0)
-    array: NDArray[np.float32] = embedding.numpy()
+    device = next(model.parameters()).device
+    tokens = {name: ids.to(device) for name, ids in model.tokenize(prompts).items()}
+    embedding: Tensor = model.encode_text(**tokens).embedding.mean(0)
+    array: NDArray[np.float32] = embedding.cpu().numpy()
     return array

@@ -52,7 +52,7 @@ def region_table(results: Sequence[RegionResult]) -> pd.DataFrame:
         }
         for result in results
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["method", "value", "low", "high", "macro", "chance"])
 
 
 def retrieval_table(results: Sequence[tuple[str, RetrievalResult]]) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def retrieval_table(results: Sequence[tuple[str, RetrievalResult]]) -> pd.DataFr
         for score in result.scores
         if score.metric == "recall"
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["method", "direction", "metric", "k", "value", "low", "high", "chance"])
 
 
 def _bounds(interval: Interval) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Final, Literal, get_args
 
 import timm
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pedclip.models.mobe import Implementation, MixtureOfBodyExperts
+from pedclip.models.stem import ConvolutionalStem
 
 GateInput = Literal["post_norm", "pre_norm", "block_input"]
 ExpertInit = Literal["copy", "copy_noise", "random"]
@@ -87,6 +87,7 @@ class MoBEBlock(nn.Module):
         expert_init: ExpertInit,
         implementation: Implementation,
         threshold: float,
+        detach_gate: bool,
     ) -> None:
         super().__init__()
         if type(block.attn) is not Attention or block.attn.gate is not None:
@@ -97,9 +98,8 @@ class MoBEBlock(nn.Module):
         self.norm1, self.attn, self.ls1, self.drop_path1 = block.norm1, block.attn, block.ls1, block.drop_path1
         self.norm2, self.ls2, self.drop_path2 = block.norm2, block.ls2, block.drop_path2
         mlp = block.mlp
-        self.mobe = MixtureOfBodyExperts(
-            mlp.fc1.in_features, mlp.fc1.out_features, num_experts, implementation, threshold=threshold
-        )
+        sizes = mlp.fc1.in_features, mlp.fc1.out_features, num_experts
+        self.mobe = MixtureOfBodyExperts(*sizes, implementation, threshold=threshold, detach_gate=detach_gate)
         if expert_init != "random":
             self.mobe.copy_expert(mlp.fc1, mlp.fc2, noise=0.1 if expert_init == "copy_noise" else 0.0)
         self.gate_input = gate_input
@@ -152,6 +152,7 @@ class ImageEncoder(nn.Module):
         expert_init: How the experts start (decision P3).
         implementation: See ``pedclip.models.mobe``.
         threshold: Gate weights below it are skipped in evaluation.
+        detach_gate: Keep the contrastive gradient away from the gate (decision P6).
 
     Raises:
         ValueError: A layer index is out of range, or the architecture is not a plain class-token ViT.
@@ -167,14 +168,15 @@ class ImageEncoder(nn.Module):
         expert_init: ExpertInit = "copy",
         implementation: Implementation = "auto",
         threshold: float = 0.0,
+        detach_gate: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1 or vit.cls_token is None:
             raise ValueError("the image architecture must be a timm VisionTransformer with one class token")
         depth = len(vit.blocks)
-        for layer in mobe_layers:
-            if not -depth <= layer < depth:
-                raise ValueError(f"mobe_layers={mobe_layers} is not allowed: the architecture has blocks 0…{depth - 1}")
+        inside = all(-depth <= layer < depth for layer in mobe_layers)
+        if not inside or len({layer % depth for layer in mobe_layers}) < len(mobe_layers):
+            raise ValueError(f"mobe_layers={mobe_layers} is not allowed: different ones of blocks 0…{depth - 1}")
         blocks = list(vit.blocks)
         for layer in mobe_layers:
             blocks[layer] = MoBEBlock(
@@ -184,6 +186,7 @@ class ImageEncoder(nn.Module):
                 expert_init=expert_init,
                 implementation=implementation,
                 threshold=threshold,
+                detach_gate=detach_gate,
             )
         vit.blocks = nn.ModuleList(blocks)
         self.vit = vit
@@ -229,44 +232,6 @@ class ImageEncoder(nn.Module):
         return block(tokens)  # type: ignore[no-any-return]
 
 
-class ConvolutionalStem(nn.Module):
-    """Patch embedding by stacked 3×3 convolutions of stride 2 instead of one large patch product.
-
-    A transformer without pretrained weights learns from far fewer films this way.
-
-    Args:
-        img_size: Input side, pixels.
-        patch_size: Pixels per token along a side, a power of 2 of at least 4.
-        in_chans: Input channels.
-        embed_dim: C.
-        **_: What else timm passes to a patch embedding; of no meaning here.
-
-    Source: Xiao et al., Early Convolutions Help Transformers See Better, NeurIPS 2021. Differs: group instead of batch
-        normalization, so that a film's features do not depend on its batch.
-    """
-
-    def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: object) -> None:
-        super().__init__()
-        num_stages = patch_size.bit_length() - 1
-        if patch_size < 4 or patch_size != 2**num_stages or img_size % patch_size:
-            raise ValueError(
-                f"image_patch_size={patch_size} is not allowed with image_stem='convolutional': "
-                f"a power of 2, at least 4, that divides the input side {img_size}"
-            )
-        channels = [in_chans, *(max(embed_dim >> (num_stages - 1 - stage), 16) for stage in range(num_stages))]
-        layers: list[nn.Module] = []
-        for before, after in pairwise(channels):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.GELU()]
-        self.stages = nn.Sequential(*layers, nn.Conv2d(channels[-1], embed_dim, 1))
-        self.grid_size = (img_size // patch_size, img_size // patch_size)
-        self.num_patches = self.grid_size[0] * self.grid_size[1]
-        self.patch_size = (patch_size, patch_size)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(B, S, C) patch tokens of (B, 3, H, W) pixels."""
-        return self.stages(pixels).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
-
-
 def build_vit(
     architecture: str, *, image_size: int, weights: str, stem: ImageStem = "patch", **sizes: int
 ) -> VisionTransformer:
@@ -286,7 +251,9 @@ def build_vit(
     options: dict[str, Any] = {"num_classes": 0, "img_size": image_size, **sizes}
     if stem == "convolutional":
         if weights:
-            raise ValueError(f"image_weights={weights!r} have a patch stem; pass image_stem='patch' or no weights")
+            raise ValueError(
+                f"image_weights={weights!r} have a patch stem; they do not fit the demo profile; take profile='paper'"
+            )
         options["embed_layer"] = ConvolutionalStem
     if not weights:
         return timm.create_model(architecture, **options)
@@ -299,5 +266,5 @@ def build_vit(
             f"no weights for architecture {architecture!r} from image_weights={weights!r}: {type(error).__name__}.\n"
             f"  Fetch 'model.safetensors' of {source.hf_hub_id or source.url} on a machine with a network,\n"
             "  then pass:   -p image_weights /path/to/model.safetensors\n"
-            "  or start from random weights:   -p pretrained False"
+            "  or start from random weights:   -p pretrained no"
         ) from error

@@ -175,6 +175,7 @@ class MixtureOfBodyExperts(nn.Module):
         w1: (E, H, C) first layers, ``b1`` (E, H), ``w2`` (E, C, H), ``b2`` (E, C).
         gate: Linear map (E, C) from the image token to expert logits, without bias.
         threshold: In evaluation, experts with a smaller gate weight are skipped; 0 keeps the mixture exact.
+        detach_gate: The mixture sends no gradient into the gate (decision P6).
 
     Source: PedCLIP, Eq. 1 and 2 and Fig. 3.
 
@@ -193,6 +194,7 @@ class MixtureOfBodyExperts(nn.Module):
         implementation: Implementation = "auto",
         *,
         threshold: float = 0.0,
+        detach_gate: bool = False,
     ) -> None:
         super().__init__()
         if min(dim, hidden_dim, num_experts) < 1:
@@ -203,6 +205,7 @@ class MixtureOfBodyExperts(nn.Module):
             raise ValueError(f"threshold={threshold} is not allowed: in [0, 1/{num_experts}], so that one expert stays")
         self.implementation: Implementation = implementation
         self.threshold = threshold
+        self.detach_gate = detach_gate
         self.w1 = nn.Parameter(torch.empty(num_experts, hidden_dim, dim))
         self.b1 = nn.Parameter(torch.zeros(num_experts, hidden_dim))
         self.w2 = nn.Parameter(torch.empty(num_experts, dim, hidden_dim))
@@ -225,7 +228,7 @@ class MixtureOfBodyExperts(nn.Module):
             (B, 1+S, C) mixture and (B, E) gate logits, the latter in at least float32.
 
         Raises:
-            ValueError: A label lies outside 0…E-1.
+            ValueError: A label lies outside 0…E-1 (checked on the CPU; a GPU would have to be waited for).
         """
         gate_logits = self._gate_logits(tokens[:, 0] if gate_token is None else gate_token)
         experts = (self.w1, self.b1, self.w2, self.b2)
@@ -238,7 +241,7 @@ class MixtureOfBodyExperts(nn.Module):
                 return mobe_grouped(tokens, routes, *experts), gate_logits
             gates = F.one_hot(assignment, num_experts).to(gate_logits.dtype)
         else:
-            gates = gate_logits.softmax(-1)  # Eq. 1
+            gates = (gate_logits.detach() if self.detach_gate else gate_logits).softmax(-1)  # Eq. 1
         threshold = 0.0 if self.training or assignment is not None else self.threshold
         if self.implementation == "grouped" or threshold > 0:
             return mobe_grouped(tokens, route_gates(gates, threshold=threshold), *experts), gate_logits

@@ -95,6 +95,7 @@ class PedCLIP(nn.Module):
             expert_init=config.expert_init,
             implementation=config.mobe_implementation,
             threshold=config.gate_threshold,
+            detach_gate=config.detach_gate,
         )
         self.text_encoder = text_encoder or self._build_text(text_weights)
         self.image_projection = self._projection(self.image_encoder.width)

@@ -38,9 +38,9 @@ def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_t
         )
     if image.shape[0] < 2:
         raise ValueError("B=1 is not allowed: a single pair has no negative; use a batch of at least 2")
-    logits = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).t() / temperature
+    image, text = _unit(image), _unit(text)
     targets = torch.arange(image.shape[0], device=image.device)
-    return _both_directions(logits, logits.t(), targets, same_text)
+    return _both_directions(image, text, image, text, targets, temperature, same_text)
 
 
 def gathered_info_nce(
@@ -65,13 +65,11 @@ def gathered_info_nce(
     if not (distributed.is_available() and distributed.is_initialized()):
         same_text = None if text_ids is None else text_ids[:, None] == text_ids
         return info_nce(image, text, temperature=temperature, same_text=same_text)
-    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    image, text = _unit(image), _unit(text)
     all_images, all_texts = gather_rows(image), gather_rows(text)
     targets = torch.arange(len(image), device=image.device) + distributed.get_rank() * len(image)
     same_text = None if text_ids is None else text_ids[:, None] == gather_rows(text_ids)
-    return _both_directions(
-        image @ all_texts.t() / temperature, text @ all_images.t() / temperature, targets, same_text
-    )
+    return _both_directions(image, text, all_images, all_texts, targets, temperature, same_text)
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -105,7 +103,22 @@ class _GatherRows(torch.autograd.Function):
         return cast(Tensor, total[first : first + ctx.num_rows])
 
 
-def _both_directions(image_rows: Tensor, text_rows: Tensor, targets: Tensor, same_text: Tensor | None) -> Tensor:
+def _unit(embedding: Tensor) -> Tensor:
+    return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
+
+
+def _both_directions(
+    image: Tensor,
+    text: Tensor,
+    all_images: Tensor,
+    all_texts: Tensor,
+    targets: Tensor,
+    temperature: float | Tensor,
+    same_text: Tensor | None,
+) -> Tensor:
+    # In bf16 a logit near 14 (cosine 1 at temperature 0.07) moves in steps of 0.06, so autocast stays outside.
+    with torch.autocast(image.device.type, enabled=False):
+        image_rows, text_rows = image @ all_texts.t() / temperature, text @ all_images.t() / temperature
     if same_text is not None:
         negative = same_text.clone()
         negative[torch.arange(len(targets), device=targets.device), targets] = False

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from torch import distributed
 
+from pedclip.training.card import checkpoint_card
 from pedclip.training.config import PROFILES, RunConfig, load_config, load_profile, replace_fields
-from pedclip.training.launch import join_processes
+from pedclip.training.launch import check_launch, join_processes
 from pedclip.training.prepare import prepare
 from pedclip.training.pretrain import pretrain
 
@@ -67,9 +68,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         config = configure(options)
-    except (ValueError, FileNotFoundError) as error:
+        check_launch(config.training)
+        return run(config, options)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def run(config: RunConfig, options: argparse.Namespace) -> int:
+    """Prepare the data on rank 0 and train on every rank."""
     join_processes(config.training)
     rank = distributed.get_rank() if distributed.is_initialized() else 0
     if rank > 0:
@@ -78,8 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
     prepared = prepare(config, options.output)
     if rank == 0 and distributed.is_initialized():
         distributed.barrier()
+    card = checkpoint_card(config, prepared.train, prepared.validation, revision="")
     result = pretrain(
-        prepared.train, prepared.validation, config=config, run=options.output, resume=not options.no_resume
+        prepared.train, prepared.validation, config=config, run=options.output, resume=not options.no_resume, card=card
     )
     if rank == 0:
         print(f"checkpoint: {result.checkpoint}  ({result.seconds:.0f} s)")

@@ -40,7 +40,7 @@ class TrainingConfig:
         sampler: "uniform", or "sqrt" to draw regions by the square root of their frequency (P16).
         augment: "none" beyond the random crop, or "affine" with jitter; never a flip (P14).
         precision: Lightning's name.
-        seed: Every random choice derives from it.
+        seed: Every random choice derives from it, below 2³¹.
         accelerator: Lightning's name: "auto", "cpu", "gpu".
         devices: Devices per machine, at least 1.
         num_nodes: Machines, at least 1.
@@ -103,6 +103,7 @@ class TrainingConfig:
             self.batch_size % self.world_size == 0, "batch_size", self.batch_size, f"a multiple of {self.world_size}"
         )
         _require(self.local_batch_size >= 2, "batch_size", self.batch_size, "at least 2 per device")
+        _require(self.seed < 2**31, "seed", self.seed, "below 2147483648")
         _require(self.validation_rows >= 2, "validation_rows", self.validation_rows, "at least 2")
 
     @property
@@ -179,8 +180,8 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
     Args:
         profile: See ``load_profile``.
         settings: Values of fields of ``RunConfig``, ``PedCLIPConfig`` or ``TrainingConfig`` by name. 0, "" and []
-            keep the profile's value (the seed is always taken). ``pretrained=False`` starts from random weights
-            whatever the profile names, and True fetches the published image weights where it names none.
+            keep the profile's value (the seed is always taken). ``pretrained="no"`` starts from random weights
+            whatever the profile names, "yes" fetches the published image weights where it names none.
 
     Returns:
         The configuration; paths in ``data`` are absolute, so that it can be read from any folder.
@@ -190,11 +191,12 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
     """
     config = load_profile(profile)
     given = {name: value for name, value in settings.items() if value or name == "seed"}
-    if given.pop("pretrained", False):
-        given.setdefault("image_weights", config.training.image_weights or "timm")
-    elif "pretrained" in settings:
-        given = {"image_weights": None, "text_weights": None} | given
-        given = {name: "" if value is None else value for name, value in given.items()}
+    pretrained = given.pop("pretrained", "")
+    if pretrained == "yes":
+        given = {"image_weights": config.training.image_weights or "timm"} | given
+    elif pretrained == "no":
+        random = dataclasses.replace(config.training, image_weights="", text_weights="")
+        config = dataclasses.replace(config, training=random)
     if "data" in given:
         given["data"] = ",".join(_absolute(part.strip()) for part in given["data"].split(","))
     for section in ("model", "training"):

@@ -1,5 +1,6 @@
 """One process here, or several through ``torchrun``."""
 
+import os
 import subprocess
 import sys
 import time
@@ -56,6 +57,21 @@ def launch(
         write_text(run / "checkpoint" / "README.md", card)
     model = PedCLIP.from_pretrained(run / "checkpoint")
     return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, 0)
+
+
+def check_launch(config: TrainingConfig) -> None:
+    """Refuse a number of processes that is not the configured one: they would train side by side into one folder.
+
+    Raises:
+        ValueError: As many processes as ``config.world_size`` must be started, by ``torchrun`` or the like.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != config.world_size:
+        raise ValueError(
+            f"{started} processes were started, but training.devices={config.devices} and "
+            f"training.num_nodes={config.num_nodes} ask for {config.world_size}; use\n"
+            f"  torchrun --nnodes {config.num_nodes} --nproc-per-node {config.devices} -m pedclip.training …"
+        )
 
 
 def join_processes(config: TrainingConfig) -> None:

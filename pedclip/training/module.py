@@ -37,7 +37,7 @@ class PretrainModule(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tie dropout and crops to the step number, so that a resumed run repeats an uninterrupted one exactly."""
         step = self.trainer.current_epoch * self.batches_per_epoch + batch_idx
-        torch.manual_seed((self.config.seed * 1_000_003 + step) * 4096 + self.global_rank)
+        torch.manual_seed(((self.config.seed * 1_000_003 + step) * 4096 + self.global_rank) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Total loss of one batch."""
@@ -89,7 +89,7 @@ class PretrainModule(L.LightningModule):
         self.log_dict(validation_metrics(parts, self.model.temperature), rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW without decay on biases, norms, embeddings of position; cosine with warm-up, or constant."""
+        """AdamW with decay on matrices only (none on biases, norms, the image's position embedding); the schedule."""
         config = self.config
         optimizer = torch.optim.AdamW(_parameter_groups(self.model, config.weight_decay), lr=config.learning_rate)
         # Not Lightning's estimate: it would start the loader before a checkpoint has said where to go on.

@@ -1,24 +1,19 @@
 """From a data name or folder to arrays that a training run can read without decoding anything."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pedclip.anatomy import REGIONS
-from pedclip.artefacts import write_json
 from pedclip.models.pedclip import default_preprocess
 from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-
-PATIENTS_FILE: Final = "patients.json"
 
 
 @dataclass(frozen=True)
@@ -37,11 +32,11 @@ class PreparedData:
 
 
 def prepare(config: RunConfig, run: Path) -> PreparedData:
-    """Load the data of a run, decode every image once, and note whose films it uses.
+    """Load the data of a run and decode every image once.
 
     Args:
         config: Names the data, the regions to keep (those that have an expert) and the size of the films.
-        run: Folder of the run; gets ``quarantine.csv``, ``patients.json`` and the image cache.
+        run: Folder of the run; gets ``quarantine.csv`` and the image cache.
 
     Raises:
         ValueError: The data cannot be read, or no image is left for training.
@@ -53,9 +48,6 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
     )
     if not len(train):
         raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / 'quarantine.csv'}")
-    seen = {"train": train, "validation": validation}
-    keys = {split: sorted({patient_key(patient) for patient in arrays.patients}) for split, arrays in seen.items()}
-    write_json(run / PATIENTS_FILE, keys)
     return PreparedData(triplets, train, validation)
 
 
@@ -100,8 +92,3 @@ def qualified_patients(split: "Dataset") -> list[str]:
     pairs = zip(split["source"], split["patient_id"], strict=True)
     # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
     return [f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}" for source, patient in pairs]
-
-
-def patient_key(patient: str) -> str:
-    """Short one-way key by which an evaluation recognises a qualified patient of the training split."""
-    return hashlib.sha256(f"pedclip-training:{patient}".encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import shutil
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -30,6 +32,7 @@ from pedclip.training.module import PretrainModule
 
 RESUME_FOLDER: Final = "resume"
 LAST: Final = "last.ckpt"
+PATIENTS_FILE: Final = "patients.json"
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,10 @@ def pretrain(
         ValueError: The folder holds a run with another configuration; the message names the first difference.
     """
     training = config.training
-    resumable = _claim(run, config, train, resume=resume)
+    resumable = _claim(run, config, train, validation, resume=resume)
     _seed(training.seed)
     model = build_model(config, train)
+    done_before = int(torch.load(resumable, weights_only=True)["global_step"]) if resumable else 0
     started = time.monotonic()
     data = TripletDataModule(train, validation, model, training)
     module = PretrainModule(model, training, batches_per_epoch=data.batches_per_epoch)
@@ -87,7 +91,6 @@ def pretrain(
         export = ExportCheckpoint(run / "checkpoint", card)
         trainer = _trainer(training, run, export, has_validation=len(validation) > 0)
         trainer.fit(module, data, ckpt_path=resumable, weights_only=True)
-    done_before = int(torch.load(resumable, weights_only=True)["global_step"]) if resumable else 0
     model = model.cpu().eval()
     return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, done_before)
 
@@ -126,7 +129,9 @@ def read_history(run: Path) -> list[dict[str, float]]:
     return [merged[key] for key in sorted(merged)]
 
 
-def _claim(run: Path, config: RunConfig, train: TripletArrays, *, resume: bool) -> Path | None:
+def _claim(
+    run: Path, config: RunConfig, train: TripletArrays, validation: TripletArrays, *, resume: bool
+) -> Path | None:
     """Check that the folder belongs to this run; the checkpoint to resume from, if any."""
     run.mkdir(parents=True, exist_ok=True)
     wanted = {
@@ -144,17 +149,31 @@ def _claim(run: Path, config: RunConfig, train: TripletArrays, *, resume: bool) 
                 )
         return last
     if _is_main():
+        # A checkpoint of another run must never stand beside this run's list of patients.
+        shutil.rmtree(run / "checkpoint", ignore_errors=True)
         for pattern in (f"{RESUME_FOLDER}/*.ckpt", "logs/version_*/metrics.csv"):
             for path in run.glob(pattern):
                 path.unlink()
-        for name, content in wanted.items():
+        seen = {"train": train.patients, "validation": validation.patients}
+        keys = {split: sorted({patient_key(patient) for patient in patients}) for split, patients in seen.items()}
+        for name, content in (wanted | {PATIENTS_FILE: keys}).items():
             write_json(run / name, content)
     return None
 
 
+def patient_key(patient: str) -> str:
+    """Pseudonymous key by which an evaluation recognises a patient of this run.
+
+    Args:
+        patient: As ``pedclip.training.prepare.qualified_patients`` writes it.
+    """
+    return hashlib.sha256(f"pedclip-training:{patient}".encode()).hexdigest()[:16]
+
+
 def _fingerprint(train: TripletArrays) -> str:
-    """What a resumed run must find again; the pixels have a fingerprint of their own in the cache."""
+    """What a resumed run must find again: all words, regions and patients, and the pixels of a sample of films."""
     digest = hashlib.sha256(train.regions.tobytes())
+    digest.update(np.ascontiguousarray(train.images[:: max(1, len(train) // 64)]).tobytes())
     for text, patient in zip(train.texts, train.patients, strict=True):
         digest.update(f"{patient}\0{text}\0".encode())
     return digest.hexdigest()[:16]
@@ -171,7 +190,6 @@ def _first_difference(old: Any, new: Any, name: str = "") -> str:
 
 
 def _trainer(config: TrainingConfig, run: Path, export: ExportCheckpoint, *, has_validation: bool) -> L.Trainer:
-    # Two states of the same step: one between validations for a killed process, one after each epoch.
     checkpoint = ModelCheckpoint(
         dirpath=run / RESUME_FOLDER,
         filename="{step}",

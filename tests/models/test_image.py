@@ -84,8 +84,10 @@ def test_dense_features_are_those_before_the_last_block() -> None:
 
 
 def test_wrong_architectures_and_layers_raise() -> None:
-    with pytest.raises(ValueError, match=r"mobe_layers=\(3,\) is not allowed: the architecture has blocks 0…2"):
+    with pytest.raises(ValueError, match=r"mobe_layers=\(3,\) is not allowed: different ones of blocks 0…2"):
         encoder(mobe_layers=(3,))
+    with pytest.raises(ValueError, match=r"mobe_layers=\(2, -1\) is not allowed"):
+        encoder(mobe_layers=(2, -1))
     with pytest.raises(ValueError, match="one class token"):
         encoder(vit=timm.create_model("vit_relpos_small_patch16_224", num_classes=0))
 

@@ -217,3 +217,14 @@ def test_gradient_against_finite_differences() -> None:
     inputs = (tokens, mixture, *weights)
     assert torch.autograd.gradcheck(lambda *x: mobe_grouped(x[0], route_gates(x[1], threshold=0.0), *x[2:]), inputs)
     assert torch.autograd.gradcheck(mobe_batched, inputs)
+
+
+@pytest.mark.parametrize("detach_gate", [True, False])
+def test_detached_gate_gets_no_gradient_from_the_mixture(detach_gate: bool) -> None:
+    mobe = MixtureOfBodyExperts(8, 16, 3, detach_gate=detach_gate)
+    mixed, gate_logits = mobe(torch.randn(4, 2, 8))
+    mixed.square().sum().backward(retain_graph=True)
+    reached = mobe.gate.weight.grad is not None and bool(mobe.gate.weight.grad.abs().max() > 0)
+    assert reached is not detach_gate
+    gate_logits.sum().backward()
+    assert float(mobe.gate.weight.grad.abs().max()) > 0  # its own loss still trains it

@@ -105,3 +105,10 @@ def test_two_processes_equal_one(tmp_path: Path, use_ids: bool) -> None:
     for rank in range(2):
         actual = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
         torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_autocast_does_not_round_the_cosines() -> None:
+    image, text = torch.randn(2, 6, 64)
+    exact = info_nce(image, text, temperature=0.07)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(info_nce(image, text, temperature=torch.tensor(0.07)), exact)

@@ -33,10 +33,11 @@ def test_zero_keeps_the_profile() -> None:
 
 
 def test_pretrained_switch() -> None:
-    assert configure("paper", {"pretrained": False}).training.text_weights == ""
-    paper = configure("paper", {"pretrained": True}).training
+    assert configure("paper", {"pretrained": "no"}).training.text_weights == ""
+    assert configure("demo", {"pretrained": "yes"}).training.image_weights == "timm"
+    paper = configure("paper", {"pretrained": ""}).training
     assert (paper.image_weights, paper.text_weights) == ("timm", "emilyalsentzer/Bio_ClinicalBERT")
-    local = configure("paper", {"pretrained": False, "image_weights": "/a/file"}).training
+    local = configure("paper", {"pretrained": "no", "image_weights": "/a/file"}).training
     assert (local.image_weights, local.text_weights) == ("/a/file", "")
 
 
