@@ -128,7 +128,7 @@ class ZeroShotParameters(Parameters):
     split: Literal["test", "validation"] = "test"
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     min_positives: Positive = 5
-    max_points: Annotated[int, Field(ge=10, le=5000)] = 300
+    max_points: Annotated[int, Field(ge=10, le=2500)] = 100
     batch_size: Positive = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -156,9 +156,9 @@ def validate(values: dict[str, object], notebook: str) -> Parameters:
     Example:
         >>> validate({"epochs": 2}, "03_pretrain").epochs
         2
-        >>> validate({"studies": "abc"}, "03_pretrain")
+        >>> validate({"devices": "abc"}, "03_pretrain")
         Traceback (most recent call last):
-        pedclip.notebook_errors.ParameterError: studies='abc' is not allowed: an integer, at least 20
+        pedclip.notebook_errors.ParameterError: devices='abc' is not allowed: an integer, at least 1
     """
     if notebook not in PARAMETERS:
         raise ParameterError(f"no notebook is called '{notebook}'; there are: {', '.join(PARAMETERS)}")

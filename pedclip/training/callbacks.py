@@ -34,7 +34,7 @@ class Progress(L.Callback):
         self._started, self._first = time.monotonic(), self._done(trainer, -1)
         if not trainer.is_global_zero:
             return
-        if "ipykernel" in sys.modules:
+        if _is_notebook():
             from IPython.display import DisplayHandle
 
             self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
@@ -103,6 +103,14 @@ class ExportCheckpoint(L.Callback):
         """Export on rank 0."""
         if trainer.is_global_zero and isinstance(pl_module, PretrainModule):
             pl_module.model.save_pretrained(self.path, card=self.card)
+
+
+def _is_notebook() -> bool:
+    if "ipykernel" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")
 
 
 def _text(line: str) -> dict[str, str]:

@@ -80,7 +80,7 @@ def pretrain(
         ValueError: The folder holds a run with another configuration; the message names the first difference.
     """
     training = config.training
-    resumable = _claim(run, config, train, validation, resume=resume)
+    resumable = claim_run(run, config, train, validation, resume=resume)
     _seed(training.seed)
     model = build_model(config, train)
     done_before = int(torch.load(resumable, weights_only=True)["global_step"]) if resumable else 0
@@ -129,10 +129,24 @@ def read_history(run: Path) -> list[dict[str, float]]:
     return [merged[key] for key in sorted(merged)]
 
 
-def _claim(
+def claim_run(
     run: Path, config: RunConfig, train: TripletArrays, validation: TripletArrays, *, resume: bool
 ) -> Path | None:
-    """Check that the folder belongs to this run; the checkpoint to resume from, if any."""
+    """Take a folder for a run: continue what is in it, or clear it and write down what the run is made of.
+
+    Args:
+        run: Folder of the run.
+        config: Of the run.
+        train: Training split.
+        validation: Validation split.
+        resume: Continue; False clears the checkpoints and logs of whatever was there.
+
+    Returns:
+        The checkpoint to continue from, None for a fresh start.
+
+    Raises:
+        ValueError: The folder holds another run; the message names the first difference.
+    """
     run.mkdir(parents=True, exist_ok=True)
     wanted = {
         "training.json": config.to_dict(),

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from pedclip.artefacts import write_json
 from pedclip.curation.splits import split_of
 from pedclip.evaluation.inputs import drop_seen_patients, open_inputs
-from pedclip.training.prepare import patient_key, prepare
-from pedclip.training.pretrain import build_model
+from pedclip.training.prepare import prepare
+from pedclip.training.pretrain import build_model, claim_run, patient_key
 
 from ..training.pack import write_pack
 from ..training.tiny import tiny_config
@@ -43,7 +42,7 @@ def checkpoints(folders: Path) -> dict[str, Path]:
         config = dataclasses.replace(tiny_config(), data=names(folders / "plain", *packs))
         run = folders / name
         prepared = prepare(config, run)
-        write_json(run / "training.json", config.to_dict())
+        claim_run(run, config, prepared.train, prepared.validation, resume=False)
         found[name] = build_model(config, prepared.train).save_pretrained(run / "checkpoint")
     return found
 

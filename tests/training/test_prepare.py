@@ -12,7 +12,8 @@ from PIL import Image
 from pedclip.anatomy import REGIONS
 from pedclip.data.transforms import square
 from pedclip.training.config import RunConfig
-from pedclip.training.prepare import patient_key, prepare, qualified_patients
+from pedclip.training.prepare import prepare, qualified_patients
+from pedclip.training.pretrain import claim_run, patient_key
 
 from .pack import write_pack
 from .tiny import tiny_config
@@ -43,7 +44,8 @@ def test_arrays_hold_the_films_of_their_split(tmp_path: Path) -> None:
 
 def test_keys_tell_whose_films_were_used_and_no_identifier(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS)
-    prepare(config_of(pack), tmp_path / "run")
+    prepared = prepare(config_of(pack), tmp_path / "run")
+    claim_run(tmp_path / "run", config_of(pack), prepared.train, prepared.validation, resume=False)
     text = (tmp_path / "run" / "patients.json").read_text()
     assert json.loads(text) == {
         "train": sorted(patient_key(f"pack/{patient}") for patient in PATIENTS[:3]),
@@ -78,14 +80,13 @@ def test_a_validation_split_may_be_empty(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "pack", PATIENTS, splits=["train"] * 6)
     prepared = prepare(config_of(pack), tmp_path / "run")
     assert prepared.validation.images.shape == (0, 18, 18)
-    assert json.loads((tmp_path / "run" / "patients.json").read_text())["validation"] == []
+    assert len(prepared.validation) == 0
 
 
 def test_no_film_for_training_names_the_list(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS)
     with pytest.raises(ValueError, match=r"leaves no image in the training split; see .*quarantine\.csv"):
         prepare(config_of(pack, regions=("skull",)), tmp_path / "run")
-    assert not (tmp_path / "run" / "patients.json").exists()
 
 
 @pytest.mark.parametrize("patient", ["7", "a+b/7", "x/7"])

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.callbacks import Progress
-from pedclip.training.pretrain import pretrain, read_history
+from pedclip.training.pretrain import PretrainResult, claim_run, pretrain, read_history
 
 from .tiny import tiny_arrays, tiny_config
 
@@ -31,9 +31,9 @@ SCENARIOS = [
 ]
 
 
-def run(folder: Path, *, resume: bool = True, **training: object) -> None:
+def run(folder: Path, *, resume: bool = True, **training: object) -> PretrainResult:
     config = tiny_config(**training)
-    pretrain(tiny_arrays(TRAIN), tiny_arrays(VALIDATION, 1), config=config, run=folder, resume=resume)
+    return pretrain(tiny_arrays(TRAIN), tiny_arrays(VALIDATION, 1), config=config, run=folder, resume=resume)
 
 
 def run_and_die(folder: Path, kill_at: int, **training: object) -> None:
@@ -64,7 +64,11 @@ def killed_runs(folder: Path) -> None:
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL
         run(straight, **scenario)
-        run(killed, **scenario)
+        resumed = run(killed, **scenario)
+        # The kill comes before the last batch's checkpoint is written.
+        steps = (kill_at - 1) // scenario.get("accumulate", 1)
+        saved = steps // scenario["checkpoint_every"] * scenario["checkpoint_every"]
+        assert resumed.resumed_from == saved, (scenario, resumed.resumed_from)
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +142,17 @@ def test_foreign_configuration_is_refused_by_name(trained: Path, tmp_path: Path)
     shutil.copytree(trained, tmp_path / "run")
     with pytest.raises(ValueError, match=r"training.seed was 0, is 5"):
         run(tmp_path / "run", epochs=12, learning_rate=3e-3, seed=5)
-    with pytest.raises(ValueError, match=r"films was 43, is 42"):
+    patients = (tmp_path / "run" / "patients.json").read_text()
+    with pytest.raises(ValueError, match=r"films was 43, is 42"):  # a refused run leaves everything as it was
         pretrain(
             tiny_arrays(42), tiny_arrays(9), config=tiny_config(epochs=12, learning_rate=3e-3), run=tmp_path / "run"
         )
+    assert (tmp_path / "run" / "patients.json").read_text() == patients
+    assert (
+        claim_run(tmp_path / "run", tiny_config(epochs=1, seed=5), tiny_arrays(43), tiny_arrays(9), resume=False)
+        is None
+    )
+    assert not (tmp_path / "run" / "checkpoint").exists()  # no old model beside the new list of patients
     run(tmp_path / "run", resume=False, epochs=1, seed=5)
     assert json.loads((tmp_path / "run" / "training.json").read_text())["training"]["seed"] == 5
 

@@ -26,7 +26,14 @@ def tiny_arrays(count: int, seed: int = 0) -> TripletArrays:
 def tiny_config(model: dict[str, Any] | None = None, **training: Any) -> RunConfig:
     """The demo profile, shrunk."""
     config = load_profile("demo")
-    sizes = {"image_size": 16, "image_patch_size": 8, "image_width": 32, "image_depth": 2, "image_heads": 2}
+    sizes = {
+        "image_size": 16,
+        "image_patch_size": 8,
+        "image_stem": "patch",
+        "image_width": 32,
+        "image_depth": 2,
+        "image_heads": 2,
+    }
     sizes |= {"text_width": 32, "text_depth": 1, "text_heads": 2, "vocab_size": 120, "max_text_tokens": 16}
     changes = {"epochs": 3, "batch_size": 8, "checkpoint_every": 2} | training
     return dataclasses.replace(
