@@ -35,3 +35,11 @@ def test_gate_weights_are_means_per_true_region_in_the_order_of_the_experts() ->
     assert table["expert"].tolist() == shown * 2
     assert table["weight"].tolist() == pytest.approx([0.5, 0.25, 0.25, 0.2, 0.3, 0.5], abs=1e-12)
     assert table.groupby("region")["weight"].sum().tolist() == pytest.approx([1, 1], abs=1e-12)
+
+
+def test_a_long_history_is_thinned_but_keeps_every_validation() -> None:
+    history = [{"step": float(step), "train/contrastive": 1.0} for step in range(20_000)]
+    history += [{"step": float(step), "val/contrastive": 2.0} for step in range(999, 20_000, 1000)]
+    table = history_table(history, steps_per_epoch=1000)
+    assert (table["split"] == "validation").sum() == 20
+    assert 400 <= (table["split"] == "train").sum() <= 800

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pedclip.anatomy import display_name
 
+MAX_RECORDS: Final = 800
 _TERMS: Final = {
     "train/contrastive": ("contrastive", "train", "nats"),
     "train/gate": ("gate", "train", "nats"),
@@ -30,9 +31,16 @@ def history_table(history: Sequence[Mapping[str, float]], *, steps_per_epoch: in
     Returns:
         Columns `epoch` (passes done), `term`, `split`, `unit`, `value`.
     """
+    # A chart holds a few thousand rows: of a long run every k-th training record is drawn, and every validation.
+    stride = -(-len(history) // MAX_RECORDS) or 1
+    kept = [
+        record
+        for index, record in enumerate(history)
+        if index % stride == 0 or any(name.startswith("val/") for name in record)
+    ]
     rows = [
         {"epoch": (record["step"] + 1) / steps_per_epoch, "term": term, "split": split, "unit": unit, "value": value}
-        for record in history
+        for record in kept
         for name, value in record.items()
         if name in _TERMS
         for term, split, unit in [_TERMS[name]]

@@ -89,7 +89,8 @@ def pretrain(
     module = PretrainModule(model, training, batches_per_epoch=data.batches_per_epoch)
     with quiet_lightning():
         export = ExportCheckpoint(run / "checkpoint", card)
-        trainer = _trainer(training, run, export, has_validation=len(validation) > 0)
+        steps = training.epochs * data.batches_per_epoch // training.accumulate
+        trainer = _trainer(training, run, export, has_validation=len(validation) > 0, steps=steps)
         trainer.fit(module, data, ckpt_path=resumable, weights_only=True)
     model = model.cpu().eval()
     return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, done_before)
@@ -203,7 +204,9 @@ def _first_difference(old: Any, new: Any, name: str = "") -> str:
     return "" if old == new else f"{name} was {old!r}, is {new!r}"
 
 
-def _trainer(config: TrainingConfig, run: Path, export: ExportCheckpoint, *, has_validation: bool) -> L.Trainer:
+def _trainer(
+    config: TrainingConfig, run: Path, export: ExportCheckpoint, *, has_validation: bool, steps: int
+) -> L.Trainer:
     checkpoint = ModelCheckpoint(
         dirpath=run / RESUME_FOLDER,
         filename="{step}",
@@ -225,7 +228,7 @@ def _trainer(config: TrainingConfig, run: Path, export: ExportCheckpoint, *, has
         gradient_clip_val=config.gradient_clip or None,
         use_distributed_sampler=False,
         logger=_logger(config, run),
-        log_every_n_steps=5,
+        log_every_n_steps=max(1, min(50, steps // 80)),  # a short run logs every step, a long one stays readable
         num_sanity_val_steps=0,
         limit_val_batches=1.0 if has_validation else 0,
         callbacks=[Progress(), export, checkpoint, LearningRateMonitor("step")],
