@@ -9,7 +9,7 @@ import numpy as np
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.arrays import TripletArrays
-from pedclip.training.config import RunConfig, load_config
+from pedclip.training.config import RunConfig, load_config, load_profile
 from pedclip.training.prepare import load_triplets_of, qualified_patients, to_arrays
 from pedclip.training.pretrain import PATIENTS_FILE, patient_key
 
@@ -27,7 +27,7 @@ class EvaluationInputs:
         triplets: Triplets to evaluate, of other patients.
         films: The same, decoded and squared for the model.
         num_dropped: Films left out because the model knows their patient.
-        config: Of the training run.
+        config: Of the training run; names the data that ``train`` and, unless told otherwise, ``triplets`` come from.
     """
 
     model: PedCLIP
@@ -45,8 +45,10 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
     all are split as in training: by a hash of the patient where there is no column or it has no training rows.
 
     Args:
-        checkpoint: Folder made by pre-training, inside the folder of its run.
-        data: As ``pedclip.data.load`` takes it; "" means what the model was trained on.
+        checkpoint: Folder made by pre-training, inside the folder of its run; or that of the weights that come with
+            the package, which holds the description of its run itself.
+        data: As ``pedclip.data.load`` takes it; "" means what the model was trained on, for the weights of the package
+            the demo's phantom (none of whose patients they have seen).
         split: "test" or "validation".
         run: Folder of this evaluation; gets the image cache and ``quarantine.csv``.
 
@@ -54,7 +56,8 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
         FileNotFoundError: The training run's ``training.json`` or ``patients.json`` is not beside the checkpoint.
         ValueError: No film is left.
     """
-    trained = checkpoint.parent
+    is_shipped = (checkpoint / "training.json").is_file()
+    trained = checkpoint if is_shipped else checkpoint.parent
     for name in ("training.json", PATIENTS_FILE):
         if not (trained / name).is_file():
             raise FileNotFoundError(
@@ -62,6 +65,9 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
                 "Keep the checkpoint in the folder of its training run."
             )
     config = load_config(trained / "training.json")
+    if is_shipped:
+        # Their own training set takes minutes to draw and is of no use here.
+        config = replace(load_profile("demo"), model=config.model)
     model = PedCLIP.from_pretrained(checkpoint)
     train = load_triplets_of(config)["train"]
     asked = replace(config, data=data or config.data)

@@ -1,9 +1,11 @@
 """PedCLIP: a radiograph encoder with body-part experts and a text encoder in one embedding space."""
 
+import copy
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,8 @@ from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
 from pedclip.models.text import TextEncoder, load_tokenizer
 
 WEIGHTS_FILE: Final = "model.safetensors"
+# Small weights inside the package, made by `python -m benchmarks.shipped_weights`.
+SHIPPED: Final = ("pedclip-phantom-small",)
 # A cosine divided by less than this makes one pair own the softmax (the bound of CLIP, logit scale at most 100).
 LOWEST_TEMPERATURE: Final = 0.01
 
@@ -194,7 +198,7 @@ class PedCLIP(nn.Module):
                 self.config, tokenizer=self.tokenizer, text_encoder=encoder, preprocess=self.preprocess
             ).eval()
 
-    def save_pretrained(self, path: str | Path, *, card: str = "") -> Path:
+    def save_pretrained(self, path: str | Path, *, card: str = "", half: bool = False) -> Path:
         """Write the whole model as one folder: weights, configuration, preprocessing, tokenizer, card.
 
         The folder appears complete or not at all. Nothing in it is pickled.
@@ -202,12 +206,14 @@ class PedCLIP(nn.Module):
         Args:
             path: Destination folder; an existing one is replaced.
             card: Markdown for its README.md: data, licence, metrics, how it was made.
+            half: Store 16-bit floating-point weights, half the size on disk; loading makes them 32-bit again.
 
         Returns:
             The destination.
         """
+        stored = copy.deepcopy(self).half() if half else self
         with atomic_folder(path) as folder:
-            save_model(self, str(folder / WEIGHTS_FILE))
+            save_model(stored, str(folder / WEIGHTS_FILE))
             write_json(folder / "config.json", asdict(self.config))
             write_json(folder / "preprocess.json", self.preprocess.to_json())
             self.text_encoder.bert.config.save_pretrained(folder / "text")
@@ -218,6 +224,10 @@ class PedCLIP(nn.Module):
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | Path) -> "PedCLIP":
         """Model and preprocessing from a folder of ``save_pretrained`` or from a hub repository of that layout.
+
+        Args:
+            path_or_hub_id: A folder, a hub repository, or "pedclip-phantom-small": weights inside this package, small
+                and trained on drawn films only, which need no network.
 
         Raises:
             OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing.
@@ -255,15 +265,27 @@ def default_preprocess(image_size: int, pretrained_cfg: object) -> Preprocess:
     return Preprocess(size=image_size, resize=round(image_size * 8 / 7), mean=tuple(mean), std=tuple(std))
 
 
+def shipped_folder(name: str) -> Path:
+    """Folder of weights that come with the package.
+
+    Args:
+        name: One of ``SHIPPED``.
+    """
+    return Path(str(files("pedclip"))) / "weights" / name
+
+
 def _local_folder(path_or_hub_id: str | Path) -> Path:
     folder = Path(path_or_hub_id)
     if folder.is_dir():
         return folder
+    if str(path_or_hub_id) in SHIPPED:
+        return shipped_folder(str(path_or_hub_id))
     try:
         return Path(snapshot_download(str(path_or_hub_id)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise OSError(
             f"no checkpoint at {str(path_or_hub_id)!r}: it is no folder here, and the hub did not answer "
             f"({type(error).__name__}).\n"
-            "  Pass a folder written by save_pretrained, such as runs/03_pretrain/demo/checkpoint"
+            "  Pass a folder written by save_pretrained, such as runs/03_pretrain/demo/checkpoint,\n"
+            f"  or the weights inside this package: {SHIPPED[0]}"
         ) from error

@@ -17,7 +17,7 @@ Sampler = Literal["uniform", "sqrt"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Logger = Literal["csv", "tensorboard"]
 Config = TypeVar("Config", PedCLIPConfig, "TrainingConfig")
-PROFILES: Final = ("demo", "paper")
+PROFILES: Final = ("demo", "small", "paper")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ def load_profile(profile: str) -> RunConfig:
     """One of the stored configurations.
 
     Args:
-        profile: "demo" (small, minutes on two CPU cores) or "paper" (the published values).
+        profile: "demo" (small, minutes on two CPU cores), "small" (the demo's model on many more films: the weights
+            that come with the package) or "paper" (the published values).
 
     Raises:
         ValueError: There is no such profile.

@@ -78,6 +78,19 @@ def test_saving_loses_nothing(tmp_path: Path, changes: dict) -> None:
     assert (tmp_path / "checkpoint" / "README.md").read_text() == "# A card"
 
 
+def test_half_precision_halves_the_file_and_hardly_moves_an_embedding(tmp_path: Path) -> None:
+    model = tiny()
+    full, half = model.save_pretrained(tmp_path / "full"), model.save_pretrained(tmp_path / "half", half=True)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (half, full)]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded = PedCLIP.from_pretrained(half)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    assert next(model.parameters()).dtype == torch.float32
+    pixels = torch.randn(2, 3, 16, 16)
+    cosines = (loaded.encode_image(pixels).embedding * model.encode_image(pixels).embedding).sum(-1)
+    assert 0.999 < cosines.min().item() <= 1.0 + 1e-6
+
+
 def test_text_weights_from_a_folder(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(TEXTS, vocab_size=200)
     config = BertConfig(

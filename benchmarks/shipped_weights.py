@@ -1,0 +1,211 @@
+"""The weights that come with the package: pre-train on drawn films, measure on other patients, write the folder.
+
+    python -m benchmarks.shipped_weights train --run runs/shipped
+    python -m benchmarks.shipped_weights ship --run runs/shipped
+
+`train` is the profile "small"; a killed run continues. It needs torch, timm, transformers and lightning only, so it can
+run on a machine that has a GPU and nothing else. `ship` measures the checkpoint and writes pedclip/weights/.
+"""
+
+import argparse
+import dataclasses
+import io
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.report import describe, write_report
+from pedclip.anatomy import REGIONS
+from pedclip.curation.splits import split_of
+from pedclip.data.phantom import draw_studies
+from pedclip.models.pedclip import SHIPPED, WEIGHTS_FILE, PedCLIP, default_preprocess, shipped_folder
+from pedclip.training.arrays import TripletArrays
+from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields
+from pedclip.training.pretrain import PATIENTS_FILE, pretrain
+
+COMMAND = "python -m benchmarks.shipped_weights"
+CHUNK = 40  # studies drawn at once
+TEST_SEED = 0  # of the phantom for the measurement; the profile trains on another one
+
+
+def draw(config: RunConfig, *, workers: int, device: str) -> tuple[TripletArrays, TripletArrays]:
+    """Training and validation split of the phantom of a configuration, without `datasets`."""
+    side = default_preprocess(config.model.image_size, None).resize
+    if side != config.phantom_size:
+        raise ValueError(f"phantom_size is {config.phantom_size}, but the model's cache has films of {side} pixels")
+    rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
+    for study in _studies(config, workers=workers, device=device):
+        for row in study:
+            rows[split_of(row["patient_id"])].append(row)
+    return _arrays(rows["train"]), _arrays(rows["validation"])
+
+
+def _studies(config: RunConfig, *, workers: int, device: str) -> Iterable[list[dict[str, Any]]]:
+    chunks = [range(start, min(start + CHUNK, config.studies)) for start in range(0, config.studies, CHUNK)]
+    one = partial(draw_studies, seed=config.training.seed, size=config.phantom_size, device=device)
+    if not workers:
+        for chunk in chunks:
+            yield from one(chunk)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        for studies in pool.map(one, chunks):
+            yield from studies
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _arrays(rows: Sequence[dict[str, Any]]) -> TripletArrays:
+    films = np.stack([np.asarray(Image.open(io.BytesIO(row["image"]["bytes"]))) for row in rows])
+    regions = np.array([REGIONS.index(row["region"]) for row in rows], dtype=np.int64)
+    patients = [f"{row['source']}/{row['patient_id']}" for row in rows]
+    return TripletArrays(films, [row["text"] for row in rows], regions, patients)
+
+
+def train(run: Path, config: RunConfig, *, workers: int, device: str) -> None:
+    """Draw the films and pre-train; ``run/checkpoint`` and the history stay."""
+    training, validation = draw(config, workers=workers, device=device)
+    print(f"{len(training)} films for training, {len(validation)} for validation", flush=True)
+    result = pretrain(training, validation, config=config, run=run)
+    counts = {"train": len(training), "validation": len(validation)}
+    final = {name: value for record in result.history[-20:] for name, value in record.items()}
+    write_report(
+        run / "report.json",
+        describe() | {"films": counts, "seconds": result.seconds, "resumed_from": result.resumed_from, "final": final},
+    )
+
+
+def measure(model: PedCLIP, *, studies: int) -> dict[str, Any]:
+    """Zero-shot results on the test patients of another phantom, beside the untrained model."""
+    from pedclip.data import load
+    from pedclip.evaluation.embed import embed, embed_texts
+    from pedclip.evaluation.rows import read_rows
+    from pedclip.evaluation.tasks import find_tasks
+    from pedclip.evaluation.zero_shot import retrieval, zero_shot_findings, zero_shot_regions
+
+    side = model.preprocess.resize
+    test = load("phantom", studies=studies, seed=TEST_SEED, size=side)["test"]
+    images, rows = np.stack([np.asarray(image) for image in test["image"]]), read_rows(test)
+    found: dict[str, Any] = {"films": len(rows), "patients": len({row.patient for row in rows})}
+    for method, encoder in (("zero-shot", model), ("untrained", model.untrained(0))):
+        points = embed(encoder, images, test["text"])
+        speak = partial(embed_texts, encoder)
+        tasks = find_tasks(rows, min_positives=5)
+        found[method] = {
+            "region": zero_shot_regions(points.image, rows, speak, method=method).to_dict(),
+            "tasks": [task.to_dict() for task in zero_shot_findings(points.image, rows, speak, tasks, method=method)],
+            "retrieval": [
+                score.to_dict()
+                for score in retrieval(points.image, points.text, test["text"], [row.patient for row in rows]).scores
+            ],
+        }
+    return found
+
+
+def ship(run: Path, output: Path, *, studies: int) -> None:
+    """Write the half-precision folder with its card, measured as it will be loaded."""
+    model = PedCLIP.from_pretrained(run / "checkpoint")
+    model.save_pretrained(output, half=True)
+    metrics = measure(PedCLIP.from_pretrained(output), studies=studies)
+    report = json.loads((run / "report.json").read_text())
+    for name in ("training.json", PATIENTS_FILE):
+        shutil.copy(run / name, output / name)
+    (output / "README.md").write_text(card(load_config(run / "training.json"), report, metrics))
+    size = (output / WEIGHTS_FILE).stat().st_size / 1e6
+    write_report(output / "metrics.json", describe() | {"training": report, "evaluation": metrics, "weights_MB": size})
+    print(f"{output}: {size:.1f} MB")
+
+
+def card(config: RunConfig, report: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Model card in Markdown."""
+    rows = []
+    for name, pick in (
+        ("region recognition, accuracy", lambda found: found["region"]["accuracy"]),
+        ("Recall@5, film to sentence", lambda found: _recall(found["retrieval"])),
+        *(
+            (f"{task['task']}, AUC", partial(lambda found, row: found["tasks"][row]["auc"], row=row))
+            for row, task in enumerate(metrics["zero-shot"]["tasks"])
+        ),
+    ):
+        ours, untrained = (_shown(pick(metrics[method])) for method in ("zero-shot", "untrained"))
+        rows.append(f"| {name} | {ours} | {untrained} |")
+    table = "\n".join(rows)
+    films, training, model = report["films"], config.training, config.model
+    return f"""---
+license: apache-2.0
+library_name: pedclip
+tags: [radiography, pediatrics, vision-language, mixture-of-experts]
+---
+
+# {SHIPPED[0]}
+
+A small PedCLIP, trained on the drawn films of this project only. For teaching and for trying the notebooks; it has seen
+no child's film, and nothing it says about one means anything. Never for diagnosis.
+
+- **Load**: `pedclip.PedCLIP.from_pretrained("{SHIPPED[0]}")`, offline.
+- **Data**: phantom, {config.studies} studies of seed {training.seed} at {config.phantom_size} pixels; {films["train"]} films
+  for training, {films["validation"]} for validation, split by patient.
+- **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}², {len(model.regions)} experts;
+  BERT of width {model.text_width} and {model.text_depth} layers.
+- **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate}; {report["seconds"] / 60:.0f} min on
+  {report["device"]} ({report["torch_threads"]} threads). Made by `{COMMAND} train`, then `{COMMAND} ship`.
+- **Files**: 16-bit weights (safetensors), `preprocess.json`, tokenizer, `training.json`, `metrics.json`; `patients.json`
+  holds keys of the patients it was trained on. Prompts: `pedclip/evaluation/prompts.json`.
+
+## Measured
+
+Zero-shot on {metrics["films"]} films of {metrics["patients"]} patients of another phantom (seed {TEST_SEED}); 95 % bootstrap intervals.
+
+| task | this model | untrained |
+|---|---|---|
+{table}
+"""
+
+
+def _recall(scores: Sequence[dict[str, Any]]) -> dict[str, float]:
+    wanted = ("recall", "image to text", 5)
+    score = next(s["score"] for s in scores if (s["metric"], s["direction"], s["k"]) == wanted)
+    return dict(score)
+
+
+def _shown(interval: dict[str, float]) -> str:
+    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(dest="step", required=True)
+    training = steps.add_parser("train", help="draw the films and pre-train")
+    training.add_argument("--workers", type=int, default=0, help="processes that draw")
+    training.add_argument("--device", default="cpu", help="where the films are drawn: cpu or cuda")
+    training.add_argument("--studies", type=int, help="instead of the profile's number")
+    training.add_argument("--epochs", type=int, help="instead of the profile's number")
+    shipping = steps.add_parser("ship", help="measure the checkpoint and write the folder of the package")
+    shipping.add_argument("--output", type=Path, default=shipped_folder(SHIPPED[0]))
+    shipping.add_argument("--studies", type=int, default=3000, help="of the phantom that the test films come from")
+    for step in (training, shipping):
+        step.add_argument("--run", type=Path, default=Path("runs/shipped"))
+    options = parser.parse_args()
+    if options.step == "ship":
+        return ship(options.run, options.output, studies=options.studies)
+    config = load_profile("small")
+    config = dataclasses.replace(config, studies=options.studies or config.studies)
+    epochs = {"epochs": options.epochs or config.training.epochs}
+    config = dataclasses.replace(config, training=replace_fields(config.training, epochs))
+    return train(options.run, config, workers=options.workers, device=options.device)
+
+
+if __name__ == "__main__":
+    main()
