@@ -35,6 +35,7 @@ _SEXES: Final = {
 }
 _MONTHS: Final = {"D": 12 / 365.25, "W": 12 * 7 / 365.25, "M": 1.0, "Y": 12.0}
 _OLDEST: Final = 120 * 12  # months
+_OLDEST_BONES: Final = 20 * 12  # months
 # Their films show both sides: "left cardiac border" says nothing about the film.
 _MIDLINE: Final = {
     *("chest", "abdomen", "pelvis", "skull", "facial_bones"),
@@ -130,6 +131,12 @@ def read_age(row: Mapping[str, str]) -> float | None:
     else:
         months = 12 * _number(row.get("age", ""))
     return months if 0 <= months <= _OLDEST else None
+
+
+def read_bone_age(row: Mapping[str, str]) -> float | None:
+    """Bone age in months, from 0 to 20 years, None where it is not given."""
+    months = _number(row.get("bone_age_months", ""))
+    return months if 0 <= months <= _OLDEST_BONES else None
 
 
 def read_splits(table: Table, mode: str) -> tuple[list[str], str]:

@@ -17,6 +17,7 @@ from pedclip.data.fields import (
     image_id_of,
     patient_of,
     read_age,
+    read_bone_age,
     read_laterality,
     read_region,
     read_sex,
@@ -198,6 +199,7 @@ def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: 
         "findings": None if labels is None else list(labels.findings),
         "boxes": [],
         "mask": None,
+        "bone_age_months": read_bone_age(row),
         "text_source": text_source,
     }
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from datasets import ClassLabel, Features, Image, List, Value
+from datasets import ClassLabel, Dataset, Features, Image, List, Value
 
 from pedclip.anatomy import REGIONS
 
@@ -17,6 +17,9 @@ BOX: Final = {
     "height": Value("float32"),
     "label": Value("string"),
 }
+
+BONE: Final = 1
+LUNG: Final = 2
 
 FEATURES: Final = Features(
     {
@@ -35,7 +38,21 @@ FEATURES: Final = Features(
         "findings": List(Value("string")),
         "boxes": List(BOX),
         "mask": Image(),  # None where there is none
+        "severity": List(Value("float32")),  # of each of `findings`, 0 to 1, below 1/3 subtle; None where unknown
+        "bone_age_months": Value("float32"),  # maturity of the skeleton; None where unknown
+        # Label image of the normal anatomy: BONE and LUNG are bit flags, both where ribs cover lung. None where unknown.
+        "structures": Image(),
         "text_source": Value("string"),  # one of TEXT_SOURCES
         "source": Value("string"),  # the name of the data set
     }
 )
+
+OPTIONAL: Final = ("severity", "bone_age_months", "structures")  # sets made before these columns existed are read too
+
+
+def with_optional(dataset: Dataset) -> Dataset:
+    """The same triplets with all columns of the schema in its order; absent optional ones are None."""
+    for name in OPTIONAL:
+        if name not in dataset.column_names:
+            dataset = dataset.add_column(name, [None] * len(dataset), feature=FEATURES[name])
+    return dataset.select_columns([name for name in FEATURES if name in dataset.column_names])

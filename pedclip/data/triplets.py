@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 from datasets.utils import logging as datasets_logging
 
 from pedclip.artefacts import atomic_folder
-from pedclip.data.schema import FEATURES, SPLITS
+from pedclip.data.schema import FEATURES, OPTIONAL, SPLITS, with_optional
 
 _ROWS_PER_SHARD: Final = 4000
 _SHARD: Final = re.compile(rf"({'|'.join(SPLITS)})-(\d{{5}})-of-(\d{{5}})\.parquet")
@@ -24,20 +24,26 @@ def make_split(rows: Sequence[Mapping[str, Any]]) -> Dataset:
     """Rows of the schema as one split; no rows give an empty split with the same features.
 
     Args:
-        rows: One mapping per triplet; images as {"bytes": …, "path": None}, the region as class number or name.
+        rows: One mapping per triplet; images as {"bytes": …, "path": None}, the region as class number or name. The
+            columns of `pedclip.data.schema.OPTIONAL` may be absent.
     """
     # In parts, because one Arrow array holds at most 2 GiB of image bytes.
     parts = [rows[start : start + 1000] for start in range(0, max(1, len(rows)), 1000)]
     return concatenate_datasets(
-        [Dataset.from_dict({name: [row[name] for row in part] for name in FEATURES}, FEATURES) for part in parts]
+        [Dataset.from_dict({name: _column(part, name) for name in FEATURES}, FEATURES) for part in parts]
     )
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    return [row.get(name) if name in OPTIONAL else row[name] for row in rows]
 
 
 def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
     """Write triplets as a folder that is complete or absent whenever the process is killed.
 
     Args:
-        triplets: Splits "train", "validation" and "test" with the features of the schema; splits may be empty.
+        triplets: Splits "train", "validation" and "test" with the features of the schema; splits may be empty, and
+            the columns of `pedclip.data.schema.OPTIONAL` may be absent.
         path: Destination; an existing folder there is replaced as a whole.
 
     Returns:
@@ -58,7 +64,7 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
         _check_features(triplets[split].features, f"split {split!r}")
     with atomic_folder(path) as folder:
         for split in SPLITS:
-            dataset: Any = triplets[split].select_columns(list(FEATURES)).with_format("arrow")
+            dataset: Any = with_optional(triplets[split]).with_format("arrow")
             num_shards = -(-len(dataset) // _ROWS_PER_SHARD)  # none for an empty split: `load_dataset` refuses such
             for number in range(num_shards):
                 rows = dataset[number * _ROWS_PER_SHARD : (number + 1) * _ROWS_PER_SHARD]
@@ -77,6 +83,8 @@ def is_triplets(path: Path) -> bool:
 def load_triplets(path: str | Path) -> DatasetDict:
     """Triplets written by `save_triplets`, memory-mapped through the cache of `datasets` (`HF_HOME`).
 
+    Sets made before a column of `pedclip.data.schema.OPTIONAL` existed get None in it.
+
     Args:
         path: The folder.
 
@@ -87,14 +95,14 @@ def load_triplets(path: str | Path) -> DatasetDict:
     for file in (file for files in shards.values() for file in files):
         _check_features(_features(file), str(file))
     with _without_progress_bars():
-        return DatasetDict(
-            {
-                split: Dataset.from_parquet([str(file) for file in files], features=FEATURES)
-                if files
-                else make_split([])
-                for split, files in shards.items()
-            }
-        )
+        return DatasetDict({split: _read_split(files) if files else make_split([]) for split, files in shards.items()})
+
+
+def _read_split(files: Sequence[Path]) -> Dataset:
+    # Shards of one split were written together, so that all have the columns of the first.
+    present = _features(files[0])
+    features = Features({name: feature for name, feature in FEATURES.items() if name in present})
+    return with_optional(Dataset.from_parquet([str(file) for file in files], features=features))
 
 
 def _shards(path: Path) -> dict[str, list[Path]]:
@@ -123,7 +131,7 @@ def _features(file: Path) -> Features:
 
 
 def _check_features(features: Features, where: str) -> None:
-    missing = [name for name in FEATURES if name not in features]
+    missing = [name for name in FEATURES if name not in features and name not in OPTIONAL]
     extra = [name for name in features if name not in FEATURES]
     differing = [name for name in FEATURES if name in features and features[name] != FEATURES[name]]
     parts = [f"missing {', '.join(missing)}"] if missing else []

@@ -48,8 +48,8 @@ def reasons(reading: FolderReading) -> dict[int, str]:
 
 def test_every_field_is_read(make: Callable[..., Path]) -> None:
     folder = make(
-        "File Name,Body-Part,Patient ID,study_id,image_id,text,view,side,age,sex,finding,label,split",
-        'a.png,Tib/Fib,p1,s1,i1,"Cortex intact, no fracture.",AP (standing),L,7,female,no fracture,normal,dev',
+        "File Name,Body-Part,Patient ID,study_id,image_id,text,view,side,age,boneage,sex,finding,label,split",
+        'a.png,Tib/Fib,p1,s1,i1,"Cortex intact, no fracture.",AP (standing),L,7,90,female,no fracture,normal,dev',
     )
     triplet = rows(read_folder(folder, split="given"))["i1"]
     image = triplet.pop("image")
@@ -68,6 +68,9 @@ def test_every_field_is_read(make: Callable[..., Path]) -> None:
         "findings": [],
         "boxes": [],
         "mask": None,
+        "severity": None,
+        "bone_age_months": 90.0,
+        "structures": None,
         "text_source": "caption",
         "source": "pack",
         "split": "validation",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import DatasetDict, Value, load_dataset
+from datasets import Dataset, DatasetDict, Value, load_dataset
 from PIL import Image
 
-from pedclip.data.schema import FEATURES
+from pedclip.data.schema import FEATURES, OPTIONAL
 from pedclip.data.triplets import TripletsError, load_triplets, make_split, save_triplets
-from tests.data.triplet_rows import triplet
+from tests.data.triplet_rows import picture, triplet
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +43,28 @@ def test_what_is_saved_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert loaded["test"][0]["findings"] is None
     assert loaded["train"][0]["findings"] == ["fracture"]
     assert loaded["train"][1]["image"].mode == "L"
+
+
+def test_optional_columns_come_back_and_may_be_absent(tmp_path: Path) -> None:
+    filled = {"severity": [0.25], "bone_age_months": 61.5, "structures": picture(7)}
+    rows = make_split([triplet(0, **filled), triplet(1)])
+    empty = make_split([])
+    loaded = load_triplets(save_triplets(DatasetDict(train=rows, validation=empty, test=empty), tmp_path / "new"))
+    assert np.array_equal(np.asarray(loaded["train"][0]["structures"]), np.asarray(rows[0]["structures"]))
+    assert loaded["train"]["severity"] == [[0.25], None]
+    assert loaded["train"]["bone_age_months"] == [61.5, None]
+    folder = tmp_path / "old"
+    folder.mkdir()
+    older = rows.remove_columns(list(OPTIONAL))
+    older.to_parquet(folder / "train-00000-of-00001.parquet")
+    for data in (load_triplets(folder), load_triplets(_saved(older, tmp_path / "again"))):
+        assert data["train"].features == FEATURES
+        assert data["train"]["text"] == rows["text"]
+        assert [data["train"][0][name] for name in OPTIONAL] == [None, None, None]
+
+
+def _saved(train: Dataset, path: Path) -> Path:
+    return save_triplets(DatasetDict(train=train, validation=make_split([]), test=make_split([])), path)
 
 
 def test_the_hub_reader_opens_it_too(tmp_path: Path) -> None:
