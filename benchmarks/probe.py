@@ -1,0 +1,110 @@
+"""Logistic regression on fixed features, with penalty and kind of features chosen on validation patients."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from pedclip.evaluation.metrics import accuracy, auc
+
+Metric = Literal["auc", "accuracy"]
+METRICS: Final[dict[str, Callable[[Any, Any], float]]] = {"auc": auc, "accuracy": accuracy}
+INVERSE_PENALTIES: Final = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+MAX_STEPS: Final = 500  # weak penalties on separable data never converge, and are not chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The features of one kind.
+
+    Attributes:
+        train: (N, K).
+        validation: (M, K).
+        test: (L, K).
+    """
+
+    train: NDArray[Any]
+    validation: NDArray[Any]
+    test: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """What the chosen regression says of the test films.
+
+    Attributes:
+        output: (L,) log-odds of label 1 for "auc", predicted labels for "accuracy".
+        features: Kind of features chosen.
+        inverse_penalty: Chosen; 0 where nothing could be fitted.
+        validation: Metric on the validation films; None where they have one class only.
+    """
+
+    output: NDArray[Any]
+    features: str
+    inverse_penalty: float
+    validation: float | None
+
+
+def fit_probe(
+    kinds: Mapping[str, Sides], train_labels: NDArray[np.int64], validation_labels: NDArray[np.int64], *, metric: Metric
+) -> Probe:
+    """The best logistic regression on standardized features.
+
+    Training labels of one class teach nothing: all outputs are then that class, or 0 for "auc" (chance). Where the
+    validation films cannot rank the candidates, the first kind and the middle penalty are taken.
+
+    Args:
+        kinds: Name to features; rows as the labels.
+        train_labels: (N,) 0 and 1 for "auc", any integers for "accuracy".
+        validation_labels: (M,).
+        metric: What is compared on the validation films.
+
+    Returns:
+        The output of the chosen regression for the test films.
+    """
+    first = next(iter(kinds))
+    if len(np.unique(train_labels)) < 2:
+        constant = 0 if metric == "auc" or not len(train_labels) else int(train_labels[0])
+        return Probe(np.full(len(kinds[first].test), constant), first, 0.0, None)
+    can_rank = len(np.unique(validation_labels)) > 1
+    penalties = INVERSE_PENALTIES if can_rank else INVERSE_PENALTIES[2:3]
+    best: Probe | None = None
+    for kind in kinds if can_rank else [first]:
+        for probe in _path(kind, kinds[kind], train_labels, validation_labels, penalties, metric):
+            if best is None or (probe.validation or 0.0) > (best.validation or 0.0):
+                best = probe
+    assert best is not None  # there is at least one penalty
+    return best
+
+
+def _path(
+    kind: str,
+    sides: Sides,
+    train_labels: NDArray[np.int64],
+    validation_labels: NDArray[np.int64],
+    penalties: tuple[float, ...],
+    metric: Metric,
+) -> list[Probe]:
+    """One regression per penalty, from strong to weak, each started from the one before."""
+    scaler = StandardScaler().fit(sides.train)
+    train, validation, test = (
+        scaler.transform(part).astype(np.float32) if len(part) else part
+        for part in (sides.train, sides.validation, sides.test)
+    )
+    model = LogisticRegression(warm_start=True, max_iter=MAX_STEPS, tol=1e-3)
+    probes = []
+    for penalty in penalties:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.set_params(C=penalty).fit(train, train_labels)
+        say = model.decision_function if metric == "auc" else model.predict
+        ranks = len(np.unique(validation_labels)) > 1
+        score = METRICS[metric](validation_labels, say(validation)) if ranks else None
+        probes.append(Probe(np.asarray(say(test)) if len(test) else np.zeros(0), kind, penalty, score))
+    return probes
