@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pedclip.data.transforms import Preprocess, to_pixels
+from pedclip.evaluation.embed import embed_texts
 from pedclip.evaluation.intervals import Floats
-from pedclip.evaluation.zero_shot import patch_similarity
+from pedclip.evaluation.zero_shot import ensemble, patch_similarity
 from pedclip.models.pedclip import PedCLIP
 
 
@@ -32,7 +32,7 @@ def similarity_maps(
     device = next(model.parameters()).device
     pixels = to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess)
     patches = model.image_projection(model.encode_image(pixels).tokens)
-    wanted = _mean_embedding(model, positive), _mean_embedding(model, negative)
+    wanted = [ensemble(embed_texts(model, prompts, device=str(device))) for prompts in (positive, negative)]
     grid = model.image_encoder.grid
     return [
         patch_similarity(tokens, wanted[0], grid=grid) - patch_similarity(tokens, wanted[1], grid=grid)
@@ -84,11 +84,3 @@ def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -
         if right > left and bottom > top:  # a box outside the crop was cut to nothing
             inside[middle] = True
     return bool(inside.ravel()[map_.argmax()]), float(inside.mean())
-
-
-def _mean_embedding(model: PedCLIP, prompts: Sequence[str]) -> NDArray[np.float32]:
-    device = next(model.parameters()).device
-    tokens = {name: ids.to(device) for name, ids in model.tokenize(prompts).items()}
-    embedding: Tensor = model.encode_text(**tokens).embedding.mean(0)
-    array: NDArray[np.float32] = embedding.cpu().numpy()
-    return array

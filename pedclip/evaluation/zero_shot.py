@@ -57,8 +57,8 @@ def score_pairs(
     if scoring not in ("pair", "single"):
         raise ValueError(f"scoring must be 'pair' or 'single', got {scoring!r}")
     images = _unit(image, "image")
-    scores = _cosines(images, _ensemble(positive))
-    return scores if scoring == "single" else scores - _cosines(images, _ensemble(negative))
+    scores = _cosines(images, ensemble(positive))
+    return scores if scoring == "single" else scores - _cosines(images, ensemble(negative))
 
 
 def zero_shot_findings(
@@ -134,7 +134,7 @@ def zero_shot_regions(
     _check_count(image, len(labels))
     truth = [row.region for row in labels]
     names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
-    anchors = np.stack([_ensemble(encode_text(region_prompts(region))) for region in names])  # (L, D)
+    anchors = np.stack([ensemble(encode_text(region_prompts(region))) for region in names])  # (L, D)
     answers = _cosines(_unit(image, "image"), anchors.T).argmax(axis=1)
     return region_result(
         truth,
@@ -242,8 +242,18 @@ def _chance(metric: str, relevant: NDArray[np.bool_], k: int) -> float:
     return float(np.mean(expected))
 
 
-def _ensemble(prompts: NDArray[Any]) -> Floats:
-    """(D,) unit mean of (P, D) prompt embeddings."""
+def ensemble(prompts: NDArray[Any]) -> Floats:
+    """One embedding for several wordings.
+
+    Args:
+        prompts: (P, D) embeddings.
+
+    Returns:
+        (D,) mean of their directions, of unit length.
+
+    Raises:
+        ValueError: There is none, or one is zero or not finite.
+    """
     mean: Floats = _unit(_unit(prompts, "prompt").mean(axis=0, keepdims=True), "prompt ensemble")[0]
     return mean
 
