@@ -19,6 +19,7 @@ Point = tuple[float, float, float]
 ADDED: Final = 0.0  # attenuations of these shapes add up, as in a projection
 SKIN: Final = 1.0  # of these only the thickest counts: neighbouring parts of one outline
 SKELETON: Final = 2.0  # likewise, for neighbouring pieces of one bone
+LEAD: Final = 3.0  # likewise, for what is no part of the body: metal, plaster, markers
 MAX_GAIN: Final = 1.6  # of a bone seen end-on; without it the marrow of a long shaft would outshine everything
 
 
@@ -26,8 +27,9 @@ MAX_GAIN: Final = 1.6  # of a bone seen end-on; without it the marrow of a long 
 class Shape:
     """A superquadric around the axis from `(x0, y0, z0)` to `(x1, y1, z1)`, in scene units.
 
-    Half-widths across the axis are `w0` at the start, `wm` in the middle and `w1` at the end, joined by a power
-    `flare`. `square_end` and `square_side` go from 0 (ellipsoid) to 1 (block). `depth` is the half-width along z
+    Half-widths across the axis are `w0` at the start, `wm` in the middle and `w1` at the end; they widen in
+    proportion to the distance from the middle where `flare` is 1, to its cube where `flare` is 3, and to a mixture of
+    both between. `square_end` and `square_side` go from 0 (ellipsoid) to 1 (block). `depth` is the half-width along z
     divided by the one in the image plane.
     """
 
