@@ -18,10 +18,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.phantom_films import Films, draw, joined
-from benchmarks.probe import Sides, fit_probe
+from benchmarks.probe import Sides, fit_probe, thumbnails
 from benchmarks.report import describe, write_report
 from benchmarks.small_cnn import SmallCNN, num_parameters, predict, train
 from pedclip.anatomy import REGIONS
@@ -29,7 +28,6 @@ from pedclip.data.phantom import FINDINGS
 from pedclip.evaluation.metrics import accuracy, auc, mae
 
 SEVERITIES: Final = {"subtle": (0.0, 1 / 3), "moderate": (1 / 3, 2 / 3), "marked": (2 / 3, 1.01)}
-THUMBNAIL: Final = 32  # pixels per side
 MIN_POSITIVES: Final = 2  # test films; below, an interval says nothing
 SETTINGS: Final = ("few", "many")
 
@@ -160,7 +158,7 @@ def _by_network(model: SmallCNN, test: Films) -> Prediction:
 
 def _by_regression(splits: dict[str, Films], test: Films) -> Prediction:
     sides = (splits["train"], splits["validation"], test)
-    pixels = [thumbnails(films) for films in sides]
+    pixels = [thumbnails(films.images) for films in sides]
     region = fit_probe({"pixels": Sides(*pixels)}, sides[0].regions, sides[1].regions, metric="accuracy").output
     one_hot = np.eye(len(REGIONS), dtype=np.float32)
     features = [np.hstack([part, one_hot[films.regions]]) for part, films in zip(pixels, sides, strict=True)]
@@ -175,13 +173,6 @@ def _by_regression(splits: dict[str, Films], test: Films) -> Prediction:
         kinds = {"pixels": Sides(*(part[rows] for part, rows in zip(features, inside, strict=True)))}
         scores[inside[2], column] = fit_probe(kinds, fitted, chosen, metric="auc").output
     return {"region": region, "findings": scores}
-
-
-def thumbnails(films: Films) -> NDArray[np.float32]:
-    """(N, 1024) films at 32×32 pixels, gray values in [0, 1]."""
-    shrunk = [Image.fromarray(image).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX) for image in films.images]
-    pixels = np.array([np.asarray(image).ravel() for image in shrunk], np.float32)
-    return pixels.reshape(-1, THUMBNAIL**2) / np.float32(255)
 
 
 def _cell(interval: dict[str, float] | None, digits: int = 2) -> str:

@@ -7,15 +7,18 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from pedclip.evaluation.metrics import accuracy, auc
+from pedclip.evaluation.shortcut import INVERSE_PENALTIES
 
 Metric = Literal["auc", "accuracy"]
 METRICS: Final[dict[str, Callable[[Any, Any], float]]] = {"auc": auc, "accuracy": accuracy}
-INVERSE_PENALTIES: Final = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+FALLBACK_PENALTY: Final = 1e-2  # where the validation films cannot rank
+THUMBNAIL: Final = 32  # pixels per side
 MAX_STEPS: Final = 500  # weak penalties on separable data never converge, and are not chosen
 
 
@@ -57,7 +60,7 @@ def fit_probe(
     """The best logistic regression on standardized features.
 
     Training labels of one class teach nothing: all outputs are then that class, or 0 for "auc" (chance). Where the
-    validation films cannot rank the candidates, the first kind and the middle penalty are taken.
+    validation films cannot rank the candidates, the first kind and a fixed penalty are taken.
 
     Args:
         kinds: Name to features; rows as the labels.
@@ -73,7 +76,7 @@ def fit_probe(
         constant = 0 if metric == "auc" or not len(train_labels) else int(train_labels[0])
         return Probe(np.full(len(kinds[first].test), constant), first, 0.0, None)
     can_rank = len(np.unique(validation_labels)) > 1
-    penalties = INVERSE_PENALTIES if can_rank else INVERSE_PENALTIES[2:3]
+    penalties = INVERSE_PENALTIES if can_rank else (FALLBACK_PENALTY,)
     best: Probe | None = None
     for kind in kinds if can_rank else [first]:
         for probe in _path(kind, kinds[kind], train_labels, validation_labels, penalties, metric):
@@ -81,6 +84,13 @@ def fit_probe(
                 best = probe
     assert best is not None  # there is at least one penalty
     return best
+
+
+def thumbnails(films: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, side, side) films -> (N, 1024) the films at 32×32 pixels, gray values in [0, 1]."""
+    shrunk = [Image.fromarray(film).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX) for film in films]
+    pixels = np.array([np.asarray(film).ravel() for film in shrunk], np.float32)
+    return pixels.reshape(-1, THUMBNAIL**2) / np.float32(255)
 
 
 def _path(

@@ -1,0 +1,202 @@
+"""The measurements of the phantom: what can be learned from it, and what that is worth on real films."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import benchmarks.phantom_films as phantom_films
+from benchmarks.phantom_films import Films, draw
+from benchmarks.phantom_learning import main as measure_learning
+from benchmarks.phantom_learning import score, table
+from benchmarks.phantom_transfer import interval
+from benchmarks.phantom_transfer import main as measure_transfer
+from benchmarks.probe import Sides, fit_probe, thumbnails
+from benchmarks.real_tasks import Question, find_questions
+from benchmarks.small_cnn import predict, train
+from pedclip.anatomy import REGIONS
+from pedclip.data.phantom import FINDINGS
+from pedclip.evaluation.metrics import accuracy, auc
+from pedclip.evaluation.rows import Row
+from pedclip.training.prepare import prepare
+from pedclip.training.pretrain import build_model, claim_run
+
+from .training.pack import write_pack
+from .training.tiny import tiny_config
+
+CHEST, HAND = REGIONS.index("chest"), REGIONS.index("hand")
+COLUMN = list(FINDINGS).index("fracture")
+PLACE = REGIONS.index(FINDINGS["fracture"][0])  # a region where it can occur
+
+
+def squares(count: int, seed: int) -> Films:
+    """Noise; a bright half tells the region, a bright square the fracture, the brightness of the border the age."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 40, (count, 40, 40), dtype=np.uint8)
+    regions = rng.choice([CHEST, PLACE], count)
+    findings = np.zeros((count, len(FINDINGS)), np.float32)
+    findings[:, COLUMN] = (rng.random(count) < 0.5) & (regions == PLACE)
+    images[regions == CHEST, :20] += 80
+    images[findings[:, COLUMN] == 1, 24:36, 24:36] += 120
+    severity = np.where(findings == 1, np.float32(0.5), np.float32(np.nan))
+    ages = np.where(rng.random(count) < 0.5, 60, np.nan).astype(np.float32)
+    return Films(images, regions, findings, severity, ages, np.array([f"{seed}-{row}" for row in range(count)]))
+
+
+def test_the_network_learns_all_three_heads() -> None:
+    films, test = squares(128, 0), squares(64, 1)
+    regions, logits, months = predict(train(films, epochs=8, seed=0), test)
+    inside = test.regions == PLACE
+    is_right = (logits[inside, COLUMN] > 0) == (test.findings[inside, COLUMN] == 1)
+    assert (regions == test.regions).mean() > 0.9
+    assert is_right.mean() > 0.9
+    assert np.abs(months - 60).mean() < 15  # untrained: about 48
+
+
+def test_severity_selects_positives_and_the_region_selects_films() -> None:
+    """Subtle fractures score below the negatives, marked ones above; films of other regions must not count."""
+    regions = np.array([PLACE] * 6 + [CHEST] * 4)
+    assert "chest" not in FINDINGS["fracture"]
+    findings, severity = np.zeros((10, len(FINDINGS)), np.float32), np.full((10, len(FINDINGS)), np.nan, np.float32)
+    findings[:4, COLUMN], severity[:4, COLUMN] = 1, [0.1, 0.2, 0.8, 1.0]
+    scores = np.zeros((10, len(FINDINGS)))
+    scores[:, COLUMN] = [0, 0, 3, 3, 1, 1, 9, 9, 9, 9]
+    ages = np.full(10, np.nan, np.float32)
+    ages[:2] = [50, 70]
+    films = Films(np.zeros((10, 8, 8), np.uint8), regions, findings, severity, ages, np.arange(10).astype(str))
+    made = {"region": regions, "findings": scores, "bone_age": np.full(10, 55.0)}
+    scored = score({"CNN many": made, "CNN few": made}, films, films, seed=0)
+    fracture = scored["findings"]["fracture"]
+    assert fracture["num_positives"] == {"all": 4, "subtle": 2, "moderate": 0, "marked": 2}
+    assert fracture["num_negatives"] == 2
+    found = {name: fracture[name]["CNN many"]["value"] for name in ("all", "subtle", "marked")}
+    assert found == {"all": 0.5, "subtle": 0.0, "marked": 1.0}
+    assert fracture["moderate"] == {}
+    assert scored["bone_age"]["CNN many"]["value"] == 10  # |50 - 55| and |70 - 55|
+    assert scored["bone_age"]["mean"]["value"] == 10
+    assert scored["region"]["CNN many"]["value"] == 1
+    assert scored["region"]["majority"]["value"] == pytest.approx(0.6)
+    line = next(row for row in table(scored | {"test_films": 10}).splitlines() if row.startswith("fracture"))
+    assert line.split() == ["fracture", "4", "–", "–", "0.50", "0.50", "0.00"]
+
+
+def test_films_are_drawn_once_for_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = draw(tmp_path, studies=6, seed=0, size=40)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("drawn again")
+
+    monkeypatch.setattr(phantom_films, "generate", refuse)
+    again = draw(tmp_path, studies=6, seed=0, size=40)
+    np.testing.assert_array_equal(first["train"].images, again["train"].images)
+    np.testing.assert_array_equal(first["train"].findings, again["train"].findings)
+    assert not (first["train"].findings > first["train"].occurs).any()
+    monkeypatch.setattr(phantom_films, "source_hash", lambda: "edited")
+    with pytest.raises(AssertionError, match="drawn again"):
+        draw(tmp_path, studies=6, seed=0, size=40)
+
+
+def test_learning_at_toy_size(tmp_path: Path) -> None:
+    sizes = "--studies-few 8 --studies-many 30 --studies-test 20 --size 40 --epochs-few 1 --epochs-many 1".split()
+    measure_learning([*sizes, "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "report.json")])
+    written = (tmp_path / "report.json").read_text()
+    report = json.loads(written)
+    assert set(report["region"]) == {"CNN few", "CNN many", "LR few", "LR many", "majority"}
+    assert set(report["findings"]) == set(FINDINGS)
+    assert str(tmp_path) not in written
+
+
+def test_the_probe_takes_what_validation_prefers() -> None:
+    rng = np.random.default_rng(0)
+    labels = [rng.integers(0, 2, 60) for _ in range(3)]
+    noise = Sides(*(rng.normal(size=(60, 4)) for _ in labels))
+    telling = Sides(*(rng.normal(size=(60, 4)) + 3 * side[:, None] for side in labels))
+    kinds = {"noise": noise, "telling": telling}
+    ranked = fit_probe(kinds, labels[0], labels[1], metric="auc")
+    named = fit_probe(kinds, labels[0], labels[1], metric="accuracy")
+    assert ranked.features == named.features == "telling"
+    assert auc(labels[2], ranked.output) > 0.99
+    assert accuracy(labels[2], named.output) > 0.95
+
+
+def test_the_probe_without_a_second_class_is_chance() -> None:
+    sides = Sides(np.ones((5, 2)), np.ones((5, 2)), np.ones((3, 2)))
+    zeros = np.zeros(5, np.int64)
+    assert fit_probe({"x": sides}, zeros, zeros, metric="auc").output.tolist() == [0, 0, 0]
+    assert fit_probe({"x": sides}, zeros + 7, zeros, metric="accuracy").output.tolist() == [7, 7, 7]
+
+
+def test_thumbnails_are_means() -> None:
+    films = np.repeat(np.arange(0, 256, 8, dtype=np.uint8), 2)[None, None, :].repeat(64, axis=1)
+    np.testing.assert_allclose(thumbnails(films)[0, :32], np.arange(0, 256, 8) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["auc", "accuracy"])
+def test_the_difference_is_paired(metric: Any) -> None:
+    """Equal outputs differ by exactly nothing in every resample; perfect ones from constant ones by one half."""
+    labels = np.array([0, 1] * 10)
+    rows = {split: np.arange(20) for split in ("train", "validation", "test")}
+    question = Question("toy", metric, rows, {split: labels for split in rows})
+    patients = np.array([f"p{row // 2}" for row in range(20)])  # a patient has one film of each class
+    noise = np.random.default_rng(0).integers(0, 2, 20)
+    same = interval(question, [noise], patients, baseline=[noise, noise])
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    gain = interval(question, [labels], patients, baseline=[np.zeros(20, np.int64)])
+    assert (gain.value, gain.low, gain.high) == (0.5, 0.5, 0.5)
+    assert interval(question, [labels, 1 - labels], patients).value == 0.5  # the mean over seeds
+
+
+def test_questions_follow_the_labels() -> None:
+    def row(source: str, number: int, region: str, *findings: str) -> Row:
+        return Row(frozenset(findings), region, source, f"{source}/{number}")
+
+    knees = [row("knees", grade, "knee", *([f"kl{grade}"] if grade else [])) for grade in range(5)] * 2
+    chests = [row("lungs", n, "chest", "viral pneumonia" if n % 2 else "bacterial pneumonia") for n in range(20)]
+    unlabelled = [Row(None, "knee", "knees", "knees/x")]
+    labelled = [*knees, *chests, *unlabelled]
+    rows = {split: labelled for split in ("train", "validation", "test")}
+    found = {question.name: question for question in find_questions(rows)}
+    assert list(found) == [
+        "body region (all packs)",
+        "bacterial vs viral pneumonia (lungs)",
+        "knee grade 0 to 4 (knees)",
+        "knee grade 2 or more (knees)",
+    ]
+    assert found["knee grade 0 to 4 (knees)"].labels["test"].tolist() == [0, 1, 2, 3, 4] * 2
+    assert found["knee grade 2 or more (knees)"].labels["test"].tolist() == [0, 0, 1, 1, 1] * 2
+    assert found["bacterial vs viral pneumonia (lungs)"].labels["test"].tolist() == [1, 0] * 10
+    assert len(found["body region (all packs)"].rows["test"]) == len(rows["test"])
+
+
+def test_transfer_at_toy_size_leaves_out_whom_an_encoder_knows(tmp_path: Path) -> None:
+    patients = [f"p{number}" for number in range(24)]
+    pack = write_pack(tmp_path / "hands", patients, splits=["train", "train", "val", "test"] * 6, films=3)
+    known = write_pack(tmp_path / "trained" / "hands", ["p3", *patients[:2], "p2"], splits=["train"] * 3 + ["val"])
+    config = dataclasses.replace(tiny_config(), data=str(known))
+    prepared = prepare(config, tmp_path / "run")
+    claim_run(tmp_path / "run", config, prepared.train, prepared.validation, resume=False)
+    checkpoint = build_model(config, prepared.train).save_pretrained(tmp_path / "run" / "checkpoint")
+    common = ["--data", str(pack), "--cache", str(tmp_path / "cache"), "--random-seeds", "2"]
+    measure_transfer([*common, "--encoder", f"tiny={checkpoint}", "--json", str(tmp_path / "report.json")])
+    written = (tmp_path / "report.json").read_text()
+    report = json.loads(written)
+    assert report["films"] == {"train": 36, "validation": 18, "test": 15}
+    assert report["films_left_out_as_seen_in_pretraining"] == {"validation": 0, "test": 3}
+    region = report["tasks"][0]
+    assert set(region["encoders"]) == {"tiny", "random", "pixels", "thumbnail"}
+    assert len(region["encoders"]["random"]["chosen"]) == 2
+    assert "minus_random" not in region["encoders"]["random"]
+    assert str(tmp_path) not in written
+    (tmp_path / "run" / "patients.json").unlink()
+    with pytest.raises(FileNotFoundError, match="Keep the checkpoint in the folder of its training run"):
+        measure_transfer([*common, "--encoder", f"tiny={checkpoint}"])
+
+
+def test_absent_data_and_names_that_are_taken_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="with a name other than random"):
+        measure_transfer(["--data", str(tmp_path), "--encoder", f"random={tmp_path}"])
+    with pytest.raises(SystemExit, match=r"no model\.safetensors there"):
+        measure_transfer(["--data", str(tmp_path), "--encoder", f"mine={tmp_path}"])
