@@ -1,77 +1,70 @@
 """Which findings occur where, what they share, and how a scene gets one.
 
 Shared findings are drawn by one function, so that they look alike on different anatomy. Each records its extent, from
-which boxes and masks are made, and returns the words for its place.
+which boxes and masks are made, and returns the words for its place. The tables are in `findings.json`.
 """
 
+import json
 from collections.abc import Callable
-from typing import Final
+from importlib import resources
+from typing import Any, Final
 
-from pedclip.data.phantom import bone_findings, trunk_findings
+from pedclip.data.phantom import bone_findings, chest_findings, fractures, joint_findings, soft_tissue, trunk_findings
 from pedclip.data.phantom.finding import Finding
+from pedclip.data.phantom.fractures import form
 from pedclip.data.phantom.scene import Scene
+from pedclip.data.phantom.soft_tissue import incidental
 
-_LIMBS: Final = (
-    "hip", "femur", "knee", "tibia_fibula", "ankle", "foot", "toe",
-    "clavicle", "shoulder", "humerus", "elbow", "forearm", "wrist", "hand", "finger",
-)  # fmt: skip
-_JOINTS: Final = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-_DIGITS: Final = ("hand", "finger", "foot", "toe")
-_SHAFTS: Final = ("femur", "tibia_fibula", "humerus", "forearm")
+__all__ = ["CONCEPTS", "FINDINGS", "LESIONS", "WEIGHTS", "apply", "form", "incidental"]
 
-FINDINGS: Final[dict[str, tuple[str, ...]]] = {
-    "fracture": (*_LIMBS, "pelvis", "skull", "facial_bones"),
-    "dislocation": ("hip", "shoulder", "elbow", *_DIGITS),
-    "joint effusion": _JOINTS,
-    "soft tissue swelling": (*_LIMBS[1:7], *_LIMBS[9:], "facial_bones"),
-    "erosion": (*_DIGITS, "wrist", "knee", "ankle"),
-    "joint space narrowing": (*_JOINTS, "pelvis", *_DIGITS),
-    "periosteal reaction": (*_SHAFTS, "knee", "clavicle"),
-    "lytic lesion": (*_SHAFTS, "hip", "knee", "shoulder", "clavicle", "pelvis", "skull", "thoracic_spine"),
-    "sclerotic lesion": (*_SHAFTS, "knee", "ankle", "pelvis", "lumbar_spine", "cervical_spine"),
-    "foreign body": ("chest", "abdomen", "foot", "hand", "finger", "toe", "cervical_spine", "facial_bones"),
-    "consolidation": ("chest",),
-    "pleural effusion": ("chest",),
-    "pneumothorax": ("chest",),
-    "cardiomegaly": ("chest",),
-    "constipation": ("abdomen",),
-    "bowel obstruction": ("abdomen",),
-    "scoliosis": ("thoracic_spine", "lumbar_spine"),
-    "compression fracture": ("cervical_spine", "thoracic_spine", "lumbar_spine"),
-}
+_TABLES: Final[dict[str, Any]] = json.loads(resources.files(__package__).joinpath("findings.json").read_text("utf-8"))
 
+# Name of a finding -> regions in which it occurs.
+FINDINGS: Final[dict[str, tuple[str, ...]]] = {name: tuple(where) for name, where in _TABLES["regions"].items()}
 # Findings whose extent is an area of its own: these have a mask as well as a box.
-LESIONS: Final = (
-    "joint effusion", "soft tissue swelling", "lytic lesion", "sclerotic lesion", "foreign body", "consolidation",
-    "pleural effusion", "pneumothorax",
-)  # fmt: skip
-
+LESIONS: Final[tuple[str, ...]] = tuple(_TABLES["lesions"])
 # Relative frequency within a region; 1 where not listed.
-WEIGHTS: Final = {"fracture": 4.0, "consolidation": 2.0, "compression fracture": 1.5, "scoliosis": 1.5}
-
+WEIGHTS: Final[dict[str, float]] = dict(_TABLES["weights"])
+# The six concepts of arthritis in the PedCLIP paper -> names of findings.
+CONCEPTS: Final[dict[str, str]] = dict(_TABLES["concepts"])
 
 _DRAW: Final[dict[str, Callable[[Scene, Finding], str]]] = {
-    "fracture": bone_findings.fracture,
-    "dislocation": bone_findings.dislocation,
-    "joint effusion": bone_findings.joint_effusion,
-    "soft tissue swelling": bone_findings.swelling,
-    "erosion": bone_findings.erosion,
-    "joint space narrowing": bone_findings.narrowing,
+    "fracture": fractures.fracture,
+    "compression fracture": fractures.compression_fracture,
+    "dislocation": joint_findings.dislocation,
+    "joint effusion": joint_findings.joint_effusion,
+    "soft tissue swelling": soft_tissue.swelling,
+    "inflammation": joint_findings.inflammation,
+    "bony changes": joint_findings.bony_changes,
+    "erosion": joint_findings.erosion,
+    "joint space narrowing": joint_findings.narrowing,
     "periosteal reaction": bone_findings.periosteal_reaction,
     "lytic lesion": bone_findings.lytic_lesion,
     "sclerotic lesion": bone_findings.sclerotic_lesion,
     "foreign body": trunk_findings.foreign_body,
-    "consolidation": trunk_findings.consolidation,
-    "pleural effusion": trunk_findings.pleural_effusion,
-    "pneumothorax": trunk_findings.pneumothorax,
-    "cardiomegaly": trunk_findings.cardiomegaly,
+    "consolidation": chest_findings.consolidation,
+    "interstitial opacity": chest_findings.interstitial_opacity,
+    "increased pulmonary vascularity": chest_findings.increased_vascularity,
+    "pleural effusion": chest_findings.pleural_effusion,
+    "pneumothorax": chest_findings.pneumothorax,
+    "cardiomegaly": chest_findings.cardiomegaly,
     "constipation": trunk_findings.constipation,
     "bowel obstruction": trunk_findings.bowel_obstruction,
     "scoliosis": trunk_findings.scoliosis,
-    "compression fracture": trunk_findings.compression_fracture,
 }
 
 
 def apply(scene: Scene, finding: Finding) -> str:
-    """Draw a finding into a scene, in place, and return the words for where it is ("distal radius")."""
+    """Draw a finding into a scene.
+
+    Args:
+        scene: Changed in place; `scene.extents` grows by what covers the finding.
+        finding: What to draw.
+
+    Returns:
+        The words for where it is ("distal radius"), never empty.
+
+    Raises:
+        KeyError: No finding has this name.
+    """
     return _DRAW[finding.name](scene, finding)

@@ -1,162 +1,123 @@
-"""Findings of chest, abdomen and spine, and foreign bodies."""
+"""Findings of abdomen and spine, and foreign bodies anywhere."""
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.bone_findings import mark
-from pedclip.data.phantom.finding import Finding
+from pedclip.data.phantom.finding import SUBTLE, Finding, Vector, mark, strip
 from pedclip.data.phantom.scene import Scene, blob
 from pedclip.data.phantom.shapes import SKIN, Point
+from pedclip.data.phantom.sites import shaft_site
 
-_LOBES = ((0.30, -0.38, "upper lobe"), (0.36, 0.02, "mid zone"), (0.34, 0.34, "lower lobe"))
-
-
-def _side(finding: Finding) -> str:
-    return "left" if finding.sign > 0 else "right"
-
-
-def consolidation(scene: Scene, finding: Finding) -> str:
-    """Patchy density in one lung."""
-    x, y, lobe = _LOBES[min(int(finding.pick * 3), 2)]
-    random = np.random.default_rng(int(finding.along * 1e9))
-    size = 0.13 + 0.10 * finding.severity
-    for _ in range(4):
-        dx, dy = random.uniform(-0.6, 0.6, 2) * size
-        patch: Point = (finding.sign * x + dx, y + dy, random.uniform(-0.15, 0.15))
-        radii = (size * random.uniform(0.8, 1.2), size * random.uniform(0.6, 0.9))
-        angle = random.uniform(0, 180)
-        scene.add(blob("consolidation", patch, radii, angle=angle, density=0.12 + 0.13 * finding.severity))
-        mark(scene, finding, blob(finding.name, patch, radii, angle=angle))
-    return f"{_side(finding)} {lobe}"
-
-
-def pleural_effusion(scene: Scene, finding: Finding) -> str:
-    """Fluid fills one base and climbs along the chest wall."""
-    height = 0.14 + 0.30 * finding.severity
-    side = finding.sign
-    base = blob("fluid", (side * 0.42, 0.60 - height, 0), (height, 0.28), density=0.46, depth=1.5, square=0.5)
-    wall = blob("fluid", (side * 0.62, 0.52 - 1.6 * height, 0), (height * 1.1, 0.07), density=0.32, depth=3.0)
-    for part in (base, wall):
-        scene.add(part)
-        mark(scene, finding, part)
-    return f"{_side(finding)} costophrenic angle"
-
-
-def pneumothorax(scene: Scene, finding: Finding) -> str:
-    """Air around one lung: darker apex and flank, with the line of the pleura."""
-    side, width = finding.sign, 0.09 + 0.11 * finding.severity
-    middle = (side * (0.62 - width), -0.20, 0.0)
-    air = blob("air", middle, (0.46, width), angle=90 - side * 8, density=-(0.22 + 0.10 * finding.severity), depth=3.0)
-    x, y, z = middle
-    line = blob("pleura", (x - side * width, y, z), (0.44, 0.012), angle=90 - side * 8, density=0.16, depth=8.0)
-    scene.add(air)
-    scene.add(replace(line, bend=-width * 0.5 * side))
-    mark(scene, finding, air)
-    return f"{_side(finding)} hemithorax"
-
-
-def cardiomegaly(scene: Scene, finding: Finding) -> str:
-    """A heart wider than half the chest."""
-    index = scene.find("heart")
-    heart = scene.shapes[index]
-    factor = 1.28 + 0.35 * finding.severity
-    x, y, z = heart.middle
-    grown = blob(
-        "heart", (x + 0.03, y, z), (0.34 * factor, heart.wm * factor), angle=50, density=heart.density, square=0.45
-    )
-    scene.shapes[index] = grown
-    mark(scene, finding, grown)
-    return "heart"
+_COLON: Final = (  # from the rectum backwards, so that the first fill first
+    (0.02, 0.80), (0.22, 0.72), (0.44, 0.56), (0.50, 0.22), (0.48, -0.12),
+    (-0.48, 0.60), (-0.50, 0.25), (-0.46, -0.10), (-0.15, -0.16), (0.18, -0.14),
+)  # fmt: skip
+_METAL: Final = 1.8  # attenuation of a coin
+_CURVE: Final = 0.48  # half the height of a scoliotic curve, scene units
+_STEEPEST: Final = np.sqrt(2 / np.e)  # slope of exp(-t²) where it is steepest
 
 
 def foreign_body(scene: Scene, finding: Finding) -> str:
-    """A coin or a needle: denser than bone."""
-    x, y, words = _object_site(scene, finding)
-    size = 0.06 + 0.05 * finding.severity
-    if finding.variant < 0.55:
-        radii, angle = (size, size), 0.0
-    else:
-        radii, angle = (size * 2.2, 0.018), 180.0 * finding.along
-    scene.add(blob("object", (x, y, 0.1), radii, angle=angle, density=1.6, depth=1.0))
-    mark(scene, finding, blob(finding.name, (x, y, 0.1), radii, angle=angle, depth=1.0))
+    """A coin, a button battery with its rim, a pin, or (in limbs) a needle or a splinter."""
+    x, y, words, swallowed = _object_site(scene, finding)
+    size = 0.040 + 0.045 * finding.severity
+    place, centre = (x, y, 0.1), np.array([x, y, 0.1])
+    if swallowed and finding.variant < 0.75:
+        disc = blob("object", place, (size, size), density=_METAL, depth=0.9)
+        scene.add(disc)
+        if finding.variant > 0.4:
+            rim = blob("object", place, (0.84 * size, 0.84 * size), density=-3.0, depth=0.9)
+            scene.add(replace(rim, cortex=0.14 * size, hollow=1.0))
+        mark(scene, finding, blob(finding.name, place, (size, size)))
+        return words
+    angle = np.pi * finding.along
+    direction: Vector = np.array([np.cos(angle), np.sin(angle), 0.0])
+    is_splinter = not swallowed and finding.variant < 0.45  # glass or stone: paler than metal
+    density = 0.16 + 0.45 * finding.severity if is_splinter else 0.5 + finding.severity
+    width = 0.012 + 0.012 * finding.severity if is_splinter else 0.009
+    half = size * (0.7 if is_splinter else 1.7)
+    scene.add(strip("object", centre, direction, half, width, density, reach=width))
+    mark(scene, finding, strip("", centre, direction, half, width, 1.0, reach=0.05))
     return words
 
 
-def _object_site(scene: Scene, finding: Finding) -> tuple[float, float, str]:
+def _object_site(scene: Scene, finding: Finding) -> tuple[float, float, str, bool]:
+    """Place, words, and whether it was swallowed or inhaled."""
     names = {shape.name for shape in scene.shapes}
     if "left lung" in names:
-        return 0.02, -0.62 + 0.5 * finding.along, "upper oesophagus" if finding.along < 0.5 else "mid oesophagus"
+        return 0.02, -0.55 + 0.5 * finding.along, f"{'upper' if finding.along < 0.5 else 'mid'} oesophagus", True
     if "liver" in names:
-        return (0.34, -0.52, "stomach") if finding.pick < 0.5 else (0.3 * finding.sign, 0.3, "bowel")
+        if finding.pick < 0.5:
+            return 0.30 + 0.1 * finding.along, -0.52, "stomach", True
+        return 0.35 * finding.sign * finding.along, 0.1 + 0.4 * finding.variant, "bowel", True
     if "airway" in names:
-        return 0.02, 0.25 + 0.4 * finding.along, "hypopharynx"
+        return 0.02, 0.15 + 0.35 * finding.along, "hypopharynx", True
     if "orbit" in names:
-        return 0.10 * finding.sign, -0.10, "nasal cavity"
-    skin = [shape for shape in scene.shapes if shape.layer == SKIN]
-    part = skin[0]
-    share = 0.3 + 0.4 * finding.along
-    x, y = part.x0 + share * (part.x1 - part.x0), part.y0 + share * (part.y1 - part.y0)
-    return float(np.clip(x + 0.6 * finding.sign * part.wm, -0.7, 0.7)), float(np.clip(y, -0.7, 0.7)), "soft tissues"
+        return 0.08 * finding.sign, -0.08 + 0.1 * finding.along, f"{finding.side} nasal cavity", True
+    site = shaft_site(scene, finding)
+    skin = min((s for s in scene.shapes if s.layer == SKIN), key=lambda s: abs(s.wm - 2 * site.width))
+    aside = site.width + 0.4 * max(0.04, min(skin.wm, 0.3) - site.width)
+    x, y, _ = site.point + site.across * finding.sign * aside
+    return float(np.clip(x, -0.7, 0.7)), float(np.clip(y, -0.7, 0.7)), f"soft tissues of the {site.words}", False
 
 
 def constipation(scene: Scene, finding: Finding) -> str:
-    """Mottled stool along the frame of the colon."""
-    corners = [(-0.48, 0.62), (-0.50, 0.25), (-0.46, -0.12), (-0.15, -0.18), (0.18, -0.15), (0.48, -0.14)]
-    corners += [(0.50, 0.22), (0.46, 0.56), (0.22, 0.74), (0.02, 0.82)]
-    random = np.random.default_rng(int(finding.along * 1e9))
-    size = 0.105 + 0.03 * finding.severity
-    for x, y in corners:
-        place = (x, y, 0.15)
-        stool = blob(
-            "stool", place, (size * 1.25, size), angle=random.uniform(0, 180), density=0.14 + 0.14 * finding.severity
-        )
+    """Mottled stool: in rectum and left colon when mild, along the whole frame when marked."""
+    random, severity = finding.generator(), finding.severity
+    size = 0.085 + 0.045 * severity
+    for x, y in _COLON[: 4 + round(6 * severity)]:
+        dx, dy = random.normal(0, 0.03, 2)
+        place: Point = (x + dx, y + dy, 0.15)
+        angle, density = random.uniform(0, 180), 0.05 + 0.16 * severity
+        stool = blob("stool", place, (size * 1.25, size), angle=angle, density=density)
         scene.add(stool)
         mark(scene, finding, stool)
-        for _ in range(6):
-            dx, dy = random.uniform(-0.7, 0.7, 2) * size
-            speck = (x + dx, y + dy, 0.2)
-            scene.add(blob("gas speck", speck, (0.026, 0.020), density=-0.20))
+        for _ in range(7):
+            fx, fy = random.uniform(-0.7, 0.7, 2) * size
+            radii = (random.uniform(0.014, 0.028), random.uniform(0.012, 0.020))
+            speck = (place[0] + fx, place[1] + fy, 0.2)
+            scene.add(blob("gas speck", speck, radii, angle=random.uniform(0, 180), density=-0.07 - 0.15 * severity))
     return "colon"
 
 
 def bowel_obstruction(scene: Scene, finding: Finding) -> str:
-    """Stacked, distended loops of gas."""
-    random = np.random.default_rng(int(finding.along * 1e9))
-    count = 4 + round(2 * finding.severity)
+    """Distended loops of gas stacked in the middle; in some films fluid levels in them."""
+    random, severity = finding.generator(), finding.severity
+    count = 2 + round(4 * severity)
+    upright = finding.variant > 0.5 and severity > SUBTLE
+    width = 0.055 + 0.045 * severity
     for order in range(count):
-        y = -0.22 + 0.85 * order / (count - 1)
-        place = (random.uniform(-0.16, 0.16), y, 0.15)
-        radii = (0.34 + 0.10 * finding.severity, 0.075 + 0.02 * finding.severity)
-        loop = blob(
-            "loop", place, radii, angle=random.uniform(-18, 18), density=-(0.24 + 0.10 * finding.severity), square=0.3
-        )
-        scene.add(loop)
+        y = -0.20 + 0.70 * (order + 0.5) / count + random.uniform(-0.04, 0.04)
+        place: Point = (random.uniform(-0.16, 0.16), y, 0.15)
+        half, dark = 0.22 + 0.16 * severity, 0.14 + 0.16 * severity
+        angle = 0.0 if upright else random.uniform(-22, 22)
+        loop = blob("loop", place, (half, width), angle=angle, density=-dark, square=0.3)
+        scene.add(replace(loop, bend=random.uniform(-0.04, 0.04) * (not upright)))
+        if upright:  # fluid below, with a straight upper edge
+            low = (place[0], y + 0.55 * width, 0.15)
+            scene.add(blob("fluid", low, (0.9 * half, 0.45 * width), angle=0.0, density=0.9 * dark, square=1.0))
         mark(scene, finding, loop)
     return "small bowel"
 
 
 def scoliosis(scene: Scene, finding: Finding) -> str:
-    """The spine curves to one side; ribs follow."""
-    height = 0.09 + 0.22 * finding.severity
-    middle = -0.25 + 0.4 * finding.along
+    """The spine curves to one side by a Cobb angle of 10 to 60 degrees; ribs follow."""
+    cobb = np.radians(10 + 50 * finding.severity)
+    # Both end vertebrae tilt by half the angle: x(y) = height · exp(-((y - middle) / curve)²).
+    height = float(np.tan(cobb / 2)) * _CURVE / _STEEPEST
+    middle = -0.20 + 0.35 * finding.along
+
+    def aside(y: float) -> float:
+        return float(finding.sign * height * np.exp(-(((y - middle) / _CURVE) ** 2)))
+
     for index, shape in enumerate(scene.shapes):
-        if shape.name[1:].isdigit() or shape.name in ("rib", "sacrum"):
-            dx0, dx1 = (finding.sign * height * np.exp(-(((y - middle) / 0.55) ** 2)) for y in (shape.y0, shape.y1))
+        if shape.name[1:].isdigit() or shape.name in ("rib", "sacrum", "vertebra"):
+            dx0, dx1 = aside(shape.y0), aside(shape.y1)
+            if abs(shape.x1 - shape.x0) > abs(shape.y1 - shape.y0):  # across the spine: moves as a whole
+                dx0 = dx1 = aside((shape.y0 + shape.y1) / 2)
             scene.shapes[index] = replace(shape, x0=shape.x0 + dx0, x1=shape.x1 + dx1)
-    place = (finding.sign * height * 0.6, middle, 0.0)
-    mark(scene, finding, blob(finding.name, place, (0.6, 0.22 + height * 0.6), square=0.5))
-    return f"spine, convex to the {_side(finding)}"
-
-
-def compression_fracture(scene: Scene, finding: Finding) -> str:
-    """A vertebral body loses height."""
-    level = scene.breakable[min(int(finding.pick * len(scene.breakable)), len(scene.breakable) - 1)]
-    index = scene.find(level)
-    body = scene.shapes[index]
-    loss = (0.35 + 0.40 * finding.severity) * abs(body.y1 - body.y0)
-    wider = body.wm * (1.06 + 0.10 * finding.severity)
-    scene.shapes[index] = replace(body, y0=body.y0 + loss, w0=wider, wm=wider, w1=wider, density=body.density * 1.25)
-    x, y, z = body.middle
-    mark(scene, finding, blob(finding.name, (x, y, z), (abs(body.y1 - body.y0) * 0.75, body.wm * 1.25), square=0.5))
-    return level
+    place = (finding.sign * height * 0.5, middle, 0.0)
+    mark(scene, finding, blob(finding.name, place, (0.62, 0.16 + height * 0.5), square=0.5))
+    return f"spine, convex to the {finding.side}"

@@ -1,0 +1,220 @@
+"""Fractures: buckle, greenstick, transverse, oblique, through a growth plate, of the skull, of a vertebral body.
+
+Nothing but the break tells of it: the line is as deep and wide as its severity, and the swelling around it is mild,
+sometimes absent, and seen without fractures too (`soft_tissue.incidental`).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from pedclip.data.phantom.finding import SUBTLE, Finding, Vector, mark, strip
+from pedclip.data.phantom.scene import Scene, blob
+from pedclip.data.phantom.shapes import Shape
+from pedclip.data.phantom.sites import Site, choose_bone, metaphyseal_site, place, plate_end, shaft_site
+from pedclip.data.phantom.soft_tissue import oedema
+
+# Shares of (buckle, greenstick, physeal, transverse, oblique) up to an age in years: soft bones bend, plates give way.
+_SHARES: Final = (
+    (2.0, (0.30, 0.10, 0.00, 0.30, 0.30)),
+    (10.0, (0.32, 0.15, 0.10, 0.25, 0.18)),
+    (14.5, (0.06, 0.08, 0.28, 0.32, 0.26)),
+    (99.0, (0.00, 0.00, 0.00, 0.50, 0.50)),
+)
+_KINDS: Final = ("buckle", "greenstick", "physeal", "transverse", "oblique")
+_FLAT: Final = ("pelvis", "skull", "facial_bones", "chest")  # regions whose bones have lines only
+_NO_PLATE: Final = (*_FLAT, "clavicle", "hip")  # regions without the growth plate of a long bone
+
+
+def form(finding: Finding, age: float, *, region: str = "") -> str:
+    """Form of a fracture.
+
+    Args:
+        finding: Any finding.
+        age: Years.
+        region: Where it is; flat bones have lines only. Unknown where empty.
+
+    Returns:
+        "buckle", "greenstick", "physeal", "transverse" or "oblique"; "" for findings other than fractures.
+    """
+    if finding.name != "fracture":
+        return ""
+    shares = next(shares for oldest, shares in _SHARES if age <= oldest)
+    kind = _KINDS[min(int(np.searchsorted(np.cumsum(shares), finding.variant, side="right")), 4)]
+    flat = region in _FLAT and kind not in ("transverse", "oblique")
+    return _plain(finding) if flat or (region in _NO_PLATE and kind == "physeal") else kind
+
+
+def _plain(finding: Finding) -> str:
+    """What stands for a form that a bone cannot have."""
+    return "transverse" if finding.sign > 0 else "oblique"
+
+
+def fracture(scene: Scene, finding: Finding) -> str:
+    """A break of the form that `form` names."""
+    kind = form(finding, scene.age)
+    site = (metaphyseal_site if kind in ("buckle", "greenstick") else shaft_site)(scene, finding)
+    if site.shape.name == "vault":
+        return _skull_line(scene, finding)
+    if kind == "physeal":
+        site = _plate_site(scene, finding)
+    elif kind == "transverse" and finding.along > 0.4:
+        site = metaphyseal_site(scene, finding)
+    pieces = sum(shape.name == site.shape.name for shape in scene.shapes)
+    if kind not in ("transverse", "oblique") and pieces > 1:
+        kind = _plain(finding)
+    if kind == "physeal" and not plate_end(scene, site.index):
+        kind = _plain(finding)
+    _DRAW[kind](scene, finding, site)
+    oedema(scene, finding, site.point)
+    return site.words
+
+
+def _plate_site(scene: Scene, finding: Finding) -> Site:
+    """The end of a bone at its growth plate; the middle of a bone where no plate is drawn."""
+    index = choose_bone(scene, finding)
+    if not plate_end(scene, index):
+        names = [name for name in scene.breakable if plate_end(scene, scene.find(name))]
+        if not names:
+            return metaphyseal_site(scene, finding)
+        index = scene.find(names[min(int(finding.pick * len(names)), len(names) - 1)])
+    return place(scene, index, 0.97 * plate_end(scene, index))
+
+
+def _line(scene: Scene, finding: Finding, site: Site, *, slope: float, offset: float = 0.0, share: float = 1.0) -> None:
+    """A lucent line across the bone.
+
+    `slope` is its obliquity (tangent), `offset` and `share` its middle and its half-length in half-widths of the bone.
+    """
+    direction = site.across + slope * site.along
+    half = share * site.width * float(np.linalg.norm(direction))
+    direction = direction / np.linalg.norm(direction)
+    width = 0.006 + min(site.width, 0.2) * (0.02 + 0.09 * finding.severity)
+    depth = (0.30 + 0.60 * finding.severity) * site.mass
+    centre = site.point + offset * site.width * direction
+    line = strip("fracture line", centre, direction, half * 1.03, width, -depth, reach=site.width, sway=0.5 * width)
+    scene.add(line)
+    mark(scene, finding, strip("", centre, direction, half * 1.1, max(2.2 * width, 0.25 * site.width), 1.0, reach=0.1))
+
+
+def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: float = 0.0, slope: float = 0.0) -> None:
+    """Move what lies beyond the break sideways (scene units) and bend it (radians), with its epiphysis."""
+    shape = site.shape
+    length = float(np.linalg.norm(np.array([shape.x1 - shape.x0, shape.y1 - shape.y0, shape.z1 - shape.z0]))) / 2
+    if sum(other.name == shape.name for other in scene.shapes) > 1:  # a piece of a curved bone
+        angle = 0.0
+    rest = length * (1 - site.u)
+    most = min(0.10, 0.9 * site.width) / max(rest, 0.1)  # the bones beyond stay where they are
+    angle = float(np.clip(angle, -most, most))
+    scene.shapes[site.index] = replace(shape, crack=site.u, shift=shift, angulation=angle, bulge=bulge, slope=slope)
+    tip, normal = np.array([shape.x1, shape.y1, shape.z1]), np.array([-site.along[1], site.along[0]])
+    dx, dy = normal * (shift + angle * rest)
+    for index, cap in enumerate(scene.shapes):
+        if cap.name == f"{shape.name} epiphysis" and np.linalg.norm(np.array(cap.middle) - tip) < length * 0.6:
+            scene.shapes[index] = replace(cap, x0=cap.x0 + dx, x1=cap.x1 + dx, y0=cap.y0 + dy, y1=cap.y1 + dy)
+
+
+def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
+    """Both cortices bulge; compressed trabeculae make a faint dense band."""
+    severity = finding.severity
+    grown = site.width * (0.07 + 0.20 * severity)
+    _displace(scene, site, shift=0.0, angle=finding.sign * 0.16 * max(0.0, severity - SUBTLE), bulge=grown)
+    band = site.mass * (0.08 + 0.17 * severity)
+    thick = max(0.16 * site.width, 0.012)
+    scene.add(strip("buckle", site.point, site.across, 0.95 * site.width, thick, band, reach=site.width))
+    mark(scene, finding, strip("", site.point, site.across, site.width + 1.3 * grown, 0.75 * site.shape.wm, 1.0))
+
+
+def _greenstick(scene: Scene, finding: Finding, site: Site) -> None:
+    """The bone bends and the cortex on the outside of the bow breaks."""
+    _displace(scene, site, shift=0.0, angle=finding.sign * (0.05 + 0.30 * finding.severity))
+    _line(scene, finding, site, slope=0.15 * finding.sign, offset=-0.48 * finding.sign, share=0.55)
+
+
+def _transverse(scene: Scene, finding: Finding, site: Site) -> None:
+    _complete(scene, finding, site, slope=0.35 * (finding.along - 0.5))
+
+
+def _oblique(scene: Scene, finding: Finding, site: Site) -> None:
+    _complete(scene, finding, site, slope=finding.sign * (0.55 + 0.65 * finding.along))
+
+
+def _complete(scene: Scene, finding: Finding, site: Site, *, slope: float) -> None:
+    """A line through the whole bone, displaced unless it is subtle."""
+    beyond = max(0.0, finding.severity - SUBTLE)
+    _displace(
+        scene, site, shift=1.3 * finding.sign * beyond * site.width, angle=0.45 * finding.sign * beyond, slope=slope
+    )
+    _line(scene, finding, site, slope=slope)
+
+
+def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
+    """The epiphysis slips and takes a corner of the metaphysis along."""
+    severity, sign, width = finding.severity, finding.sign, site.width
+    end = plate_end(scene, site.index)
+    outwards = site.along * end
+    slip = site.across * sign * width * (0.03 + 0.42 * severity) + outwards * width * (0.03 + 0.12 * severity)
+    for index, cap in enumerate(scene.shapes):
+        near = np.linalg.norm(np.array(cap.middle) - site.point) < 1.6 * width
+        if cap.name == f"{site.shape.name} epiphysis" and near:
+            scene.shapes[index] = replace(
+                cap,
+                x0=cap.x0 + slip[0], y0=cap.y0 + slip[1], z0=cap.z0 + slip[2],
+                x1=cap.x1 + slip[0], y1=cap.y1 + slip[1], z1=cap.z1 + slip[2],
+            )  # fmt: skip
+    middle = site.point - outwards * 0.34 * width + site.across * sign * 0.50 * width
+    direction = site.across * sign * 0.8 - outwards * 0.6
+    thick, depth = 0.006 + width * (0.02 + 0.05 * severity), (0.25 + 0.40 * severity) * site.mass
+    scene.add(strip("fracture line", middle, direction, 0.42 * width, thick, -depth, reach=0.8 * width))
+    mark(scene, finding, strip("", middle, direction, 0.55 * width, 0.25 * width, 1.0))
+    plate = site.point + outwards * 0.25 * width + slip / 2
+    mark(scene, finding, strip("", plate, site.across, width * (1.05 + 0.2 * severity), 0.38 * width, 1.0))
+
+
+_DRAW: Final[dict[str, Callable[[Scene, Finding, Site], None]]] = {
+    "buckle": _buckle, "greenstick": _greenstick, "physeal": _physeal, "transverse": _transverse, "oblique": _oblique,
+}  # fmt: skip
+
+
+def _skull_line(scene: Scene, finding: Finding) -> str:
+    """A thin line of a few straight runs in the vault, darker and sharper than a suture's weave."""
+    random, vault = finding.generator(), scene.shapes[scene.find("vault")]
+    x, y, z = vault.middle
+    at = np.array([x + finding.sign * vault.wm * (0.30 + 0.25 * finding.along), y - 0.45 + 0.55 * finding.pick, 0.0])
+    at[2] = z + 0.3 * vault.wm
+    angle = np.radians(random.uniform(20, 160))
+    frontal = at[1] < y - 0.3
+    for _ in range(3):
+        direction = np.array([np.cos(angle), np.sin(angle), 0.0])
+        half = 0.05 + 0.06 * finding.severity
+        depth, width = 0.07 + 0.18 * finding.severity, 0.007 + 0.004 * finding.severity
+        centre: Vector = at + direction * half
+        scene.add(strip("fracture line", centre, direction, half * 1.1, width, -depth, reach=0.1))
+        mark(scene, finding, strip("", centre, direction, half * 1.1, 0.035, 1.0))
+        at, angle = at + direction * 2 * half, angle + random.uniform(-0.5, 0.5)
+    return f"{finding.side} {'frontal' if frontal else 'parietal'} bone"
+
+
+def compression_fracture(scene: Scene, finding: Finding) -> str:
+    """A vertebral body loses a tenth to a half of its height; its end plate becomes dense."""
+    site = place(scene, choose_bone(scene, finding), 0.0)
+    body = site.shape
+    height = abs(body.y1 - body.y0)
+    loss = (0.10 + 0.42 * finding.severity) * height
+    wider = body.wm * (1.0 + 0.10 * finding.severity)
+    scene.shapes[site.index] = _lowered(body, loss, wider)
+    top = site.point + np.array([0.0, loss - height / 2 + 0.02, 0.0])
+    dense = body.density * (0.08 + 0.35 * finding.severity)
+    scene.add(strip("end plate", top, np.array([1.0, 0.0, 0.0]), 0.9 * wider, 0.10 * height, dense, reach=0.6 * wider))
+    size = (height * 0.58, wider * 1.05)
+    mark(scene, finding, blob(finding.name, body.middle, size))
+    return body.name
+
+
+def _lowered(body: Shape, loss: float, width: float) -> Shape:
+    """A vertebral body whose upper end plate has sunk."""
+    if body.y0 < body.y1:
+        return replace(body, y0=body.y0 + loss, w0=width, wm=width, w1=width)
+    return replace(body, y1=body.y1 + loss, w0=width, wm=width, w1=width)

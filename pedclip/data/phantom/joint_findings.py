@@ -1,0 +1,168 @@
+"""Findings of joints, alike in all of them: dislocation, effusion, narrowing, erosion, inflammation, bony changes."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from pedclip.data.phantom.finding import Finding, Vector, mark, strip
+from pedclip.data.phantom.scene import Joint, Scene, blob
+from pedclip.data.phantom.shapes import Point
+from pedclip.data.phantom.sites import BoneEnd, bone_ends, pick_joint, visible_across
+from pedclip.data.phantom.soft_tissue import bulge, nearest_skin, oedema
+
+# Bones beyond a joint of which a scene has one on each side (the hips of a pelvis).
+_PAIRED: Final = ("femoral head", "femoral neck", "proximal femur", "greater trochanter", "lesser trochanter")
+
+
+def dislocation(scene: Scene, finding: Finding) -> str:
+    """The distal bones leave the joint, partly (subluxation) or wholly."""
+    joint = pick_joint(scene, finding)
+    away, aside = _directions(scene, joint)
+    far = joint.radius * (0.16 + 1.15 * finding.severity)
+    step = aside * finding.sign * far + away * far * (-0.35 if finding.variant < 0.5 else 0.2)
+    _move(scene, joint, step)
+    oedema(scene, finding, np.array(joint.point))
+    x, y, z = np.array(joint.point) + step / 2
+    size = joint.radius + float(np.linalg.norm(step)) / 3
+    mark(scene, finding, blob(finding.name, (float(x), float(y), float(z)), (size, size)))
+    return joint.name
+
+
+def joint_effusion(scene: Scene, finding: Finding) -> str:
+    """Fluid distends the capsule and lifts the fat planes beside it."""
+    joint = pick_joint(scene, finding)
+    centre, severity = np.array(joint.point), finding.severity
+    away = _proximal(scene, joint)
+    aside = visible_across(scene, away)
+    size = min(joint.radius * (0.95 + 0.35 * severity), 0.85 * nearest_skin(scene, centre)[3])
+    angle = float(np.degrees(np.arctan2(away[1], away[0])))
+    fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.04 + 0.20 * severity, depth=1.0)
+    scene.add(fluid)
+    bulge(scene, centre, (-1, 1), 0.02 + 0.14 * severity, 0.0)
+    for side in (-1, 1):
+        fat = centre + aside * side * size * 1.02
+        width = 0.05 * size * (1.0 + severity)
+        dark = -(0.07 + 0.13 * severity)
+        bow = 0.3 * size * side * (1.0 if abs(aside[2]) < 0.5 else 0.0)
+        scene.add(strip("fat plane", fat, away, 0.75 * size, width, dark, reach=0.6 * size, bend=-bow))
+    mark(scene, finding, replace(fluid, wm=1.12 * fluid.wm, w0=1.12 * fluid.wm, w1=1.12 * fluid.wm))
+    return joint.name
+
+
+def narrowing(scene: Scene, finding: Finding) -> str:
+    """The bones come closer and their surfaces denser."""
+    joint = pick_joint(scene, finding)
+    away, aside = _directions(scene, joint)
+    _move(scene, joint, -away * joint.radius * (0.05 + 0.22 * finding.severity))
+    for end in bone_ends(scene, joint):
+        _dense_surface(scene, end, 0.02 + 0.16 * finding.severity)
+    x, y, z = joint.point
+    angle = float(np.degrees(np.arctan2(aside[1], aside[0]))) if abs(aside[2]) < 0.5 else 0.0
+    size = (joint.radius * 1.05, joint.radius * 0.6)
+    mark(scene, finding, blob(finding.name, (x, y, z), size, angle=angle))
+    return joint.name
+
+
+def erosion(scene: Scene, finding: Finding) -> str:
+    """Bites out of the margins of the bones, where the capsule is attached."""
+    joint = pick_joint(scene, finding)
+    random = finding.generator()
+    ends = bone_ends(scene, joint)
+    corners = [(end, side) for end in ends for side in (-1, 1)]
+    count = min(1 + round(3 * finding.severity), len(corners))
+    for chosen in random.permutation(len(corners))[:count]:
+        end, side = corners[int(chosen)]
+        size = float(np.clip(end.width * (0.20 + 0.26 * finding.severity), 0.014, 0.09))
+        x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.72 * end.width
+        place = (float(x), float(y), float(z))
+        depth = scene.shapes[end.index].density * (0.18 + 0.40 * finding.severity)
+        scene.add(blob("erosion", place, (size, size), density=-depth, depth=max(1.0, 0.6 * end.width / size)))
+        mark(scene, finding, blob(finding.name, place, (1.1 * size, 1.1 * size)))
+    return joint.name
+
+
+def inflammation(scene: Scene, finding: Finding) -> str:
+    """Haze around a joint, blurred fat planes, a spindle-shaped outline and bone that loses mineral."""
+    joint = pick_joint(scene, finding)
+    centre, severity, r = np.array(joint.point), finding.severity, joint.radius
+    for end in bone_ends(scene, joint):
+        shape = scene.shapes[end.index]
+        lost = 0.08 + 0.34 * severity
+        if end.is_short:
+            scene.shapes[end.index] = replace(shape, density=shape.density * (1 - lost))
+        else:
+            x, y, z = end.tip + end.inward * 0.8 * end.width
+            angle = float(np.degrees(np.arctan2(end.inward[1], end.inward[0])))
+            size, depth = (1.1 * end.width, 0.95 * end.width), -lost * shape.density * (1 - 0.5 * shape.hollow)
+            scene.add(blob("osteopenia", (float(x), float(y), float(z)), size, angle=angle, density=depth))
+    for part in bulge(scene, centre, (-1, 1), 0.04 + 0.18 * severity, 0.02 + 0.03 * severity):
+        mark(scene, finding, part)
+    haze = blob("haze", joint.point, (1.35 * r, 1.35 * r), density=0.05 + 0.20 * severity, depth=1.0)
+    scene.add(haze)
+    mark(scene, finding, haze)
+    return joint.name
+
+
+def bony_changes(scene: Scene, finding: Finding) -> str:
+    """Overgrown, squared bone ends with cysts and dense, uneven surfaces."""
+    joint = pick_joint(scene, finding)
+    random, severity = finding.generator(), finding.severity
+    ends = bone_ends(scene, joint)
+    for end in ends:
+        shape = scene.shapes[end.index]
+        grown = 1.03 + 0.22 * severity
+        if end.is_short:
+            square = min(1.0, shape.square_side + 0.15 + 0.35 * severity)
+            scene.shapes[end.index] = replace(
+                shape, w0=shape.w0 * grown, wm=shape.wm * grown, w1=shape.w1 * grown, square_end=square,
+                square_side=square,
+            )  # fmt: skip
+        elif end.is_start:
+            scene.shapes[end.index] = replace(shape, w0=shape.w0 * grown)
+        else:
+            scene.shapes[end.index] = replace(shape, w1=shape.w1 * grown)
+        _dense_surface(scene, end, 0.03 + 0.14 * severity)
+    for _ in range(1 + round(3 * severity)):
+        end = ends[int(random.integers(len(ends)))]
+        size = float(np.clip(end.width * (0.14 + 0.16 * severity), 0.012, 0.06))
+        offset = random.uniform(-0.5, 0.5) * end.width
+        x, y, z = end.tip + end.inward * (size * 1.3 + 0.1 * end.width) + end.across * offset
+        depth = scene.shapes[end.index].density * (0.18 + 0.40 * severity)
+        cyst = (float(x), float(y), float(z))
+        scene.add(blob("cyst", cyst, (size, size), density=-depth, depth=max(1.0, 0.5 * end.width / size)))
+    size = 1.05 * max(joint.radius, max(end.width for end in ends))
+    mark(scene, finding, blob(finding.name, joint.point, (0.8 * size, size)))
+    return joint.name
+
+
+def _directions(scene: Scene, joint: Joint) -> tuple[Vector, Vector]:
+    """Unit vectors (3,) along the distal bone and across it, as far as this view shows it."""
+    away = np.array([*joint.away, 0.0]) / np.hypot(*joint.away)
+    return away, visible_across(scene, away)
+
+
+def _proximal(scene: Scene, joint: Joint) -> Vector:
+    """Unit vector (3,) from a joint along the bone above it, whose sides the fat planes follow."""
+    for end in bone_ends(scene, joint):
+        if not end.is_short and not scene.shapes[end.index].name.startswith(joint.beyond or _PAIRED):
+            return end.inward
+    return _directions(scene, joint)[0]
+
+
+def _move(scene: Scene, joint: Joint, step: Vector) -> None:
+    """Shift the bones beyond a joint."""
+    side = np.sign(joint.point[0])
+    for index, shape in enumerate(scene.shapes):
+        paired = not joint.beyond and shape.name.startswith(_PAIRED) and np.sign(shape.middle[0]) == side
+        if paired or (joint.beyond and shape.name.startswith(joint.beyond)):
+            start: Point = (shape.x0 + step[0], shape.y0 + step[1], shape.z0 + step[2])
+            end: Point = (shape.x1 + step[0], shape.y1 + step[1], shape.z1 + step[2])
+            scene.shapes[index] = replace(shape, x0=start[0], y0=start[1], z0=start[2], x1=end[0], y1=end[1], z1=end[2])
+
+
+def _dense_surface(scene: Scene, end: BoneEnd, density: float) -> None:
+    """Sclerosis under a joint surface."""
+    width = float(np.clip(0.10 * end.width, 0.008, 0.022))
+    centre = end.tip + end.inward * 1.3 * width
+    scene.add(strip("sclerosis", centre, end.across, 0.8 * end.width, width, density, reach=0.7 * end.width))

@@ -1,0 +1,186 @@
+"""Where findings of limbs sit: places on bones, ends of bones at joints, and the words for them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pedclip.data.phantom.finding import Finding, Vector
+from pedclip.data.phantom.scene import Joint, Scene
+from pedclip.data.phantom.shapes import SKELETON, Shape
+
+FRAME: Final = 0.62  # findings stay this close to the middle of the image, scene units
+_MOST_ENDS: Final = 6  # surfaces of a joint that findings are drawn on
+_TURNED: Final = 0.8  # radians; beyond this what lies in front and behind is seen at the sides
+_STEPS: Final = np.linspace(-0.78, 0.78, 53)
+_ORDINALS: Final = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+    "eleventh", "twelfth",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place on the axis of a bone."""
+
+    index: int  # of the shape in the scene
+    shape: Shape
+    u: float  # on the axis, -1 to 1
+    point: Vector  # (3,) scene units
+    along: Vector  # (3,) unit vector from proximal to distal
+    across: Vector  # (3,) unit vector to the side of the bone that this view shows
+    width: float  # half-width there, scene units
+    words: str
+
+    @property
+    def mass(self) -> float:
+        """Attenuation through the middle of the bone."""
+        return self.shape.density * (1 - 0.6 * self.shape.hollow)
+
+
+@dataclass(frozen=True, slots=True)
+class BoneEnd:
+    """The surface of a bone that faces a joint."""
+
+    index: int
+    tip: Vector  # (3,) scene units
+    inward: Vector  # (3,) unit vector from the joint into the bone
+    across: Vector  # (3,) unit vector along the surface
+    width: float  # half-width, scene units
+    is_start: bool  # whether it is the start of the shape
+    is_short: bool  # a nucleus or an epiphysis, not a shaft
+
+
+def visible_across(scene: Scene, axis: Vector) -> Vector:
+    """(3,) unit vector across an axis which the view shows from the side."""
+    if abs(scene.turn) > _TURNED:
+        return np.array([0.0, 0.0, 1.0])
+    return np.array([-axis[1], axis[0], 0.0]) / max(float(np.hypot(axis[0], axis[1])), 1e-6)
+
+
+def half_width(shape: Shape, u: float) -> float:
+    """Half-width of a shape at a place on its axis, scene units."""
+    return float(shape.wm + ((shape.w0 if u < 0 else shape.w1) - shape.wm) * abs(u) ** shape.flare)
+
+
+def candidates(scene: Scene) -> list[str]:
+    """Names of bones a finding may be in: those with a part inside the frame."""
+    names = scene.breakable or [name for name in dict.fromkeys(s.name for s in scene.shapes) if name.endswith(" rib")]
+    seen = {shape.name for shape in scene.shapes if len(_inside(shape))}
+    return [name for name in names if name in seen] or names
+
+
+def choose_bone(scene: Scene, finding: Finding) -> int:
+    """Index of the shape that a finding is in."""
+    names = candidates(scene)
+    name = names[min(int(finding.pick * len(names)), len(names) - 1)]
+    found = [index for index, shape in enumerate(scene.shapes) if shape.name == name]
+    if name[1:].isdigit():  # vertebrae begin with their body
+        return found[0]
+    # Paths consist of pieces, and some bones exist on both sides.
+    found = [index for index in found if len(_inside(scene.shapes[index]))] or found
+    return found[int(finding.variant * 7919) % len(found)]
+
+
+def plate_end(scene: Scene, index: int) -> int:
+    """The end of a bone where it grows: -1 (start), 1 (end) or 0 (no epiphysis drawn)."""
+    shape = scene.shapes[index]
+    ends = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
+    for cap in scene.shapes:
+        if cap.name == f"{shape.name} epiphysis":
+            distances = np.linalg.norm(ends - np.array(cap.middle), axis=1)
+            end = -1 if distances[0] < distances[1] else 1
+            # Both ends may have one; the one in the picture counts.
+            if np.abs(np.array(cap.middle)[:2]).max() < 0.8:
+                return end
+    return 0
+
+
+def place(scene: Scene, index: int, u: float) -> Site:
+    """The place at `u` on the axis of a shape."""
+    shape = scene.shapes[index]
+    p0, p1 = np.array([shape.x0, shape.y0, shape.z0]), np.array([shape.x1, shape.y1, shape.z1])
+    half = (p1 - p0) / 2
+    along = half / max(float(np.linalg.norm(half)), 1e-6)
+    bow = np.array([-along[1], along[0], 0.0]) * (shape.bend * (1 - u * u) + shape.sway * 2.6 * u * (1 - u * u))
+    point = (p0 + p1) / 2 + u * half + bow
+    words = _words(scene, shape, u, float(point[0]))
+    return Site(index, shape, u, point, along, visible_across(scene, along), half_width(shape, u), words)
+
+
+def shaft_site(scene: Scene, finding: Finding) -> Site:
+    """Anywhere on a bone."""
+    index = choose_bone(scene, finding)
+    return place(scene, index, _within(scene.shapes[index], finding.along))
+
+
+def metaphyseal_site(scene: Scene, finding: Finding) -> Site:
+    """Near the growing end of a bone, where most fractures of children are."""
+    index = choose_bone(scene, finding)
+    shape = scene.shapes[index]
+    share = 0.08 + 0.30 * finding.along
+    end = plate_end(scene, index) or (-1 if shape.name.startswith("proximal") else 1)
+    return place(scene, index, _within(shape, share if end < 0 else 1 - share))
+
+
+def pick_joint(scene: Scene, finding: Finding) -> Joint:
+    """One of the joints of a scene, inside the frame where there is one."""
+    inside = [joint for joint in scene.joints if max(abs(joint.point[0]), abs(joint.point[1])) < FRAME + 0.1]
+    joints = inside or scene.joints
+    return joints[min(int(finding.pick * len(joints)), len(joints) - 1)]
+
+
+def bone_ends(scene: Scene, joint: Joint) -> list[BoneEnd]:
+    """Surfaces of the bones at a joint, nearest first: two to six."""
+    centre = np.array(joint.point)
+    found: list[tuple[float, BoneEnd]] = []
+    for index, shape in enumerate(scene.shapes):
+        if shape.layer != SKELETON:
+            continue
+        tips = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
+        distances = np.linalg.norm(tips - centre, axis=1)
+        start = bool(distances[0] < distances[1])
+        near, length = distances.min(), float(np.linalg.norm(tips[1] - tips[0])) / 2
+        short = length < 1.7 * shape.wm
+        inward = (tips[1] - tips[0]) * (1 if start else -1) / max(2 * length, 1e-6)
+        if short and length < shape.wm:  # an epiphysis: its axis may point either way
+            inward = np.array(shape.middle) - centre
+            inward = inward / max(float(np.linalg.norm(inward)), 1e-6)
+        tip = tips[0 if start else 1]
+        width = half_width(shape, -1.0 if start else 1.0)
+        found.append((near, BoneEnd(index, tip, inward, visible_across(scene, inward), width, start, short)))
+    found.sort(key=lambda item: item[0])
+    close = sum(near <= 1.15 * joint.radius for near, _ in found)
+    return [end for _, end in found[: min(max(close, 2), _MOST_ENDS)]]
+
+
+def _inside(shape: Shape) -> Vector:
+    """Positions on the axis of a shape that are inside the frame."""
+    x = (shape.x0 + shape.x1) / 2 + _STEPS * (shape.x1 - shape.x0) / 2
+    y = (shape.y0 + shape.y1) / 2 + _STEPS * (shape.y1 - shape.y0) / 2
+    return np.asarray(_STEPS[(np.abs(x) < FRAME) & (np.abs(y) < FRAME)])
+
+
+def _within(shape: Shape, share: float) -> float:
+    inside = _inside(shape)
+    if len(inside):
+        return float(inside[0] + share * (inside[-1] - inside[0]))
+    x = np.abs((shape.x0 + shape.x1) / 2 + _STEPS * (shape.x1 - shape.x0) / 2)
+    y = np.abs((shape.y0 + shape.y1) / 2 + _STEPS * (shape.y1 - shape.y0) / 2)
+    return float(_STEPS[np.argmin(np.maximum(x, y))])
+
+
+def _words(scene: Scene, shape: Shape, u: float, x: float) -> str:
+    """How a report calls the place."""
+    name = shape.name
+    if name.split(".")[0].isdigit():
+        name = f"{_ORDINALS[int(name.split('.')[0]) - 1]} rib"
+    others = [other.middle[0] for other in scene.shapes if other.name == shape.name]
+    if min(others) < -0.1 and max(others) > 0.1 and not name[1:].isdigit():  # a bone of both sides
+        return f"{'left' if x > 0 else 'right'} {name}"
+    whole = name.startswith(("distal", "proximal")) or shape.cortex == 0 or name[1:].isdigit() or name.endswith("neck")
+    if whole or len(others) > 1:
+        return name
+    if "phalanx" in name:
+        return f"{name} {'base' if u < 0 else 'neck'}"
+    return f"{'proximal' if u < -0.35 else 'distal' if u > 0.35 else 'midshaft'} {name}"
