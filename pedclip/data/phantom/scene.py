@@ -1,29 +1,37 @@
-"""A body region under construction: shapes, the joints between them, and growth."""
+"""A body region under construction: shapes, the joints between them, growth, and what sets one person apart."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pedclip.data.phantom.physique import Physique, growth_gap, ossified
 from pedclip.data.phantom.shapes import ADDED, SKELETON, SKIN, Point, Shape
 
-CLOSED_AT: Final = 17.0  # years; growth plates are closed from here on
-Vector = NDArray[np.float64]  # (3,)
+__all__ = ["Joint", "Look", "Scene", "blob", "growth_gap", "ossified"]
+
+# Girls reach the same stage of the skeleton earlier: a girl of 10 shows about what a boy of 11.5 to 12 shows, and her
+# plates close about two years before his (the standards of Greulich and Pyle are kept apart by sex for this reason).
+GIRLS_AHEAD: Final = 1.17
+_SCAR_YEARS: Final = 4.0  # a closed growth plate stays visible as a faint line for about this long
+_PLAIN: Final = (0.92, 1.0, 0.92)  # thickness of an epiphysis at its medial end, in the middle and at its lateral end
+Turn = tuple[Point, float, float, float, float]  # pivot, cos and sin in the image plane, cos and sin out of it
 
 
-def growth_gap(age: float) -> float:
-    """Width of a growth plate, as a share of the width of the bone end: 0.24 at birth, 0 from 17 years."""
-    return 0.24 * max(0.0, 1.0 - age / CLOSED_AT)
+class Look(TypedDict, total=False):
+    """What may be said of an ellipsoid or block; the defaults are those of `blob`."""
 
-
-def ossified(age: float, onset: float, complete: float = 13.0) -> float:
-    """How much of a nucleus is bone: 0 before `onset` (years), 0.35 at onset, 1 from `complete`."""
-    if age < onset:
-        return 0.0
-    return 0.35 + 0.65 * min(1.0, (age - onset) / max(complete - onset, 1.0))
+    angle: float  # degrees from x of the first radius, in the image plane; 90
+    density: float  # 0.7
+    depth: float  # half-width along z divided by the second radius; 0.9
+    square: float  # 0 (ellipsoid) to 1 (block); 0
+    taper: float  # how much wider the end is than the middle, and the start narrower; 0
+    cortex: float  # 0
+    hollow: float  # 0
+    layer: float  # ADDED in `blob`, SKELETON in `Scene.blob`
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +53,61 @@ class Scene:
     sex: str
     view: str
     rng: np.random.Generator
+    bone_age: float | None = None  # years of the standards for this sex; None means as the age
+    physique: Physique = field(default_factory=Physique)
     shapes: list[Shape] = field(default_factory=list)
     joints: list[Joint] = field(default_factory=list)
     breakable: list[str] = field(default_factory=list)  # bones in which a fracture may be drawn
     turn: float = 0.0  # radians about y
     extents: list[tuple[str, Shape]] = field(default_factory=list)  # finding and where it lies
+    bends: tuple[Turn, ...] = ()  # joints that bend what is being drawn, innermost first
+
+    @property
+    def maturity(self) -> float:
+        """Stage of the skeleton, as the age in years at which the average boy reaches it."""
+        years = self.age if self.bone_age is None else self.bone_age
+        return years * GIRLS_AHEAD if self.sex == "F" else years
 
     @property
     def slender(self) -> float:
         """Factor of bone width: infants have short, wide bones."""
-        return 1.22 - 0.22 * min(self.age / 14.0, 1.0)
+        return (1.22 - 0.22 * min(self.age / 14.0, 1.0)) * self.physique.bone
 
     @property
     def chubby(self) -> float:
         """Factor of soft-tissue width."""
         return 1.25 - 0.25 * min(self.age / 8.0, 1.0)
 
+    @property
+    def mineral(self) -> float:
+        """Factor of bone density."""
+        return 0.8 + 0.2 * min(self.age / 16.0, 1.0)
+
     def add(self, shape: Shape) -> None:
-        """Append one shape."""
+        """Append one shape as it is."""
         self.shapes.append(shape)
 
     def find(self, name: str) -> int:
         """Index of the first shape with this name; ValueError where there is none."""
         return [shape.name for shape in self.shapes].index(name)
+
+    @contextmanager
+    def bent(self, pivot: Point, *, sideways: float = 0.0, forwards: float = 0.0) -> Iterator[None]:
+        """Draw what follows bent about a joint: by degrees in the image plane, and about x (up becomes forwards)."""
+        a, b = math.radians(sideways), math.radians(forwards)
+        before = self.bends
+        self.bends = ((pivot, math.cos(a), math.sin(a), math.cos(b), math.sin(b)), *before)
+        yield
+        self.bends = before
+
+    def place(self, point: Point) -> Point:
+        """Where a point of the layout lies in this person."""
+        x, y, z = point
+        for (px, py, pz), cos_a, sin_a, cos_b, sin_b in self.bends:
+            x, y, z = x - px, y - py, z - pz
+            y, z = y * cos_b - z * sin_b, y * sin_b + z * cos_b
+            x, y, z = x * cos_a - y * sin_a + px, x * sin_a + y * cos_a + py, z + pz
+        return self.physique.warp(x, y, z)
 
     def soft(
         self,
@@ -82,14 +122,18 @@ class Scene:
         overlap: float = 0.5,
     ) -> None:
         """Part of the outline of the skin."""
-        c = self.chubby
-        p0, p1 = np.array(start), np.array(end)
+        (x0, y0, z0), (x1, y1, z1) = self.place(start), self.place(end)
         # Rounded ends would pinch the outline where two parts meet.
-        reach = (p1 - p0) / np.linalg.norm(p1 - p0) * overlap
-        p0, p1 = p0 - reach * w0, p1 + reach * w1
+        share = overlap / max(math.dist((x0, y0, z0), (x1, y1, z1)), 1e-6)
+        ex, ey, ez = (x1 - x0) * share, (y1 - y0) * share, (z1 - z0) * share
+        # Fat adds a layer, which is a smaller share of a thick part.
+        w0, wm, w1 = (w * self.chubby * (1 + (self.physique.fat - 1) * min(1.0, 0.3 / w)) for w in (w0, wm, w1))
         self.add(
-            Shape("skin", *_point(p0), *_point(p1), w0 * c, wm * c, w1 * c, 1.5, 0.6, 0.0, depth, density, layer=SKIN)
-        )
+            Shape(
+                "skin", x0 - ex * w0, y0 - ey * w0, z0 - ez * w0, x1 + ex * w1, y1 + ey * w1, z1 + ez * w1,
+                w0, wm, w1, 1.5, 0.6, 0.0, depth, density, layer=SKIN,
+            )
+        )  # fmt: skip
 
     def bone(
         self,
@@ -99,7 +143,11 @@ class Scene:
         widths: tuple[float, float, float],
         *,
         plates: tuple[float | None, float | None] = (None, None),
+        closes: float = 16.5,
+        thick: float = 0.75,
+        caps: tuple[tuple[float, float, float], tuple[float, float, float]] = (_PLAIN, _PLAIN),
         density: float = 0.9,
+        flare: float = 3.0,
         bend: float = 0.0,
         sway: float = 0.0,
         depth: float = 0.9,
@@ -107,42 +155,66 @@ class Scene:
     ) -> None:
         """A tubular bone with growth plates.
 
-        `widths` are half-widths at the start, in the middle and at the end; `plates` the ages (years) when the nuclei
-        at its start and end appear, None where there is no plate.
+        `widths` are half-widths at the start, in the middle and at the end. `plates` are the stages of maturity (years)
+        when the nuclei at its start and end appear, None where there is no plate; `closes` when they fuse. An epiphysis
+        is `thick` times the half-width of the bone end, and `caps` shapes both of them.
         """
-        w0, wm, w1 = (width * self.slender for width in widths)
-        p0, p1 = np.array(start), np.array(end)
-        axis = (p1 - p0) / np.linalg.norm(p1 - p0)
-        for onset, width, at_start in ((plates[0], w0, True), (plates[1], w1, False)):
-            if onset is None:
-                continue
-            thick, plate = 0.75 * width, 2 * width * growth_gap(self.age)
-            middle = p0 + axis * thick / 2 if at_start else p1 - axis * thick / 2
-            self._cap(f"{name} epiphysis", middle, axis, thick, width, onset)
-            # A closed plate leaves no step: the shaft then runs to the very end of the bone.
-            taken = (thick + plate) * min(1.0, growth_gap(self.age) / 0.02)
-            p0, p1 = (p0 + axis * taken, p1) if at_start else (p0, p1 - axis * taken)
+        slender = self.slender
+        w0, wm, w1 = widths[0] * slender, widths[1] * slender, widths[2] * slender
+        p0, p1 = self.place(start), self.place(end)
+        length = max(math.dist(p0, p1), 1e-6)
+        axis = ((p1[0] - p0[0]) / length, (p1[1] - p0[1]) / length, (p1[2] - p0[2]) / length)
+        gap = growth_gap(self.maturity, closes)
+        closed = 1.0 - min(1.0, gap / 0.03)
+        taken = [0.0, 0.0]
+        for at, (onset, width) in enumerate(((plates[0], w0), (plates[1], w1))):
+            if onset is not None:
+                cap = thick * width
+                self._cap(name, (p1, p0)[at == 0], axis, (1.0, -1.0)[at], cap, width, onset, caps[at])
+                if gap == 0:
+                    self._scar(name, (p1, p0)[at == 0], axis, (1.0, -1.0)[at] * cap, width, closes)
+                # A closed plate leaves no step: the shaft then runs into the epiphysis.
+                taken[at] = (cap + 2 * width * gap) * (1 - closed) + 0.3 * cap * closed
+        a, b = taken
         cortex = wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
-        shaft = Shape(name, *_point(p0), *_point(p1), w0, wm, w1, square_end=1.0, square_side=0.1, hollow=0.62)
-        shaft = replace(shaft, depth=depth, density=density * self.mineral, cortex=cortex, bend=bend, sway=sway)
-        self.add(shaft)
+        self.add(
+            Shape(
+                name, p0[0] + axis[0] * a, p0[1] + axis[1] * a, p0[2] + axis[2] * a,
+                p1[0] - axis[0] * b, p1[1] - axis[1] * b, p1[2] - axis[2] * b, w0, wm, w1, flare, 1.0, 0.1, depth,
+                density * self.mineral, cortex, 0.62, bend + self.physique.bow * length, sway,
+            )
+        )  # fmt: skip
         if breakable:
             self.breakable.append(name)
 
-    @property
-    def mineral(self) -> float:
-        """Factor of bone density."""
-        return 0.8 + 0.2 * min(self.age / 16.0, 1.0)
-
-    def _cap(self, name: str, centre: Vector, axis: Vector, thick: float, width: float, onset: float) -> None:
-        """The epiphysis, which widens from a nucleus until it covers the end of the bone."""
-        grown = ossified(self.age, onset)
+    def _cap(
+        self, name: str, tip: Point, axis: Point, inwards: float, thick: float, width: float, onset: float,
+        profile: tuple[float, float, float],
+    ) -> None:  # fmt: skip
+        """The epiphysis at the tip of a bone, which grows from a round nucleus until it covers the bone end."""
+        grown = ossified(self.maturity, onset)
         if not grown:
             return
-        angle = float(np.degrees(np.arctan2(axis[1], axis[0])))
-        radii = (thick / 2 * (0.6 + 0.4 * grown), width * grown)
-        cap = blob(name, _point(centre), radii, angle=angle, density=0.7 * self.mineral, layer=SKELETON)
-        self.add(replace(cap, square_end=0.5, square_side=0.3, cortex=0.012, hollow=0.35))
+        x, y, z = (tip[k] + axis[k] * inwards * thick / 2 for k in range(3))
+        planar = math.hypot(axis[0], axis[1])
+        across = (axis[1] / planar, -axis[0] / planar) if planar > 1e-6 else (1.0, 0.0)
+        half = thick / 2 * (0.55 + 0.45 * grown)
+        wide = max(width * 1.04 * grown, half)
+        w0, wm, w1 = (half * (1 + (share - 1) * grown) for share in profile)
+        dx, dy = across[0] * wide, across[1] * wide
+        self.add(
+            Shape(
+                f"{name} epiphysis", x - dx, y - dy, z, x + dx, y + dy, z, w0, wm, w1, 2.0, 0.25 + 0.35 * grown, 0.35,
+                0.85 * wide / wm, 0.66 * self.mineral, 0.014, 0.32,
+            )
+        )  # fmt: skip
+
+    def _scar(self, name: str, tip: Point, axis: Point, inwards: float, width: float, closes: float) -> None:
+        faint = 0.14 * (1 - (self.maturity - closes) / _SCAR_YEARS)
+        if faint > 0:
+            x, y, z = (tip[k] + axis[k] * inwards for k in range(3))
+            angle = math.degrees(math.atan2(-axis[0], axis[1]))
+            self.add(blob(f"{name} scar", (x, y, z), (width * 0.85, 0.010), angle=angle, density=faint, square=0.7))
 
     def nucleus(
         self,
@@ -154,57 +226,67 @@ class Scene:
         complete: float = 12.0,
         stretch: float = 1.0,
         angle: float = 90.0,
-    ) -> None:
-        """A small round bone that ossifies from `onset`; `stretch` times longer along `angle` (degrees from x)."""
-        grown = ossified(self.age, onset, complete)
-        if grown:
-            r = radius * grown
-            self.blob(
-                name,
-                centre,
-                (r * stretch, r),
-                angle=angle,
-                density=0.75 * self.mineral,
-                cortex=0.016,
-                hollow=0.4,
-                square=0.4,
-            )
-
-    def blob(
-        self,
-        name: str,
-        centre: Point,
-        radii: tuple[float, float],
-        *,
-        angle: float = 90.0,
-        density: float = 0.7,
+        taper: float = 0.0,
         depth: float = 0.9,
-        square: float = 0.0,
-        cortex: float = 0.0,
-        hollow: float = 0.0,
-        layer: float = SKELETON,
+        density: float = 0.72,
     ) -> None:
-        """An ellipsoid or block: `radii` along and across a direction at `angle` degrees from x, in the image plane."""
-        shape = blob(name, centre, radii, angle=angle, density=density, depth=depth, square=square, layer=layer)
-        self.add(replace(shape, cortex=cortex, hollow=hollow))
+        """A small bone that ossifies from `onset` (years of maturity); `stretch` times longer along `angle` (degrees).
+
+        It begins as a ball and has its own shape from `complete`.
+        """
+        grown = ossified(self.maturity, onset, complete)
+        if grown:
+            r = radius * grown * (0.4 + 0.6 * self.physique.bone)
+            long = r * (1 + (stretch - 1) * grown)
+            self.blob(
+                name, centre, (long, r), angle=angle, density=density * self.mineral, cortex=0.016, hollow=0.35,
+                square=0.15 + 0.35 * grown, taper=taper * grown, depth=depth,
+            )  # fmt: skip
+
+    def blob(self, name: str, centre: Point, radii: tuple[float, float], **look: Unpack[Look]) -> None:
+        """An ellipsoid or block: `radii` along and across a direction in the image plane."""
+        start, end = _ends(centre, radii[0], look.get("angle", 90.0))
+        look.setdefault("layer", SKELETON)
+        self.add(_ellipsoid(name, self.place(start), self.place(end), radii[1], look))
 
     def path(
         self,
         name: str,
-        points: Iterable[Point],
+        points: Sequence[Point],
         width: float,
         *,
+        end_width: float | None = None,
         density: float = 0.7,
         cortex: float = 0.0,
         hollow: float = 0.0,
+        depth: float = 1.0,
         breakable: bool = False,
+        layer: float = SKELETON,
     ) -> None:
-        """A curved bone of equal width through points."""
-        for start, end in pairwise(points):
-            p0, p1 = np.array(start), np.array(end)
-            overlap = (p1 - p0) / max(np.linalg.norm(p1 - p0), 1e-6) * width * 0.8
-            piece = Shape(name, *_point(p0 - overlap), *_point(p1 + overlap), width, width, width, square_end=1.0)
-            self.add(replace(piece, density=density * self.mineral, cortex=cortex, hollow=hollow))
+        """A smooth curved bone through points, from `width` to `end_width` (half-widths)."""
+        placed = [self.place(point) for point in points]
+        bone, count = self.physique.bone if layer == SKELETON else 1.0, len(placed) - 1
+        w, change = width * bone, ((end_width or width) - width) * bone / count
+        density *= self.mineral if layer == SKELETON else 1.0
+        overlap = 0.6 if layer == SKELETON else 0.0
+        tangents = [_heading(placed[max(k - 1, 0)], placed[min(k + 1, count)]) for k in range(count + 1)]
+        for k, ((x0, y0, z0), (x1, y1, z1)) in enumerate(zip(placed[:-1], placed[1:], strict=True)):
+            long, chord = math.dist((x0, y0, z0), (x1, y1, z1)), _heading(placed[k], placed[k + 1])
+            half = math.hypot(x1 - x0, y1 - y0) / 2
+            # A cubic with these end slopes: see `bend` and `sway` in render.chord.
+            first, last = _turned(tangents[k], chord) if k else 0.0, _turned(tangents[k + 1], chord)
+            last = last if k < count - 1 else -first
+            first = first if k else -last
+            reach = w * overlap / max(long, 1e-6)
+            ex, ey, ez = (x1 - x0) * reach, (y1 - y0) * reach, (z1 - z0) * reach
+            self.shapes.append(
+                Shape(
+                    name, x0 - ex, y0 - ey, z0 - ez, x1 + ex, y1 + ey, z1 + ez, w, w + change / 2, w + change, 1.0,
+                    1.0, 0.0, depth, density, cortex, hollow, (first - last) * half / 4, -(first + last) * half / 10.4,
+                    layer=layer,
+                )
+            )  # fmt: skip
+            w += change
         if breakable:
             self.breakable.append(name)
 
@@ -212,7 +294,10 @@ class Scene:
         self, name: str, point: Point, radius: float, *beyond: str, away: tuple[float, float] = (0.0, 1.0)
     ) -> None:
         """Declare a joint."""
-        self.joints.append(Joint(name, point, radius, beyond, away))
+        x, y, z = self.place(point)
+        ahead = self.place((point[0] + away[0] * 0.01, point[1] + away[1] * 0.01, point[2]))
+        length = max(math.hypot(ahead[0] - x, ahead[1] - y), 1e-6)
+        self.joints.append(Joint(name, (x, y, z), radius, beyond, ((ahead[0] - x) / length, (ahead[1] - y) / length)))
 
     def move(self, prefixes: tuple[str, ...], dx: float, dy: float) -> None:
         """Shift all shapes whose name starts with one of the prefixes, in the image plane."""
@@ -223,29 +308,31 @@ class Scene:
                 )
 
 
-def _point(vector: Vector) -> Point:
-    return float(vector[0]), float(vector[1]), float(vector[2])
+def blob(name: str, centre: Point, radii: tuple[float, float], **look: Unpack[Look]) -> Shape:
+    """An ellipsoid (square 0) or block (square 1): `radii` along and across a direction in the image plane."""
+    return _ellipsoid(name, *_ends(centre, radii[0], look.get("angle", 90.0)), radii[1], look)
 
 
-def blob(
-    name: str,
-    centre: Point,
-    radii: tuple[float, float],
-    *,
-    angle: float = 90.0,
-    density: float = 0.7,
-    depth: float = 0.9,
-    square: float = 0.0,
-    cortex: float = 0.0,
-    hollow: float = 0.0,
-    layer: float = ADDED,
-) -> Shape:
-    """An ellipsoid (square 0) or block (square 1) as one shape."""
-    dx, dy = radii[0] * np.cos(np.radians(angle)), radii[0] * np.sin(np.radians(angle))
+def _ends(centre: Point, radius: float, angle: float) -> tuple[Point, Point]:
     x, y, z = centre
-    ends, width = (x - dx, y - dy, z, x + dx, y + dy, z), radii[1]
+    dx, dy = radius * math.cos(math.radians(angle)), radius * math.sin(math.radians(angle))
+    return (x - dx, y - dy, z), (x + dx, y + dy, z)
+
+
+def _ellipsoid(name: str, start: Point, end: Point, width: float, look: Look) -> Shape:
+    square, taper = look.get("square", 0.0), look.get("taper", 0.0)
     return Shape(
-        name, *ends, width, width, width,
-        flare=1.0, square_end=square, square_side=square, depth=depth, density=density, cortex=cortex, hollow=hollow,
-        layer=layer,
+        name, *start, *end, width * (1 - taper), width, width * (1 + taper), 1.0, square, square,
+        look.get("depth", 0.9), look.get("density", 0.7), look.get("cortex", 0.0), look.get("hollow", 0.0),
+        layer=look.get("layer", ADDED),
     )  # fmt: skip
+
+
+def _heading(start: Point, end: Point) -> float:
+    return math.atan2(end[1] - start[1], end[0] - start[0])
+
+
+def _turned(heading: float, chord: float) -> float:
+    """Angle between a tangent and a chord, in radians; limited, because a piece cannot bend round a corner."""
+    angle = (heading - chord + math.pi) % (2 * math.pi) - math.pi
+    return max(-0.9, min(0.9, angle))

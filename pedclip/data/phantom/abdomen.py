@@ -1,0 +1,70 @@
+"""Layout of the abdomen, seen from the front; the patient's left is at positive x."""
+
+import math
+
+from pedclip.data.phantom.chest import draw_rib
+from pedclip.data.phantom.scene import Scene
+from pedclip.data.phantom.shapes import ADDED
+from pedclip.data.phantom.spine import draw_sacrum, short_vertebra
+
+# Course of the colon from the caecum to the rectum.
+_COLON = (
+    (-0.46, 0.52), (-0.49, 0.34), (-0.50, 0.14), (-0.48, -0.06), (-0.36, -0.20), (-0.18, -0.16), (0.0, -0.12),
+    (0.18, -0.16), (0.36, -0.24), (0.49, -0.18), (0.51, 0.02), (0.50, 0.22), (0.47, 0.42), (0.36, 0.58), (0.18, 0.62),
+    (0.06, 0.74), (0.0, 0.90),
+)  # fmt: skip
+
+
+def abdomen(s: Scene) -> None:
+    """Bowel gas, solid organs, fat stripes, spine, lower ribs, pelvis."""
+    young = max(0.0, 1 - s.age / 4)
+    s.soft((0.0, -1.4, 0), (0.0, 1.4, 0), 0.74, 0.77 + 0.06 * young, 0.80, depth=0.65)
+    top = -1.02 + 0.10 * s.physique.breath
+    for side in (-1, 1):
+        s.blob("lung base", (side * 0.42, top - 0.10, 0), (0.24, 0.28), density=-0.33, layer=ADDED)
+        for number in range(8, 13):
+            draw_rib(s, number, side, y=-1.06, unit=1.0, density=0.26)
+        _iliac(s, side)
+        _organs(s, side)
+    for order in range(9):
+        short_vertebra(s, "vertebra", (0.0, -1.02 + 0.20 * order, -0.22), 0.100 + 0.003 * order, 0.078)
+    draw_sacrum(s, 0.0, 0.96, 0.72, -0.2)
+    s.blob("liver", (-0.36, -0.60, 0.1), (0.40, 0.33), angle=155, density=0.13, square=0.15, taper=-0.2, layer=ADDED)
+    _gas(s)
+
+
+def _iliac(s: Scene, side: int) -> None:
+    crest = [(side * 0.20, 0.94, -0.1), (side * 0.30, 0.62, -0.1), (side * 0.48, 0.50, 0), (side * 0.64, 0.62, 0.1), (side * 0.62, 0.86, 0.15)]
+    s.path("iliac wing", crest, 0.032, density=0.34)
+    s.blob("iliac wing", (side * 0.44, 0.80, 0), (0.30, 0.20), angle=90 + side * 16, density=0.17, depth=0.4, square=0.2, layer=ADDED)
+    s.path("acetabulum", [(side * 0.28, 1.0, 0), (side * 0.40, 1.02, 0), (side * 0.60, 1.04, 0)], 0.05, density=0.36)
+    s.nucleus("femoral head", (side * 0.50, 1.17, 0), 0.13, onset=0.4, complete=9, density=0.5)
+
+
+def _organs(s: Scene, side: int) -> None:
+    s.blob("psoas", (side * 0.19, 0.12, -0.1), (0.52, 0.10), angle=90 - side * 13, density=0.075, taper=0.35, layer=ADDED)
+    s.blob("kidney", (side * 0.32, -0.16 - 0.05 * (side > 0), -0.25), (0.17, 0.09), angle=90 - side * 14, density=0.055, layer=ADDED)
+    # The fat between muscle and peritoneum draws a line along the flank.
+    flank = [(side * 0.66, -0.35, 0.0), (side * 0.69, 0.05, 0.0), (side * 0.64, 0.45, 0.0)]
+    s.path("properitoneal fat", flank, 0.012 + 0.008 * s.physique.fat, density=-0.05, layer=ADDED)
+
+
+def _gas(s: Scene) -> None:
+    """Stomach bubble, gas in parts of the colon, scattered loops; much in one person, little in another."""
+    amount, colon, loops, stomach = s.rng.uniform(size=4).tolist()
+    table = s.rng.uniform(size=(len(_COLON) + 22, 5)).tolist()
+    deep = 0.10 + 0.08 * amount
+    s.blob("stomach", (0.34, -0.56, 0.1), (0.10 + 0.10 * stomach, 0.18 + 0.05 * stomach), angle=35, density=-0.10 - 0.16 * stomach,
+           square=0.15, layer=ADDED)  # fmt: skip
+    for k, (x, y) in enumerate(_COLON):
+        u = table[k]
+        if u[0] < 0.25 + 0.6 * colon:
+            after = _COLON[min(k + 1, len(_COLON) - 1)]
+            angle = math.degrees(math.atan2(after[1] - y, after[0] - x)) if after != (x, y) else 90.0
+            at = (x + 0.05 * (u[1] - 0.5), y + 0.05 * (u[2] - 0.5), 0.15)
+            s.blob("bowel gas", at, (0.075 + 0.03 * u[3], 0.050 + 0.032 * u[4]), angle=angle, density=-deep * (0.7 + 0.5 * u[3]),
+                   square=0.25, layer=ADDED)  # fmt: skip
+    for u in table[len(_COLON) : len(_COLON) + 5 + int(17 * loops)]:
+        at = (-0.40 + 0.80 * u[0], -0.10 + 0.72 * u[1], 0.3 * u[2])
+        s.blob("bowel gas", at, (0.05 + 0.10 * u[3] ** 2, 0.032 + 0.022 * u[4]), angle=180 * u[2], density=-deep * (0.5 + 0.5 * u[4]),
+               square=0.2, layer=ADDED)  # fmt: skip
