@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasets import Dataset
+from PIL import Image
 
 import benchmarks.phantom_films as phantom_films
 from benchmarks.phantom_films import Films, draw
@@ -19,6 +21,7 @@ from benchmarks.real_tasks import Question, find_questions
 from benchmarks.small_cnn import predict, train
 from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import FINDINGS
+from pedclip.data.schema import SPLITS
 from pedclip.evaluation.metrics import accuracy, auc
 from pedclip.evaluation.rows import Row
 from pedclip.training.prepare import prepare
@@ -27,19 +30,20 @@ from pedclip.training.pretrain import build_model, claim_run
 from .training.pack import write_pack
 from .training.tiny import tiny_config
 
-CHEST, HAND = REGIONS.index("chest"), REGIONS.index("hand")
-COLUMN = list(FINDINGS).index("fracture")
-PLACE = REGIONS.index(FINDINGS["fracture"][0])  # a region where it can occur
+FINDING = "scoliosis"  # any that does not occur everywhere
+COLUMN = list(FINDINGS).index(FINDING)
+INSIDE = REGIONS.index(FINDINGS[FINDING][0])
+OUTSIDE = next(number for number, region in enumerate(REGIONS) if region not in FINDINGS[FINDING])
 
 
 def squares(count: int, seed: int) -> Films:
-    """Noise; a bright half tells the region, a bright square the fracture, the brightness of the border the age."""
+    """Noise; a bright half tells the region, a bright square the finding; all known bone ages are 60 months."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 40, (count, 40, 40), dtype=np.uint8)
-    regions = rng.choice([CHEST, PLACE], count)
+    regions = rng.choice([OUTSIDE, INSIDE], count)
     findings = np.zeros((count, len(FINDINGS)), np.float32)
-    findings[:, COLUMN] = (rng.random(count) < 0.5) & (regions == PLACE)
-    images[regions == CHEST, :20] += 80
+    findings[:, COLUMN] = (rng.random(count) < 0.5) & (regions == INSIDE)
+    images[regions == OUTSIDE, :20] += 80
     images[findings[:, COLUMN] == 1, 24:36, 24:36] += 120
     severity = np.where(findings == 1, np.float32(0.5), np.float32(np.nan))
     ages = np.where(rng.random(count) < 0.5, 60, np.nan).astype(np.float32)
@@ -49,7 +53,7 @@ def squares(count: int, seed: int) -> Films:
 def test_the_network_learns_all_three_heads() -> None:
     films, test = squares(128, 0), squares(64, 1)
     regions, logits, months = predict(train(films, epochs=8, seed=0), test)
-    inside = test.regions == PLACE
+    inside = test.regions == INSIDE
     is_right = (logits[inside, COLUMN] > 0) == (test.findings[inside, COLUMN] == 1)
     assert (regions == test.regions).mean() > 0.9
     assert is_right.mean() > 0.9
@@ -57,9 +61,8 @@ def test_the_network_learns_all_three_heads() -> None:
 
 
 def test_severity_selects_positives_and_the_region_selects_films() -> None:
-    """Subtle fractures score below the negatives, marked ones above; films of other regions must not count."""
-    regions = np.array([PLACE] * 6 + [CHEST] * 4)
-    assert "chest" not in FINDINGS["fracture"]
+    """Subtle findings score below the negatives, marked ones above; films of other regions must not count."""
+    regions = np.array([INSIDE] * 6 + [OUTSIDE] * 4)
     findings, severity = np.zeros((10, len(FINDINGS)), np.float32), np.full((10, len(FINDINGS)), np.nan, np.float32)
     findings[:4, COLUMN], severity[:4, COLUMN] = 1, [0.1, 0.2, 0.8, 1.0]
     scores = np.zeros((10, len(FINDINGS)))
@@ -69,18 +72,18 @@ def test_severity_selects_positives_and_the_region_selects_films() -> None:
     films = Films(np.zeros((10, 8, 8), np.uint8), regions, findings, severity, ages, np.arange(10).astype(str))
     made = {"region": regions, "findings": scores, "bone_age": np.full(10, 55.0)}
     scored = score({"CNN many": made, "CNN few": made}, films, films, seed=0)
-    fracture = scored["findings"]["fracture"]
-    assert fracture["num_positives"] == {"all": 4, "subtle": 2, "moderate": 0, "marked": 2}
-    assert fracture["num_negatives"] == 2
-    found = {name: fracture[name]["CNN many"]["value"] for name in ("all", "subtle", "marked")}
-    assert found == {"all": 0.5, "subtle": 0.0, "marked": 1.0}
-    assert fracture["moderate"] == {}
+    found = scored["findings"][FINDING]
+    assert found["num_positives"] == {"all": 4, "subtle": 2, "moderate": 0, "marked": 2}
+    assert found["num_negatives"] == 2
+    values = {name: found[name]["CNN many"]["value"] for name in ("all", "subtle", "marked")}
+    assert values == {"all": 0.5, "subtle": 0.0, "marked": 1.0}
+    assert found["moderate"] == {}
     assert scored["bone_age"]["CNN many"]["value"] == 10  # |50 - 55| and |70 - 55|
     assert scored["bone_age"]["mean"]["value"] == 10
     assert scored["region"]["CNN many"]["value"] == 1
     assert scored["region"]["majority"]["value"] == pytest.approx(0.6)
-    line = next(row for row in table(scored | {"test_films": 10}).splitlines() if row.startswith("fracture"))
-    assert line.split() == ["fracture", "4", "–", "–", "0.50", "0.50", "0.00"]
+    line = next(row for row in table(scored | {"test_films": 10}).splitlines() if row.startswith(FINDING))
+    assert line.split() == [FINDING, "4", "–", "–", "0.50", "0.50", "0.00"]
 
 
 def test_films_are_drawn_once_for_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +100,26 @@ def test_films_are_drawn_once_for_one_source(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(phantom_films, "source_hash", lambda: "edited")
     with pytest.raises(AssertionError, match="drawn again"):
         draw(tmp_path, studies=6, seed=0, size=40)
+
+
+def test_severity_and_bone_age_are_read_where_they_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = list(FINDINGS)[:2]
+    columns: dict[str, list[Any]] = {
+        "image": [Image.fromarray(np.full((8, 8), value, np.uint8)) for value in (1, 2, 3)],
+        "region": [REGIONS.index(region) for region in ("knee", "hand", "hand")],
+        "findings": [[second, first], [], [first]],
+        "severity": [[0.25, 0.75], [], None],
+        "bone_age_months": [90.0, 30.0, None],  # a knee shows no bone age
+        "patient_id": ["a", "b", "c"],
+    }
+    split = Dataset.from_dict(columns)
+    monkeypatch.setattr(phantom_films, "generate", lambda *_, **__: dict.fromkeys(SPLITS, split))
+    films = draw(tmp_path, studies=1, seed=0, size=8)["test"]
+    assert films.images[:, 0, 0].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(films.findings[:, :2], [[1, 1], [0, 0], [1, 0]])
+    unknown = np.nan
+    np.testing.assert_array_equal(films.severity[:, :2], [[0.75, 0.25], [unknown, unknown], [unknown, unknown]])
+    np.testing.assert_array_equal(films.bone_age, [unknown, 30, unknown])
 
 
 def test_learning_at_toy_size(tmp_path: Path) -> None:
