@@ -3,28 +3,36 @@
 It exists so that every task runs anywhere with exact ground truth. It is never clinical evidence.
 """
 
-from typing import TYPE_CHECKING
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-from pedclip.data.phantom.findings import FINDINGS, LESIONS
+from pedclip.data.phantom.findings import CONCEPTS, FINDINGS, LESIONS
 from pedclip.data.phantom.render import MIN_SIZE, RenderSpec, render
-from pedclip.data.phantom.study import draw_study
+from pedclip.data.phantom.study import draw_studies, report_of
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-__all__ = ["FINDINGS", "LESIONS", "RenderSpec", "generate", "render"]
+__all__ = ["CONCEPTS", "FINDINGS", "LESIONS", "RenderSpec", "generate", "generate_reports", "render"]
+
+_CHUNK: Final = 64  # studies that one process draws at a time
 
 
-def generate(studies: int = 400, seed: int = 0, size: int = 224) -> "DatasetDict":
+def generate(studies: int = 400, seed: int = 0, size: int = 224, *, workers: int = 0) -> "DatasetDict":
     """Phantom triplets, split by patient.
 
-    Study k depends on `seed`, `size` and k only, not on the number of studies. On one machine and one version of torch
-    the images are equal byte for byte; other processors may differ by single grey levels.
+    Study k depends on `seed`, `size` and k only, not on the number of studies or of workers. On one machine and one
+    version of torch the images are equal byte for byte; other processors may differ by single grey levels.
 
     Args:
-        studies: Number of studies, at least 1. Each has 1 to 3 images; 200 in a row contain all 23 regions.
+        studies: Number of studies, at least 1. Each has 1 to 4 images of 1 to 3 body parts; 200 in a row contain all
+            23 regions.
         seed: Of every random choice, 0 or more.
         size: Side of the square images, at least 32 pixels.
+        workers: Processes that draw; 0 draws in this one.
 
     Returns:
         Splits "train", "validation" and "test" (about 70, 15 and 15 % of the patients) with the features of
@@ -33,17 +41,59 @@ def generate(studies: int = 400, seed: int = 0, size: int = 224) -> "DatasetDict
     Raises:
         ValueError: An argument is out of its range.
     """
-    from datasets import Dataset, DatasetDict
+    from datasets import DatasetDict
 
     from pedclip.curation.splits import split_of
-    from pedclip.data.schema import FEATURES, SPLITS
+    from pedclip.data.schema import SPLITS
+    from pedclip.data.triplets import make_split
 
-    for name, value, least in (("studies", studies, 1), ("seed", seed, 0), ("size", size, MIN_SIZE)):
+    _check(studies=(studies, 1), seed=(seed, 0), size=(size, MIN_SIZE), workers=(workers, 0))
+    rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    for study in _drawn(studies, seed, size, workers):
+        for triplet in study:
+            rows[split_of(str(triplet["patient_id"]))].append(triplet)
+    return DatasetDict({split: make_split(rows[split]) for split in SPLITS})
+
+
+def generate_reports(studies: int = 400, seed: int = 0) -> list[dict[str, Any]]:
+    """The consolidated reports of the same studies, with the sentences of each part, without drawing a film.
+
+    Args:
+        studies: Number of studies, at least 1.
+        seed: As for `generate`.
+
+    Returns:
+        One record per study: report_id (the study_id of `generate`), source, report_text, sections, filmed_regions,
+        laterality, excerpts (region to sentences), left_out, paediatric, annotator_note.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+    _check(studies=(studies, 1), seed=(seed, 0))
+    return [report_of(number, seed=seed).record() for number in range(studies)]
+
+
+def _check(**values: tuple[int, int]) -> None:
+    for name, (value, least) in values.items():
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}.")
-    columns: dict[str, dict[str, list[object]]] = {split: {name: [] for name in FEATURES} for split in SPLITS}
-    for number in range(studies):
-        for triplet in draw_study(number, seed=seed, size=size):
-            for name, value in triplet.items():
-                columns[split_of(str(triplet["patient_id"]))][name].append(value)
-    return DatasetDict({split: Dataset.from_dict(table, features=FEATURES) for split, table in columns.items()})
+
+
+def _drawn(studies: int, seed: int, size: int, workers: int) -> Iterator[list[dict[str, Any]]]:
+    chunks = [range(begin, min(begin + _CHUNK, studies)) for begin in range(0, studies, _CHUNK)]
+    draw = partial(draw_studies, seed=seed, size=size)
+    if not workers:
+        for chunk in chunks:
+            yield from draw(chunk)
+        return
+    # A forked process would inherit the locks of torch's threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
+        for part in pool.map(draw, chunks):
+            yield from part
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

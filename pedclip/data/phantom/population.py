@@ -1,7 +1,11 @@
 """Who is examined and what is found: the plan of study k, whatever the number of studies."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
@@ -10,12 +14,6 @@ from pedclip.data.phantom.anatomy_shapes import MIDLINE, views_of
 from pedclip.data.phantom.finding import Finding
 from pedclip.data.phantom.findings import FINDINGS, WEIGHTS
 
-# Cards of a deck of 200 studies. The paper gives 46 % for chest, wrist and forearm together; the rest is ours.
-DECK: Final = {
-    "chest": 48, "wrist": 26, "forearm": 18, "elbow": 10, "hand": 9, "ankle": 9, "foot": 8, "knee": 8, "finger": 7,
-    "abdomen": 8, "pelvis": 6, "hip": 5, "tibia_fibula": 5, "thoracic_spine": 4, "lumbar_spine": 4, "skull": 4,
-}  # fmt: skip
-_RARE: Final = 3  # cards of every other region
 _STUDIES_OF: Final = (
     0,
     1,
@@ -26,10 +24,46 @@ _STUDIES_OF: Final = (
     4,
     4,
 )  # patient of each of 8 consecutive studies: 5 patients with 1 to 3 studies
+_ARTHRITIS: Final = "juvenile arthritis"
+_ARTHRITIS_SHARE: Final = 0.04  # of the patients
+_JOINTS: Final = (
+    "hip",
+    "knee",
+    "ankle",
+    "foot",
+    "elbow",
+    "wrist",
+    "hand",
+    "finger",
+    "shoulder",
+)  # asked for its joints
+_MULTI_PART: Final = 0.22  # share of studies with films of several parts
+_THIRD_PART: Final = 0.12  # of these
+_MAX_IMAGES: Final = 4
 _ABNORMAL: Final = 0.5
-_SECOND: Final = 0.25  # share of abnormal studies with another finding
-_IMAGES: Final = (0.45, 0.40, 0.15)  # probabilities of 1, 2 and 3 images
+_ABNORMAL_SECOND: Final = 0.4  # of the further parts of a study
+_SECOND_FINDING: Final = 0.25
+_IMAGES: Final = (0.45, 0.40, 0.15)  # probabilities of 1, 2 and 3 images of one part
 _ADULT: Final = 18.0  # years
+_SCATTER: Final = ((0.0, 0.2), (12.0, 1.1), (18.0, 0.9))  # (age, standard deviation of bone age), years
+_MATURITY_DISORDER: Final = 0.04  # share of patients with delayed or advanced bones
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The films of one body part.
+
+    Args:
+        region: One of `pedclip.anatomy.REGIONS`.
+        laterality: "left", "right", or "" for parts in the midline.
+        views: One per film, in the order in which they are taken.
+        findings: What the part shows, in every view.
+    """
+
+    region: str
+    laterality: str
+    views: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +73,38 @@ class StudyPlan:
     number: int
     patient_id: str
     study_id: str
-    region: str
-    laterality: str
-    age: float  # years
+    parts: tuple[Part, ...]  # 1 to 3, with 1 to 4 images in all
+    age: float  # years, 0 to 18
+    bone_age: float  # years, 0 to 18
     sex: str
-    views: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    condition: str  # "juvenile arthritis", "viral pneumonia", … or ""
+
+    @property
+    def region(self) -> str:
+        """Region of the first part."""
+        return self.parts[0].region
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    patient_id: str
+    sex: str
+    age: float
+    bone_age: float
+    has_arthritis: bool
+
+
+@cache
+def population() -> dict[str, Any]:
+    """The shares of population.json."""
+    text = Path(__file__).with_name("population.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
 
 
 def deck() -> tuple[str, ...]:
-    """Regions of 200 consecutive studies, not shuffled: 46 % chest, wrist and forearm, every region at least 1.5 %."""
-    return tuple(region for region in REGIONS for _ in range(DECK.get(region, _RARE)))
+    """First parts of 100 consecutive studies, not shuffled; every region at least once."""
+    return tuple(region for region in REGIONS for _ in range(population()["deck"][region]))
 
 
 def plan_study(number: int, seed: int) -> StudyPlan:
@@ -65,50 +120,105 @@ def plan_study(number: int, seed: int) -> StudyPlan:
     # The second word keeps the streams of decks, patients and studies apart.
     block, within = divmod(number, len(deck()))
     region = str(np.random.default_rng([seed, 1, block]).permutation(deck())[within])
+    patient = _patient(number, seed)
+    rng = np.random.default_rng([seed, 3, number])
+    sided = _sided_regions(region, rng)
+    condition = _condition([name for name, _ in sided], patient, rng)
+    parts: list[Part] = []
+    for order, (name, laterality) in enumerate(sided):
+        most = _MAX_IMAGES - sum(len(part.views) for part in parts) - (len(sided) - order - 1)
+        views = _views(name, patient.age, most, rng)
+        parts.append(Part(name, laterality, views, _findings(name, condition, order, rng)))
+    return StudyPlan(
+        number=number,
+        patient_id=patient.patient_id,
+        study_id=f"phantom-{seed}-s{number:06d}",
+        parts=tuple(parts),
+        age=patient.age,
+        bone_age=patient.bone_age,
+        sex=patient.sex,
+        condition=condition,
+    )
+
+
+def _patient(number: int, seed: int) -> _Patient:
     group, visit = divmod(number, len(_STUDIES_OF))
     person = group * (max(_STUDIES_OF) + 1) + _STUDIES_OF[visit]
     earlier = _STUDIES_OF[:visit].count(_STUDIES_OF[visit])
-    patient = np.random.default_rng([seed, 2, person])
-    sex = str(patient.choice(["F", "M"]))
-    age = min(_ADULT, float(patient.uniform(0.05, _ADULT)) + 0.6 * earlier)
+    rng = np.random.default_rng([seed, 2, person])
+    sex = str(rng.choice(["F", "M"]))
+    age = min(_ADULT, float(rng.uniform(0.05, _ADULT)) + 0.6 * earlier)
+    ahead = float(rng.normal())
+    if rng.random() < _MATURITY_DISORDER:
+        ahead = float(rng.choice([-1, 1]) * rng.uniform(2.2, 3.5))
+    spread = float(np.interp(age, *zip(*_SCATTER, strict=True)))
+    bone_age = float(np.clip(age + ahead * spread, 0.0, _ADULT))
+    has_arthritis = bool(rng.random() < _ARTHRITIS_SHARE) and age > 1
+    return _Patient(f"phantom-{seed}-p{person:06d}", sex, age, bone_age, has_arthritis)
 
-    rng = np.random.default_rng([seed, 3, number])
-    laterality = "" if region in MIDLINE else str(rng.choice(["left", "right"]))
+
+def _sided_regions(region: str, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """The parts of a study: region and side, neighbours on one side of the body."""
+    side = str(rng.choice(["left", "right"]))
+    other = "right" if side == "left" else "left"
+    sided = [(region, "" if region in MIDLINE else side)]
+    wanted = 1 + int(rng.random() < _MULTI_PART) * (1 + int(rng.random() < _THIRD_PART))
+    while len(sided) < wanted:
+        last = sided[-1][0]
+        companions = population()["companions"][last]
+        shares = np.array(list(companions.values()), dtype=float)
+        name = str(rng.choice(list(companions), p=shares / shares.sum()))
+        part = (last, other) if name == "both" else (name, "" if name in MIDLINE else side)
+        if part in sided:
+            break
+        sided.append(part)
+    return sided
+
+
+def _views(region: str, age: float, most: int, rng: np.random.Generator) -> tuple[str, ...]:
     offered = views_of(region)
-    count = min(len(offered), 1 + int(rng.choice(3, p=_IMAGES)))
+    count = min(len(offered), most, 1 + int(rng.choice(3, p=_IMAGES)))
     views = list(offered[:count])
     if count == 1 and rng.random() < 0.2:
         views = [offered[-1]]
     if region == "chest" and age < 3:  # infants lie
         views = ["AP" if view == "PA" else view for view in views]
-    return StudyPlan(
-        number=number,
-        patient_id=f"phantom-{seed}-p{person:06d}",
-        study_id=f"phantom-{seed}-s{number:06d}",
-        region=region,
-        laterality=laterality,
-        age=age,
-        sex=sex,
-        views=tuple(views),
-        findings=_findings(region, rng),
-    )
+    return tuple(views)
 
 
-def _findings(region: str, rng: np.random.Generator) -> tuple[Finding, ...]:
-    if rng.random() >= _ABNORMAL:
-        return ()
-    names = [name for name, regions in FINDINGS.items() if region in regions]
-    weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
-    count = min(len(names), 1 + int(rng.random() < _SECOND))
-    chosen = rng.choice(names, size=count, replace=False, p=weights / weights.sum())
+def _condition(regions: Sequence[str], patient: _Patient, rng: np.random.Generator) -> str:
+    draw = rng.random()
+    if patient.has_arthritis and any(region in _JOINTS for region in regions):
+        return _ARTHRITIS
+    if "chest" in regions:
+        for name, share in population()["chest_conditions"].items():
+            if draw < share:
+                return str(name)
+            draw -= share
+    return ""
+
+
+def _findings(region: str, condition: str, order: int, rng: np.random.Generator) -> tuple[Finding, ...]:
+    names = _names_of_condition(region, condition, rng) if condition else []
+    if not names and rng.random() < (_ABNORMAL_SECOND if order else _ABNORMAL):
+        possible = [name for name, regions in FINDINGS.items() if region in regions]
+        weights = np.array([WEIGHTS.get(name, 1.0) for name in possible])
+        count = min(len(possible), 1 + int(rng.random() < _SECOND_FINDING))
+        names = [str(name) for name in rng.choice(possible, size=count, replace=False, p=weights / weights.sum())]
     return tuple(
         Finding(
-            name=str(name),
-            severity=float(rng.beta(2.0, 1.3)),
+            name=name,
+            severity=float(max(rng.beta(1.6, 1.4), 0.02)),
             pick=float(rng.random()),
             along=float(rng.random()),
             sign=int(rng.choice([-1, 1])),
             variant=float(rng.random()),
         )
-        for name in chosen
+        for name in names
     )
+
+
+def _names_of_condition(region: str, condition: str, rng: np.random.Generator) -> list[str]:
+    shares: dict[str, float] = population()["conditions"][condition]
+    drawn = [name for name, share in shares.items() if rng.random() < share and region in FINDINGS.get(name, ())]
+    return drawn[:4]

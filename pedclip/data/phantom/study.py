@@ -1,22 +1,50 @@
 """One study from plan to triplets: scenes posed, images drawn, boxes and masks measured, text written."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pedclip.data.phantom import findings, reports
-from pedclip.data.phantom.anatomy_shapes import ZOOM, build
+from pedclip.data.phantom import equipment, findings
+from pedclip.data.phantom.anatomy_shapes import build
+from pedclip.data.phantom.develop import open_field, sample_exposure
+from pedclip.data.phantom.markers import sample_marker
 from pedclip.data.phantom.population import StudyPlan, plan_study
-from pedclip.data.phantom.render import Exposure, RenderSpec, attenuation, marker_rows, render
+from pedclip.data.phantom.posing import sample_pose
+from pedclip.data.phantom.render import RenderSpec, attenuation, draw
+from pedclip.data.phantom.reports import StudyReport, study_report
 from pedclip.data.phantom.scene import Scene
-from pedclip.data.phantom.shapes import Pose, Rows, project, stack
+from pedclip.data.phantom.shapes import ADDED, Pose, Rows, Shape, project, stack
+from pedclip.data.schema import BONE, LUNG
 
 _MASK_FROM: Final = 0.05  # share of the thickness at which the extent of a finding begins
-_MARKER_SHARE: Final = 0.85  # of the images carry a side marker
-_STREAMS: Final = {"anatomy": 4, "pose": 5, "text": 6}  # keeps random streams of a study apart
+_LUNG_FROM: Final = 0.15  # likewise of a lung
+_STUDIES_AT_ONCE: Final = 16  # of 1 to 4 images each
+_STREAMS: Final = {"anatomy": 4, "pose": 5, "text": 6, "equipment": 7, "incidental": 8}  # keeps random streams apart
+_LUNGS: Final = ("left lung", "right lung")
+_IN_FRONT_OF_LUNG: Final = ("heart", "mediastinum", "diaphragm")
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    part: int
+    view: str
+    scene: Scene
+    pose: Pose
+    spec: RenderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Areas:
+    """What was measured on a film, each (S, S)."""
+
+    findings: dict[str, NDArray[np.bool_]]
+    structures: NDArray[np.uint8]
 
 
 def draw_study(number: int, *, seed: int, size: int) -> list[dict[str, Any]]:
@@ -30,48 +58,130 @@ def draw_study(number: int, *, seed: int, size: int) -> list[dict[str, Any]]:
     Returns:
         One row per image in the format of `pedclip.data.schema`, images as PNG bytes.
     """
+    return draw_studies([number], seed=seed, size=size)[0]
+
+
+def draw_studies(
+    numbers: Sequence[int], *, seed: int, size: int, device: str | torch.device = "cpu"
+) -> list[list[dict[str, Any]]]:
+    """The triplets of several studies, drawn together.
+
+    Args:
+        numbers: Indices of the studies.
+        seed: Of the whole set.
+        size: Side of the images, pixels.
+        device: Where to draw. On a CPU a study does not depend on those drawn with it; devices differ by rounding.
+
+    Returns:
+        For each study one row per image, as from `draw_study`.
+    """
+    studies: list[list[dict[str, Any]]] = []
+    for begin in range(0, len(numbers), _STUDIES_AT_ONCE):
+        plans = [plan_study(number, seed) for number in numbers[begin : begin + _STUDIES_AT_ONCE]]
+        laid_out = [_lay_out(plan, seed) for plan in plans]
+        films = [film for _, films in laid_out for film in films]
+        drawing = draw([film.spec for film in films], size, device=device)
+        areas = _measure(films, drawing.bones, size, device)
+        drawn = iter(zip(drawing.images, areas, strict=True))
+        for plan, (report, own) in zip(plans, laid_out, strict=True):
+            rows = [_triplet(plan, film, order, report, *next(drawn)) for order, film in enumerate(own)]
+            studies.append(rows)
+    return studies
+
+
+def report_of(number: int, *, seed: int) -> StudyReport:
+    """The report of one study, the same as with its images, without drawing these."""
     plan = plan_study(number, seed)
-    scenes, sites = [], []
-    for view in plan.views:
+    described = [_scene(plan, part, plan.parts[part].views[0], seed)[1:] for part in range(len(plan.parts))]
+    return _report(plan, described, seed)
+
+
+def _report(plan: StudyPlan, described: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], seed: int) -> StudyReport:
+    rng = np.random.default_rng([seed, _STREAMS["text"], plan.number])
+    return study_report(plan, [sites for sites, _ in described], rng, equipment=[names for _, names in described])
+
+
+def _scene(plan: StudyPlan, order: int, view: str, seed: int) -> tuple[Scene, tuple[str, ...], tuple[str, ...]]:
+    """A part in one view; the words for the places of its findings, and the equipment on it."""
+    part = plan.parts[order]
+
+    def stream(name: str) -> np.random.Generator:
         # Equal generators: all views show one person.
-        anatomy = np.random.default_rng([seed, _STREAMS["anatomy"], number])
-        scene = build(plan.region, age=plan.age, sex=plan.sex, view=view, rng=anatomy)
-        sites.append([findings.apply(scene, finding) for finding in plan.findings])
-        scenes.append(scene)
-    rng = np.random.default_rng([seed, _STREAMS["pose"], number])
-    poses = [_pose(plan, scene, rng) for scene in scenes]
-    specs = [_spec(plan, scene, pose, rng) for scene, pose in zip(scenes, poses, strict=True)]
-    images = render(specs, size)
-    text = reports.excerpt(plan, sites[0], np.random.default_rng([seed, _STREAMS["text"], number]))
-    rows = []
-    for order, (scene, pose, spec) in enumerate(zip(scenes, poses, specs, strict=True)):
-        boxes, mask = _annotate(scene, pose, spec.exposure, size)
-        rows.append(_triplet(plan, order, images[order], boxes, mask, text))
-    return rows
+        return np.random.default_rng([seed, _STREAMS[name], plan.number, order])
+
+    bones = {"age": plan.age, "bone_age": plan.bone_age}
+    scene = build(part.region, **bones, sex=plan.sex, view=view, rng=stream("anatomy"))
+    sites = tuple(findings.apply(scene, finding) for finding in part.findings)
+    if not part.findings:
+        findings.incidental(scene, stream("incidental"))
+    return scene, sites, equipment.apply(scene, part.region, stream("equipment"))
+
+
+def _lay_out(plan: StudyPlan, seed: int) -> tuple[StudyReport, list[_Film]]:
+    rng = np.random.default_rng([seed, _STREAMS["pose"], plan.number])
+    films, described = [], []
+    for order, part in enumerate(plan.parts):
+        scenes = [_scene(plan, order, view, seed) for view in part.views]
+        described.append(scenes[0][1:])
+        for view, (scene, _, _) in zip(part.views, scenes, strict=True):
+            pose = sample_pose(part.region, view=view, age=plan.age, laterality=part.laterality, rng=rng)
+            pose = replace(pose, turn=pose.turn + scene.turn)
+            rows = np.concatenate([project(stack(scene.shapes), pose), sample_marker(part.laterality, rng)])
+            films.append(_Film(order, view, scene, pose, RenderSpec(rows, sample_exposure(rng))))
+    return _report(plan, described, seed), films
+
+
+def _measure(films: Sequence[_Film], bones: NDArray[np.bool_], size: int, device: str | torch.device) -> list[_Areas]:
+    """Extents of findings and structures within the collimated fields, all measured at once."""
+    groups: list[tuple[int, str, float, Rows]] = []
+    for index, film in enumerate(films):
+        for name in dict.fromkeys(name for name, _ in film.scene.extents):
+            shapes = [shape for other, shape in film.scene.extents if other == name]
+            groups.append((index, name, _MASK_FROM, project(stack(shapes), film.pose)))
+        for key, names in (("lung", _LUNGS), ("in front", _IN_FRONT_OF_LUNG)):
+            shapes = [_filled(shape) for shape in film.scene.shapes if shape.name in names]
+            if shapes and any(shape.name in _LUNGS for shape in film.scene.shapes):
+                groups.append((index, f"/{key}", _LUNG_FROM, project(stack(shapes), film.pose)))
+    depths = attenuation([rows for *_, rows in groups], size, device=device).cpu().numpy() if groups else []
+    fields = (open_field([film.spec.exposure for film in films], size) > 0.5).numpy()
+    found: list[dict[str, NDArray[np.bool_]]] = [{} for _ in films]
+    for (index, name, least, _), depth in zip(groups, depths, strict=True):
+        found[index][name] = (depth > least) & fields[index]
+    measured = []
+    for areas, bone, field in zip(found, bones, fields, strict=True):
+        lung = areas.pop("/lung", np.zeros_like(bone)) & ~areas.pop("/in front", np.zeros_like(bone))
+        structures = (bone & field) * np.uint8(BONE) + lung * np.uint8(LUNG)
+        measured.append(_Areas({name: area for name, area in areas.items() if area.any()}, structures))
+    return measured
+
+
+def _filled(shape: Shape) -> Shape:
+    """The outline of a shape as something to be measured, whatever it is made of."""
+    return replace(shape, density=1.0, cortex=0.0, hollow=0.0, layer=ADDED)
 
 
 def _triplet(
-    plan: StudyPlan,
-    order: int,
-    image: NDArray[np.uint8],
-    boxes: list[dict[str, Any]],
-    mask: NDArray[np.uint8] | None,
-    text: str,
+    plan: StudyPlan, film: _Film, order: int, report: StudyReport, image: NDArray[np.uint8], areas: _Areas
 ) -> dict[str, Any]:
+    part = plan.parts[film.part]
+    lesions = [area for name, area in areas.findings.items() if name in findings.LESIONS]
     return {
         "image": _png(image),
-        "text": text,
-        "region": plan.region,
-        "laterality": plan.laterality,
-        "view": plan.views[order],
+        "text": " ".join(report.part_excerpts[film.part]),
+        "region": part.region,
+        "laterality": part.laterality,
+        "view": film.view,
         "patient_id": plan.patient_id,
         "study_id": plan.study_id,
         "image_id": f"{plan.study_id}-{order}",
         "age_months": plan.age * 12,
         "sex": plan.sex,
-        "findings": [finding.name for finding in plan.findings],
-        "boxes": boxes,
-        "mask": None if mask is None else _png(mask),
+        "findings": [finding.name for finding in part.findings],
+        "boxes": [_box(area, name) for name, area in areas.findings.items()],
+        "mask": _png(np.any(lesions, axis=0) * np.uint8(255)) if lesions else None,
+        "severity": [finding.severity for finding in part.findings],
+        "bone_age_months": plan.bone_age * 12,
+        "structures": _png(areas.structures),
         "text_source": "phantom",
         "source": "phantom",
     }
@@ -79,66 +189,8 @@ def _triplet(
 
 def _png(image: NDArray[np.uint8]) -> dict[str, Any]:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", compress_level=3)
+    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
     return {"bytes": buffer.getvalue(), "path": None}
-
-
-def _pose(plan: StudyPlan, scene: Scene, rng: np.random.Generator) -> Pose:
-    """Left limbs as laid out, right ones mirrored; young patients fill less of the detector."""
-    return Pose(
-        turn=scene.turn + rng.normal(0, 0.05),
-        tilt=rng.normal(0, 0.05),
-        mirror=plan.laterality == "right",
-        scale=ZOOM.get(plan.region, 1.0) * (0.84 + 0.006 * plan.age) * rng.uniform(0.95, 1.06),
-        dx=rng.normal(0, 0.02),
-        dy=rng.normal(0, 0.02),
-    )
-
-
-def _spec(plan: StudyPlan, scene: Scene, pose: Pose, rng: np.random.Generator) -> RenderSpec:
-    rows = project(stack(scene.shapes), pose)
-    left, right = -1 + rng.gamma(1.2, 0.02), 1 - rng.gamma(1.2, 0.02)
-    corner = rng.uniform(0.74, 0.82), rng.uniform(-0.86, -0.76), rng.uniform(0.045, 0.065)
-    if rng.random() < _MARKER_SHARE:
-        rows = np.concatenate([rows, _marker(plan, *corner)])
-    exposure = Exposure(
-        dose=float(np.exp(rng.uniform(np.log(2500), np.log(12000)))),
-        blur=float(rng.uniform(0.004, 0.010)),
-        gamma=float(rng.uniform(0.85, 1.15)),
-        low=float(rng.uniform(-0.02, 0.04)),
-        grain=float(rng.uniform(0.01, 0.035)),
-        left=float(left),
-        right=float(right),
-        top=float(-1 + rng.gamma(1.2, 0.015)),
-        bottom=float(1 - rng.gamma(1.2, 0.015)),
-        seed=int(rng.integers(2**62)),
-    )
-    return RenderSpec(rows, exposure)
-
-
-def _marker(plan: StudyPlan, x: float, y: float, height: float) -> Rows:
-    """L or R: the side of a limb, or of the patient where the image shows both (right is then on the left)."""
-    side = plan.laterality or "left"
-    return marker_rows(side, -x if side == "right" else x, y, height)
-
-
-def _annotate(
-    scene: Scene, pose: Pose, exposure: Exposure, size: int
-) -> tuple[list[dict[str, Any]], NDArray[np.uint8] | None]:
-    """Boxes of all findings, and the mask of the lesions among them, within the collimated field."""
-    if not scene.extents:
-        return [], None
-    names = list(dict.fromkeys(name for name, _ in scene.extents))
-    groups = [project(stack([shape for other, shape in scene.extents if other == name]), pose) for name in names]
-    areas = (attenuation(groups, size) > _MASK_FROM).numpy()
-    centre = (np.arange(size) + 0.5) * (2.0 / size) - 1.0
-    open_x = (centre > exposure.left) & (centre < exposure.right)
-    open_y = (centre > exposure.top) & (centre < exposure.bottom)
-    areas &= open_y[:, None] & open_x[None, :]
-    boxes = [_box(area, name) for area, name in zip(areas, names, strict=True) if area.any()]
-    lesions = [area for area, name in zip(areas, names, strict=True) if name in findings.LESIONS and area.any()]
-    mask = np.any(lesions, axis=0).astype(np.uint8) * np.uint8(255) if lesions else None
-    return boxes, mask
 
 
 def _box(area: NDArray[np.bool_], label: str) -> dict[str, Any]:
