@@ -20,12 +20,14 @@ def periosteal_reaction(scene: Scene, finding: Finding) -> str:
     axis = np.array([site.shape.x1 - site.shape.x0, site.shape.y1 - site.shape.y0, site.shape.z1 - site.shape.z0])
     half = min(float(np.linalg.norm(axis)) * (0.08 + 0.10 * severity), 0.10 + 0.20 * severity)
     density = site.mass * (0.22 + 0.50 * severity)
-    layers = 1 if severity < SUBTLE or finding.variant < 0.4 else 2 + (severity > 0.7)
+    sunburst = finding.variant > 0.7 and severity > 0.5
+    layers = 1 if severity < SUBTLE or finding.variant < 0.4 else 2
     for side in (-1, 1) if severity > 0.45 else (finding.sign,):
-        for layer in range(layers):
-            _layer(scene, finding, site, side, half * (1 - 0.15 * layer), 0.25 + 0.35 * layer, density)
-        if finding.variant > 0.7 and severity > 0.5:
+        if sunburst:
             _sunburst(scene, finding, site, side, half, density)
+            continue
+        for layer in range(layers):
+            _layer(scene, finding, site, side, half * (1 - 0.15 * layer), 0.25 + 0.40 * layer, density)
     return site.words
 
 
@@ -48,7 +50,7 @@ def _sunburst(scene: Scene, finding: Finding, site: Site, side: int, half: float
     reach = min(max(0.8 * site.width, 0.05), 0.16) * finding.severity
     for share in np.linspace(-0.7, 0.7, 7):
         at = site.point + site.along * share * half
-        direction: Vector = site.across * side + site.along * (0.5 * share + random.uniform(-0.1, 0.1))
+        direction: Vector = site.across * side + site.along * (1.1 * share + random.uniform(-0.15, 0.15))
         direction = direction / np.linalg.norm(direction)
         centre = at + site.across * side * site.width + direction * reach * random.uniform(0.5, 0.8)
         scene.add(strip("spicule", centre, direction, reach, 0.006, 0.7 * density, reach=0.03))
@@ -63,12 +65,12 @@ def lytic_lesion(scene: Scene, finding: Finding) -> str:
     if finding.variant < 0.25:
         random = finding.generator()
         for _ in range(8):
-            dx, dy = random.uniform(-0.75, 0.75, 2) * radius
+            dx, dy = random.uniform(-1.0, 1.0, 2) * radius
             hole = (point[0] + dx, point[1] + 1.2 * dy, point[2])
             size = radius * random.uniform(0.22, 0.38)
-            scene.add(blob("lesion", hole, (size * 1.2, size), density=-1.1 * depth, angle=random.uniform(0, 180)))
+            scene.add(blob("lesion", hole, (size * 1.2, size), density=-0.9 * depth, angle=random.uniform(0, 180)))
         return site.words
-    if finding.variant > 0.75:  # eccentric: against the cortex
+    if finding.variant > 0.75 and site.width < _FLAT:  # eccentric: against the cortex
         x, y, z = np.array(point) + site.across * finding.sign * max(0.0, site.width - radius)
         point = (float(x), float(y), float(z))
     scene.add(_oval("lesion", point, radius, site, -depth))
@@ -99,6 +101,6 @@ def _lesion(scene: Scene, finding: Finding) -> tuple[Site, Point, float]:
     radius = min(max(site.width * (0.42 + 0.40 * finding.severity), 0.035), 0.07 + 0.09 * finding.severity)
     moved = site.point + site.across * (finding.sign * 0.45 * site.width if flat else 0.0)
     point = (float(moved[0]), float(moved[1]), float(moved[2]))
-    mark(scene, finding, _oval(finding.name, point, 1.05 * radius, site, 1.0))
+    mark(scene, finding, _oval(finding.name, point, 1.1 * radius, site, 1.0))
     words = f"{finding.side} parietal bone" if site.shape.name == "vault" else site.words
     return replace(site, words=words), point, radius

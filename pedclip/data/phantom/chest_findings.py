@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import SUBTLE, Finding, Vector, mark, strip
+from pedclip.data.phantom.finding import Finding, Vector, mark, strip
 from pedclip.data.phantom.scene import Scene, blob
 from pedclip.data.phantom.shapes import Point, Shape
 
@@ -37,8 +37,11 @@ class _Lung:
         return abs(self.shape.density)
 
     def at(self, outwards: float, down: float, z: float = 0.0) -> Point:
-        x, y, _ = self.shape.middle
-        return (x + self.sign * outwards * self.width, y + down * self.height, z)
+        """Scene units from shares of the half-width (outwards) and along the axis (-1 apex, 1 base)."""
+        shape, (x, y, _) = self.shape, self.shape.middle
+        top, low = sorted(((shape.y0, shape.x0), (shape.y1, shape.x1)))
+        x, y = x + down * (low[1] - top[1]) / 2, y + down * (low[0] - top[0]) / 2
+        return (x + self.sign * outwards * self.width, y, z)
 
 
 def _lung(scene: Scene, sign: int) -> _Lung:
@@ -56,11 +59,11 @@ def consolidation(scene: Scene, finding: Finding) -> str:
     full = lung.depth * (0.22 + 0.75 * severity)  # of the whole opacity, where its patches overlap
     count = 1 if is_round else 7
     for _ in range(count):
-        dx, dy, dz = random.uniform(-0.75, 0.75, 3) * size * (count > 1)
+        dx, dy, dz = random.uniform(-0.6, 0.6, 3) * size * (count > 1)
         patch: Point = (float(centre[0] + dx), float(centre[1] + dy), float(centre[2] + 0.5 * dz))
         radii = (size * random.uniform(0.6, 1.0), size * random.uniform(0.4, 0.7)) if count > 1 else (size, 0.95 * size)
         part = blob(
-            "consolidation", patch, radii, angle=random.uniform(0, 180), density=full * (0.38 if count > 1 else 0.8)
+            "consolidation", patch, radii, angle=random.uniform(0, 180), density=full * (0.48 if count > 1 else 1.0)
         )
         scene.add(part)
         mark(scene, finding, part)
@@ -74,53 +77,49 @@ def consolidation(scene: Scene, finding: Finding) -> str:
 def pleural_effusion(scene: Scene, finding: Finding) -> str:
     """Fluid blunts the angle between chest wall and diaphragm, then rises along the wall as a meniscus."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    level = 0.62 - 0.85 * max(0.0, severity - SUBTLE)  # half-heights below the middle, of the meniscus in mid-lung
-    dense = lung.depth * (0.65 + 0.35 * severity)
-    # The angle: a small wedge against the wall.
-    rise = lung.height * (0.10 + 0.42 * severity)
-    x, y, z = lung.at(0.78, 0.70, 0.0)
-    wedge = blob(
-        "fluid", (x, y - 0.55 * rise, z), (rise, lung.width * (0.14 + 0.10 * severity)), density=0.8 * dense, depth=2.0
+    dense = lung.depth * (0.70 + 0.30 * severity)
+    rise = 0.07 + 0.42 * severity  # half-heights of the lung
+    base = blob(
+        "fluid",
+        lung.at(0.25, 0.80 - 0.8 * rise),
+        (rise * lung.height, 0.85 * lung.width),
+        density=0.70 * dense,
+        depth=1.4,
+        square=0.15,
     )
-    scene.add(replace(wedge, w0=0.45 * wedge.wm, x0=wedge.x0 + finding.sign * 0.1 * lung.width))
-    mark(scene, finding, wedge)
-    if severity > SUBTLE:
-        half = lung.height * (1.0 - level) / 2
-        place = lung.at(0.12, level + (1.0 - level) / 2, -0.05)
-        base = blob("fluid", place, (half, 0.85 * lung.width), density=dense, depth=1.1, square=0.35)
-        scene.add(base)
-        mark(scene, finding, base)
+    # Against the wall, higher than in the middle of the lung.
+    place = lung.at(1.0, 0.78 - 1.0 * rise)
+    wedge = blob("fluid", place, (1.25 * rise * lung.height, lung.width * (0.16 + 0.12 * severity)),
+                 angle=90 + 4 * finding.sign, density=0.55 * dense, depth=2.5)  # fmt: skip
+    for part in (base, wedge):
+        scene.add(part)
+        mark(scene, finding, part)
     return f"{finding.side} costophrenic angle"
 
 
 def pneumothorax(scene: Scene, finding: Finding) -> str:
     """Air around one lung: the thin line of the pleura, and no vessels between it and the wall."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    gap = 0.10 + 0.42 * severity  # share of the width of the lung
-    shape = lung.shape
-    dx, dy = -finding.sign * 0.55 * gap * lung.width, 0.28 * gap * lung.height
-    inner = replace(
-        shape, name="collapsed lung", x0=shape.x0 + dx, x1=shape.x1 + dx, y0=shape.y0 + dy, y1=shape.y1 + dy,
-        w0=shape.w0 * (1 - 0.48 * gap), wm=shape.wm * (1 - 0.48 * gap), w1=shape.w1 * (1 - 0.48 * gap),
-    )  # fmt: skip
-    inner = replace(inner, y0=inner.y0 if inner.y0 > inner.y1 else inner.y0 + 0.3 * gap * lung.height)
-    scene.add(replace(inner, density=lung.depth * (0.05 + 0.28 * severity), cortex=0.0, hollow=0.0))
-    scene.add(replace(inner, density=1.2 + 0.8 * severity, cortex=0.007, hollow=1.0))
-    for index, other in enumerate(scene.shapes):
-        if "vessel" in other.name and other.middle[0] * finding.sign > 0 and not _within(inner, other.middle):
-            scene.shapes[index] = replace(other, density=0.0)
-    scene.add(replace(shape, name="air", density=-0.12 * lung.depth * (0.3 + severity)))
-    x, y, z = lung.at(1.0 - 0.45 * gap, -0.15)
-    mark(scene, finding, blob(finding.name, (x, y, z), (0.62 * lung.height, 0.42 * gap * lung.width + 0.02)))
-    x, y, z = lung.at(0.0, -0.98 + 0.32 * gap)
-    mark(scene, finding, blob(finding.name, (x, y, z), (0.30 * gap * lung.height, 0.62 * lung.width)))
+    gap = 0.10 + 0.45 * severity  # share of the half-width of the lung
+    top, low = np.array(lung.at(-0.25, 0.35 * gap - 0.97)), np.array(lung.at(1.0 - 0.4 * gap, 0.75))
+    half = float(np.linalg.norm(low - top)) / 2
+    bow = -finding.sign * (0.52 - 0.62 * gap) * lung.width
+    line = strip(
+        "pleura", (top + low) / 2, (low - top) / (2 * half), half, 0.007, 0.10 + 0.08 * severity, reach=0.12, bend=bow
+    )
+    scene.add(line)
+    sideways = lung.at(1.0 - 0.95 * gap, 0.0)[0]
+    for index, shape in enumerate(scene.shapes):
+        if shape.name == "vessel" and (shape.middle[0] - sideways) * finding.sign > 0:
+            scene.shapes[index] = replace(shape, density=0.0)
+    dark = -lung.depth * (0.14 + 0.26 * severity)
+    flank = (0.66 * lung.height, 0.46 * gap * lung.width)
+    apex = (0.32 * gap * lung.height + 0.015, 0.5 * lung.width)
+    for place, size in ((lung.at(1.0 - 0.48 * gap, -0.12), flank), (lung.at(0.1, 0.30 * gap - 0.96), apex)):
+        air = blob("air", place, size, density=dark, depth=2.0)
+        scene.add(air)
+        mark(scene, finding, air)
     return f"{finding.side} hemithorax"
-
-
-def _within(outline: Shape, point: Point) -> bool:
-    x, y, _ = outline.middle
-    half = np.hypot(outline.x1 - outline.x0, outline.y1 - outline.y0) / 2
-    return bool(((point[0] - x) / outline.wm) ** 2 + ((point[1] - y) / half) ** 2 < 1)
 
 
 def cardiomegaly(scene: Scene, finding: Finding) -> str:
@@ -145,7 +144,7 @@ def interstitial_opacity(scene: Scene, finding: Finding) -> str:
     random, severity = finding.generator(), finding.severity
     for sign in (-1, 1):
         lung = _lung(scene, sign)
-        density = lung.depth * (0.14 + 0.34 * severity)
+        density = lung.depth * (0.18 + 0.42 * severity)
         hilum = np.array(lung.at(-0.62, 0.02))
         for angle in np.radians(np.linspace(-75, 75, 8) + random.uniform(-9, 9, 8)):
             direction = np.array([sign * np.cos(angle), np.sin(angle), 0.0])
@@ -175,11 +174,20 @@ def increased_vascularity(scene: Scene, finding: Finding) -> str:
         hilum, density = np.array(lung.at(-0.66, 0.0)), lung.depth * (0.20 + 0.34 * severity)
         middle = (float(hilum[0]), float(hilum[1]), 0.0)
         size = lung.width * (0.20 + 0.18 * severity)
-        scene.add(blob("hilum", middle, (1.3 * size, 0.8 * size), density=0.8 * density))
+        scene.add(blob("hilum", middle, (1.3 * size, 0.8 * size), density=0.35 * density))
         for angle in np.radians(np.linspace(-68, 72, 6) + random.uniform(-8, 8, 6)):
             direction = np.array([sign * np.cos(angle), np.sin(angle), 0.0])
-            reach = min(lung.width * 1.35 / max(abs(float(np.cos(angle))), 0.3), 0.85 * lung.height)
-            _branch(scene, "artery", hilum, direction, reach, 0.016 + 0.018 * severity, density, taper=0.35)
+            reach = 0.8 * min(lung.width * 1.35 / max(abs(float(np.cos(angle))), 0.3), 0.85 * lung.height)
+            _branch(
+                scene,
+                "artery",
+                hilum + 0.2 * reach * direction,
+                direction,
+                reach,
+                0.016 + 0.018 * severity,
+                density,
+                taper=0.35,
+            )
         mark(scene, finding, blob(finding.name, lung.at(-0.05, 0.0), (0.72 * lung.height, 0.85 * lung.width)))
     return "both lungs"
 

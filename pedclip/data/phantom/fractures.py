@@ -68,6 +68,11 @@ def fracture(scene: Scene, finding: Finding) -> str:
     if kind == "physeal" and not plate_end(scene, site.index):
         kind = _plain(finding)
     _DRAW[kind](scene, finding, site)
+    if site.words.endswith("rib"):  # seen late, when it heals
+        callus = site.mass * (0.15 + 0.45 * finding.severity)
+        lump = (1.8 * site.width, (1.0 + 0.5 * finding.severity) * site.width)
+        angle = float(np.degrees(np.arctan2(site.along[1], site.along[0])))
+        scene.add(blob("callus", tuple(site.point.tolist()), lump, angle=angle, density=callus))
     oedema(scene, finding, site.point)
     return site.words
 
@@ -204,7 +209,7 @@ def compression_fracture(scene: Scene, finding: Finding) -> str:
     height = abs(body.y1 - body.y0)
     loss = (0.10 + 0.42 * finding.severity) * height
     wider = body.wm * (1.0 + 0.10 * finding.severity)
-    scene.shapes[site.index] = _lowered(body, loss, wider)
+    scene.shapes[site.index] = _lowered(body, loss, wider / body.wm)
     top = site.point + np.array([0.0, loss - height / 2 + 0.02, 0.0])
     dense = body.density * (0.08 + 0.35 * finding.severity)
     scene.add(strip("end plate", top, np.array([1.0, 0.0, 0.0]), 0.9 * wider, 0.10 * height, dense, reach=0.6 * wider))
@@ -213,8 +218,9 @@ def compression_fracture(scene: Scene, finding: Finding) -> str:
     return body.name
 
 
-def _lowered(body: Shape, loss: float, width: float) -> Shape:
-    """A vertebral body whose upper end plate has sunk."""
+def _lowered(body: Shape, loss: float, wider: float) -> Shape:
+    """A vertebral body whose upper end plate has sunk; `wider` is a factor."""
+    body = replace(body, w0=body.w0 * wider, wm=body.wm * wider, w1=body.w1 * wider)
     if body.y0 < body.y1:
-        return replace(body, y0=body.y0 + loss, w0=width, wm=width, w1=width)
-    return replace(body, y1=body.y1 + loss, w0=width, wm=width, w1=width)
+        return replace(body, y0=body.y0 + loss)
+    return replace(body, y1=body.y1 + loss)

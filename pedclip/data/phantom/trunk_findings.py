@@ -11,8 +11,9 @@ from pedclip.data.phantom.shapes import SKIN, Point
 from pedclip.data.phantom.sites import shaft_site
 
 _COLON: Final = (  # from the rectum backwards, so that the first fill first
-    (0.02, 0.80), (0.22, 0.72), (0.44, 0.56), (0.50, 0.22), (0.48, -0.12),
-    (-0.48, 0.60), (-0.50, 0.25), (-0.46, -0.10), (-0.15, -0.16), (0.18, -0.14),
+    (0.02, 0.82), (0.05, 0.72), (0.22, 0.72), (0.36, 0.66), (0.46, 0.54), (0.50, 0.38), (0.51, 0.22), (0.50, 0.05),
+    (0.48, -0.12), (-0.44, 0.66), (-0.50, 0.52), (-0.51, 0.36), (-0.50, 0.20), (-0.49, 0.04), (-0.45, -0.10),
+    (-0.28, -0.15), (-0.10, -0.12), (0.10, -0.11), (0.28, -0.14),
 )  # fmt: skip
 _METAL: Final = 1.8  # attenuation of a coin
 _CURVE: Final = 0.48  # half the height of a scoliotic curve, scene units
@@ -66,19 +67,20 @@ def _object_site(scene: Scene, finding: Finding) -> tuple[float, float, str, boo
 def constipation(scene: Scene, finding: Finding) -> str:
     """Mottled stool: in rectum and left colon when mild, along the whole frame when marked."""
     random, severity = finding.generator(), finding.severity
-    size = 0.085 + 0.045 * severity
-    for x, y in _COLON[: 4 + round(6 * severity)]:
-        dx, dy = random.normal(0, 0.03, 2)
+    size = 0.075 + 0.035 * severity
+    for x, y in _COLON[: 7 + round(12 * severity)]:
+        dx, dy = random.normal(0, 0.025, 2)
         place: Point = (x + dx, y + dy, 0.15)
-        angle, density = random.uniform(0, 180), 0.05 + 0.16 * severity
-        stool = blob("stool", place, (size * 1.25, size), angle=angle, density=density)
+        radii, angle = size * random.uniform(0.75, 1.35, 2), random.uniform(0, 180)
+        density = (0.05 + 0.12 * severity) * random.uniform(0.7, 1.2)
+        stool = blob("stool", place, (float(radii[0]), float(radii[1])), angle=angle, density=density)
         scene.add(stool)
         mark(scene, finding, stool)
-        for _ in range(7):
-            fx, fy = random.uniform(-0.7, 0.7, 2) * size
-            radii = (random.uniform(0.014, 0.028), random.uniform(0.012, 0.020))
-            speck = (place[0] + fx, place[1] + fy, 0.2)
-            scene.add(blob("gas speck", speck, radii, angle=random.uniform(0, 180), density=-0.07 - 0.15 * severity))
+        for _ in range(5):
+            fx, fy = random.uniform(-0.9, 0.9, 2) * size
+            bubble = (random.uniform(0.010, 0.030), random.uniform(0.008, 0.018))
+            speck, dark = (place[0] + fx, place[1] + fy, 0.2), -(0.05 + 0.12 * severity)
+            scene.add(blob("gas speck", speck, bubble, angle=random.uniform(0, 180), density=dark))
     return "colon"
 
 
@@ -113,9 +115,11 @@ def scoliosis(scene: Scene, finding: Finding) -> str:
         return float(finding.sign * height * np.exp(-(((y - middle) / _CURVE) ** 2)))
 
     for index, shape in enumerate(scene.shapes):
-        if shape.name[1:].isdigit() or shape.name in ("rib", "sacrum", "vertebra"):
+        if shape.name[1:].isdigit() or shape.name.endswith(("rib", "sacrum", "vertebra")):
             dx0, dx1 = aside(shape.y0), aside(shape.y1)
-            if abs(shape.x1 - shape.x0) > abs(shape.y1 - shape.y0):  # across the spine: moves as a whole
+            if abs(shape.x1 - shape.x0) > abs(shape.y1 - shape.y0) and not shape.name.endswith(
+                "rib"
+            ):  # moves as a whole
                 dx0 = dx1 = aside((shape.y0 + shape.y1) / 2)
             scene.shapes[index] = replace(shape, x0=shape.x0 + dx0, x1=shape.x1 + dx1)
     place = (finding.sign * height * 0.5, middle, 0.0)
