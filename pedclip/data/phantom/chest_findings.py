@@ -56,14 +56,14 @@ def consolidation(scene: Scene, finding: Finding) -> str:
     centre = np.array(lung.at(outwards + random.uniform(-0.2, 0.2), down + random.uniform(-0.1, 0.1), z))
     is_round = finding.variant < 0.25
     size = lung.width * (0.24 + 0.20 * severity) if is_round else lung.width * (0.26 + 0.40 * severity)
-    full = lung.depth * (0.22 + 0.75 * severity)  # of the whole opacity, where its patches overlap
+    full = lung.depth * (0.26 + 0.80 * severity)  # of the whole opacity, where its patches overlap
     count = 1 if is_round else 7
     for _ in range(count):
         dx, dy, dz = random.uniform(-0.6, 0.6, 3) * size * (count > 1)
         patch: Point = (float(centre[0] + dx), float(centre[1] + dy), float(centre[2] + 0.5 * dz))
         radii = (size * random.uniform(0.6, 1.0), size * random.uniform(0.4, 0.7)) if count > 1 else (size, 0.95 * size)
         part = blob(
-            "consolidation", patch, radii, angle=random.uniform(0, 180), density=full * (0.48 if count > 1 else 1.0)
+            "consolidation", patch, radii, angle=random.uniform(0, 180), density=full * (0.58 if count > 1 else 1.0)
         )
         scene.add(part)
         mark(scene, finding, part)
@@ -78,19 +78,19 @@ def pleural_effusion(scene: Scene, finding: Finding) -> str:
     """Fluid blunts the angle between chest wall and diaphragm, then rises along the wall as a meniscus."""
     lung, severity = _lung(scene, finding.sign), finding.severity
     dense = lung.depth * (0.70 + 0.30 * severity)
-    rise = 0.07 + 0.42 * severity  # half-heights of the lung
+    rise = 0.07 + 0.48 * severity  # half-heights of the lung
     base = blob(
         "fluid",
         lung.at(0.25, 0.80 - 0.8 * rise),
         (rise * lung.height, 0.85 * lung.width),
-        density=0.70 * dense,
+        density=1.2 * dense,
         depth=1.4,
-        square=0.15,
+        square=0.5,
     )
     # Against the wall, higher than in the middle of the lung.
     place = lung.at(1.0, 0.78 - 1.0 * rise)
     wedge = blob("fluid", place, (1.25 * rise * lung.height, lung.width * (0.16 + 0.12 * severity)),
-                 angle=90 + 4 * finding.sign, density=0.55 * dense, depth=2.5)  # fmt: skip
+                 angle=90 + 4 * finding.sign, density=0.8 * dense, depth=2.5)  # fmt: skip
     for part in (base, wedge):
         scene.add(part)
         mark(scene, finding, part)

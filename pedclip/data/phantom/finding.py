@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.data.phantom.scene import Scene
-from pedclip.data.phantom.shapes import ADDED, Shape
+from pedclip.data.phantom.shapes import ADDED, Point, Shape
 
 Vector = NDArray[np.float64]  # (3,)
 
@@ -44,6 +44,11 @@ def mark(scene: Scene, finding: Finding, shape: Shape) -> None:
     scene.extents.append((finding.name, plain))
 
 
+def to_point(vector: Vector) -> Point:
+    """The three coordinates of a vector (3,)."""
+    return float(vector[0]), float(vector[1]), float(vector[2])
+
+
 def strip(
     name: str,
     centre: Vector,
@@ -73,9 +78,9 @@ def strip(
         A shape whose attenuation adds to that of what it lies on.
     """
     drawn = max(width, _MIN_WIDTH)
-    ends = (*(centre - direction * half).tolist(), *(centre + direction * half).tolist())
+    start, end = to_point(centre - direction * half), to_point(centre + direction * half)
     return Shape(
-        name, *ends, drawn, drawn, drawn,
+        name, *start, *end, drawn, drawn, drawn,
         flare=1.0, square_end=0.7, square_side=0.5, depth=reach / drawn, density=density * width / drawn,
         bend=bend, sway=sway, layer=ADDED,
     )  # fmt: skip

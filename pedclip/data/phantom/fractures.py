@@ -96,8 +96,8 @@ def _line(scene: Scene, finding: Finding, site: Site, *, slope: float, offset: f
     direction = site.across + slope * site.along
     half = share * site.width * float(np.linalg.norm(direction))
     direction = direction / np.linalg.norm(direction)
-    width = 0.006 + min(site.width, 0.2) * (0.02 + 0.09 * finding.severity)
-    depth = (0.30 + 0.60 * finding.severity) * site.mass
+    width = 0.008 + min(site.width, 0.2) * (0.02 + 0.10 * finding.severity)
+    depth = (0.38 + 0.75 * finding.severity) * site.mass
     centre = site.point + offset * site.width * direction
     line = strip("fracture line", centre, direction, half * 1.03, width, -depth, reach=site.width, sway=0.5 * width)
     scene.add(line)
@@ -111,7 +111,7 @@ def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: fl
     if sum(other.name == shape.name for other in scene.shapes) > 1:  # a piece of a curved bone
         angle = 0.0
     rest = length * (1 - site.u)
-    most = min(0.10, 0.9 * site.width) / max(rest, 0.1)  # the bones beyond stay where they are
+    most = min(0.10, 1.3 * site.width) / max(rest, 0.1)  # the bones beyond stay where they are
     angle = float(np.clip(angle, -most, most))
     scene.shapes[site.index] = replace(shape, crack=site.u, shift=shift, angulation=angle, bulge=bulge, slope=slope)
     tip, normal = np.array([shape.x1, shape.y1, shape.z1]), np.array([-site.along[1], site.along[0]])
@@ -124,9 +124,9 @@ def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: fl
 def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
     """Both cortices bulge; compressed trabeculae make a faint dense band."""
     severity = finding.severity
-    grown = site.width * (0.07 + 0.20 * severity)
-    _displace(scene, site, shift=0.0, angle=finding.sign * 0.16 * max(0.0, severity - SUBTLE), bulge=grown)
-    band = site.mass * (0.08 + 0.17 * severity)
+    grown = site.width * (0.09 + 0.28 * severity)
+    _displace(scene, site, shift=0.0, angle=finding.sign * 0.25 * max(0.0, severity - SUBTLE), bulge=grown)
+    band = site.mass * (0.10 + 0.25 * severity)
     thick = max(0.16 * site.width, 0.012)
     scene.add(strip("buckle", site.point, site.across, 0.95 * site.width, thick, band, reach=site.width))
     mark(scene, finding, strip("", site.point, site.across, site.width + 1.3 * grown, 0.75 * site.shape.wm, 1.0))
@@ -134,7 +134,7 @@ def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
 
 def _greenstick(scene: Scene, finding: Finding, site: Site) -> None:
     """The bone bends and the cortex on the outside of the bow breaks."""
-    _displace(scene, site, shift=0.0, angle=finding.sign * (0.05 + 0.30 * finding.severity))
+    _displace(scene, site, shift=0.0, angle=finding.sign * (0.06 + 0.40 * finding.severity))
     _line(scene, finding, site, slope=0.15 * finding.sign, offset=-0.48 * finding.sign, share=0.55)
 
 
@@ -150,7 +150,7 @@ def _complete(scene: Scene, finding: Finding, site: Site, *, slope: float) -> No
     """A line through the whole bone, displaced unless it is subtle."""
     beyond = max(0.0, finding.severity - SUBTLE)
     _displace(
-        scene, site, shift=1.3 * finding.sign * beyond * site.width, angle=0.45 * finding.sign * beyond, slope=slope
+        scene, site, shift=1.7 * finding.sign * beyond * site.width, angle=0.45 * finding.sign * beyond, slope=slope
     )
     _line(scene, finding, site, slope=slope)
 

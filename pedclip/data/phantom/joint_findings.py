@@ -7,7 +7,7 @@ import numpy as np
 
 from pedclip.data.phantom.finding import Finding, Vector, mark, strip
 from pedclip.data.phantom.scene import Joint, Scene, blob
-from pedclip.data.phantom.shapes import Point
+from pedclip.data.phantom.shapes import SKELETON, Point
 from pedclip.data.phantom.sites import BoneEnd, bone_ends, pick_joint, visible_across
 from pedclip.data.phantom.soft_tissue import bulge, nearest_skin, oedema
 
@@ -74,7 +74,7 @@ def erosion(scene: Scene, finding: Finding) -> str:
     for chosen in random.permutation(len(corners))[:count]:
         end, side = corners[int(chosen)]
         size = float(np.clip(end.width * (0.20 + 0.26 * finding.severity), 0.014, 0.09))
-        x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.72 * end.width
+        x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.70 * end.width
         place = (float(x), float(y), float(z))
         depth = scene.shapes[end.index].density * (0.18 + 0.40 * finding.severity)
         scene.add(blob("erosion", place, (size, size), density=-depth, depth=max(1.0, 0.6 * end.width / size)))
@@ -144,10 +144,16 @@ def _directions(scene: Scene, joint: Joint) -> tuple[Vector, Vector]:
 
 def _proximal(scene: Scene, joint: Joint) -> Vector:
     """Unit vector (3,) from a joint along the bone above it, whose sides the fat planes follow."""
-    for end in bone_ends(scene, joint):
-        if not end.is_short and not scene.shapes[end.index].name.startswith(joint.beyond or _PAIRED):
-            return end.inward
-    return _directions(scene, joint)[0]
+    best, reach = _directions(scene, joint)[0], 0.0
+    for shape in scene.shapes:
+        if shape.layer != SKELETON or shape.name.startswith(joint.beyond or _PAIRED):
+            continue
+        ends = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
+        axis = ends[1] - ends[0]
+        length = float(np.linalg.norm(axis))
+        if np.linalg.norm(ends - np.array(joint.point), axis=1).min() < 2.0 * joint.radius and length > max(reach, 0.2):
+            best, reach = axis / length, length
+    return best
 
 
 def _move(scene: Scene, joint: Joint, step: Vector) -> None:

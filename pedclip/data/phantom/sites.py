@@ -132,26 +132,41 @@ def pick_joint(scene: Scene, finding: Finding) -> Joint:
 
 def bone_ends(scene: Scene, joint: Joint) -> list[BoneEnd]:
     """Surfaces of the bones at a joint, nearest first: two to six."""
-    centre = np.array(joint.point)
     found: list[tuple[float, BoneEnd]] = []
     for index, shape in enumerate(scene.shapes):
-        if shape.layer != SKELETON:
-            continue
-        tips = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
-        distances = np.linalg.norm(tips - centre, axis=1)
-        start = bool(distances[0] < distances[1])
-        near, length = distances.min(), float(np.linalg.norm(tips[1] - tips[0])) / 2
-        short = length < 1.7 * shape.wm
-        inward = (tips[1] - tips[0]) * (1 if start else -1) / max(2 * length, 1e-6)
-        if short and length < shape.wm:  # an epiphysis: its axis may point either way
-            inward = np.array(shape.middle) - centre
-            inward = inward / max(float(np.linalg.norm(inward)), 1e-6)
-        tip = tips[0 if start else 1]
-        width = half_width(shape, -1.0 if start else 1.0)
-        found.append((near, BoneEnd(index, tip, inward, visible_across(scene, inward), width, start, short)))
+        if shape.layer == SKELETON:
+            end = _bone_end(scene, joint, index)
+            found.append((float(np.linalg.norm(end.tip - np.array(joint.point))), end))
     found.sort(key=lambda item: item[0])
     close = sum(near <= 1.15 * joint.radius for near, _ in found)
-    return [end for _, end in found[: min(max(close, 2), _MOST_ENDS)]]
+    ends = [end for _, end in found[: max(close, 2)]]
+    # A metaphysis behind its own epiphysis is not a surface of the joint.
+    capped = {scene.shapes[end.index].name.removesuffix(" epiphysis") for end in ends if end.is_short}
+    exposed = [end for end in ends if end.is_short or scene.shapes[end.index].name not in capped]
+    return exposed[:_MOST_ENDS]
+
+
+def _bone_end(scene: Scene, joint: Joint, index: int) -> BoneEnd:
+    shape, centre = scene.shapes[index], np.array(joint.point)
+    tips = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
+    start = bool(np.linalg.norm(tips[0] - centre) < np.linalg.norm(tips[1] - centre))
+    half = float(np.linalg.norm(tips[1] - tips[0])) / 2
+    axis = (tips[1] - tips[0]) / max(2 * half, 1e-6)
+    if half > 1.25 * joint.radius and half > 1.5 * shape.wm:  # a shaft
+        inward = axis if start else -axis
+        width = half_width(shape, 0.9) if not start else half_width(shape, -0.9)
+        return BoneEnd(index, tips[0 if start else 1], inward, visible_across(scene, inward), width, start, False)
+    # A nucleus or an epiphysis, whose axis may point anywhere: its surface that faces the joint.
+    away = np.array([*joint.away, 0.0]) / np.hypot(*joint.away)
+    offset = np.array(shape.middle) - centre
+    height = float(offset @ away)
+    inward = away * np.sign(height) if abs(height) > 0.3 * joint.radius else offset / max(np.linalg.norm(offset), 1e-6)
+    across = visible_across(scene, inward)
+    reach, width = (
+        float(np.hypot(half * (axis @ way), shape.wm * np.sqrt(max(0.0, 1 - (axis @ way) ** 2))))
+        for way in (inward, across)
+    )
+    return BoneEnd(index, np.array(shape.middle) - inward * reach, inward, across, width, start, True)
 
 
 def _inside(shape: Shape) -> Vector:

@@ -18,7 +18,7 @@ def swelling(scene: Scene, finding: Finding) -> str:
         return _scalp(scene, finding)
     site = shaft_site(scene, finding)
     sides = (-1, 1) if finding.variant < 0.35 else (finding.sign,)
-    for part in bulge(scene, site.point, sides, 0.05 + 0.26 * finding.severity, 0.02 + 0.08 * finding.severity):
+    for part in bulge(scene, site.point, sides, 0.04 + 0.30 * finding.severity, 0.02 + 0.08 * finding.severity):
         mark(scene, finding, part)
     return site.words
 
@@ -45,10 +45,10 @@ def bulge(scene: Scene, point: Vector, sides: tuple[int, ...], amount: float, ha
         if outline <= _THICK:
             # About as thick as the limb is there, so that only the outline tells.
             x, y, z = foot + across * side * width * 0.45
-            size, thick = (width * 1.9, width * (0.50 + amount)), 0.90 * skin.density * outline / skin.wm
+            size, thick = (width * 1.4, width * (0.55 + amount)), 0.90 * skin.density * outline / skin.wm
             scene.add(blob("swelling", (x, y, z), size, angle=angle, density=thick, depth=1.2, layer=SKIN))
         x, y, z = (foot if outline <= _THICK else point) + across * side * width * 0.55
-        part = blob("swelling", (x, y, z), (width * 1.4, width * (0.45 + amount)), angle=angle, density=haze)
+        part = blob("swelling", (x, y, z), (width * 1.2, width * (0.45 + amount)), angle=angle, density=haze)
         scene.add(part)
         parts.append(part)
     return parts
