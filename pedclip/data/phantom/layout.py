@@ -145,7 +145,8 @@ def _kept_words() -> frozenset[str]:
     findings = grammar("findings")["findings"].values()
     phrases = [word for entry in findings for word in [*entry["terms"], *entry["denied"]]]
     phrases += [noun for entry in grammar("regions")["regions"].values() for noun in [*entry["nouns"], *entry["exams"]]]
-    return frozenset(word for phrase in phrases for word in re.findall(r"[a-z]+", phrase.lower()))
+    words = frozenset(word for phrase in phrases for word in re.findall(r"[a-z]+", phrase.lower()))
+    return words | {"negative", "without", "neither", "absence"}
 
 
 def _pieces(statements: Sequence[Statement], part: int) -> list[Piece]:

@@ -45,7 +45,7 @@ _ABNORMAL_SECOND: Final = 0.4  # of the further parts of a study
 _SECOND_FINDING: Final = 0.25
 _IMAGES: Final = (0.45, 0.40, 0.15)  # probabilities of 1, 2 and 3 images of one part
 _ADULT: Final = 18.0  # years
-_SCATTER: Final = ((0.0, 0.2), (12.0, 1.1), (18.0, 0.9))  # (age, standard deviation of bone age), years
+_SCATTER: Final = ((0.0, 12.0, 18.0), (0.2, 1.1, 0.9))  # ages and standard deviations of bone age there, years
 _MATURITY_DISORDER: Final = 0.04  # share of patients with delayed or advanced bones
 
 
@@ -151,7 +151,7 @@ def _patient(number: int, seed: int) -> _Patient:
     ahead = float(rng.normal())
     if rng.random() < _MATURITY_DISORDER:
         ahead = float(rng.choice([-1, 1]) * rng.uniform(2.2, 3.5))
-    spread = float(np.interp(age, *zip(*_SCATTER, strict=True)))
+    spread = float(np.interp(age, _SCATTER[0], _SCATTER[1]))
     bone_age = float(np.clip(age + ahead * spread, 0.0, _ADULT))
     has_arthritis = bool(rng.random() < _ARTHRITIS_SHARE) and age > 1
     return _Patient(f"phantom-{seed}-p{person:06d}", sex, age, bone_age, has_arthritis)

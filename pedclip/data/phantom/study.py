@@ -142,7 +142,7 @@ def _measure(films: Sequence[_Film], bones: NDArray[np.bool_], size: int, device
             shapes = [_filled(shape) for shape in film.scene.shapes if shape.name in names]
             if shapes and any(shape.name in _LUNGS for shape in film.scene.shapes):
                 groups.append((index, f"/{key}", _LUNG_FROM, project(stack(shapes), film.pose)))
-    depths = attenuation([rows for *_, rows in groups], size, device=device).cpu().numpy() if groups else []
+    depths = attenuation([rows for *_, rows in groups], size, device=device).cpu().numpy()
     fields = (open_field([film.spec.exposure for film in films], size) > 0.5).numpy()
     found: list[dict[str, NDArray[np.bool_]]] = [{} for _ in films]
     for (index, name, least, _), depth in zip(groups, depths, strict=True):
