@@ -37,7 +37,7 @@ def traits(rows: Rows) -> NDArray[np.int64]:
         Trait.BLUNT: (p["square_end"] != 0) | (p["square_side"] != 0),
         Trait.BROKEN: p["crack"] <= 1,
     }
-    return np.sum([holds * int(trait) for trait, holds in bits.items()], axis=0, dtype=np.int64)
+    return np.asarray(sum(holds * np.int64(trait) for trait, holds in bits.items()))
 
 
 def chord(rows: Tensor, x: Tensor, y: Tensor, *, trait: int) -> Tensor:
@@ -79,11 +79,14 @@ def chord(rows: Tensor, x: Tensor, y: Tensor, *, trait: int) -> Tensor:
 
 
 def _width(p: dict[str, Tensor], u: Tensor, from_crack: Tensor | None) -> Tensor:
-    """(N, H, W) half-width along the axis: a mixture of |u| and |u|³ between the middle and the ends."""
+    """(N, H, W) half-width along the axis: a mixture of |u|, |u|³ and |u|⁷ between the middle and the ends."""
     far = u.abs().clamp_max_(1)
-    cubic = (p["flare"] - 1) / 2
+    square = far * far
+    odd = ((p["flare"] - 1) / 2).clamp(0, 1)
+    seventh = ((p["flare"] - 3) / 4).clamp(0, 1)
     rise = torch.where(u < 0, p["w0"] - p["wm"], p["w1"] - p["wm"])
-    width = (far * far * cubic + (1 - cubic)).mul_(far).mul_(rise).add_(p["wm"])
+    shape = (square * square).mul_(seventh).add_(odd - seventh).mul_(square).add_(1 - odd)
+    width = shape.mul_(far).mul_(rise).add_(p["wm"])
     if from_crack is not None:
         width += p["bulge"] * torch.exp(-((from_crack / (0.6 * p["wm"])) ** 2))
     return width.clamp_min_(_THIN)

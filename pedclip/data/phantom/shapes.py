@@ -28,9 +28,9 @@ class Shape:
     """A superquadric around the axis from `(x0, y0, z0)` to `(x1, y1, z1)`, in scene units.
 
     Half-widths across the axis are `w0` at the start, `wm` in the middle and `w1` at the end; they widen in
-    proportion to the distance from the middle where `flare` is 1, to its cube where `flare` is 3, and to a mixture of
-    both between. `square_end` and `square_side` go from 0 (ellipsoid) to 1 (block). `depth` is the half-width along z
-    divided by the one in the image plane.
+    proportion to the distance from the middle where `flare` is 1, to its third power where `flare` is 3, to its seventh
+    where `flare` is 7 (the most), and to a mixture of both neighbours between. `square_end` and `square_side` go from 0
+    (ellipsoid) to 1 (block). `depth` is the half-width along z divided by the one in the image plane.
     """
 
     name: str
