@@ -77,13 +77,13 @@ def consolidation(scene: Scene, finding: Finding) -> str:
 def pleural_effusion(scene: Scene, finding: Finding) -> str:
     """Fluid blunts the angle between chest wall and diaphragm, then rises along the wall as a meniscus."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    dense = lung.depth * (0.70 + 0.30 * severity)
-    rise = 0.07 + 0.48 * severity  # half-heights of the lung
+    dense = lung.depth * (0.50 + 0.50 * severity)
+    rise = 0.03 + 0.52 * severity  # half-heights of the lung
     base = blob(
         "fluid",
         lung.at(0.25, 0.80 - 0.8 * rise),
         (rise * lung.height, 0.85 * lung.width),
-        density=1.2 * dense,
+        density=(0.25 + severity) * dense,
         depth=1.4,
         square=0.5,
     )

@@ -40,6 +40,12 @@ class Finding:
 def mark(scene: Scene, finding: Finding, shape: Shape) -> None:
     """Record where a finding lies."""
     widths = {name: max(getattr(shape, name), _MIN_EXTENT) for name in ("w0", "wm", "w1")}
+    middle, start = np.array(shape.middle), np.array([shape.x0, shape.y0, shape.z0])
+    half = float(np.linalg.norm(middle - start))
+    if half < _MIN_EXTENT:
+        start = middle + (start - middle) * _MIN_EXTENT / max(half, 1e-6)
+    (x0, y0, z0), (x1, y1, z1) = to_point(start), to_point(2 * middle - start)
+    shape = replace(shape, x0=x0, y0=y0, z0=z0, x1=x1, y1=y1, z1=z1)
     plain = replace(shape, density=1.0, cortex=0.0, hollow=0.0, square_end=0.6, square_side=0.6, layer=ADDED, **widths)
     scene.extents.append((finding.name, plain))
 

@@ -88,7 +88,7 @@ def inflammation(scene: Scene, finding: Finding) -> str:
     centre, severity, r = np.array(joint.point), finding.severity, joint.radius
     for end in bone_ends(scene, joint):
         shape = scene.shapes[end.index]
-        lost = 0.08 + 0.34 * severity
+        lost = 0.03 + 0.32 * severity
         if end.is_short:
             scene.shapes[end.index] = replace(shape, density=shape.density * (1 - lost))
         else:
@@ -96,9 +96,9 @@ def inflammation(scene: Scene, finding: Finding) -> str:
             angle = float(np.degrees(np.arctan2(end.inward[1], end.inward[0])))
             size, depth = (1.1 * end.width, 0.95 * end.width), -lost * shape.density * (1 - 0.5 * shape.hollow)
             scene.add(blob("osteopenia", (float(x), float(y), float(z)), size, angle=angle, density=depth))
-    for part in bulge(scene, centre, (-1, 1), 0.04 + 0.18 * severity, 0.02 + 0.03 * severity):
+    for part in bulge(scene, centre, (-1, 1), 0.01 + 0.16 * severity, 0.005 + 0.025 * severity):
         mark(scene, finding, part)
-    haze = blob("haze", joint.point, (1.35 * r, 1.35 * r), density=0.05 + 0.20 * severity, depth=1.0)
+    haze = blob("haze", joint.point, (1.35 * r, 1.35 * r), density=0.015 + 0.14 * severity, depth=1.0)
     scene.add(haze)
     mark(scene, finding, haze)
     return joint.name
