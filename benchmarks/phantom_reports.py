@@ -20,7 +20,7 @@ from pedclip.data.phantom import generate_reports
 _EQUAL = 500  # vocabulary grows with the number of reports; both sides are also counted at this many
 
 
-def measure(texts: Sequence[str], filmed: Sequence[int]) -> dict[str, float]:
+def measure(texts: Sequence[str], filmed: Sequence[int]) -> dict[str, float | None]:
     """Counts and shares of one set of reports; `filmed` are the numbers of filmed regions where they are known."""
     words = [re.findall(r"[a-z]+(?:['-][a-z]+)*", text.lower()) for text in texts]
     sentences = [sentence for text in texts for sentence in split(text)]
@@ -38,7 +38,7 @@ def measure(texts: Sequence[str], filmed: Sequence[int]) -> dict[str, float]:
         "distinct_share": len(set(sentences)) / len(sentences),
         "distinct_share_of_1000": _distinct_share(sentences[:1000]),
         "most_common_sentence_share": Counter(sentences).most_common(1)[0][1] / len(sentences),
-        "multi_part_share": float(np.mean([count > 1 for count in filmed])) if filmed else float("nan"),
+        "multi_part_share": float(np.mean([count > 1 for count in filmed])) if filmed else None,
     }
 
 
@@ -53,7 +53,7 @@ def _distinct_share(sentences: Sequence[str]) -> float:
     return len(set(sentences)) / max(len(sentences), 1)
 
 
-def read(folder: Path) -> dict[str, dict[str, float]]:
+def read(folder: Path) -> dict[str, dict[str, float | None]]:
     """Measures of every pack of reports in a folder."""
     measured = {}
     for file in sorted([*folder.glob("*/reports.jsonl"), *folder.glob("*/gold.jsonl")]):
@@ -78,7 +78,10 @@ def main() -> None:
     names = list(phantom)
     print("\n".join([f"{'':30}" + "".join(f"{pack[:18]:>20}" for pack in table)]))
     for name in names:
-        print(f"{name:30}" + "".join(f"{values[name]:>20.4g}" for values in table.values()))
+        print(
+            f"{name:30}"
+            + "".join(f"{'' if (v := values[name]) is None else f'{v:.4g}':>20}" for values in table.values())
+        )
     write_report(options.out, {"environment": describe(), "seed": options.seed, "packs": table})
 
 

@@ -47,14 +47,14 @@ def running(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Generato
     if rng.random() < 0.5:
         rounds = zip_longest(*([(part, statement) for statement in body] for part, body in enumerate(bodies)))
         order = [item for items in rounds for item in items if item is not None]
-    return [_located(subjects, order, rng)]
+    return [[piece for group in _located(subjects, order, rng) for piece in group]]
 
 
 def numbered(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Generator) -> Lines:
     """A list of sentences."""
     order = [(part, statement) for part, body in enumerate(bodies) for statement in body]
     mark = pick((".", ")"), rng)
-    lines = [[Piece(f"{k}{mark}"), piece] for k, piece in enumerate(_located(subjects, order, rng), start=1)]
+    lines = [[Piece(f"{k}{mark}"), *group] for k, group in enumerate(_located(subjects, order, rng), start=1)]
     return [[piece for line in lines for piece in line]] if rng.random() < 0.3 else lines
 
 
@@ -130,7 +130,7 @@ def terse(text: str) -> str:
 
 def with_typo(text: str, rng: np.random.Generator) -> str:
     """A sentence with one letter lost, doubled or exchanged; never in the name of a finding, part or side."""
-    words = [match for match in re.finditer(r"[a-z]{7,}", text) if match[0] not in _kept_words()]
+    words = [match for match in re.finditer(r"\b[A-Za-z]{7,}\b", text) if match[0].lower() not in _kept_words()]
     if not words:
         return text
     match = words[int(rng.integers(len(words)))]
@@ -164,19 +164,20 @@ def _heading(subject: Subject, rng: np.random.Generator, mark: str) -> str:
     return f"{name}{mark}"
 
 
-def _located(
-    subjects: Sequence[Subject], order: Sequence[tuple[int, Statement]], rng: np.random.Generator
-) -> list[Piece]:
-    """Sentences that say which part they are about wherever the part changes."""
-    pieces, before = [], -1 if len(subjects) > 1 else 0
+def _located(subjects: Sequence[Subject], order: Sequence[tuple[int, Statement]], rng: np.random.Generator) -> Lines:
+    """Sentences, each with what says its part wherever the part changes: a first clause, or a heading glued to it."""
+    groups, before = [], -1 if len(subjects) > 1 else 0
     for part, statement in order:
-        text = statement.text
-        if part != before and not _names_itself(text, subjects[part], subjects):
+        group = [Piece(statement.text, (part,))]
+        if part != before and not _names_itself(statement.text, subjects[part], subjects):
             prefix = expand(pick(grammar("report")["locators"], rng), subjects[part].slots, rng)
-            text = f"{prefix} {uncapital(text) if prefix.endswith(',') else text}"
-        pieces.append(Piece(text, (part,)))
+            if prefix.endswith(","):
+                group = [Piece(f"{prefix} {uncapital(statement.text)}", (part,))]
+            else:
+                group.insert(0, Piece(prefix))
+        groups.append(group)
         before = part
-    return pieces
+    return groups
 
 
 def _names_itself(text: str, subject: Subject, subjects: Sequence[Subject]) -> bool:

@@ -65,6 +65,7 @@ def subject_of(plan: StudyPlan, part: Part, sites: Sequence[str], equipment: Seq
     side = f"{part.laterality} " if part.laterality else ""
     slots = {
         "noun": entry["nouns"],
+        "place": [noun for noun in entry["nouns"] if not noun.isupper()],
         "side": side,
         "exam": [f"{side}{name}" for name in entry["exams"]],
         "age_words": _years(plan.age),
@@ -123,7 +124,8 @@ def positive(
         **subject.slots,
         "the_site": _places(site, str(subject.slots["side"])),
         "term": entry.get("named", entry["terms"]),
-        "severity": data["severity"][level],
+        "site": _places(site, str(subject.slots["side"]), article=""),
+        "severity": data["sizes" if finding.name in data["sized"] else "severity"][level],
         "finding_side": finding.side,
         "sided": f"{finding.side} " if finding.name in ("pleural effusion", "pneumothorax") else "",
         "kind": data["fracture_kinds"][kind if subject.part.region != "skull" else ""],
@@ -131,6 +133,7 @@ def positive(
     }
     choices = entry["impression" if is_impression else "definite"]
     if is_subtle and rng.random() < _HEDGED:
+        slots["term"] = entry.get("singular", slots["term"])
         choices = data["hedged_plain" if finding.name in data["placed_by_themselves"] else "hedged"]
     return Statement(expand(pick(choices, rng), slots, rng), entry["tags"][0])
 
@@ -215,9 +218,9 @@ def _extras(subject: Subject, rng: np.random.Generator) -> list[Statement]:
     return said
 
 
-def _places(site: str, side: str) -> list[str]:
+def _places(site: str, side: str, *, article: str = "the ") -> list[str]:
     """A site with its article, and with the side of the limb."""
-    article = "" if site[:1].isupper() else "the "
+    article = "" if site[:1].isupper() else article
     plain = site.removeprefix("the ")
     if side:  # limbs are drawn as left ones and mirrored
         plain = plain.removeprefix("left ").removeprefix("right ")

@@ -17,7 +17,7 @@ Slots = Mapping[str, str | Sequence[str]]
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _CHOICE: Final = re.compile(r"\[([^\[\]]*)\]")
-_PLURALS: Final = ("hila", "malleoli", "antra")
+_PLURALS: Final = ("hila", "antra")
 _TIDY: Final = (
     (re.compile(r"\s+"), " "),
     (re.compile(r"\s+([.,;:])"), r"\1"),
@@ -97,6 +97,6 @@ def uncapital(text: str) -> str:
 def _agreeing(subject: str, rng: np.random.Generator) -> str:
     head = re.split(r" (?:of|about|in|at) |, ", subject.strip())[0].lower()
     last = head.split()[-1]
-    ends = last.endswith("s") and not last.endswith(("ss", "us", "is"))
+    ends = last.endswith(("s", "i")) and not last.endswith(("ss", "us", "is"))
     is_plural = ends or last in _PLURALS or " and " in head or re.search(r"\d to \w\d", head) is not None
     return pick(("are", "appear") if is_plural else ("is", "appears"), rng)

@@ -37,6 +37,7 @@ def test_excerpts_are_sentences_of_the_report_in_its_order(studies: list[tuple[S
             at = 0
             for sentence in sentences:
                 assert sentence.strip() == sentence
+                assert not re.match(r"\d+[.)]|[A-Za-z/ ]+( -|:) ", sentence), "a heading or number is part of it"
                 at = report.report_text.index(sentence, at) + 1
         for part, sentences in zip(plan.parts, report.part_excerpts, strict=True):
             assert 1 <= len(sentences) <= 6
@@ -134,7 +135,14 @@ def test_every_template_can_be_filled() -> None:
         for text in [*entry["definite"], *entry["impression"]]:
             filled = {"the_site": "the place", "term": entry.get("named", entry["terms"]), "severity": "mild"}
             kinds = [kind for group in grammar("findings")["fracture_kinds"].values() for kind in group]
-            filled |= {"kind": kinds, "displacement": "", "side": "left ", "noun": "wrist", "finding_side": "left"}
+            filled |= {
+                "kind": kinds,
+                "displacement": "",
+                "side": "left ",
+                "noun": "wrist",
+                "finding_side": "left",
+                "site": "place",
+            }
             for _ in range(8):
                 said = expand(text, filled, rng).lower()
                 assert any(term in said for term in terms(name)), (name, said)
