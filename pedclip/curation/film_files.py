@@ -132,7 +132,9 @@ def _classify(path: Path, root: Path) -> Found:
         return _read_header(path, name, head)
     if head.startswith(_SIGNATURES):
         hint = RegionHint(words=region_of_words(path.stem, *_folders(path, root)))
-        return PictureFile(Film(path, hint, view_of("", path.stem), side_of_words(path.stem, *_folders(path, root))))
+        return PictureFile(
+            Film(path, hint, view_of("", path.stem), side_of_words("", path.stem, *_folders(path, root)))
+        )
     if path.suffix.lower() == ".txt":
         if status.st_size > MAX_REPORT_BYTES:
             return Rejected(name, "too-large", f"a text of {status.st_size:,} bytes is no report")

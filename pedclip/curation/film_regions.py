@@ -123,9 +123,13 @@ def region_of_words(*texts: str) -> str:
     return ""
 
 
-def side_of_words(*texts: str) -> str:
-    """The side that the first text with any names."""
-    return next((side for text in texts if (side := find_laterality(_plain(text)))), "")
+def side_of_words(code: str, *texts: str) -> str:
+    """The side of a coded value ("L", "B"), else the one that the first text with any names.
+
+    A text of one letter is no side: a file may be called "b".
+    """
+    plain = (_plain(text) for text in texts)
+    return find_laterality(code) or next((side for text in plain if text[1:] and (side := find_laterality(text))), "")
 
 
 def view_of(code: str, *texts: str) -> str:

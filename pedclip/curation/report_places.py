@@ -4,7 +4,6 @@ An archive has hundreds of thousands of reports. What stays in memory is the pla
 """
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ class ReportPlace:
         path: The file.
         kind: What the file is.
         position: Byte at which the row starts (CSV, JSON Lines) or its number from 0 (Parquet).
-        row: Number for people: the line in the file, the first row of a Parquet file is 1; 0 for a whole file.
+        row: Number for people: the header of a CSV file is row 1, the first row of the others; 0 for a whole file.
         table: Format of the table, None for a whole file.
     """
 
@@ -90,8 +89,8 @@ class ReportPlace:
             file.seek(self.position)
             if self.kind == "jsonl":
                 return dict(json.loads(file.readline()))
-            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-            return dict(zip(table.header, next(csv.reader(text, delimiter=table.delimiter)), strict=True))
+            lines = (line.decode() for line in file)  # one at a time: later rows may be broken
+            return dict(zip(table.header, next(csv.reader(lines, delimiter=table.delimiter)), strict=True))
 
 
 def joined(cells: Mapping[str, Any], table: TableFormat) -> str:

@@ -78,6 +78,8 @@ def _open(path: Path) -> tuple[Iterator[_Row], Sequence[str], str]:
             return _parquet_rows(path), _parquet_names(path), ","
         rows = _json_rows(path)
         return rows, _json_names(path), ","
+    except ArchiveError:
+        raise
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's own errors are ValueErrors
         raise ArchiveError(
             f"{path} cannot be read ({type(error).__name__}); expected one of {', '.join(SUFFIXES)}, text in UTF-8."
@@ -125,7 +127,7 @@ def _csv_rows(path: Path, header: Sequence[str], delimiter: str, start: int) -> 
             if cells or problem:
                 yield _Row(position, number, None if problem else dict(zip(header, cells, strict=True)), problem)
             used = lines[:1] if problem else lines
-            position, number = position + sum(used), number + len(used)
+            position, number = position + sum(used), number + 1
 
 
 def _json_rows(path: Path) -> Iterator[_Row]:

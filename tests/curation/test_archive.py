@@ -1,0 +1,307 @@
+"""Archives in every layout: each file ends in a study or in the list of rejected ones, with the reason."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+
+from pedclip.curation.archive import read_archive
+from pedclip.curation.film_files import MAX_FILE_BYTES
+from pedclip.curation.studies import Archive, ArchiveError, RegionHint
+from tests.curation.archive_files import film, report, save_picture, structured_report
+
+
+def table(path: Path, rows: list[dict[str, Any]]) -> Path:
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def reasons(archive: Archive) -> dict[str, str]:
+    return {item.path: item.reason for item in archive.rejected}
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+def accounted(archive: Archive) -> set[str]:
+    used = {film.path.relative_to(archive.root).as_posix() for study in archive.studies for film in study.images}
+    texts = {study.place.name(archive.root) for study in archive.studies if not study.place.row}
+    return used | texts | set(reasons(archive))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A hospital export: six good films under five studies, and much that is none."""
+    root = tmp_path / "export"
+    film(root / "A/1/IM1", 1, BodyPartExamined="KNEE", ImageLaterality="L", ViewPosition="AP")
+    film(root / "A/1/IM2", 1, syntax=RLELossless, BodyPartExamined="KNEE", ImageLaterality="L", ViewPosition="LL")
+    film(
+        root / "A/2/IM1",
+        2,
+        syntax=JPEG2000Lossless,
+        PhotometricInterpretation="MONOCHROME1",
+        SeriesDescription="W Hand Rt PA",
+    )
+    film(
+        root / "A/3/IM1",
+        3,
+        syntax=JPEGBaseline8Bit,
+        deep=False,
+        PhotometricInterpretation="MONOCHROME1",
+        BodyPartExamined="CHEST",
+    )
+    film(root / "A/4/IM1", 4, deep=False, PatientAge=None, PatientBirthDate="20100315", StudyDate="20190314")
+    film(root / "A/5/IM1", 5, StudyInstanceUID=None, AccessionNumber="ACC5", PatientSex=None)
+    film(root / "odd/frames", 6, NumberOfFrames=2)
+    film(root / "odd/ct", 7, Modality="CT")
+    film(root / "odd/colour", 8, PhotometricInterpretation="RGB", SamplesPerPixel=3)
+    film(root / "odd/huge", 9, Rows=60000, Columns=60000)
+    film(root / "odd/header_only", 10, PixelData=None, Rows=None, Columns=None)
+    film(root / "odd/nobody", 11, PatientID=None)
+    film(root / "odd/stranger", 12)
+    (root / "odd/words.dcm").write_text("this is a text")
+    (root / "odd/cut").write_bytes((root / "A/1/IM1").read_bytes()[:200])
+    (root / "odd/empty").touch()
+    (root / "odd/model.pkl").write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
+    (root / "odd/bundle.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    deflated = (root / "A/1/IM1").read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
+    (root / "odd/deflated").write_bytes(deflated)
+    (tmp_path / "secret.txt").write_text("outside")
+    (root / "odd/out").symlink_to(tmp_path / "secret.txt")
+    (root / "odd/loop").symlink_to(root)
+    (root / "odd/broken").symlink_to(root / "nowhere")
+    with (root / "odd/sparse").open("wb") as file:
+        os.truncate(file.fileno(), MAX_FILE_BYTES + 1)
+    return root
+
+
+def reports_of_tree(tmp_path: Path) -> Path:
+    regions = {1: "knee", 2: "hand", 3: "chest", 4: "elbow", 11: "foot"}
+    rows = [{"StudyInstanceUID": f"1.2.826.0.{seed}", "Report": report(name)} for seed, name in regions.items()]
+    rows += [
+        {"AccessionNumber": "acc5 ", "Report": report("wrist")},
+        {"AccessionNumber": "none", "Report": report("toe")},
+    ]
+    rows += [{"AccessionNumber": "blank", "Report": " "}]
+    return table(tmp_path / "reports.csv", rows)
+
+
+def test_dicom_tree_becomes_studies_and_every_other_file_is_listed(tree: Path, tmp_path: Path) -> None:
+    archive = read_archive(tree, reports_of_tree(tmp_path))
+    assert files_of(tree) == accounted(archive) - {"reports.csv, row 6", "reports.csv, row 8", "reports.csv, row 9"}
+    assert [len(study.images) for study in archive.studies] == [2, 1, 1, 1, 1]
+    assert reasons(archive) == {
+        "odd/frames": "not-a-radiograph",
+        "odd/ct": "not-a-radiograph",
+        "odd/colour": "not-a-radiograph",
+        "odd/huge": "too-large",
+        "odd/sparse": "too-large",
+        "odd/header_only": "not-a-radiograph",
+        "odd/nobody": "no-patient",
+        "odd/stranger": "no-report",
+        "odd/words.dcm": "not-an-image",
+        "odd/cut": "not-a-radiograph",
+        "odd/empty": "empty-file",
+        "odd/model.pkl": "not-an-image",
+        "odd/bundle.zip": "not-an-image",
+        "odd/deflated": "not-a-radiograph",
+        "odd/out": "not-a-file",
+        "odd/loop": "not-a-file",
+        "odd/broken": "not-a-file",
+        "reports.csv, row 6": "no-patient",
+        "reports.csv, row 8": "no-film",
+        "reports.csv, row 9": "empty-report",
+    }
+
+
+def test_tags_of_films_are_read(tree: Path, tmp_path: Path) -> None:
+    films = {
+        film.path.relative_to(tree).as_posix(): film
+        for study in read_archive(tree, reports_of_tree(tmp_path)).studies
+        for film in study.images
+    }
+    knee = films["A/1/IM2"]
+    assert (knee.region_hint, knee.view, knee.laterality) == (RegionHint("knee", ""), "lateral", "left")
+    assert (knee.age_months, knee.sex) == (84, "F")
+    hand = films["A/2/IM1"]
+    assert (hand.region_hint, hand.view, hand.laterality) == (RegionHint("", "hand"), "PA", "right")
+    assert films["A/4/IM1"].age_months == 9 * 12 - 1  # the day before the ninth birthday
+    assert films["A/5/IM1"].sex == ""
+
+
+def test_anatomic_region_speaks_where_body_part_does_not(tmp_path: Path) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-15770", "SRT", "Elbow joint"
+    film(tmp_path / "a/x", 1, BodyPartExamined="EXTREMITY", AnatomicRegionSequence=Sequence([code]))
+    (tmp_path / "a/r.txt").write_text(report("elbow"))
+    assert read_archive(tmp_path).studies[0].images[0].region_hint.tags == "elbow"
+
+
+def test_text_and_structured_reports_beside_the_films(tmp_path: Path) -> None:
+    film(tmp_path / "a/x", 1)
+    (tmp_path / "a/report.txt").write_text(report("knee"))
+    film(tmp_path / "b/x", 2)
+    (tmp_path / "b/report.txt").write_text(report("hand"))
+    film(tmp_path / "c/x", 3)
+    film(tmp_path / "c/y", 4)
+    sections = {"Findings": "Lungs are clear.", "Impression": "Normal chest."}
+    structured_report(tmp_path / "sr/1", sections, StudyInstanceUID="1.2.826.0.3", PatientID="MRN000003")
+    structured_report(tmp_path / "sr/2", {"Findings": ""}, StudyInstanceUID="1.2.826.0.4")
+    (tmp_path / "sr/bad.txt").write_bytes(b"\xff\xfe\x00broken")
+    archive = read_archive(tmp_path)
+    assert [study.report for study in archive.studies] == [
+        "Findings: Lungs are clear.\nImpression: Normal chest.",
+        report("knee"),
+        report("hand"),
+    ]
+    assert reasons(archive) == {"c/y": "no-report", "sr/2": "empty-report", "sr/bad.txt": "corrupt"}
+    assert files_of(tmp_path) == accounted(archive)
+
+
+def test_a_patient_links_one_report_to_one_study_and_never_two(tmp_path: Path) -> None:
+    film(tmp_path / "f/a", 1, StudyInstanceUID="9.1", PatientID="P1")
+    film(tmp_path / "f/b", 2, StudyInstanceUID="9.2", PatientID="P2")
+    film(tmp_path / "f/c", 3, StudyInstanceUID="9.3", PatientID="P2")
+    path = table(tmp_path / "r.csv", [{"mrn": f"p{number}", "text": report("knee")} for number in (1, 2)])
+    archive = read_archive(tmp_path / "f", path)
+    assert [study.patient_id for study in archive.studies] == ["P1"]
+    assert reasons(archive) == {"b": "no-report", "c": "no-report", "r.csv, row 3": "no-film"}
+
+
+def test_one_study_under_two_patients_is_refused(tmp_path: Path) -> None:
+    film(tmp_path / "f/a", 1, StudyInstanceUID="9.1", PatientID="P1")
+    film(tmp_path / "f/b", 2, StudyInstanceUID="9.1", PatientID="P2")
+    film(tmp_path / "f/c", 3, StudyInstanceUID="9.2", PatientID="P3")
+    path = table(tmp_path / "r.csv", [{"study_uid": f"9.{n}", "text": report("knee")} for n in (1, 2)])
+    archive = read_archive(tmp_path / "f", path)
+    assert [study.patient_id for study in archive.studies] == ["P3"]
+    assert set(reasons(archive).values()) == {"several-patients"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_tables_with_pictures(tmp_path: Path, kind: str) -> None:
+    root = tmp_path / "films"
+    for number, name in enumerate(["S1_0.png", "S1_1.png", "S2/ap.png", "left knee/S3.png", "S4.png", "S10.png"]):
+        save_picture(root / name, number)
+    rows = [
+        {"report_id": f"S{number}", "subject": f"P{number}", "note": report("knee"), "sex": "male", "age_years": 3}
+        for number in (1, 2, 3)
+    ]
+    path = tmp_path / f"reports.{kind}"
+    frame = pd.DataFrame(rows)
+    match kind:
+        case "csv":
+            frame.to_csv(path, index=False, sep=";")
+        case "jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        case "parquet":
+            frame.to_parquet(path, row_group_size=2)
+    archive = read_archive(root, path)
+    assert [(study.study_id, len(study.images)) for study in archive.studies] == [("S1", 2), ("S2", 1), ("S3", 1)]
+    assert all(study.report == report("knee") for study in archive.studies)
+    assert reasons(archive) == {"S4.png": "no-report", "S10.png": "no-report"}
+    last = archive.studies[2].images[0]
+    assert (last.region_hint.words, last.laterality, last.sex, last.age_months) == ("knee", "left", "M", 36)
+
+
+def test_image_column_and_section_columns(tmp_path: Path) -> None:
+    for number in range(3):
+        save_picture(tmp_path / f"films/{number}.png", number)
+    rows = [
+        {
+            "patient": "A",
+            "files": "0.png;1.png",
+            "Findings": "Clear lungs.",
+            "Impression": "Normal.",
+            "part": "CXR",
+        },
+        {"patient": "B", "files": "2.png", "Findings": "Effusion.", "Impression": "", "part": "chest"},
+        {"patient": "C", "files": "3.png", "Findings": "", "Impression": "Gone.", "part": ""},
+    ]
+    archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", rows), columns={"region": "part"})
+    assert [study.report for study in archive.studies] == [
+        "FINDINGS: Clear lungs.\nIMPRESSION: Normal.",
+        "FINDINGS: Effusion.",
+    ]
+    assert {film.region_hint.words for study in archive.studies for film in study.images} == {"chest"}
+    assert reasons(archive) == {"r.csv, row 4": "no-film"}
+
+
+def test_broken_rows_cost_only_themselves(tmp_path: Path) -> None:
+    for number in range(1, 7):
+        save_picture(tmp_path / f"films/S{number}.png", number)
+    text = report("knee").replace("\n", " ")
+    lines = [
+        "study,patient,report",
+        f'S1,P1,"{text}"',
+        f'S2,P2,"open quote {text}',
+        f'S3,P3,"{text}"',
+        "S4,P4,too,many",
+        'S5,P5,"two\nlines, quoted"',
+    ]
+    content = "\n".join(lines).encode() + b"\nS6,P6,\xff\xfe\n"
+    (tmp_path / "r.csv").write_bytes(content)
+    archive = read_archive(tmp_path / "films", tmp_path / "r.csv")
+    assert [(study.study_id, study.report) for study in archive.studies] == [
+        ("S1", text),
+        ("S3", text),
+        ("S5", "two\nlines, quoted"),
+    ]
+    broken = {item.path: item.detail for item in archive.rejected if item.reason == "broken-row"}
+    assert set(broken) == {"r.csv, row 3", "r.csv, row 5", "r.csv, row 7"}
+    assert text[:20] not in str(broken)
+
+
+def test_broken_json_lines_cost_only_themselves(tmp_path: Path) -> None:
+    save_picture(tmp_path / "films/S1.png", 1)
+    good = json.dumps({"study_id": "S1", "patient_id": "P", "report": "Wörter"}, ensure_ascii=False)
+    lines = ["{bad", "[1]", "", good, "[" * 100_000]
+    (tmp_path / "r.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    archive = read_archive(tmp_path / "films", tmp_path / "r.jsonl")
+    assert [study.report for study in archive.studies] == ["Wörter"]
+    assert [item.path for item in archive.rejected] == ["r.jsonl, row 1", "r.jsonl, row 2", "r.jsonl, row 5"]
+
+
+def test_two_reports_of_one_study_are_not_guessed_between(tmp_path: Path) -> None:
+    save_picture(tmp_path / "films/S1.png", 1)
+    save_picture(tmp_path / "films/S2.png", 2)
+    rows = [("S1", "one text"), ("S1", "another text"), ("S2", "same text"), ("S2", "same text")]
+    with (tmp_path / "r.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("study", "patient", "report"), *((s, "P", t) for s, t in rows)])
+    archive = read_archive(tmp_path / "films", tmp_path / "r.csv")
+    assert [study.study_id for study in archive.studies] == ["S2"]
+    assert reasons(archive) == {"S1.png": "no-report", "r.csv, row 2": "several-reports"}
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "words"),
+    [
+        ("study,patient,body", {}, "no column with a report"),
+        ("study,patient,report", {"report": "repotr"}, "did you mean 'report'"),
+        ("study,patient,report", {"texts": "report"}, "unknown role"),
+        ("study,study,report", {}, "name every column once"),
+    ],
+)
+def test_unusable_tables_are_errors(tmp_path: Path, header: str, columns: dict[str, str], words: str) -> None:
+    save_picture(tmp_path / "films/S1.png", 1)
+    (tmp_path / "r.csv").write_text(f"{header}\nS1,P,text\n")
+    with pytest.raises(ArchiveError, match=words):
+        read_archive(tmp_path / "films", tmp_path / "r.csv", columns=columns)
+
+
+def test_unreadable_parquet_and_missing_folder_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "r.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        read_archive(tmp_path, tmp_path / "r.parquet")
+    with pytest.raises(ArchiveError, match="is no folder"):
+        read_archive(tmp_path / "nowhere")
+    with pytest.raises(ArchiveError, match="not one report with a film"):
+        read_archive(tmp_path)
