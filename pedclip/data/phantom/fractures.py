@@ -97,11 +97,11 @@ def _line(scene: Scene, finding: Finding, site: Site, *, slope: float, offset: f
     half = share * site.width * float(np.linalg.norm(direction))
     direction = direction / np.linalg.norm(direction)
     width = 0.008 + min(site.width, 0.2) * (0.02 + 0.10 * finding.severity)
-    depth = (0.38 + 0.75 * finding.severity) * site.mass
+    depth = min(0.38 + 0.75 * finding.severity, 0.85) * site.mass
     centre = site.point + offset * site.width * direction
-    line = strip("fracture line", centre, direction, half * 1.03, width, -depth, reach=site.width, sway=0.5 * width)
+    line = strip("fracture line", centre, direction, 0.96 * half, width, -depth, reach=site.width, sway=0.5 * width)
     scene.add(line)
-    mark(scene, finding, strip("", centre, direction, half * 1.1, max(2.2 * width, 0.25 * site.width), 1.0, reach=0.1))
+    mark(scene, finding, strip("", centre, direction, half * 1.05, max(2.2 * width, 0.25 * site.width), 1.0, reach=0.1))
 
 
 def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: float = 0.0, slope: float = 0.0) -> None:
@@ -124,9 +124,9 @@ def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: fl
 def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
     """Both cortices bulge; compressed trabeculae make a faint dense band."""
     severity = finding.severity
-    grown = site.width * (0.09 + 0.28 * severity)
+    grown = site.width * (0.08 + 0.22 * severity)
     _displace(scene, site, shift=0.0, angle=finding.sign * 0.25 * max(0.0, severity - SUBTLE), bulge=grown)
-    band = site.mass * (0.10 + 0.25 * severity)
+    band = site.mass * (0.09 + 0.19 * severity)
     thick = max(0.16 * site.width, 0.012)
     scene.add(strip("buckle", site.point, site.across, 0.95 * site.width, thick, band, reach=site.width))
     mark(scene, finding, strip("", site.point, site.across, site.width + 1.3 * grown, 0.75 * site.shape.wm, 1.0))
@@ -135,7 +135,7 @@ def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
 def _greenstick(scene: Scene, finding: Finding, site: Site) -> None:
     """The bone bends and the cortex on the outside of the bow breaks."""
     _displace(scene, site, shift=0.0, angle=finding.sign * (0.06 + 0.40 * finding.severity))
-    _line(scene, finding, site, slope=0.15 * finding.sign, offset=-0.48 * finding.sign, share=0.55)
+    _line(scene, finding, site, slope=0.15 * finding.sign, offset=-0.48 * finding.sign, share=0.52)
 
 
 def _transverse(scene: Scene, finding: Finding, site: Site) -> None:
@@ -152,7 +152,9 @@ def _complete(scene: Scene, finding: Finding, site: Site, *, slope: float) -> No
     _displace(
         scene, site, shift=1.7 * finding.sign * beyond * site.width, angle=0.45 * finding.sign * beyond, slope=slope
     )
-    _line(scene, finding, site, slope=slope)
+    # Between the parts as far as they still face each other.
+    moved = 0.85 * finding.sign * beyond
+    _line(scene, finding, site, slope=slope, offset=moved, share=max(0.3, 1 - abs(moved)))
 
 
 def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
@@ -169,10 +171,10 @@ def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
                 x0=cap.x0 + slip[0], y0=cap.y0 + slip[1], z0=cap.z0 + slip[2],
                 x1=cap.x1 + slip[0], y1=cap.y1 + slip[1], z1=cap.z1 + slip[2],
             )  # fmt: skip
-    middle = site.point - outwards * 0.34 * width + site.across * sign * 0.50 * width
+    middle = site.point - outwards * 0.34 * width + site.across * sign * 0.44 * width
     direction = site.across * sign * 0.8 - outwards * 0.6
     thick, depth = 0.006 + width * (0.02 + 0.05 * severity), (0.25 + 0.40 * severity) * site.mass
-    scene.add(strip("fracture line", middle, direction, 0.42 * width, thick, -depth, reach=0.8 * width))
+    scene.add(strip("fracture line", middle, direction, 0.37 * width, thick, -depth, reach=0.8 * width))
     mark(scene, finding, strip("", middle, direction, 0.55 * width, 0.25 * width, 1.0))
     plate = site.point + outwards * 0.25 * width + slip / 2
     mark(scene, finding, strip("", plate, site.across, width * (1.05 + 0.2 * severity), 0.38 * width, 1.0))

@@ -37,9 +37,9 @@ def joint_effusion(scene: Scene, finding: Finding) -> str:
     aside = visible_across(scene, away)
     size = min(joint.radius * (0.95 + 0.35 * severity), 0.85 * nearest_skin(scene, centre)[3])
     angle = float(np.degrees(np.arctan2(away[1], away[0])))
-    fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.04 + 0.20 * severity, depth=1.0)
+    fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.015 + 0.17 * severity, depth=1.0)
     scene.add(fluid)
-    bulge(scene, centre, (-1, 1), 0.02 + 0.14 * severity, 0.0)
+    bulge(scene, centre, (-1, 1), 0.01 + 0.14 * severity, 0.0)
     for side in (-1, 1):
         fat = centre + aside * side * size * 1.02
         width = 0.05 * size * (1.0 + severity)
