@@ -1,0 +1,144 @@
+"""The rules extractor on annotated reports, its speed, and what it does with all real reports at hand.
+
+    python -m benchmarks.extraction --data ../shared/data --json benchmarks/results/extraction.json
+
+Intervals are 95 % percentile bootstrap intervals over reports. Speed is the median of interleaved rounds.
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import describe, write_report
+from pedclip.curation.extract import extract_regions
+from pedclip.curation.reading import read_report
+from pedclip.curation.regions import filmed_in
+from pedclip.curation.score import Agreement, ReportScore, score_report, summarize
+from pedclip.evaluation.intervals import Floats, bootstrap_interval
+
+INVENTED = Path(__file__).resolve().parents[1] / "tests/curation/invented_reports.jsonl"
+PACKS = ("iu-openi-reports", "cmc2007-paediatric-reports", "mtsamples-radiology", "covid-cxr-notes")
+RESAMPLES = 2000
+BATCH = 64  # reports handed to a process at once
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def f1_interval(counts: Sequence[Agreement]) -> dict[str, Any]:
+    table = np.array([[count.both, count.predicted + count.gold] for count in counts], dtype=np.float64)
+
+    def f1(weights: Floats) -> Floats:
+        both, total = (weights @ table).T
+        return np.where(total > 0, 2 * both / np.maximum(total, 1), np.nan)
+
+    value = float(f1(np.ones((1, len(table))))[0])
+    return bootstrap_interval(value, f1, num_items=len(table), groups=None, num_resamples=RESAMPLES, seed=0).to_dict()
+
+
+def quality(path: Path) -> dict[str, Any]:
+    gold = records(path)
+    scores: list[ReportScore] = [score_report(record, extract_regions(record["report_text"])) for record in gold]
+    in_reports = {
+        "sentences": [sum(score.sentences.values(), Agreement()) for score in scores],
+        "words": [sum(score.words.values(), Agreement()) for score in scores],
+        "regions": [score.regions for score in scores],
+    }
+    return summarize(scores) | {"f1_intervals": {name: f1_interval(counts) for name, counts in in_reports.items()}}
+
+
+def on_pack(path: Path) -> dict[str, Any]:
+    """What is found in reports without annotation; their text never leaves this function."""
+    sections, kinds, regions, reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    texts = [record["raw_text"] for record in records(path)]
+    for text in texts:
+        reading = read_report(text)
+        excerpts = extract_regions(text)
+        sections.update({section.name for section in reading.sections})
+        kinds.update(line.kind for line in reading.lines if line.section.name in ("findings", "impression"))
+        regions.update(excerpts)
+        if not any(excerpt.sentences for excerpt in excerpts.values()):
+            reasons[reason(text)] += 1
+    return {
+        "reports": len(texts),
+        "reports_with_section": dict(sections.most_common()),
+        "sentences_of_findings_and_impression_by_kind": dict(kinds.most_common()),
+        "reports_with_region": dict(regions.most_common()),
+        "reports_without_excerpt": sum(reasons.values()),
+        "reasons": dict(reasons.most_common()),
+    }
+
+
+def reason(text: str) -> str:
+    """Why a report gives no excerpt."""
+    reading = read_report(text)
+    if not any(line.kind == "finding" for line in reading.lines):
+        return "no sentence is a finding"
+    if any("kind:modality" in hit.tags for line in reading.lines for hit in line.hits):
+        return "names CT, MRI or ultrasound and no film"
+    return "names no film and no structure" if not filmed_in(reading) else "findings belong to no film"
+
+
+def extract_batch(texts: list[str]) -> int:
+    return sum(len(extract_regions(text)) for text in texts)
+
+
+def speed(texts: list[str], rounds: int) -> dict[str, float]:
+    batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(extract_batch, batches)  # both processes have read the word lists
+        extract_batch(texts[:BATCH])
+        for _ in range(rounds):
+            begin = time.perf_counter()
+            for batch in batches:
+                extract_batch(batch)
+            seconds[1].append(time.perf_counter() - begin)
+            begin = time.perf_counter()
+            pool.map(extract_batch, batches)
+            seconds[2].append(time.perf_counter() - begin)
+    return {
+        "reports": len(texts),
+        "mean_characters": statistics.mean(map(len, texts)),
+        "reports_per_second_one_process": len(texts) / statistics.median(seconds[1]),
+        "reports_per_second_two_processes": len(texts) / statistics.median(seconds[2]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the packs of reports")
+    parser.add_argument("--gold", type=Path, help="annotated reports; default: extraction-gold/gold.jsonl in --data")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    packs = [name for name in PACKS if (options.data / name / "reports.jsonl").is_file()]
+    texts = [record["raw_text"] for name in packs for record in records(options.data / name / "reports.jsonl")]
+    report = describe() | {
+        "what": "rules extractor: quality on annotated reports, speed, coverage of real reports",
+        "extractor": "rules",
+        "real": quality(options.gold or options.data / "extraction-gold/gold.jsonl"),
+        "invented": quality(INVENTED),
+        "speed": speed(texts, options.rounds),
+        "packs": {name: on_pack(options.data / name / "reports.jsonl") for name in packs},
+    }
+    for name in ("real", "invented"):
+        figures = report[name]
+        assert isinstance(figures, dict)
+        print(f"{name:9s} sentence F1 {figures['sentences']['f1']:.3f}  region F1 {figures['regions']['f1']:.3f}")
+    print(report["speed"])
+    if options.json:
+        write_report(options.json, report)
+
+
+if __name__ == "__main__":
+    main()

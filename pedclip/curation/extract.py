@@ -1,0 +1,65 @@
+"""One call for every extractor: from a report to one excerpt per filmed body part."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from pedclip.anatomy import REGIONS, UnknownRegion
+from pedclip.curation.excerpts import Excerpt, Extractor
+from pedclip.curation.lexicon import NECK
+from pedclip.curation.reading import Report, text_of
+from pedclip.curation.rules import RulesExtractor
+
+__all__ = ["EXTRACTORS", "Excerpt", "Extractor", "extract_regions"]
+
+EXTRACTORS: Final[Mapping[str, Callable[[], Extractor]]] = {"rules": RulesExtractor}
+
+
+def extract_regions(
+    report: Report, regions: Iterable[str] | None = None, extractor: str | Extractor = "rules"
+) -> dict[str, Excerpt]:
+    """What a report says of each filmed body part, free of history, technique, comparison and advice.
+
+    Args:
+        report: Text of the report, or its sections by name (`sections.SECTIONS`).
+        regions: Regions to extract, as known from the films: exactly these are returned, and a general sentence goes to
+            each of them. None: every region that the report says was filmed, with "neck" beside the 23.
+        extractor: A name in `EXTRACTORS`, or an object with `extract`.
+
+    Returns:
+        Excerpt by region. Its sentences are exact substrings of `reading.text_of(report)`, checked here whatever the
+        extractor, and its text consists of them unless its source is "llm-rewrite".
+
+    Raises:
+        TypeError: The report is neither a text nor a mapping of texts.
+        UnknownRegion: A region is neither one of the 23 nor "neck".
+        ValueError: The extractor has no such name, or returned a sentence that the report does not hold.
+
+    Source: PedCLIP, text preparation with one excerpt per listed part (methods/pedclip.md, P18). Differs: the paper's
+        prompts are not published; rules are the default, and a language model is one more extractor.
+
+    Example:
+        >>> found = extract_regions("EXAM: Chest; left wrist. FINDINGS: Lungs are clear. Scaphoid fracture.")
+        >>> {region: excerpt.text for region, excerpt in found.items()}
+        {'chest': 'Lungs are clear.', 'wrist': 'Scaphoid fracture.'}
+    """
+    text = text_of(report)
+    asked = None if regions is None else tuple(dict.fromkeys(regions))
+    for name in asked or ():
+        if name not in REGIONS and name != NECK:
+            raise UnknownRegion(name, f"expected one of pedclip.anatomy.REGIONS or {NECK!r}, got {name[:60]!r}.")
+    if isinstance(extractor, str):
+        if extractor not in EXTRACTORS:
+            raise ValueError(f"no extractor {extractor[:60]!r}; there are {', '.join(EXTRACTORS)}.")
+        extractor = EXTRACTORS[extractor]()
+    excerpts = extractor.extract(text, asked)
+    for region, excerpt in excerpts.items():
+        _check_verbatim(region, excerpt, text)
+    return {region: excerpts[region] for region in (excerpts if asked is None else asked)}
+
+
+def _check_verbatim(region: str, excerpt: Excerpt, text: str) -> None:
+    for sentence in excerpt.sentences:
+        if text[sentence.start : sentence.end] != sentence.text:
+            raise ValueError(f"{region}: a sentence from {excerpt.source} is not in the report at its span.")
+    if excerpt.source != "llm-rewrite" and excerpt.text != " ".join(sentence.text for sentence in excerpt.sentences):
+        raise ValueError(f"{region}: the text of a {excerpt.source} excerpt is not made of its sentences.")

@@ -1,0 +1,99 @@
+"""The word lists of report curation (`words.json`), found in a sentence in one pass."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+NECK: Final = (
+    "neck"  # soft tissue and airway films: none of the 23 regions, yet their sentences belong to no other film
+)
+
+_WORD: Final = re.compile(r"[a-z0-9]+", re.IGNORECASE | re.ASCII)
+_END: Final = ""  # key of a node under which the tags of a complete term stand
+_SHORTEST_STEM: Final = 3
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A listed term in a text; several lists may hold it."""
+
+    start: int  # index of the first character
+    end: int  # one past the last
+    tags: frozenset[str]  # "structure:wrist", "kind:history", "finding:pathology"
+
+
+@cache
+def word_lists() -> dict[str, Any]:
+    """Content of `words.json`."""
+    return dict(json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8")))
+
+
+def words_of(text: str) -> Iterator[tuple[str, int, int]]:
+    """Each run of letters and digits in lower case, with its span; hyphens and slashes separate words."""
+    for match in _WORD.finditer(text):
+        yield match[0].lower(), *match.span()
+
+
+def scan(text: str) -> list[Hit]:
+    """All listed terms in order of position, without overlap, at each place the longest.
+
+    Example:
+        >>> sorted(scan("Follow-up is advised.")[0].tags)
+        ['kind:recommendation']
+    """
+    words = [(_forms(word), start, end) for word, start, end in words_of(text)]
+    hits, first = [], 0
+    while first < len(words):
+        if not words[first][0]:
+            first += 1
+            continue
+        nodes, last, tags = [_trie()], first, frozenset[str]()
+        for position in range(first, len(words)):
+            nodes = [node[form] for node in nodes for form in words[position][0] if form in node]
+            if not nodes:
+                break
+            found = frozenset[str]().union(*(node[_END] for node in nodes if _END in node))
+            if found:
+                last, tags = position, found
+        if tags:
+            hits.append(Hit(words[first][1], words[last][2], tags))
+        first = last + 1
+    return hits
+
+
+def _terms() -> Iterator[tuple[str, str]]:
+    """Each listed term with its tag."""
+    lists = word_lists()
+    for region, entry in lists["regions"].items():
+        for field, terms in entry.items():
+            yield from ((term, f"{field[:-1]}:{region}") for term in terms)
+    for group, prefix in (("kinds", "kind"), ("finding", "finding")):
+        for name, terms in lists[group].items():
+            yield from ((term, f"{prefix}:{name}") for term in terms)
+
+
+@cache
+def _trie() -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for term, tag in _terms():
+        node = root
+        for word in re.findall(r"[a-z0-9]+\*?", term):
+            node = node.setdefault(word, {})
+        node.setdefault(_END, set()).add(tag)
+    return root
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    return frozenset(word for term, _ in _terms() for word in re.findall(r"[a-z0-9]+\*?", term))
+
+
+@lru_cache(maxsize=65_536)
+def _forms(word: str) -> tuple[str, ...]:
+    """The listed spellings that a word of the text satisfies."""
+    stems = (word[:length] + "*" for length in range(_SHORTEST_STEM, min(len(word), 20) + 1))
+    return tuple(form for form in (word, word.removesuffix("s"), *stems) if form in _vocabulary())

@@ -1,0 +1,89 @@
+"""A report read once: text, sections, and each sentence with its kind and the body parts that it names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pedclip.anatomy import Mention, find_mentions
+from pedclip.curation.kinds import KIND_OF_SECTION, Kind, kind_of_prose
+from pedclip.curation.labels import Label, read_label
+from pedclip.curation.lexicon import Hit, scan
+from pedclip.curation.sections import SECTIONS, Section, split_sections
+from pedclip.curation.sentences import Sentence, split_sentences
+
+Report = str | Mapping[str, str]
+
+_SILENT: Final = frozenset(
+    {"indication", "history", "comparison", "recommendation", "other"}
+)  # never name what was filmed
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence in its place."""
+
+    sentence: Sentence
+    section: Section
+    kind: Kind
+    label: Label | None  # what it says was filmed, where it says nothing else
+    mentions: tuple[Mention, ...]  # body parts in it, spans within the sentence
+    hits: tuple[Hit, ...]  # terms of the word lists in it
+
+    def regions(self, *fields: str) -> set[str]:
+        """Regions that the sentence names; fields are "name", "structure", "hint" or "label"."""
+        found = {mention.region for mention in self.mentions if mention.kind in fields}
+        tags = (tag.partition(":") for hit in self.hits for tag in hit.tags)
+        return found | {region for field, _, region in tags if field in fields}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A report and what its words say."""
+
+    text: str
+    sections: tuple[Section, ...]
+    lines: tuple[Line, ...]
+
+
+def text_of(report: Report) -> str:
+    """The report as one text; sections given separately are joined under their names, empty ones left out.
+
+    Raises:
+        TypeError: Neither a text nor a mapping from names of sections to texts.
+        ValueError: A mapping in which no key is one of `sections.SECTIONS`.
+    """
+    if isinstance(report, str):
+        return report
+    if not isinstance(report, Mapping):
+        raise TypeError(f"report must be a text or a mapping of sections, not {type(report).__name__}.")
+    names = [name for name in SECTIONS if name in report]
+    if not names:
+        raise ValueError(f"a report given by sections needs at least one of {', '.join(SECTIONS)}.")
+    if wrong := next((name for name in names if not isinstance(report[name], str)), None):
+        raise TypeError(f"section {wrong!r} must be a text, not {type(report[wrong]).__name__}.")
+    return "\n".join(f"{name.upper()}: {report[name].strip()}" for name in names if report[name].strip())
+
+
+def read_report(report: Report) -> Reading:
+    """Read a report in one pass.
+
+    Raises:
+        TypeError: See `text_of`.
+        ValueError: See `text_of`.
+    """
+    text = text_of(report)
+    sections = split_sections(text)
+    lines = (
+        _line(sentence, section)
+        for section in sections
+        for sentence in split_sentences(text, section.start, section.end)
+    )
+    return Reading(text, sections, tuple(lines))
+
+
+def _line(sentence: Sentence, section: Section) -> Line:
+    if section.name in _SILENT:
+        return Line(sentence, section, KIND_OF_SECTION[section.name], None, (), ())
+    label, hits = read_label(sentence.text), tuple(scan(sentence.text))
+    kind = "heading" if label else KIND_OF_SECTION.get(section.name) or kind_of_prose(sentence.text, hits)
+    return Line(sentence, section, kind, label, tuple(find_mentions(sentence.text)), hits)

@@ -1,0 +1,132 @@
+"""The transparent extractor: headings, body parts, word lists. It needs no model and is the fallback of all others."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from pedclip.curation.excerpts import Excerpt, joined
+from pedclip.curation.reading import Line, Reading, read_report
+from pedclip.curation.regions import described_by, filmed_in, findings_under, shown_on
+from pedclip.curation.sentences import Sentence
+
+_SOFT_PARTS: Final = frozenset(
+    {"chest", "abdomen", "neck"}
+)  # films on which a fracture is not the first thing looked for
+
+
+class RulesExtractor:
+    """Gives each finding to the film it is reported under, and else to the film that its words point to."""
+
+    def extract(self, report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
+        """Excerpts of these regions, or of every filmed one for None; see `extract.extract_regions`."""
+        reading = read_report(report_text)
+        filmed = tuple(filmed_in(reading, given=regions or ()))
+        sentences = _assign(reading, filmed)
+        return {name: joined(sentences[name], source="rules") for name in (filmed if regions is None else regions)}
+
+
+@dataclass
+class _Place:
+    """Where in the report the reader is."""
+
+    outer: tuple[str, ...] | None = None  # films of a heading that stands over sections
+    inner: tuple[str, ...] | None = None  # films of a heading within the section; () is a part that is no film
+    is_in_item: bool = False  # whether the inner heading belongs to one list item only
+    carried: frozenset[str] = field(default_factory=frozenset)  # films of the sentence before
+
+    def candidates(self, filmed: tuple[str, ...]) -> tuple[str, ...]:
+        """Films to which the next sentence may belong."""
+        return self.inner if self.inner is not None else self.outer if self.outer is not None else filmed
+
+
+def _assign(reading: Reading, filmed: tuple[str, ...]) -> dict[str, list[Sentence]]:
+    """The findings of each film."""
+    sentences: dict[str, list[Sentence]] = {region: [] for region in filmed}
+    place, before = _Place(), None
+    for index, line in enumerate(reading.lines):
+        if before is None or line.section is not before.section:
+            place.inner, place.carried = None, frozenset()
+        elif line.sentence.number:
+            place.carried = frozenset()
+            if place.is_in_item:
+                place.inner = None
+        if line.kind == "heading":
+            _enter(place, reading, index, filmed)
+        elif line.kind == "finding":
+            owners = _owners(line, place.candidates(filmed), place.carried)
+            for region in owners:
+                sentences[region].append(line.sentence)
+            place.carried = owners if len(owners) < len(filmed) else frozenset()
+        before = line
+    return sentences
+
+
+def _enter(place: _Place, reading: Reading, index: int, filmed: tuple[str, ...]) -> None:
+    """Step under a heading, if it is the heading of a film."""
+    line = reading.lines[index]
+    films = _films_of(reading, index, filmed)
+    if films is None:
+        return
+    if _stands_over_sections(reading, index):
+        place.outer, place.inner = films, None
+        return
+    if line.section.name == "exam":
+        return
+    previous = reading.lines[index - 1] if index else None
+    is_joined = previous is not None and previous.kind == "heading" and previous.section is line.section
+    if is_joined and place.inner and not line.sentence.number and not set(films) <= set(place.inner):
+        films = tuple(dict.fromkeys([*place.inner, *films]))  # "Chest. Right shoulder. 1. …"
+    place.is_in_item = bool(line.sentence.number) or (bool(is_joined) and place.is_in_item)
+    place.inner, place.carried = films, frozenset()
+
+
+def _films_of(reading: Reading, index: int, filmed: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Films that a heading opens, () where it opens a part that is no film, None where it opens nothing."""
+    label = reading.lines[index].label
+    if label is None:
+        return None
+    if label.is_other_modality:
+        return ()
+    if not label.regions and label.side and label.has_gap:
+        return tuple(name for name in described_by(findings_under(reading, index))[:1] if name in filmed) or None
+    films = [name for name in label.regions if name in filmed]
+    films = films or [film for film in filmed if shown_on(film) & set(label.regions)]
+    return tuple(films) or None
+
+
+def _stands_over_sections(reading: Reading, index: int) -> bool:
+    """Whether a heading is alone on its line, with the heading of a section behind it ("LEFT KNEE / FINDINGS: …")."""
+    line = reading.lines[index]
+    following = reading.lines[index + 1] if index + 1 < len(reading.lines) else None
+    if following is None or following.section is line.section:
+        return False
+    if line.section.name == "exam":  # a second line of the exam is a part only where each part has its own findings
+        num_parts = sum(section.name == "findings" for section in reading.sections)
+        if num_parts < 2 or line.sentence.start == line.section.start:
+            return False
+    begin = reading.text.rfind("\n", 0, line.sentence.start) + 1
+    after = reading.text[line.sentence.end : following.section.start].partition("\n")
+    return not reading.text[begin : line.sentence.start].strip() and not after[0].strip(" \t\r.:") and bool(after[1])
+
+
+def _owners(line: Line, candidates: Collection[str], carried: frozenset[str]) -> frozenset[str]:
+    """The films among the candidates that a finding belongs to: one, or all that it speaks of."""
+    films = frozenset(candidates)
+    if len(films) < 2:
+        return films
+    for evidence in ("name", "structure", "hint"):
+        if owners := films & line.regions(evidence):
+            return owners
+    shown = frozenset(film for film in films if shown_on(film) & line.regions("name", "structure"))
+    if len(shown) == 1:
+        return shown
+    if shown:
+        return shown & carried or shown
+    bones = films - _SOFT_PARTS
+    if carried and carried <= _SOFT_PARTS and bones and _is_of_bone(line):
+        return bones
+    return films & carried or films
+
+
+def _is_of_bone(line: Line) -> bool:
+    return any("finding:bone" in hit.tags for hit in line.hits)

@@ -1,0 +1,67 @@
+import pytest
+
+from pedclip.curation.kinds import kind_of
+from pedclip.curation.sentences import Sentence
+
+CASES = {
+    "finding": [
+        "No change in the angulation of the radius.",
+        "Stable cardiac silhouette.",
+        "Rotation limits the view of the apices, which look clear.",
+        "Two views of the ankle show a joint effusion.",
+        "Thickened bronchial walls, consistent with a history of asthma.",
+        "New opacity in the lingula; follow-up is advised.",
+        "Follow-up film shows a healed fracture.",
+        "Small density over the spine on the lateral view.",
+    ],
+    "history": [
+        "This 4-year-old girl presented with a limp.",
+        "The patient has a history of rickets.",
+        "Fever and dry cough.",
+    ],
+    "comparison": [
+        "Unchanged.",
+        "No significant interval change since the previous examination.",
+        "Compared with the chest CT of last May.",
+        "The heart and lungs are unchanged since the prior film.",
+        "There are no prior studies.",
+    ],
+    "technique": [
+        "Three views of the left foot were obtained.",
+        "A total of 2 images.",
+        "Evaluation is limited by patient motion.",
+        "The patient is rotated to the left.",
+    ],
+    "recommendation": [
+        "Clinical correlation is advised.",
+        "If a fracture is suspected, repeat radiographs are recommended.",
+        "Consider ultrasound of the hips.",
+        "MRI may be helpful.",
+    ],
+    "administrative": [
+        "The ward was informed by telephone.",
+        "Dr. X was notified.",
+        "XXXX, XXXX.",
+        "Electronically signed.",
+    ],
+    "heading": ["Left knee.", "Two-view chest:", "Bones:", "Right:"],
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in CASES.items() for text in texts])
+def test_kind_in_the_findings(kind: str, text: str) -> None:
+    assert kind_of(Sentence(text, 0, len(text)), "findings") == kind
+
+
+def test_section_decides_before_the_words() -> None:
+    sentence = Sentence("No fracture.", 0, 12)
+    kinds = {
+        name: kind_of(sentence, name) for name in ("history", "comparison", "technique", "recommendation", "other")
+    }
+    assert kinds == {
+        "history": "history",
+        "comparison": "comparison",
+        "technique": "technique",
+        "recommendation": "recommendation",
+        "other": "administrative",
+    }
