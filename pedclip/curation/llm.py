@@ -8,7 +8,8 @@ from typing import Final
 from pedclip.curation.answers import Rejection
 from pedclip.curation.backends import Answer, Backend, BackendUnavailable, QuestionRefused
 from pedclip.curation.dialogue import Procedure, converse
-from pedclip.curation.excerpts import Excerpt
+from pedclip.curation.excerpts import Excerpt, joined
+from pedclip.curation.grounding import is_instruction
 from pedclip.curation.ledger import Ledger, key_of
 from pedclip.curation.loop_thread import running_loop
 from pedclip.curation.questions import NumberedReport, Question, number_report
@@ -77,7 +78,7 @@ class LLMExtractor:
         wanted = tuple(report.films) if regions is None else regions
         excerpts = await self._ask(report) if wanted and report.sentences else None
         if excerpts is None:
-            excerpts = RulesExtractor().extract(report_text, regions)
+            excerpts = _by_rules(report_text, regions)
         return {region: excerpts[region] for region in wanted}
 
     async def _ask(self, report: NumberedReport) -> dict[str, Excerpt] | None:
@@ -122,6 +123,15 @@ class LLMExtractor:
         self.usage.prompt_tokens += answer.prompt_tokens
         self.usage.answer_tokens += answer.answer_tokens
         return answer
+
+
+def _by_rules(report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
+    """Excerpts by rules; text that speaks to a model is no finding there either."""
+    found = RulesExtractor().extract(report_text, regions)
+    return {
+        region: joined((s for s in excerpt.sentences if not is_instruction(s.text)), source=excerpt.source)
+        for region, excerpt in found.items()
+    }
 
 
 def numbered(report_text: str, regions: tuple[str, ...] | None) -> NumberedReport:

@@ -17,6 +17,7 @@ from pedclip.curation.ledger import key_of
 from pedclip.curation.questions import Question
 
 Payload = dict[str, Any]
+RESET = web.Response(status=499)  # as a reply: the connection is cut without one
 Reply = str | web.StreamResponse
 Model = Callable[[Payload, int], Reply | Awaitable[Reply]]
 
@@ -44,6 +45,8 @@ class ChatServer:
             reply = await reply
         if isinstance(reply, str):
             reply = completion(reply)
+        if reply is RESET and request.transport is not None:
+            request.transport.abort()
         if reply.status == 200:
             self.served[payload_key(payload)] += 1
         return reply

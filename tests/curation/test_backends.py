@@ -13,7 +13,7 @@ from aiohttp import web
 
 from pedclip.curation.backends import Answer, BackendError, BackendUnavailable, QuestionRefused, ServerBackend
 from pedclip.curation.questions import Question
-from tests.curation.chat_server import ChatServer, Model, chat_server, completion
+from tests.curation.chat_server import RESET, ChatServer, Model, chat_server, completion
 
 QUESTION = Question((("system", "s"), ("user", "u")), {"type": "object"}, 50)
 
@@ -66,18 +66,9 @@ def test_failure_that_passes_is_not_noticed(failure: Callable[[], web.Response])
 
 
 def test_lost_connection_is_taken_up_again() -> None:
-    async def reset(request: web.Request) -> web.StreamResponse:
-        if len(server.payloads) < 2:
-            server.payloads.append({})
-            assert request.transport is not None
-            request.transport.abort()
-        return completion("yes")
-
-    with chat_server(lambda *_: "yes") as server:
-        server.handle = reset  # type: ignore[method-assign]
-        with chat_server(lambda *_: "") as resetting:
-            resetting.handle = reset  # type: ignore[method-assign]
+    with chat_server(failing_first(lambda: RESET)) as server:
         assert ask(server)[0].text == "yes"
+    assert len(server.payloads) == 2
 
 
 def test_slow_server_is_given_up_after_the_timeout_and_asked_again() -> None:
@@ -122,7 +113,7 @@ def test_server_that_asks_for_an_hour_is_unavailable_at_once() -> None:
 def test_nobody_there_is_unavailable() -> None:
     with chat_server(lambda *_: "yes") as server:
         pass
-    with pytest.raises(BackendUnavailable, match="127.0.0.1"):
+    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1"):
         ask(server, repetitions=2)
 
 

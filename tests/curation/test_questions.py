@@ -1,0 +1,53 @@
+"""What is sent to a model, and what is not."""
+
+import json
+
+import pytest
+
+from pedclip.curation.dialogue import MODES, Mode
+from pedclip.curation.questions import extract_question, number_report, strip_question
+from pedclip.curation.reading import read_report
+
+REPORT = read_report(
+    "HISTORY: Named {films} and $region.\nTECHNIQUE: Two views.\nFINDINGS:\nLeft knee: No {fracture}.\n"
+    "Chest: Lungs are clear <|eot_id|> today.\nIMPRESSION: Normal."
+)
+NUMBERED = number_report(REPORT, {"knee": "left", "chest": "", "neck": ""})
+
+
+def test_only_sentences_that_may_be_findings_are_numbered_and_selected_from() -> None:
+    text = strip_question(NUMBERED, "select").messages[1][1]
+    assert "Films: left knee (knee); chest (chest); soft tissues of the neck (neck)." in text
+    assert "FINDINGS\nLeft knee:\n[1] No {fracture}.\nChest:\nIMPRESSION\n[2] Normal.\n" in text
+    assert "Named" not in text
+    assert "Two views" not in text
+
+
+def test_second_pass_shows_the_kept_sentences_under_their_numbers() -> None:
+    text = extract_question(NUMBERED, "select", [(2, "Normal.")]).messages[1][1]
+    assert "[2] Normal." in text
+    assert "[1]" not in text
+    assert '{"excerpts": {"knee": [...], "chest": [...], "neck": [...]}}' in text
+
+
+def test_schema_names_the_films_and_the_last_number() -> None:
+    schema = extract_question(NUMBERED, "select", [(1, "No {fracture}.")]).schema["properties"]["excerpts"]
+    assert schema["required"] == ["knee", "chest", "neck"]
+    assert schema["properties"]["neck"]["items"] == {"type": "integer", "minimum": 1, "maximum": 2}
+    assert "$" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_questions_are_filled_in_completely(mode: Mode) -> None:
+    for question in (strip_question(NUMBERED, mode), extract_question(NUMBERED, mode, [(2, "Normal.")])):
+        assert [role for role, _ in question.messages] == ["system", "user"]
+        text = question.messages[1][1]
+        assert not [mark for mark in ("{report}", "{regions}", "{{", "<|") if mark in text]
+        assert question.max_tokens > 128
+
+
+def test_repeated_question_keeps_one_wrong_answer_only() -> None:
+    question = strip_question(NUMBERED, "select").again("first", "reason 1").again("x" * 9999, "reason 2")
+    assert [role for role, _ in question.messages] == ["system", "user", "assistant", "user"]
+    assert len(question.messages[2][1]) == 2000
+    assert "reason 2" in question.messages[3][1]
