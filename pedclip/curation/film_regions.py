@@ -163,7 +163,7 @@ def neighbours(region: str) -> frozenset[str]:
 def _from_report(filmed: Collection[str], claimed: Collection[str]) -> Decision:
     left = set(filmed) if len(filmed) == 1 else set(filmed).difference(claimed)
     if len(left) == 1:
-        return Decision(left.pop(), "from the report alone")
+        return Decision(left.pop())
     what = f"the report {_listed(filmed)}" if filmed else "nor does the report"
     raise Undecided("region-unknown", f"the film names no region, {what}")
 
