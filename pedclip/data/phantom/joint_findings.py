@@ -1,6 +1,7 @@
 """Findings of joints, alike in all of them: dislocation, effusion, narrowing, erosion, inflammation, bony changes."""
 
 from dataclasses import replace
+from math import dist
 from typing import Final
 
 import numpy as np
@@ -37,13 +38,13 @@ def joint_effusion(scene: Scene, finding: Finding) -> str:
     aside = visible_across(scene, away)
     size = min(joint.radius * (0.95 + 0.35 * severity), 0.85 * nearest_skin(scene, centre)[3])
     angle = float(np.degrees(np.arctan2(away[1], away[0])))
-    fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.015 + 0.17 * severity, depth=1.0)
+    fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.03 + 0.24 * severity, depth=1.0)
     scene.add(fluid)
     bulge(scene, centre, (-1, 1), 0.01 + 0.14 * severity, 0.0)
     for side in (-1, 1):
         fat = centre + aside * side * size * 1.02
         width = 0.05 * size * (1.0 + severity)
-        dark = -(0.07 + 0.13 * severity)
+        dark = -(0.08 + 0.17 * severity)
         bow = 0.3 * size * side * (1.0 if abs(aside[2]) < 0.5 else 0.0)
         scene.add(strip("fat plane", fat, away, 0.75 * size, width, dark, reach=0.6 * size, bend=-bow))
     mark(scene, finding, replace(fluid, wm=1.12 * fluid.wm, w0=1.12 * fluid.wm, w1=1.12 * fluid.wm))
@@ -148,11 +149,10 @@ def _proximal(scene: Scene, joint: Joint) -> Vector:
     for shape in scene.shapes:
         if shape.layer != SKELETON or shape.name.startswith(joint.beyond or _PAIRED):
             continue
-        ends = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
-        axis = ends[1] - ends[0]
-        length = float(np.linalg.norm(axis))
-        if np.linalg.norm(ends - np.array(joint.point), axis=1).min() < 2.0 * joint.radius and length > max(reach, 0.2):
-            best, reach = axis / length, length
+        start, end = (shape.x0, shape.y0, shape.z0), (shape.x1, shape.y1, shape.z1)
+        length = dist(start, end)
+        if min(dist(start, joint.point), dist(end, joint.point)) < 2.0 * joint.radius and length > max(reach, 0.2):
+            best, reach = (np.array(end) - np.array(start)) / length, length
     return best
 
 

@@ -1,6 +1,7 @@
 """Where findings of limbs sit: places on bones, ends of bones at joints, and the words for them."""
 
 from dataclasses import dataclass
+from math import dist
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from pedclip.data.phantom.shapes import SKELETON, Shape
 FRAME: Final = 0.62  # findings stay this close to the middle of the image, scene units
 _MOST_ENDS: Final = 6  # surfaces of a joint that findings are drawn on
 _TURNED: Final = 0.8  # radians; beyond this what lies in front and behind is seen at the sides
-_STEPS: Final = np.linspace(-0.78, 0.78, 53)
+_REACH: Final = 0.78  # of the half-length of a bone: the ends belong to the joints
 _ORDINALS: Final = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
     "eleventh", "twelfth",
@@ -66,7 +67,8 @@ def half_width(shape: Shape, u: float) -> float:
 def candidates(scene: Scene) -> list[str]:
     """Names of bones a finding may be in: those with a part inside the frame."""
     names = scene.breakable or [name for name in dict.fromkeys(s.name for s in scene.shapes) if name.endswith(" rib")]
-    seen = {shape.name for shape in scene.shapes if len(_inside(shape))}
+    wanted = set(names)
+    seen = {shape.name for shape in scene.shapes if shape.name in wanted and _inside(shape)}
     return [name for name in names if name in seen] or names
 
 
@@ -78,7 +80,7 @@ def choose_bone(scene: Scene, finding: Finding) -> int:
     if name[1:].isdigit():  # vertebrae begin with their body
         return found[0]
     # Paths consist of pieces, and some bones exist on both sides.
-    found = [index for index in found if len(_inside(scene.shapes[index]))] or found
+    found = [index for index in found if _inside(scene.shapes[index])] or found
     return found[int(finding.variant * 7919) % len(found)]
 
 
@@ -132,18 +134,29 @@ def pick_joint(scene: Scene, finding: Finding) -> Joint:
 
 def bone_ends(scene: Scene, joint: Joint) -> list[BoneEnd]:
     """Surfaces of the bones at a joint, nearest first: two to six."""
-    found: list[tuple[float, BoneEnd]] = []
-    for index, shape in enumerate(scene.shapes):
-        if shape.layer == SKELETON:
-            end = _bone_end(scene, joint, index)
-            found.append((float(np.linalg.norm(end.tip - np.array(joint.point))), end))
+    near = [
+        index for index, shape in enumerate(scene.shapes) if shape.layer == SKELETON and _is_near(shape, joint, 2.0)
+    ]
+    if len(near) < 2:
+        near = [
+            index for index, shape in enumerate(scene.shapes) if shape.layer == SKELETON and _is_near(shape, joint, 9.0)
+        ]
+    ends_of = [_bone_end(scene, joint, index) for index in near]
+    found = [(float(np.linalg.norm(end.tip - np.array(joint.point))), end) for end in ends_of]
     found.sort(key=lambda item: item[0])
-    close = sum(near <= 1.15 * joint.radius for near, _ in found)
+    close = sum(distance <= 1.15 * joint.radius for distance, _ in found)
     ends = [end for _, end in found[: max(close, 2)]]
     # A metaphysis behind its own epiphysis is not a surface of the joint.
     capped = {scene.shapes[end.index].name.removesuffix(" epiphysis") for end in ends if end.is_short}
     exposed = [end for end in ends if end.is_short or scene.shapes[end.index].name not in capped]
     return exposed[:_MOST_ENDS]
+
+
+def _is_near(shape: Shape, joint: Joint, radii: float) -> bool:
+    """Whether an end or the middle of a shape is within some radii of a joint."""
+    far = radii * joint.radius + shape.wm
+    ends = ((shape.x0, shape.y0, shape.z0), (shape.x1, shape.y1, shape.z1), shape.middle)
+    return any(dist(end, joint.point) < far for end in ends)
 
 
 def _bone_end(scene: Scene, joint: Joint, index: int) -> BoneEnd:
@@ -169,20 +182,28 @@ def _bone_end(scene: Scene, joint: Joint, index: int) -> BoneEnd:
     return BoneEnd(index, np.array(shape.middle) - inward * reach, inward, across, width, start, True)
 
 
-def _inside(shape: Shape) -> Vector:
-    """Positions on the axis of a shape that are inside the frame."""
-    x = (shape.x0 + shape.x1) / 2 + _STEPS * (shape.x1 - shape.x0) / 2
-    y = (shape.y0 + shape.y1) / 2 + _STEPS * (shape.y1 - shape.y0) / 2
-    return np.asarray(_STEPS[(np.abs(x) < FRAME) & (np.abs(y) < FRAME)])
+def _inside(shape: Shape) -> tuple[float, float] | None:
+    """From where to where the axis of a shape is inside the frame; None where it is outside."""
+    low, high = -_REACH, _REACH
+    for start, end in ((shape.x0, shape.x1), (shape.y0, shape.y1)):
+        middle, half = (start + end) / 2, (end - start) / 2
+        if abs(half) < 1e-6:
+            if abs(middle) >= FRAME:
+                return None
+            continue
+        ends = sorted(((-FRAME - middle) / half, (FRAME - middle) / half))
+        low, high = max(low, ends[0]), min(high, ends[1])
+    return (low, high) if low < high else None
 
 
 def _within(shape: Shape, share: float) -> float:
+    """A place inside the frame, or the nearest one to the middle of the image."""
     inside = _inside(shape)
-    if len(inside):
-        return float(inside[0] + share * (inside[-1] - inside[0]))
-    x = np.abs((shape.x0 + shape.x1) / 2 + _STEPS * (shape.x1 - shape.x0) / 2)
-    y = np.abs((shape.y0 + shape.y1) / 2 + _STEPS * (shape.y1 - shape.y0) / 2)
-    return float(_STEPS[np.argmin(np.maximum(x, y))])
+    if inside is not None:
+        return inside[0] + share * (inside[1] - inside[0])
+    x, y = (shape.x0 + shape.x1) / 2, (shape.y0 + shape.y1) / 2
+    dx, dy = (shape.x1 - shape.x0) / 2, (shape.y1 - shape.y0) / 2
+    return float(np.clip(-(x * dx + y * dy) / max(dx * dx + dy * dy, 1e-9), -_REACH, _REACH))
 
 
 def _words(scene: Scene, shape: Shape, u: float, x: float) -> str:
