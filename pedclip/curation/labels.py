@@ -7,6 +7,7 @@ from typing import Final
 from pedclip.anatomy import Laterality, Mention, find_laterality, find_mentions
 from pedclip.curation.lexicon import Hit, scan, word_lists, words_of
 
+_PLURALS: Final = ("s", "feet", "femora", "humeri")
 LONGEST: Final = 160  # characters; longer text is prose
 
 
@@ -48,7 +49,7 @@ def _read(text: str) -> Label | None:
     spans = [(m.start, m.end) for m in mentions] + [(hit.start, hit.end) for hit in other]
     found: dict[str, tuple[Laterality, bool]] = {}
     for hit in hits:
-        for field, region in (tag.split(":") for tag in hit.tags):
+        for field, region in (tag.split(":") for tag in sorted(hit.tags)):
             if field in ("name", "label", "structure"):
                 spans.append((hit.start, hit.end))
                 named = field != "structure"
@@ -60,7 +61,8 @@ def _read(text: str) -> Label | None:
         return None
     for mention in mentions:
         side, named = found.get(mention.region, ("", False))
-        side = mention.laterality if side in ("", mention.laterality) else side if not mention.laterality else "both"
+        said = side_of(mention, text)
+        side = said if side in ("", said) else "both" if said else side
         found[mention.region] = (side, named or mention.kind == "name")
     is_graded = found and not any(named for _, named in found.values()) and any(word[0].isdigit() for word in words)
     if is_graded and not any("kind:film" in hit.tags for hit in hits):
@@ -75,6 +77,18 @@ def _read(text: str) -> Label | None:
         is_other_modality=bool(other) and not any("kind:film" in hit.tags for hit in hits),
         has_gap="xxxx" in words,
     )
+
+
+def side_of(mention: Mention, text: str) -> Laterality:
+    """The side said of a film: "both" for a plural ("hips, AP and lateral") as for the word.
+
+    Example:
+        >>> side_of(find_mentions("Both knees")[0], "Both knees"), side_of(find_mentions("AP hips")[0], "AP hips")
+        ('both', 'both')
+    """
+    word = text[mention.start : mention.end].lower()
+    is_plural = mention.kind == "name" and mention.region in word_lists()["paired"] and word.endswith(_PLURALS)
+    return mention.laterality or ("both" if is_plural else "")
 
 
 def _is_finding(hit: Hit) -> bool:

@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from pedclip.anatomy import REGIONS, Laterality, UnknownRegion, find_mentions
+from pedclip.curation.labels import side_of
 from pedclip.curation.lexicon import NECK, scan, word_lists
 from pedclip.curation.reading import Line, Reading, Report, read_report
 
@@ -79,10 +80,13 @@ def _claims_in(item: str) -> list[_Claim]:
     tags = {tag for hit in hits for tag in hit.tags}
     if "kind:modality" in tags and "kind:film" not in tags:
         return []
-    claims = [(mention.start, _Claim(mention.region, mention.laterality)) for mention in find_mentions(item)]
+    claims = [(mention.start, _Claim(mention.region, side_of(mention, item))) for mention in find_mentions(item)]
     fields = ("name:", "label:")
     claims += [
-        (hit.start, _Claim(tag.partition(":")[2], "")) for hit in hits for tag in hit.tags if tag.startswith(fields)
+        (hit.start, _Claim(tag.partition(":")[2], ""))
+        for hit in hits
+        for tag in sorted(hit.tags)
+        if tag.startswith(fields)
     ]
     return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
 
@@ -120,7 +124,7 @@ def _film_claims(reading: Reading) -> list[_Claim]:
         films = [hit for hit in line.hits if "kind:film" in hit.tags or "kind:views" in hit.tags]
         for mention in (mention for mention in line.mentions if mention.kind == "name"):
             if any(max(film.start - mention.end, mention.start - film.end) <= _FILM_GAP for film in films):
-                claims.append(_Claim(mention.region, mention.laterality))
+                claims.append(_Claim(mention.region, side_of(mention, line.sentence.text)))
         if NECK in line.regions("name"):
             claims.append(_Claim(NECK, ""))
     return claims
@@ -145,12 +149,12 @@ def described_by(lines: Iterable[Line]) -> list[str]:
     sure: set[str] = set()  # what is named, and not only hinted at
     for line in lines:
         sure |= line.regions("name", "structure")
-        scores.update(line.regions("name", "structure", "hint"))
+        scores.update(sorted(line.regions("name", "structure", "hint")))
     found: list[str] = []
     for region, _ in sorted(scores.items(), key=lambda pair: (-pair[1], pair[0] != _COMMONEST)):
         if not found or (region in sure and not any(region in shown_on(film) for film in found)):
             found.append(region)
-    return found
+    return [region for region in scores if region in found]  # in order of first mention
 
 
 @cache

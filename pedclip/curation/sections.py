@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pedclip.curation.labels import LONGEST, read_label
+from pedclip.curation.sentences import split_sentences
 
 SECTIONS: Final = (
     "exam", "indication", "history", "comparison", "technique", "findings", "impression", "recommendation", "other",
@@ -43,7 +44,8 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
     A heading is a listed word (`headings.json`) before a colon, before a dash at the start of a line, or alone on its
     line. Text before the first heading is the exam line if it only names films, else findings, or "other" where
     findings have their own heading. The name of a film on its own line or before a colon ("LEFT KNEE:") ends the
-    sections that lead up to the findings; it stays in the text, as the first words of a section "findings".
+    sections that lead up to the findings; it stays in the text, as the first words of a section "findings". Where
+    nothing else can hold the findings, they begin behind the first sentence of the comparison or the history.
 
     Example:
         >>> [(s.name, "Hx: fall. FINDINGS: No fracture."[s.start:s.end]) for s in split_sections(
@@ -59,6 +61,9 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
         for heading, end in zip(headings, ends, strict=True)
         for part in _at_film_names(Section(heading.name, heading.body, end), report_text)
     ]
+    names = {section.name for section in sections}
+    if "findings" not in names:
+        sections = [part for section in sections for part in _at_first_sentence(section, text=report_text, names=names)]
     return tuple(section for section in sections if section.end > section.start)
 
 
@@ -92,16 +97,19 @@ def _headings(text: str) -> list[_Heading]:
         before = _BRACKET.sub("", text[begin : colon.start()])
         for word in _WORD_START.finditer(before):
             name = _terms().get(_spelled(before[word.start() :]))
-            if name and _opens_section(text, begin + word.start()):
+            if name and _opens_section(text, begin + word.start(), colon.start()):
                 found[begin + word.start()] = _Heading(name, begin + word.start(), colon.end())
                 break
     return [found[start] for start in sorted(found)]
 
 
-def _opens_section(text: str, start: int) -> bool:
-    """Whether a listed word before a colon is a heading: written large, first on its line or after a sentence."""
-    before = text[max(0, start - 20) : start].rstrip(" \t")
-    return text[start].isupper() or not before or before[-1] in _AFTER_SENTENCE + "\r\n"
+def _opens_section(text: str, start: int, end: int) -> bool:
+    """Whether listed words before a colon are a heading: written large, first on their line or after a sentence."""
+    before = text[max(0, start - _LONGEST_HEADING) : start].rstrip(" \t")
+    if not before or before[-1] in _AFTER_SENTENCE + "\r\n":
+        return True
+    label = read_label(re.split(r"[\n.;:!?]", before)[-1] + " " + text[start:end])
+    return text[start].isupper() and not (label and label.regions)  # "CHEST, TWO VIEWS:" is the name of a film
 
 
 def _preamble(text: str, headings: list[_Heading]) -> str:
@@ -139,6 +147,17 @@ def _opens_part(match: re.Match[str]) -> bool:
         return False
     label = read_label(match["name"])
     return bool(label and label.regions)
+
+
+def _at_first_sentence(section: Section, *, text: str, names: set[str]) -> Iterator[Section]:
+    """The section, cut behind its first sentence where the findings can only stand in it."""
+    is_last_place = section.name in ("indication", "history", "technique") and "impression" not in names
+    sentences = split_sentences(text, section.start, section.end)
+    if len(sentences) > 1 and (section.name == "comparison" or is_last_place):
+        yield _trimmed(Section(section.name, section.start, sentences[0].end), text)
+        yield _trimmed(Section("findings", sentences[0].end, section.end), text)
+    else:
+        yield section
 
 
 def _trimmed(section: Section, text: str) -> Section:
