@@ -63,7 +63,8 @@ def _read(text: str) -> Label | None:
         side, named = found.get(mention.region, ("", False))
         said = side_of(mention, text)
         side = said if side in ("", said) else "both" if said else side
-        found[mention.region] = (side, named or mention.kind == "name")
+        is_part = "upper" in words and mention.region == "abdomen"  # "Upper abdomen:", seen on a chest film
+        found[mention.region] = (side, named or (mention.kind == "name" and not is_part))
     is_graded = found and not any(named for _, named in found.values()) and any(word[0].isdigit() for word in words)
     if is_graded and not any("kind:film" in hit.tags for hit in hits):
         return None  # "Risser 1", not a heading

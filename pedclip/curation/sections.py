@@ -45,7 +45,7 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
     line. Text before the first heading is the exam line if it only names films, else findings, or "other" where
     findings have their own heading. The name of a film on its own line or before a colon ("LEFT KNEE:") ends the
     sections that lead up to the findings; it stays in the text, as the first words of a section "findings". Where
-    nothing else can hold the findings, they begin behind the first sentence of the comparison or the history.
+    nothing else can hold the findings, they begin behind the first sentence of the comparison or the technique.
 
     Example:
         >>> [(s.name, "Hx: fall. FINDINGS: No fracture."[s.start:s.end]) for s in split_sections(
@@ -61,10 +61,11 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
         for heading, end in zip(headings, ends, strict=True)
         for part in _at_film_names(Section(heading.name, heading.body, end), report_text)
     ]
+    sections = [section for section in sections if section.end > section.start]
     names = {section.name for section in sections}
     if "findings" not in names:
         sections = [part for section in sections for part in _at_first_sentence(section, text=report_text, names=names)]
-    return tuple(section for section in sections if section.end > section.start)
+    return tuple(sections)
 
 
 @cache
@@ -151,7 +152,7 @@ def _opens_part(match: re.Match[str]) -> bool:
 
 def _at_first_sentence(section: Section, *, text: str, names: set[str]) -> Iterator[Section]:
     """The section, cut behind its first sentence where the findings can only stand in it."""
-    is_last_place = section.name in ("indication", "history", "technique") and "impression" not in names
+    is_last_place = section.name == "technique" and "impression" not in names
     sentences = split_sentences(text, section.start, section.end)
     if len(sentences) > 1 and (section.name == "comparison" or is_last_place):
         yield _trimmed(Section(section.name, section.start, sentences[0].end), text)

@@ -74,3 +74,12 @@ def test_name_of_a_film_ends_the_history() -> None:
     ]
     assert named("Technique: AP.\nKnee: no fracture.")[1] == ("findings", "Knee: no fracture.")
     assert named("INDICATION: Left knee pain.") == [("indication", "Left knee pain.")]
+
+
+def test_findings_may_stand_behind_a_comparison_but_not_a_history() -> None:
+    assert named("Right wrist. Comparison: May 3. Callus has formed. Cast removed.")[-1] == (
+        "findings",
+        "Callus has formed. Cast removed.",
+    )
+    assert named("Technique: AP. Normal alignment.")[-1] == ("findings", "Normal alignment.")
+    assert named("Hx: fell. Limps since.") == [("history", "fell. Limps since.")]
