@@ -34,16 +34,40 @@ def abdomen(s: Scene) -> None:
 
 
 def _iliac(s: Scene, side: int) -> None:
-    crest = [(side * 0.20, 0.94, -0.1), (side * 0.30, 0.62, -0.1), (side * 0.48, 0.50, 0), (side * 0.64, 0.62, 0.1), (side * 0.62, 0.86, 0.15)]
+    crest = [
+        (side * 0.20, 0.94, -0.1),
+        (side * 0.30, 0.62, -0.1),
+        (side * 0.48, 0.50, 0),
+        (side * 0.64, 0.62, 0.1),
+        (side * 0.62, 0.86, 0.15),
+    ]
     s.path("iliac wing", crest, 0.032, density=0.34)
-    s.blob("iliac wing", (side * 0.44, 0.80, 0), (0.30, 0.20), angle=90 + side * 16, density=0.17, depth=0.4, square=0.2, layer=ADDED)
+    s.blob(
+        "iliac wing",
+        (side * 0.44, 0.80, 0),
+        (0.30, 0.20),
+        angle=90 + side * 16,
+        density=0.17,
+        depth=0.4,
+        square=0.2,
+        layer=ADDED,
+    )
     s.path("acetabulum", [(side * 0.28, 1.0, 0), (side * 0.40, 1.02, 0), (side * 0.60, 1.04, 0)], 0.05, density=0.36)
     s.nucleus("femoral head", (side * 0.50, 1.17, 0), 0.13, onset=0.4, complete=9, density=0.5)
 
 
 def _organs(s: Scene, side: int) -> None:
-    s.blob("psoas", (side * 0.19, 0.12, -0.1), (0.52, 0.10), angle=90 - side * 13, density=0.075, taper=0.35, layer=ADDED)
-    s.blob("kidney", (side * 0.32, -0.16 - 0.05 * (side > 0), -0.25), (0.17, 0.09), angle=90 - side * 14, density=0.055, layer=ADDED)
+    s.blob(
+        "psoas", (side * 0.19, 0.12, -0.1), (0.52, 0.10), angle=90 - side * 13, density=0.075, taper=0.35, layer=ADDED
+    )
+    s.blob(
+        "kidney",
+        (side * 0.32, -0.16 - 0.05 * (side > 0), -0.25),
+        (0.17, 0.09),
+        angle=90 - side * 14,
+        density=0.055,
+        layer=ADDED,
+    )
     # The fat between muscle and peritoneum draws a line along the flank.
     flank = [(side * 0.66, -0.35, 0.0), (side * 0.69, 0.05, 0.0), (side * 0.64, 0.45, 0.0)]
     s.path("properitoneal fat", flank, 0.012 + 0.008 * s.physique.fat, density=-0.05, layer=ADDED)
@@ -54,17 +78,23 @@ def _gas(s: Scene) -> None:
     amount, colon, loops, stomach = s.rng.uniform(size=4).tolist()
     table = s.rng.uniform(size=(len(_COLON) + 22, 5)).tolist()
     deep = 0.10 + 0.08 * amount
-    s.blob("stomach", (0.34, -0.56, 0.1), (0.10 + 0.10 * stomach, 0.18 + 0.05 * stomach), angle=35, density=-0.10 - 0.16 * stomach,
-           square=0.15, layer=ADDED)  # fmt: skip
+    s.blob(
+        "stomach", (0.34, -0.56, 0.1), (0.10 + 0.10 * stomach, 0.18 + 0.05 * stomach), angle=35,
+        density=-0.10 - 0.16 * stomach, square=0.15, layer=ADDED,
+    )  # fmt: skip
     for k, (x, y) in enumerate(_COLON):
         u = table[k]
         if u[0] < 0.25 + 0.6 * colon:
             after = _COLON[min(k + 1, len(_COLON) - 1)]
             angle = math.degrees(math.atan2(after[1] - y, after[0] - x)) if after != (x, y) else 90.0
             at = (x + 0.05 * (u[1] - 0.5), y + 0.05 * (u[2] - 0.5), 0.15)
-            s.blob("bowel gas", at, (0.075 + 0.03 * u[3], 0.050 + 0.032 * u[4]), angle=angle, density=-deep * (0.7 + 0.5 * u[3]),
-                   square=0.25, layer=ADDED)  # fmt: skip
+            s.blob(
+                "bowel gas", at, (0.075 + 0.03 * u[3], 0.050 + 0.032 * u[4]), angle=angle,
+                density=-deep * (0.7 + 0.5 * u[3]), square=0.25, layer=ADDED,
+            )  # fmt: skip
     for u in table[len(_COLON) : len(_COLON) + 5 + int(17 * loops)]:
         at = (-0.40 + 0.80 * u[0], -0.10 + 0.72 * u[1], 0.3 * u[2])
-        s.blob("bowel gas", at, (0.05 + 0.10 * u[3] ** 2, 0.032 + 0.022 * u[4]), angle=180 * u[2], density=-deep * (0.5 + 0.5 * u[4]),
-               square=0.2, layer=ADDED)  # fmt: skip
+        s.blob(
+            "bowel gas", at, (0.05 + 0.10 * u[3] ** 2, 0.032 + 0.022 * u[4]), angle=180 * u[2],
+            density=-deep * (0.5 + 0.5 * u[4]), square=0.2, layer=ADDED,
+        )  # fmt: skip

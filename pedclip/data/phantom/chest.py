@@ -60,8 +60,10 @@ def chest(s: Scene) -> None:
         y = 0.93 + 0.05 * (side > 0) + level + 0.015 * n[2] * side
         s.blob("diaphragm", (side * 0.38, y, 0.03), (0.46, 0.44), density=0.40, depth=1.25, square=0.12, layer=ADDED)
     if n[3] > -1.2:
-        s.blob("stomach", (0.36 + 0.04 * n[4], 0.70 + 0.03 * n[5], 0.12), (0.07 + 0.015 * n[6], 0.13 + 0.03 * n[7]), angle=90,
-               density=-0.24, layer=ADDED)  # fmt: skip
+        s.blob(
+            "stomach", (0.36 + 0.04 * n[4], 0.70 + 0.03 * n[5], 0.12), (0.07 + 0.015 * n[6], 0.13 + 0.03 * n[7]),
+            angle=90, density=-0.24, layer=ADDED,
+        )  # fmt: skip
     s.blob("sternum", (0.0, -0.05, 0.47 + 0.10 * young), (0.42, 0.045), density=0.10 if s.view != "lateral" else 0.22,
            depth=0.5, square=0.5, layer=ADDED)  # fmt: skip
 
@@ -79,9 +81,17 @@ def _heart(s: Scene, young: float, size: float) -> None:
     """Heart first, then the great vessels and, in infants, the sail of the thymus."""
     lift = 0.04 - 0.06 * s.physique.breath
     s.blob("heart", (0.105, 0.24 - lift - 0.03 * young, 0.14), (0.33 * size, (0.245 + 0.055 * young) * size),
-           angle=52 - 16 * young, density=0.42, square=0.30, depth=1.0, layer=ADDED)  # fmt: skip
-    s.blob("heart", (-0.10, 0.20 - lift, 0.10), (0.22, 0.135 * size), angle=96, density=0.26, depth=1.2, layer=ADDED)
-    s.blob("mediastinum", (0.0, -0.28, -0.02), (0.42, 0.115 + 0.02 * young), density=0.24, layer=ADDED, square=0.5, depth=1.6)
+           angle=52 - 16 * young, density=0.38, square=0.25, depth=1.0, layer=ADDED)  # fmt: skip
+    s.blob("heart", (-0.10, 0.20 - lift, 0.10), (0.22, 0.135 * size), angle=96, density=0.15, depth=1.2, layer=ADDED)
+    s.blob(
+        "mediastinum",
+        (0.0, -0.28, -0.02),
+        (0.42, 0.115 + 0.02 * young),
+        density=0.24,
+        layer=ADDED,
+        square=0.5,
+        depth=1.3,
+    )
     s.blob("mediastinum", (0.075, -0.32, -0.05), (0.085, 0.075), density=0.14 * (1 - young), layer=ADDED)  # aortic arch
     thymus = max(0.0, 1 - s.age / 3.0)
     if thymus > 0:
@@ -89,8 +99,10 @@ def _heart(s: Scene, young: float, size: float) -> None:
         for side in (-1, 1):
             x0, y0, z0 = s.place((side * 0.04, -0.52, 0.30))
             x1, y1, z1 = s.place((side * (0.06 + wide * 0.62), -0.08 - 0.04 * side, 0.30))
-            s.add(Shape("mediastinum", x0, y0, z0, x1, y1, z1, wide * 0.55, wide * 0.72, wide * 0.82, 1.5, 0.55, 0.2, 0.9,
-                        0.16 + 0.06 * thymus, layer=ADDED))  # fmt: skip
+            s.add(
+                Shape("mediastinum", x0, y0, z0, x1, y1, z1, wide * 0.55, wide * 0.72, wide * 0.82, 1.5, 0.55, 0.2,
+                0.9, 0.16 + 0.06 * thymus, layer=ADDED),
+            )  # fmt: skip
 
 
 def _vessels(s: Scene) -> None:
@@ -98,7 +110,14 @@ def _vessels(s: Scene) -> None:
     jitter = s.rng.normal(size=(2, 5, 6)).clip(-2.0, 2.0).tolist()
     for index, side in enumerate((-1, 1)):
         root: Point = (side * 0.155, -0.06 + 0.04 * (side < 0), 0.02)
-        s.blob("hilum", (side * 0.16, root[1] + 0.02, 0.02), (0.115, 0.052), angle=90 - side * 14, density=0.15, layer=ADDED)
+        s.blob(
+            "hilum",
+            (side * 0.16, root[1] + 0.02, 0.02),
+            (0.115, 0.052),
+            angle=90 - side * 14,
+            density=0.15,
+            layer=ADDED,
+        )
         for order, angle in enumerate((-62.0, -28.0, 10.0, 44.0, 70.0)):
             n = jitter[index][order]
             turned = math.radians(angle + 6 * n[0])
@@ -109,7 +128,14 @@ def _vessels(s: Scene) -> None:
             s.path("vessel", [root, middle, end], 0.022, end_width=0.012, density=0.11, layer=ADDED)
             for fork in (-0.42, 0.36):
                 heading = bent + fork + 0.1 * n[3 + (fork > 0)]
-                s.path("vessel", [end, _step(end, side, heading, length * 0.62)], 0.012, end_width=0.005, density=0.075, layer=ADDED)
+                s.path(
+                    "vessel",
+                    [end, _step(end, side, heading, length * 0.62)],
+                    0.012,
+                    end_width=0.005,
+                    density=0.075,
+                    layer=ADDED,
+                )
 
 
 def _step(start: Point, side: int, angle: float, length: float) -> Point:
@@ -132,10 +158,16 @@ def _arms(s: Scene, offset: float) -> None:
         s.soft((side * 0.40, -0.74, 0), (side * 0.72, -0.62, 0), 0.22, 0.22, 0.21)
         with s.bent(shoulder, sideways=-side * raised):
             s.soft(shoulder, (side * 0.72, 0.6, 0), 0.17, 0.17, 0.15)
-            s.bone("humerus", (side * 0.74, -0.74, 0), (side * 0.72, 0.25, 0), (0.085, 0.055, 0.06), plates=(0.3, None), closes=18.0,
-                   breakable=False)  # fmt: skip
-        s.bone("clavicle", (side * 0.075, -0.60, 0.25), (side * 0.66, -0.78, 0.0), (0.045, 0.029, 0.038), sway=0.03 * side,
-               density=0.7, breakable=False)  # fmt: skip
+            s.bone(
+                "humerus", (side * 0.74, -0.74, 0), (side * 0.72, 0.25, 0), (0.085, 0.055, 0.06), plates=(0.3, None),
+                closes=18.0, breakable=False,
+            )  # fmt: skip
+        s.bone(
+            "clavicle", (side * 0.075, -0.60, 0.25), (side * 0.66, -0.78, 0.0), (0.045, 0.029, 0.038),
+            sway=0.03 * side, density=0.7, breakable=False,
+        )  # fmt: skip
         out = side * (0.06 + 0.10 * s.physique.breath)
-        s.path("scapula", [(side * 0.66 + out, -0.64, -0.3), (side * 0.60 + out, -0.30, -0.42), (side * 0.50 + out, -0.02, -0.46),
-                           (side * 0.44 + out, -0.30, -0.44), (side * 0.46 + out, -0.62, -0.40)], 0.017, density=0.20)  # fmt: skip
+        s.path(
+            "scapula", [(side * 0.66 + out, -0.64, -0.3), (side * 0.60 + out, -0.30, -0.42), (side * 0.50 + out,
+            -0.02, -0.46), (side * 0.44 + out, -0.30, -0.44), (side * 0.46 + out, -0.62, -0.40)], 0.017, density=0.20,
+        )  # fmt: skip

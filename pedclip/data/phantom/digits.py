@@ -47,7 +47,7 @@ def draw_ray(
     """
     sin, cos = math.sin(math.radians(angle)), math.cos(math.radians(angle))
     x, y, z = base[0], base[1], 0.0
-    skin = (x + sin * lengths[0] * fleshy_from, y - cos * lengths[0] * fleshy_from, z)
+    knuckle = skin = (x + sin * lengths[0] * fleshy_from, y - cos * lengths[0] * fleshy_from, z)
     for order, (bone, length) in enumerate(zip(names, lengths, strict=True)):
         flat, out = math.cos(math.radians(curl * order)), math.sin(math.radians(curl * order))
         end = (x + sin * flat * length, y - cos * flat * length, z - out * length)
@@ -56,15 +56,25 @@ def draw_ray(
         distal_plate = bone.startswith("meta") and name != "first"
         plates = (None, 1.8) if distal_plate else (2.0 if order < 3 else 2.6, None)
         s.bone(
-            f"{name} {bone}", (x, y, z), end, (w * a, w * b, w * c), plates=plates, closes=_CLOSES, thick=0.66, flare=3.5
+            f"{name} {bone}",
+            (x, y, z),
+            end,
+            (w * a, w * b, w * c),
+            plates=plates,
+            closes=_CLOSES,
+            thick=0.66,
+            flare=3.5,
         )
         if order:
             beyond = (f"{name} {n}" for n in names[order:])
             s.joint(_joint_name(name, bone, names), (x, y, z), w * 1.2, *beyond, away=(sin, -cos))
+        if order == 1:
+            knuckle = end
         room = width * (0.24 + 0.38 * growth_room(s.maturity))
         x, y, z = end[0] + sin * flat * room, end[1] - cos * flat * room, end[2] - out * room
     tip = (x + sin * width * 0.3, y - cos * width * 0.3, z)
-    s.soft(skin, tip, width * 1.85, width * 1.75, width * 1.35, density=0.42, overlap=0.0)
+    s.soft(skin, knuckle, width * 1.85, width * 1.8, width * 1.7, density=0.42, overlap=0.0)
+    s.soft(knuckle, tip, width * 1.75, width * 1.65, width * 1.3, density=0.42, overlap=0.7)
 
 
 def _joint_name(ray: str, distal: str, names: Sequence[str]) -> str:

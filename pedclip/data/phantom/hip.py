@@ -13,24 +13,52 @@ def _hemipelvis(s: Scene, side: float, unit: float, x: float, y: float) -> None:
     def at(dx: float, dy: float, z: float = 0.0) -> Point:
         return x + side * dx * unit, y + dy * unit, z
 
-    s.blob("ilium", at(-0.02, -0.50), (0.32 * unit, 0.25 * unit), angle=90 - 14 * side, density=0.17, depth=0.3, square=0.3,
-           layer=ADDED)  # fmt: skip
-    crest = [at(-0.27, -0.26), at(-0.27, -0.50), at(-0.16, -0.74), at(0.08, -0.82), at(0.26, -0.66), at(0.24, -0.46), at(0.13, -0.22)]
-    s.path("ilium", crest, 0.040 * unit, density=0.50, cortex=wall, hollow=0.35)
-    s.path("ilium", [at(-0.26, -0.28), at(-0.15, -0.17), at(0.0, -0.185), at(0.17, -0.14)], 0.070 * unit, end_width=0.040 * unit,
-           density=0.60, cortex=wall, hollow=0.4, breakable=True)  # fmt: skip
-    s.path("superior pubic ramus", [at(-0.15, -0.01), at(-0.30, 0.08), at(-0.43, 0.13)], 0.060 * unit, end_width=0.048 * unit,
-           density=0.58, cortex=wall, hollow=0.45, breakable=True)  # fmt: skip
+    s.blob(
+        "ilium", at(-0.02, -0.50), (0.32 * unit, 0.25 * unit), angle=90 - 14 * side, density=0.36, depth=0.3,
+        square=0.25,
+    )  # fmt: skip
+    crest = [
+        at(-0.27, -0.26),
+        at(-0.27, -0.50),
+        at(-0.16, -0.74),
+        at(0.08, -0.82),
+        at(0.26, -0.66),
+        at(0.24, -0.46),
+        at(0.13, -0.22),
+    ]
+    s.path("ilium", crest, 0.024 * unit, density=0.52, cortex=wall, hollow=0.35)
+    s.path(
+        "ilium", [at(-0.26, -0.28), at(-0.15, -0.17), at(0.0, -0.185), at(0.17, -0.14)], 0.070 * unit,
+        end_width=0.040 * unit, density=0.60, cortex=wall, hollow=0.4, breakable=True,
+    )  # fmt: skip
+    s.path(
+        "superior pubic ramus", [at(-0.15, -0.01), at(-0.30, 0.08), at(-0.43, 0.13)], 0.060 * unit,
+        end_width=0.048 * unit, density=0.58, cortex=wall, hollow=0.45, breakable=True,
+    )  # fmt: skip
     s.path("pubis", [at(-0.43, 0.12), at(-0.445, 0.26)], 0.050 * unit, density=0.52, cortex=wall, hollow=0.4)
-    s.path("ischium", [at(-0.13, 0.02), at(-0.10, 0.22), at(-0.17, 0.40)], 0.070 * unit, end_width=0.062 * unit, density=0.60,
-           cortex=wall, hollow=0.45, breakable=True)  # fmt: skip
+    s.path(
+        "ischium", [at(-0.13, 0.02), at(-0.10, 0.22), at(-0.17, 0.40)], 0.070 * unit, end_width=0.062 * unit,
+        density=0.60, cortex=wall, hollow=0.45, breakable=True,
+    )  # fmt: skip
     # The ischiopubic bridge is cartilage before about 6 years, the triradiate cartilage before about 14.
     bridge = min(1.0, 0.55 + 0.45 * m / 6)
-    ramus = [at(-0.18, 0.40), at(-0.18 - 0.13 * bridge, 0.40 - 0.03 * bridge), at(-0.18 - 0.25 * bridge, 0.40 - 0.12 * bridge)]
+    ramus = [
+        at(-0.18, 0.40),
+        at(-0.18 - 0.13 * bridge, 0.40 - 0.03 * bridge),
+        at(-0.18 - 0.25 * bridge, 0.40 - 0.12 * bridge),
+    ]
     s.path("inferior pubic ramus", ramus, 0.040 * unit, density=0.50)
     if m < 14:
         gap = (0.030 - 0.0015 * m) * unit
-        s.blob("triradiate cartilage", at(-0.15, -0.075), (0.07 * unit, gap), angle=8 * side, density=-0.42, depth=3.0, layer=ADDED)
+        s.blob(
+            "triradiate cartilage",
+            at(-0.15, -0.075),
+            (0.07 * unit, gap),
+            angle=8 * side,
+            density=-0.42,
+            depth=3.0,
+            layer=ADDED,
+        )
     else:
         s.path("ilium", [at(-0.17, -0.16), at(-0.17, 0.0)], 0.055 * unit, density=0.55)
 
@@ -39,14 +67,20 @@ def _proximal_femur(s: Scene, side: float, unit: float, x: float, y: float, shaf
     """Head, neck, trochanters and shaft below a hip centre."""
     room = 0.055 * growth_room(s.maturity) * unit
     s.nucleus("femoral head", (x + side * 0.005, y + 0.0, 0), 0.150 * unit, onset=0.4, complete=9)
-    s.bone("femoral neck", (x + side * (0.06 * unit + room), y + 0.045 * unit + room, 0), (x + side * 0.27 * unit, y + 0.22 * unit, 0),
-           (0.112 * unit, 0.088 * unit, 0.125 * unit), flare=2.0)  # fmt: skip
+    s.bone(
+        "femoral neck", (x + side * (0.06 * unit + room), y + 0.045 * unit + room, 0), (x + side * 0.27 * unit,
+        y + 0.22 * unit, 0), (0.112 * unit, 0.088 * unit, 0.125 * unit), flare=2.0, density=0.66,
+    )  # fmt: skip
     s.nucleus("greater trochanter", (x + side * 0.315 * unit, y + 0.06 * unit, 0), 0.075 * unit, onset=3.0, complete=13,
               stretch=1.45, angle=90 + 18 * side)  # fmt: skip
-    s.nucleus("lesser trochanter", (x + side * 0.155 * unit, y + 0.335 * unit, -0.05), 0.045 * unit, onset=8.0, complete=13,
-              stretch=1.4, angle=90 - 35 * side)  # fmt: skip
-    s.bone("proximal femur", (x + side * 0.255 * unit, y + 0.12 * unit, 0), (x + side * 0.21 * unit, y + (0.30 + shaft) * unit, 0),
-           (0.125 * unit, 0.082 * unit, 0.078 * unit), flare=4.0)  # fmt: skip
+    s.nucleus(
+        "lesser trochanter", (x + side * 0.155 * unit, y + 0.335 * unit, -0.05), 0.045 * unit, onset=8.0, complete=13,
+        stretch=1.4, angle=90 - 35 * side,
+    )  # fmt: skip
+    s.bone(
+        "proximal femur", (x + side * 0.255 * unit, y + 0.12 * unit, 0), (x + side * 0.21 * unit,
+        y + (0.30 + shaft) * unit, 0), (0.125 * unit, 0.082 * unit, 0.078 * unit), flare=4.0, density=0.82,
+    )  # fmt: skip
 
 
 def pelvis(s: Scene) -> None:

@@ -32,11 +32,13 @@ def femur(s: Scene) -> None:
     s.soft((-0.14, -1.3, 0), (0.03, 0.80, 0), 0.52, 0.40, 0.23)
     s.soft((0.03, 0.6, 0), (0.03, 1.4, 0), 0.23, 0.23, 0.25)
     s.nucleus("femoral head", (-0.165, -0.86, 0), 0.100, onset=0.4, complete=9)
-    s.bone("femoral neck", (-0.125, -0.83, 0), (0.02, -0.71, 0), (0.075, 0.060, 0.085), flare=2.0)
+    s.bone("femoral neck", (-0.125, -0.83, 0), (0.02, -0.71, 0), (0.075, 0.060, 0.085), flare=2.0, density=0.7)
     s.nucleus("greater trochanter", (0.075, -0.82, 0), 0.050, onset=3.0, complete=13, stretch=1.5, angle=105)
     s.nucleus("lesser trochanter", (-0.045, -0.60, -0.05), 0.030, onset=8.0, complete=13, stretch=1.4, angle=55)
-    s.bone("femoral shaft", (0.025, -0.77, 0), (0.03, 0.72, 0), (0.085, 0.064, 0.168), plates=(None, 0.0), closes=16.5, flare=6.5,
-           thick=0.95, caps=(_PLAIN, _CONDYLES), bend=-0.015)  # fmt: skip
+    s.bone(
+        "femoral shaft", (0.025, -0.77, 0), (0.03, 0.72, 0), (0.085, 0.064, 0.168), plates=(None, 0.0), closes=16.5,
+        flare=4.0, thick=0.95, caps=(_PLAIN, _CONDYLES), bend=-0.015,
+    )  # fmt: skip
     s.path("acetabulum", [(-0.40, -1.2, 0), (-0.30, -1.02, 0), (-0.16, -1.0, 0), (-0.06, -0.99, 0)], 0.045, density=0.5)
     s.path("ischium", [(-0.29, -0.92, 0), (-0.27, -0.74, 0), (-0.33, -0.58, 0)], 0.048, density=0.5)
     s.path("pubis", [(-0.30, -0.88, 0), (-0.50, -0.76, 0), (-0.62, -0.74, 0)], 0.042, density=0.5)
@@ -44,7 +46,9 @@ def femur(s: Scene) -> None:
         s.soft((0.03, 0.74, 0), (0.03, 1.6, 0), 0.23, 0.23, 0.22)
         s.bone("tibia", (0.02, 0.77, 0), (0.02, 1.6, 0), (0.150, 0.075, 0.08), plates=(0.0, None), thick=0.6, flare=5.0,
                breakable=False)  # fmt: skip
-        s.bone("fibula", (0.15, 0.90, -0.1), (0.15, 1.6, -0.1), (0.042, 0.025, 0.03), plates=(3.5, None), breakable=False)
+        s.bone(
+            "fibula", (0.15, 0.90, -0.1), (0.15, 1.6, -0.1), (0.042, 0.025, 0.03), plates=(3.5, None), breakable=False
+        )
         s.nucleus("patella", (0.03, 0.58, 0.19), 0.062, onset=4.0, complete=12, stretch=1.2, depth=0.6,
                   density=0.7 if side_on else 0.3)  # fmt: skip
         s.joint("knee", (0.02, 0.74, 0), 0.17, "tibia", "fibula")
@@ -56,25 +60,41 @@ def knee(s: Scene) -> None:
     _other_leg(s, 0.2)
     side_on = s.view == "lateral"
     s.soft((0.0, -1.4, 0), (0.0, 0.05, 0.03), 0.52, 0.45, 0.44, depth=1.0)
-    s.bone("distal femur", (-0.02, -1.4, 0), (0.0, -0.015, 0), (0.17, 0.165, 0.355), plates=(None, 0.0), closes=16.5, thick=0.95,
-           flare=6.0, caps=(_PLAIN, _CONDYLES), depth=0.75)  # fmt: skip
+    s.bone(
+        "distal femur", (-0.02, -1.4, 0), (0.0, -0.015, 0), (0.17, 0.165, 0.355), plates=(None, 0.0), closes=16.5,
+        thick=0.95, flare=3.2, caps=(_PLAIN, _CONDYLES), depth=0.75,
+    )  # fmt: skip
     if s.maturity > 3:  # the notch between the condyles
         s.blob("intercondylar notch", (0.0, -0.055, -0.05), (0.085, 0.075), density=-0.16, layer=ADDED)
-    s.nucleus("posterior condyles", (0.0, -0.17, -0.17), 0.19, onset=1.5, complete=12, stretch=1.5, angle=0, density=0.45)
+    s.nucleus(
+        "posterior condyles", (0.0, -0.17, -0.17), 0.19, onset=1.5, complete=12, stretch=1.5, angle=0, density=0.45
+    )
     with s.bent((0.0, -0.06, 0.0), forwards=-_knee_flexion(s)):
         s.soft((0.0, -0.1, 0.03), (0.0, 1.5, 0), 0.43, 0.42, 0.36, depth=1.0)
-        s.bone("proximal tibia", (0.0, 0.055, 0), (-0.02, 1.5, 0), (0.345, 0.155, 0.150), plates=(0.0, None), closes=16.5, thick=0.62,
-               flare=6.0, caps=(_PLATEAU, _PLATEAU), depth=0.75)  # fmt: skip
+        s.bone(
+            "proximal tibia", (0.0, 0.055, 0), (-0.02, 1.5, 0), (0.345, 0.155, 0.150), plates=(0.0, None),
+            closes=16.5, thick=0.62, flare=3.2, caps=(_PLATEAU, _PLATEAU), depth=0.75,
+        )  # fmt: skip
         if s.maturity > 5:
             for side in (-1, 1):  # intercondylar eminence
-                s.blob("proximal tibia epiphysis", (side * 0.045, 0.05, 0), (0.055, 0.030), angle=90 - side * 15, density=0.55)
+                s.blob(
+                    "proximal tibia epiphysis",
+                    (side * 0.045, 0.05, 0),
+                    (0.055, 0.030),
+                    angle=90 - side * 15,
+                    density=0.55,
+                )
         s.nucleus("proximal tibia tubercle", (0.0, 0.30, 0.24), 0.055, onset=9.5, complete=14, stretch=2.0, depth=1.5,
                   density=0.5)  # fmt: skip
-        s.bone("proximal fibula", (0.325, 0.26, -0.16), (0.30, 1.5, -0.14), (0.095, 0.052, 0.052), plates=(3.5, None), closes=16.5,
-               flare=6.0)  # fmt: skip
+        s.bone(
+            "proximal fibula", (0.325, 0.26, -0.16), (0.30, 1.5, -0.14), (0.095, 0.052, 0.052), plates=(3.5, None),
+            closes=16.5, flare=3.2,
+        )  # fmt: skip
         s.joint("knee joint", (0.0, 0.02, 0.05), 0.34, "proximal tibia", "proximal fibula")
-    s.nucleus("patella", (0.02, -0.30, 0.40), 0.135, onset=4.0, complete=11, stretch=1.25, depth=0.45 if not side_on else 0.5,
-              density=0.75 if side_on else 0.30)  # fmt: skip
+    s.nucleus(
+        "patella", (0.02, -0.30, 0.40), 0.135, onset=4.0, complete=11, stretch=1.25,
+        depth=0.45 if not side_on else 0.5, density=0.75 if side_on else 0.30,
+    )  # fmt: skip
     s.breakable.append("proximal tibia")
 
 
@@ -83,12 +103,16 @@ def tibia_fibula(s: Scene) -> None:
     _other_leg(s, 0.15)
     with s.bent((0.0, -0.77, 0.0), forwards=_knee_flexion(s)):
         s.soft((0.0, -1.6, 0), (0.0, -0.70, 0), 0.28, 0.27, 0.26)
-        s.bone("femur", (0.0, -1.6, 0), (0.0, -0.795, 0), (0.10, 0.09, 0.190), plates=(None, 0.0), thick=0.95, flare=6.0,
-               caps=(_PLAIN, _CONDYLES), breakable=False)  # fmt: skip
+        s.bone(
+            "femur", (0.0, -1.6, 0), (0.0, -0.795, 0), (0.10, 0.09, 0.190), plates=(None, 0.0), thick=0.95, flare=3.2,
+            caps=(_PLAIN, _CONDYLES), breakable=False,
+        )  # fmt: skip
     s.soft((0.0, -0.80, -0.02), (0.0, 0.85, 0), 0.26, 0.29, 0.145)
-    s.bone("tibia", (-0.02, -0.755, 0), (-0.03, 0.75, 0), (0.180, 0.068, 0.108), plates=(0.0, 0.5), closes=16.5, bend=0.008, flare=6.5,
-           thick=0.6, caps=(_PLATEAU, _MORTISE))  # fmt: skip
-    s.bone("fibula", (0.165, -0.63, -0.10), (0.105, 0.80, -0.06), (0.050, 0.026, 0.050), plates=(3.5, 1.0), flare=7.0)
+    s.bone(
+        "tibia", (-0.02, -0.755, 0), (-0.03, 0.75, 0), (0.180, 0.068, 0.108), plates=(0.0, 0.5), closes=16.5,
+        bend=0.008, flare=4.0, thick=0.6, caps=(_PLATEAU, _MORTISE),
+    )  # fmt: skip
+    s.bone("fibula", (0.165, -0.63, -0.10), (0.105, 0.80, -0.06), (0.050, 0.026, 0.050), plates=(3.5, 1.0), flare=4.5)
     s.nucleus("patella", (0.0, -0.93, 0.22), 0.07, onset=4.0, complete=12, stretch=1.2, depth=0.6, density=0.4)
     with s.bent((0.0, 0.80, 0.0), forwards=6 * s.physique.flexion):
         s.soft((0.0, 0.75, 0.0), (0.02, 1.1, 0.06), 0.15, 0.17, 0.18)

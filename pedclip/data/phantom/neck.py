@@ -16,11 +16,25 @@ def cervical_spine(s: Scene) -> None:
     s.blob("skull", (0.0, -1.22, 0.0), (0.66, 0.66), density=0.5, depth=1.1, cortex=0.06, hollow=0.75)
     lift = 0.05 * n[1]
     for side in (-1, 1):
-        jaw = [(side * 0.46, -0.78, 0.15), (side * 0.42, -0.46 + lift, 0.25), (side * 0.24, -0.30 + lift, 0.5), (0.0, -0.24 + lift, 0.68)]
+        jaw = [
+            (side * 0.46, -0.78, 0.15),
+            (side * 0.42, -0.46 + lift, 0.25),
+            (side * 0.24, -0.30 + lift, 0.5),
+            (0.0, -0.24 + lift, 0.68),
+        ]
         s.path("mandible", jaw, 0.065, end_width=0.08, density=0.52, cortex=0.015, hollow=0.3)
-        s.path("first rib", [(side * 0.18, 0.86, -0.1), (side * 0.44, 0.84, 0), (side * 0.60, 1.0, 0.2), (side * 0.5, 1.25, 0.3)], 0.045,
-               density=0.34)  # fmt: skip
-        s.bone("clavicle", (side * 0.14, 1.16, 0.3), (side * 0.98, 0.90, 0.1), (0.06, 0.042, 0.05), density=0.6, breakable=False)
+        s.path(
+            "first rib", [(side * 0.18, 0.86, -0.1), (side * 0.44, 0.84, 0), (side * 0.60, 1.0, 0.2), (side * 0.5,
+            1.25, 0.3)], 0.045, density=0.34,
+        )  # fmt: skip
+        s.bone(
+            "clavicle",
+            (side * 0.14, 1.16, 0.3),
+            (side * 0.98, 0.90, 0.1),
+            (0.06, 0.042, 0.05),
+            density=0.6,
+            breakable=False,
+        )
         s.blob("lung apex", (side * 0.40, 1.18, 0), (0.34, 0.27), density=-0.3, layer=ADDED)
     for order in range(6 if s.age > 1 else 0):
         s.blob("tooth", ((order - 2.5) * 0.085, -0.56 + lift, 0.5), (0.07, 0.03), density=0.30, square=0.6, layer=ADDED)
@@ -28,7 +42,9 @@ def cervical_spine(s: Scene) -> None:
     for order in range(1, 9):
         y = -0.66 + 0.205 * order
         name = f"C{order + 1}" if order < 7 else f"T{order - 6}"
-        vertebra(s, name, (0.0, y, 0.02), 0.130 + 0.006 * order, 0.070, transverse=0.35 if order < 7 else 0.9, density=0.58)
+        vertebra(
+            s, name, (0.0, y, 0.02), 0.130 + 0.006 * order, 0.070, transverse=0.35 if order < 7 else 0.9, density=0.58
+        )
     s.blob("airway", (0.01 * n[2], 0.52, 0.34), (0.70, 0.070), density=-0.24, square=0.6, layer=ADDED)
     s.breakable = [f"C{level}" for level in range(2, 7)]
 
@@ -43,26 +59,53 @@ def _lateral_neck(s: Scene, flexed: float) -> None:
     with s.bent((-0.1, 0.4, 0.0), sideways=flexed):
         s.soft((-0.35, -0.95, 0), (0.30, -0.60, 0), 0.75, 0.75, 0.55)
         s.blob("skull", (-0.40, -1.15, 0), (0.85, 0.58), angle=-4, density=0.5, cortex=0.06, hollow=0.72)
-        s.path("skull base", [(0.45, -0.95, 0), (0.10, -0.86, 0), (-0.10, -0.68, 0), (-0.50, -0.64, 0)], 0.05, density=0.5)
+        s.path(
+            "skull base", [(0.45, -0.95, 0), (0.10, -0.86, 0), (-0.10, -0.68, 0), (-0.50, -0.64, 0)], 0.05, density=0.5
+        )
         jaw = [(0.14, -0.92, 0), (0.20, -0.52, 0), (0.42, -0.34, 0), (0.88, -0.24, 0)]
         s.path("mandible", jaw, 0.085, density=0.52, cortex=0.02, hollow=0.4)
         for order in range(6 if s.age > 1 else 0):
-            s.blob("tooth", (0.86 - 0.08 * order, -0.48 - 0.012 * order, 0), (0.085, 0.032), density=0.40, square=0.5, layer=ADDED)
+            s.blob(
+                "tooth",
+                (0.86 - 0.08 * order, -0.48 - 0.012 * order, 0),
+                (0.085, 0.032),
+                density=0.40,
+                square=0.5,
+                layer=ADDED,
+            )
         s.blob("C1", (0.02, -0.56, 0), (0.06, 0.035), density=0.5)
         s.path("C1", [(-0.20, -0.55, 0), (-0.42, -0.52, 0)], 0.038, density=0.45)
-        s.blob("C2", (-0.07, -0.37, 0), (0.085, 0.105 * grown), density=0.6 * s.mineral, square=0.7, cortex=0.016, hollow=0.45)
+        s.blob(
+            "C2",
+            (-0.07, -0.37, 0),
+            (0.085, 0.105 * grown),
+            density=0.6 * s.mineral,
+            square=0.7,
+            cortex=0.016,
+            hollow=0.45,
+        )
         s.blob("C2", (-0.065, -0.52, 0), (0.105, 0.055), density=0.55, square=0.3)
         for order in range(1, 8):
             x, y = bodies[order]
             name = f"C{order + 1}" if order < 7 else "T1"
             if order > 1:
                 height = (0.070 + 0.002 * order) * (0.85 + 0.15 * grown)
-                s.blob(name, (x, y, 0), (height, 0.118), angle=90 + 4 * (order - 4), density=0.60 * s.mineral, square=0.35 + 0.6 * (grown - 0.5),
-                       taper=0.06, cortex=0.016, hollow=0.45)  # fmt: skip
+                s.blob(
+                    name, (x, y, 0), (height, 0.118), angle=90 + 4 * (order - 4), density=0.60 * s.mineral,
+                    square=0.35 + 0.6 * (grown - 0.5), taper=0.06, cortex=0.016, hollow=0.45,
+                )  # fmt: skip
             s.blob(name, (x - 0.185, y + 0.015, 0), (0.10, 0.055), angle=118, density=0.48, square=0.5, depth=2.0)
             reach = 0.20 + 0.035 * max(0, order - 3) + 0.06 * (order == 1)
-            s.path(name, [(x - 0.24, y + 0.05, 0), (x - 0.24 - reach, y + 0.10 + 0.012 * order, 0)], 0.045, density=0.42)
-    s.path("airway", [(0.12, -0.50, 0), (0.16, -0.05, 0), (0.20, 0.35, 0), (0.16, 1.1, 0)], 0.075, density=-0.26, layer=ADDED)
+            s.path(
+                name, [(x - 0.24, y + 0.05, 0), (x - 0.24 - reach, y + 0.10 + 0.012 * order, 0)], 0.045, density=0.42
+            )
+    s.path(
+        "airway",
+        [(0.12, -0.50, 0), (0.16, -0.05, 0), (0.20, 0.35, 0), (0.16, 1.1, 0)],
+        0.075,
+        density=-0.26,
+        layer=ADDED,
+    )
     s.blob("airway", (0.20, 0.02, 0), (0.10, 0.03), angle=60, density=0.12, layer=ADDED)  # epiglottis
     s.path("hyoid", [(0.22, 0.0, 0), (0.40, -0.04, 0)], 0.03, density=0.32)
     s.bone("clavicle", (0.30, 1.12, 0), (-0.25, 0.98, 0), (0.06, 0.05, 0.06), density=0.45, breakable=False)

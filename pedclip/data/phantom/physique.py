@@ -28,7 +28,7 @@ def ossified(maturity: float, onset: float, complete: float = 13.0) -> float:
     """How much of a nucleus is bone: 0 before `onset` (years of maturity), 0.35 at onset, 1 from `complete`."""
     if maturity < onset:
         return 0.0
-    return 0.35 + 0.65 * min(1.0, (maturity - onset) / max(complete - onset, 1.0))
+    return 0.35 + 0.65 * math.pow(min(1.0, (maturity - onset) / max(complete - onset, 1.0)), 0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Physique:
 def sample_physique(rng: np.random.Generator) -> Physique:
     """Draw a person. Breadth, bone width and fat go together, as in people."""
     frame, n = rng.normal(), rng.normal(size=12).clip(-2.5, 2.5).tolist()
-    fat = 1.08 + 0.08 * frame + 0.17 * n[0] + (0.25 if n[11] > 1.2 else 0.0)
+    fat = math.exp(0.06 + 0.08 * frame + 0.17 * n[0])  # skewed, as weight is
     return Physique(
         bone=min(max(1.0 + 0.05 * frame + 0.05 * n[1], 0.82), 1.2),
         fat=min(max(fat, 0.72), 1.7),
@@ -71,6 +71,6 @@ def sample_physique(rng: np.random.Generator) -> Physique:
         wave=(0.022 * n[6], 0.022 * n[7]),
         phase=(3.0 * n[8], 3.0 * n[9]),
         flexion=n[10],
-        spread=0.7 * n[11] + 0.7 * n[0],
+        spread=n[11],
         breath=float(rng.beta(3.0, 2.0)),
     )

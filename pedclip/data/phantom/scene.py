@@ -4,34 +4,24 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final, TypedDict, Unpack
+from itertools import pairwise
+from typing import Final, Unpack
 
 import numpy as np
 
+from pedclip.data.phantom.blobs import Look, blob, ellipsoid, ends_of, heading, turned
 from pedclip.data.phantom.physique import Physique, growth_gap, ossified
-from pedclip.data.phantom.shapes import ADDED, SKELETON, SKIN, Point, Shape
+from pedclip.data.phantom.shapes import SKELETON, SKIN, Point, Shape
 
 __all__ = ["Joint", "Look", "Scene", "blob", "growth_gap", "ossified"]
 
 # Girls reach the same stage of the skeleton earlier: a girl of 10 shows about what a boy of 11.5 to 12 shows, and her
 # plates close about two years before his (the standards of Greulich and Pyle are kept apart by sex for this reason).
 GIRLS_AHEAD: Final = 1.17
+_WIDEST_PLATE: Final = 0.26  # scene units; plates of wide bones are not thicker than this times `growth_gap`
 _SCAR_YEARS: Final = 4.0  # a closed growth plate stays visible as a faint line for about this long
 _PLAIN: Final = (0.92, 1.0, 0.92)  # thickness of an epiphysis at its medial end, in the middle and at its lateral end
 Turn = tuple[Point, float, float, float, float]  # pivot, cos and sin in the image plane, cos and sin out of it
-
-
-class Look(TypedDict, total=False):
-    """What may be said of an ellipsoid or block; the defaults are those of `blob`."""
-
-    angle: float  # degrees from x of the first radius, in the image plane; 90
-    density: float  # 0.7
-    depth: float  # half-width along z divided by the second radius; 0.9
-    square: float  # 0 (ellipsoid) to 1 (block); 0
-    taper: float  # how much wider the end is than the middle, and the start narrower; 0
-    cortex: float  # 0
-    hollow: float  # 0
-    layer: float  # ADDED in `blob`, SKELETON in `Scene.blob`
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +164,7 @@ class Scene:
                 if gap == 0:
                     self._scar(name, (p1, p0)[at == 0], axis, (1.0, -1.0)[at] * cap, width, closes)
                 # A closed plate leaves no step: the shaft then runs into the epiphysis.
-                taken[at] = (cap + 2 * width * gap) * (1 - closed) + 0.3 * cap * closed
+                taken[at] = (cap + gap * min(2 * width, _WIDEST_PLATE)) * (1 - closed) + 0.3 * cap * closed
         a, b = taken
         cortex = wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
         self.add(
@@ -195,10 +185,11 @@ class Scene:
         grown = ossified(self.maturity, onset)
         if not grown:
             return
-        x, y, z = (tip[k] + axis[k] * inwards * thick / 2 for k in range(3))
+        half = thick / 2 * (0.55 + 0.45 * grown)
+        # Beside the plate; the rest of the way to the joint is cartilage.
+        x, y, z = (tip[k] + axis[k] * inwards * (thick - half) for k in range(3))
         planar = math.hypot(axis[0], axis[1])
         across = (axis[1] / planar, -axis[0] / planar) if planar > 1e-6 else (1.0, 0.0)
-        half = thick / 2 * (0.55 + 0.45 * grown)
         wide = max(width * 1.04 * grown, half)
         w0, wm, w1 = (half * (1 + (share - 1) * grown) for share in profile)
         dx, dy = across[0] * wide, across[1] * wide
@@ -245,9 +236,9 @@ class Scene:
 
     def blob(self, name: str, centre: Point, radii: tuple[float, float], **look: Unpack[Look]) -> None:
         """An ellipsoid or block: `radii` along and across a direction in the image plane."""
-        start, end = _ends(centre, radii[0], look.get("angle", 90.0))
+        start, end = ends_of(centre, radii[0], look.get("angle", 90.0))
         look.setdefault("layer", SKELETON)
-        self.add(_ellipsoid(name, self.place(start), self.place(end), radii[1], look))
+        self.add(ellipsoid(name, self.place(start), self.place(end), radii[1], look))
 
     def path(
         self,
@@ -269,12 +260,12 @@ class Scene:
         w, change = width * bone, ((end_width or width) - width) * bone / count
         density *= self.mineral if layer == SKELETON else 1.0
         overlap = 0.6 if layer == SKELETON else 0.0
-        tangents = [_heading(placed[max(k - 1, 0)], placed[min(k + 1, count)]) for k in range(count + 1)]
-        for k, ((x0, y0, z0), (x1, y1, z1)) in enumerate(zip(placed[:-1], placed[1:], strict=True)):
-            long, chord = math.dist((x0, y0, z0), (x1, y1, z1)), _heading(placed[k], placed[k + 1])
+        tangents = [heading(placed[max(k - 1, 0)], placed[min(k + 1, count)]) for k in range(count + 1)]
+        for k, ((x0, y0, z0), (x1, y1, z1)) in enumerate(pairwise(placed)):
+            long, chord = math.dist((x0, y0, z0), (x1, y1, z1)), heading(placed[k], placed[k + 1])
             half = math.hypot(x1 - x0, y1 - y0) / 2
             # A cubic with these end slopes: see `bend` and `sway` in render.chord.
-            first, last = _turned(tangents[k], chord) if k else 0.0, _turned(tangents[k + 1], chord)
+            first, last = turned(tangents[k], chord) if k else 0.0, turned(tangents[k + 1], chord)
             last = last if k < count - 1 else -first
             first = first if k else -last
             reach = w * overlap / max(long, 1e-6)
@@ -306,33 +297,3 @@ class Scene:
                 self.shapes[index] = replace(
                     shape, x0=shape.x0 + dx, x1=shape.x1 + dx, y0=shape.y0 + dy, y1=shape.y1 + dy
                 )
-
-
-def blob(name: str, centre: Point, radii: tuple[float, float], **look: Unpack[Look]) -> Shape:
-    """An ellipsoid (square 0) or block (square 1): `radii` along and across a direction in the image plane."""
-    return _ellipsoid(name, *_ends(centre, radii[0], look.get("angle", 90.0)), radii[1], look)
-
-
-def _ends(centre: Point, radius: float, angle: float) -> tuple[Point, Point]:
-    x, y, z = centre
-    dx, dy = radius * math.cos(math.radians(angle)), radius * math.sin(math.radians(angle))
-    return (x - dx, y - dy, z), (x + dx, y + dy, z)
-
-
-def _ellipsoid(name: str, start: Point, end: Point, width: float, look: Look) -> Shape:
-    square, taper = look.get("square", 0.0), look.get("taper", 0.0)
-    return Shape(
-        name, *start, *end, width * (1 - taper), width, width * (1 + taper), 1.0, square, square,
-        look.get("depth", 0.9), look.get("density", 0.7), look.get("cortex", 0.0), look.get("hollow", 0.0),
-        layer=look.get("layer", ADDED),
-    )  # fmt: skip
-
-
-def _heading(start: Point, end: Point) -> float:
-    return math.atan2(end[1] - start[1], end[0] - start[0])
-
-
-def _turned(heading: float, chord: float) -> float:
-    """Angle between a tangent and a chord, in radians; limited, because a piece cannot bend round a corner."""
-    angle = (heading - chord + math.pi) % (2 * math.pi) - math.pi
-    return max(-0.9, min(0.9, angle))

@@ -22,11 +22,16 @@ def _body(s: Scene, name: str, at: Point, width: float, height: float, density: 
 def short_vertebra(s: Scene, name: str, at: Point, width: float, height: float) -> None:
     """A vertebra behind heart or bowel: body, pedicles and spinous process, faint."""
     x, y, z = at
-    _body(s, name, at, width, height, 0.34)
+    _body(s, name, at, width, height, 0.26)
     for side in (-1, 1):
-        s.blob(name, (x + side * width * 0.6, y - height * 0.2, z - width), (height * 0.4, width * 0.2), density=0.08,
+        s.blob(name, (x + side * width * 0.6, y - height * 0.2, z - width), (height * 0.4, width * 0.2), density=0.045,
                depth=2.0, layer=ADDED)  # fmt: skip
-    s.path(name, [(x, y + height * 0.2, z - width * 1.3), (x, y + height * 1.1, z - width * 2.2)], height * 0.25, density=0.36)
+    s.path(
+        name,
+        [(x, y + height * 0.2, z - width * 1.3), (x, y + height * 1.1, z - width * 2.2)],
+        height * 0.22,
+        density=0.22,
+    )
 
 
 def vertebra(
@@ -36,16 +41,25 @@ def vertebra(
     x, y, z = at
     _body(s, name, at, width, height, density)
     for side in (-1, 1):
-        s.blob(name, (x + side * width * 0.60, y - height * 0.25, z - width), (height * 0.42, width * 0.21), cortex=width * 0.09,
-               hollow=0.7, density=density * 0.42, depth=2.2, layer=ADDED)  # fmt: skip
+        s.blob(
+            name, (x + side * width * 0.60, y - height * 0.25, z - width), (height * 0.42, width * 0.21),
+            cortex=width * 0.09, hollow=0.7, density=density * 0.42, depth=2.2, layer=ADDED,
+        )  # fmt: skip
         tip = (x + side * width * (1 + 0.75 * transverse), y - height * 0.22, z - width * 0.9)
-        s.path(name, [(x + side * width * 0.8, y - height * 0.1, z - width * 0.8), tip], height * 0.22, end_width=height * 0.13,
-               density=density * 0.55)  # fmt: skip
+        s.path(
+            name, [(x + side * width * 0.8, y - height * 0.1, z - width * 0.8), tip], height * 0.22,
+            end_width=height * 0.13, density=density * 0.55,
+        )  # fmt: skip
         facet = (x + side * width * 0.52, y + height * 0.95, z - width * 1.1)
         s.blob(name, facet, (height * 0.45, width * 0.14), density=density * 0.22, depth=1.6, layer=ADDED)
     s.blob(name, (x, y + height * 0.75, z - width * 1.7), (height * 0.45, width * 0.13), density=density * 0.32,
            depth=3.6, taper=0.3, layer=ADDED)  # fmt: skip
-    s.path(name, [(x, y + height * 0.1, z - width * 1.2), (x, y + height * 0.9, z - width * 2.3)], height * 0.30, density=density * 0.55)
+    s.path(
+        name,
+        [(x, y + height * 0.1, z - width * 1.2), (x, y + height * 0.9, z - width * 2.3)],
+        height * 0.30,
+        density=density * 0.55,
+    )
 
 
 def thoracic_spine(s: Scene) -> None:
@@ -55,14 +69,32 @@ def thoracic_spine(s: Scene) -> None:
     s.soft((0.0, -1.0, 0), (0.0, 1.5, 0), 0.85, 0.92, 0.92, depth=0.7)
     low = 0.80 + 0.05 * n[0]
     for side in (-1, 1):
-        s.blob("lung", (side * 0.56, -0.08, 0.05), (0.92, 0.38), angle=90 + side * 7, density=-0.36, depth=1.2, square=0.3, layer=ADDED)
+        s.blob(
+            "lung",
+            (side * 0.56, -0.08, 0.05),
+            (0.92, 0.38),
+            angle=90 + side * 7,
+            density=-0.36,
+            depth=1.2,
+            square=0.3,
+            layer=ADDED,
+        )
         s.blob("diaphragm", (side * 0.55, low + 0.32, 0.05), (0.36, 0.52), density=0.34, depth=1.2, layer=ADDED)
-        s.bone("clavicle", (side * 0.12, -0.86, 0.4), (side * 0.95, -1.10, 0.1), (0.055, 0.038, 0.05), density=0.5, breakable=False)
+        s.bone(
+            "clavicle",
+            (side * 0.12, -0.86, 0.4),
+            (side * 0.95, -1.10, 0.1),
+            (0.055, 0.038, 0.05),
+            density=0.5,
+            breakable=False,
+        )
     curve = 0.16 + 0.03 * n[1]
     for order in range(13):
         y, size = -1.02 + 0.172 * order, 0.80 + 0.028 * order
         z = 0.10 - curve * math.cos((order - 6) / 4)
-        vertebra(s, f"T{order}" if order else "C7", (0.0, y, z), 0.125 * size, 0.070 * size, transverse=0.75, density=0.55)
+        vertebra(
+            s, f"T{order}" if order else "C7", (0.0, y, z), 0.125 * size, 0.070 * size, transverse=0.75, density=0.55
+        )
         if order and order < 12:
             _rib_root(s, order, y, z)
     s.blob("heart", (0.20, 0.34, 0.4), (0.46, 0.30), angle=66, density=0.20, layer=ADDED)
@@ -75,8 +107,10 @@ def _rib_root(s: Scene, order: int, y: float, z: float) -> None:
     steep = 0.10 + 0.045 * order
     wide = 0.62 + 0.03 * min(order, 8)
     for side in (-1, 1):
-        points = [(side * 0.13, y - 0.07, z - 0.05), (side * 0.34, y - 0.06, z - 0.32), (side * wide, y + steep * 0.55, z - 0.28),
-                  (side * (wide + 0.30), y + steep * 1.7, z + 0.15)]  # fmt: skip
+        points = [
+            (side * 0.13, y - 0.07, z - 0.05), (side * 0.34, y - 0.06, z - 0.32), (side * wide, y + steep * 0.55,
+            z - 0.28), (side * (wide + 0.30), y + steep * 1.7, z + 0.15),
+        ]  # fmt: skip
         s.path("rib", points, 0.030, end_width=0.034, density=0.26)
 
 
@@ -85,18 +119,34 @@ def lumbar_spine(s: Scene) -> None:
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
     s.soft((0.0, -1.5, 0), (0.0, 1.5, 0), 0.72, 0.66, 0.88, depth=0.8)
     for side in (-1, 1):
-        s.blob("psoas", (side * 0.27, 0.10, 0.0), (0.66, 0.13), angle=90 - side * 13, density=0.09, taper=0.4, layer=ADDED)
+        s.blob(
+            "psoas", (side * 0.27, 0.10, 0.0), (0.66, 0.13), angle=90 - side * 13, density=0.09, taper=0.4, layer=ADDED
+        )
     for order in range(7):
         y, name = -0.98 + 0.272 * order, ("T11", "T12", "L1", "L2", "L3", "L4", "L5")[order]
         lordosis = (0.10 + 0.03 * n[0]) * math.cos((order - 4) / 2)
-        vertebra(s, name, (0.0, y, lordosis), 0.160 + 0.008 * order, 0.106, transverse=1.15 if order > 1 else 0.4, density=0.6)
+        vertebra(
+            s,
+            name,
+            (0.0, y, lordosis),
+            0.160 + 0.008 * order,
+            0.106,
+            transverse=1.15 if order > 1 else 0.4,
+            density=0.6,
+        )
         for side in (-1, 1) if order < 2 else ():
-            points = [(side * 0.19, y - 0.02, -0.25), (side * 0.46, y + 0.10, -0.40), (side * (0.74 - 0.12 * order), y + 0.40, -0.2)]
+            points = [
+                (side * 0.19, y - 0.02, -0.25),
+                (side * 0.46, y + 0.10, -0.40),
+                (side * (0.74 - 0.12 * order), y + 0.40, -0.2),
+            ]
             s.path("rib", points, 0.030, end_width=0.022, density=0.30)
     draw_sacrum(s, 0.0, 1.02, 1.0, -0.12)
     for side in (-1, 1):
-        s.path("iliac crest", [(side * 0.30, 1.2, -0.1), (side * 0.40, 0.76, -0.1), (side * 0.66, 0.64, 0.05), (side * 0.90, 0.86, 0.15)],
-               0.045, density=0.46)  # fmt: skip
+        s.path(
+            "iliac crest", [(side * 0.30, 1.2, -0.1), (side * 0.40, 0.76, -0.1), (side * 0.66, 0.64, 0.05),
+            (side * 0.90, 0.86, 0.15)], 0.045, density=0.46,
+        )  # fmt: skip
         s.blob("iliac wing", (side * 0.66, 1.05, 0), (0.34, 0.30), density=0.16, square=0.3, depth=0.3, layer=ADDED)
     for x, y, r, angle in s.rng.uniform((0.28, -0.75, 0.06, 0), (0.62, 0.75, 0.13, 180), size=(9, 4)).tolist():
         side = -1 if angle > 90 else 1
@@ -109,11 +159,15 @@ def draw_sacrum(s: Scene, x: float, y: float, unit: float, z: float) -> None:
     x0, y0, z0 = s.place((x, y - 0.24 * unit, z))
     x1, y1, z1 = s.place((x, y + 0.26 * unit, z - 0.1 * unit))
     grown = 0.52 * s.mineral
-    s.add(Shape("sacrum", x0, y0, z0, x1, y1, z1, 0.29 * unit, 0.22 * unit, 0.09 * unit, 1.0, 0.8, 0.2, 0.5, grown, 0.02,
-                0.35))  # fmt: skip
+    s.add(
+        Shape("sacrum", x0, y0, z0, x1, y1, z1, 0.29 * unit, 0.22 * unit, 0.09 * unit, 1.0, 0.8, 0.2, 0.5, grown,
+        0.02, 0.35),
+    )  # fmt: skip
     for side in (-1, 1):
         for order in range(3):
             at = (x + side * (0.13 - 0.025 * order) * unit, y + (-0.12 + 0.125 * order) * unit, z)
             s.blob("foramen", at, (0.026 * unit, 0.040 * unit), density=-0.12, layer=ADDED)
-        s.blob("sacroiliac joint", (x + side * 0.27 * unit, y - 0.06 * unit, z), (0.17 * unit, 0.012 * unit), angle=90 + side * 14,
-               density=-0.16, layer=ADDED)  # fmt: skip
+        s.blob(
+            "sacroiliac joint", (x + side * 0.27 * unit, y - 0.06 * unit, z), (0.17 * unit, 0.012 * unit),
+            angle=90 + side * 14, density=-0.16, layer=ADDED,
+        )  # fmt: skip

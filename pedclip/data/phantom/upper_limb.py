@@ -35,7 +35,7 @@ def _carpus(s: Scene, x: float, y: float, unit: float, *, fingers_down: bool = F
 def _hand_curls(s: Scene) -> list[float]:
     """Degrees per joint and finger; a lateral hand is fanned."""
     relaxed = 5.0 + 4.0 * s.physique.flexion
-    return [relaxed + (11.0 * order + 6.0 if s.view == "lateral" else 0.0) for order in range(4)]
+    return [relaxed + (5.0 * order + 2.0 if s.view == "lateral" else 0.0) for order in range(4)]
 
 
 def hand(s: Scene) -> None:
@@ -46,12 +46,21 @@ def hand(s: Scene) -> None:
         s.soft((-0.02, 0.56, 0), (-0.05, 0.02, 0), 0.26, 0.33, 0.33, depth=0.5)
         s.soft((0.02, 0.46, 0), (0.24, 0.22, 0), 0.20, 0.19, 0.14, depth=0.6)
         for order, (name, x, angle, size, curl) in enumerate(
-            zip(FINGERS, (-0.21, -0.11, 0.0, 0.11), (-15, -5.5, 2, 10), (0.84, 0.97, 1.03, 0.98), _hand_curls(s), strict=True)
+            zip(
+                FINGERS,
+                (-0.21, -0.11, 0.0, 0.11),
+                (-15, -5.5, 2, 10),
+                (0.84, 0.97, 1.03, 0.98),
+                _hand_curls(s),
+                strict=True,
+            )
         ):
             size *= 1 + 0.025 * each[order]
             lengths = (0.38 * size, 0.26 * size, (0.125, 0.17, 0.18, 0.155)[order], 0.105)
             turned = angle * spread + 2.5 * each[order + 4]
-            draw_ray(s, name, (x, 0.27 + 0.015 * (order == 0)), turned, lengths, 0.050, PHALANGES, curl=curl, fleshy_from=0.6)
+            draw_ray(
+                s, name, (x, 0.27 + 0.015 * (order == 0)), turned, lengths, 0.050, PHALANGES, curl=curl, fleshy_from=0.6
+            )
         thumb = 40 + 9 * s.physique.spread
         draw_ray(s, "first", (0.21, 0.37), thumb, (0.25, 0.18, 0.13), 0.058, (PHALANGES[0], PHALANGES[1], PHALANGES[3]))
         turned = math.radians(thumb)
@@ -78,7 +87,9 @@ def finger(s: Scene) -> None:
              fleshy_from=0.5)  # fmt: skip
     if beside > 0.3 and s.view != "lateral":
         angle = 11 + 5 * n[1]
-        draw_ray(s, FINGERS[which - 1], (-0.40, 1.52), -angle, (0.60, 0.58, 0.34), 0.105, PHALANGES[:3], fleshy_from=0.5)
+        draw_ray(
+            s, FINGERS[which - 1], (-0.40, 1.52), -angle, (0.60, 0.58, 0.34), 0.105, PHALANGES[:3], fleshy_from=0.5
+        )
     if beside > 0.5 and which < 3 and s.view != "lateral":
         angle = 10 + 5 * n[2]
         draw_ray(s, FINGERS[which + 1], (0.42, 1.46), angle, (0.60, 0.60, 0.36), 0.108, PHALANGES[:3], fleshy_from=0.5)
@@ -102,8 +113,22 @@ def wrist(s: Scene) -> None:
             sin = math.sin(math.radians(angle * fan))
             s.bone(f"{name} metacarpal", (x, -0.43, 0), (x + 0.95 * sin, -1.38, 0.02), (0.105, 0.062, 0.08), flare=4.0)
         s.soft((0.34, -0.15, 0.05), (0.80, -0.85, 0.1), 0.22, 0.24, 0.16, depth=0.7)
-        s.bone("first metacarpal", (0.38, -0.28, 0.08), (0.68, -0.80, 0.12), (0.11, 0.07, 0.095), plates=(2.0, None), closes=16.0)
-        s.bone("first proximal phalanx", (0.72, -0.87, 0.13), (0.92, -1.22, 0.16), (0.10, 0.06, 0.07), plates=(2.0, None), closes=16.0)
+        s.bone(
+            "first metacarpal",
+            (0.38, -0.28, 0.08),
+            (0.68, -0.80, 0.12),
+            (0.11, 0.07, 0.095),
+            plates=(2.0, None),
+            closes=16.0,
+        )
+        s.bone(
+            "first proximal phalanx",
+            (0.72, -0.87, 0.13),
+            (0.92, -1.22, 0.16),
+            (0.10, 0.06, 0.07),
+            plates=(2.0, None),
+            closes=16.0,
+        )
     s.breakable = ["radius", "radius", "ulna"]
     s.joint("radiocarpal joint", (0.03, 0.04, 0), 0.26, "radius", "ulna")
 
@@ -118,9 +143,11 @@ def forearm(s: Scene) -> None:
         s.bone("humerus", (0.0, -1.5, 0), (0.0, -0.74, 0), (0.075, 0.075, 0.155), plates=(None, 1.0), closes=14.5,
                flare=5.0, depth=0.5, breakable=False)  # fmt: skip
     s.bone("radius", (0.085, -0.66, 0.02), (0.095, 0.66, 0), (0.054, 0.045, 0.090), plates=(3.5, 1.0), closes=17.0,
-           bend=-0.045, thick=0.62, flare=7.0, caps=(_STYLOID[::-1], _STYLOID[::-1]))  # fmt: skip
-    s.bone("ulna", (-0.055, -0.79, -0.05), (-0.085, 0.645, -0.03), (0.078, 0.043, 0.048), plates=(9.0, 6.0), closes=16.5,
-           bend=0.015, flare=2.5)  # fmt: skip
+           bend=-0.045, thick=0.62, flare=4.5, caps=(_STYLOID[::-1], _STYLOID[::-1]))  # fmt: skip
+    s.bone(
+        "ulna", (-0.055, -0.79, -0.05), (-0.085, 0.645, -0.03), (0.078, 0.043, 0.048), plates=(9.0, 6.0), closes=16.5,
+        bend=0.015, flare=2.5,
+    )  # fmt: skip
     with s.bent((0.0, 0.70, 0.0), sideways=8 * n[2], forwards=8 * s.physique.flexion):
         s.soft((0.02, 0.70, 0), (0.02, 1.3, 0), 0.165, 0.21, 0.25, depth=0.5)
         _carpus(s, 0.0, 0.83, 0.60, fingers_down=True)
@@ -174,7 +201,12 @@ def _lateral_elbow(s: Scene, flexed: float) -> None:
         s.bone("proximal radius", (0.185, 0.085, 0), (1.4, 0.06, 0), (0.118, 0.08, 0.085), plates=(3.5, None),
                closes=15.0, thick=0.5, flare=5.0)  # fmt: skip
         s.bone("proximal ulna", (0.02, 0.285, 0), (1.4, 0.25, 0), (0.13, 0.085, 0.08), flare=2.0)
-        olecranon = [(0.10, 0.27, 0.0), (-0.10, 0.27, 0.0), (-0.21, 0.17, 0.0), (-0.215, 0.08 if s.maturity < 9 else 0.0, 0.0)]
+        olecranon = [
+            (0.10, 0.27, 0.0),
+            (-0.10, 0.27, 0.0),
+            (-0.21, 0.17, 0.0),
+            (-0.215, 0.08 if s.maturity < 9 else 0.0, 0.0),
+        ]
         s.path("olecranon", olecranon, 0.095, end_width=0.075, density=0.62, cortex=0.025, hollow=0.4)
         if 9.0 <= s.maturity < 15.5:
             s.nucleus("olecranon epiphysis", (-0.225, -0.03, 0), 0.06, onset=9.0, complete=13, stretch=1.3)
@@ -186,16 +218,20 @@ def humerus(s: Scene) -> None:
     """The whole bone, with shoulder and elbow at the edges of the image."""
     n = s.rng.normal(size=3).clip(-2.0, 2.0).tolist()
     s.soft((-0.85, -1.0, 0), (-0.10, -0.70, 0), 0.65, 0.55, 0.32)
-    s.path("scapula", [(-0.12, -0.62, -0.1), (-0.22, -0.52, -0.1), (-0.52, 0.10, -0.1), (-0.72, -0.10, -0.1), (-0.75, -0.75, -0.1)],
-           0.030, density=0.40)  # fmt: skip
+    s.path(
+        "scapula", [(-0.12, -0.62, -0.1), (-0.22, -0.52, -0.1), (-0.52, 0.10, -0.1), (-0.72, -0.10, -0.1), (-0.75,
+        -0.75, -0.1)], 0.030, density=0.40,
+    )  # fmt: skip
     s.blob("scapula", (-0.50, -0.42, -0.1), (0.42, 0.20), angle=80, density=0.14, square=0.2, layer=ADDED)
     s.blob("glenoid", (-0.165, -0.74, -0.05), (0.13, 0.05), angle=98, density=0.55, square=0.4)
     s.path("acromion", [(-0.60, -0.80, -0.1), (-0.25, -0.93, -0.1), (0.02, -0.95, 0)], 0.045, density=0.5)
     s.bone("clavicle", (-1.2, -0.98, 0), (-0.10, -0.98, 0), (0.05, 0.04, 0.05), breakable=False)
     with s.bent((0.0, -0.80, 0.0), sideways=-8.0 + 9 * n[0]):
         s.soft((0.0, -0.74, 0), (0.02, 0.80, 0), 0.30, 0.25, 0.215)
-        s.bone("humerus", (0.0, -0.90, 0), (0.02, 0.66, 0), (0.150, 0.068, 0.175), plates=(0.3, 1.0), closes=16.5, flare=5.5,
-               sway=0.008, thick=0.9, caps=((0.75, 1.1, 0.95), (0.9, 0.7, 1.1)), depth=0.8)  # fmt: skip
+        s.bone(
+            "humerus", (0.0, -0.90, 0), (0.02, 0.66, 0), (0.150, 0.068, 0.175), plates=(0.3, 1.0), closes=16.5,
+            flare=4.0, sway=0.008, thick=0.9, caps=((0.75, 1.1, 0.95), (0.9, 0.7, 1.1)), depth=0.8,
+        )  # fmt: skip
         s.nucleus("medial epicondyle", (-0.17, 0.60, 0), 0.035, onset=5.0, complete=14, stretch=1.4)
         with s.bent((0.02, 0.68, 0.0), sideways=-8.0, forwards=70.0 if s.view == "lateral" else 8 * abs(n[1])):
             s.soft((0.02, 0.70, 0), (0.03, 1.5, 0), 0.23, 0.21, 0.18)
