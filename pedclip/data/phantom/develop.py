@@ -23,6 +23,7 @@ _SCATTER_REACH: Final = 0.22  # deviation of its spread, scene units
 _HISTOGRAM_CELLS: Final = 64  # the display window is set from one pixel in each of about 64 x 64 cells
 _AIR: Final = 0.10  # attenuation below which a pixel counts as air
 _BODY: Final = 0.10  # share of the body that may be darker than the point from which the black point is measured
+_DENSE, _BRIGHTEST = 0.93, 1.6  # the white point is at most 1.6 times what 93 % of the body stay below
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,8 @@ def _window(depth: Tensor, field: Tensor, lead: Tensor, value: dict[str, Tensor]
 
     thinnest = ranked_at(air + _BODY * (count - air))
     white = ranked_at(value["high"][:, :, 0] * count) * value["headroom"] + 0.02
+    # A swallowed coin must not turn the rest of the film black.
+    white = torch.minimum(white, _BRIGHTEST * ranked_at(air + _DENSE * (count - air)))
     return torch.minimum(value["low"] * thinnest, 0.6 * white), white
 
 
