@@ -62,8 +62,8 @@ def expand(template: str, slots: Slots, rng: np.random.Generator) -> str:
         KeyError: A slot has no words.
 
     Example:
-        >>> expand("[A^|A^] {size} scar <be> [seen].", {"size": "old"}, np.random.default_rng(0))
-        'An old scar is seen.'
+        >>> expand("a^ {size} [scar].", {"size": "old"}, np.random.default_rng(0))
+        'An old scar.'
     """
 
     def word(match: re.Match[str]) -> str:
