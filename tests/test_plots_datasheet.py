@@ -10,7 +10,7 @@ from pedclip.plots.datasheet import data_sheet_bars, data_sheet_table, left_out_
 ROW = {"text": "No fracture seen.", "region": 5, "age_months": 30.0, "sex": "F", "laterality": "", "view": "AP"}
 ROW |= {"patient_id": "a", "study_id": "b", "text_source": "rules"}
 SHEET = data_sheet(
-    {"train": [ROW, ROW], "validation": [], "test": []},
+    [("train", ROW), ("train", ROW)],
     source="invented",
     rejected=["no-report", "no-film", "no-report"],
     identifiers={},

@@ -11,7 +11,7 @@ import io
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import numpy as np
 
 from pedclip.artefacts import write_json, write_text
 from pedclip.curation.chunks import Settings, fingerprint_of, is_done, load_chunk, read_chunk, save_chunk
-from pedclip.curation.datasheet import data_sheet
+from pedclip.curation.datasheet import SPLITS, data_sheet
 from pedclip.curation.duplicates import joined_groups, near_images, near_texts
 from pedclip.curation.excerpts import Extractor
 from pedclip.curation.identifiers import read_salt
@@ -28,7 +28,6 @@ from pedclip.curation.splits import split_of
 from pedclip.curation.studies import Archive, Study
 
 STUDIES_PER_CHUNK: Final = 64  # about 100 films, a few hundred MB of pixels at most
-_SPLITS: Final = ("train", "validation", "test")
 _WITHOUT_PIXELS: Final = (
     *("text", "region", "laterality", "view", "patient_id", "study_id", "age_months", "sex", "text_source"),
 )
@@ -165,18 +164,17 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Set
         reasons = Counter(reason for _, reason, _ in rejected).most_common(4)
         listed = ", ".join(f"{count} × {reason}" for reason, count in reasons)
         raise NothingCurated(f"no film became a triplet ({listed}); {folder / 'rejected.csv'} lists all.")
-    duplicates = list(_duplicates(parts, records, rows["patient_id"]))
+    patients = list(rows["patient_id"])
+    duplicates = list(_duplicates(parts, records, patients))
     _write_lists(folder, records, duplicates)
-    groups = joined_groups(
-        sorted(set(rows["patient_id"])), ((one, two) for kind, _, _, one, two, _ in duplicates if kind == "film")
-    )
-    splits = [split_of(groups[patient]) for patient in rows["patient_id"]]
-    chosen = {name: [number for number, split in enumerate(splits) if split == name] for name in _SPLITS}
+    pairs = ((one, two) for kind, _, _, one, two, _ in duplicates if kind == "film")
+    groups = joined_groups(sorted(set(patients)), pairs)
+    splits = [split_of(groups[patient]) for patient in patients]
+    chosen = {name: [number for number, split in enumerate(splits) if split == name] for name in SPLITS}
     triplets = DatasetDict({n: rows.select(numbers) if numbers else make_split([]) for n, numbers in chosen.items()})
     save_triplets(triplets, folder / "triplets")
-    plain = {name: triplets[name].select_columns(list(_WITHOUT_PIXELS)).to_list() for name in _SPLITS}
     sheet = data_sheet(
-        plain,
+        _without_pixels(triplets),
         source=settings.source,
         rejected=[reason for _, reason, _ in rejected],
         identifiers=_kinds(records),
@@ -188,6 +186,12 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Set
     )
     write_json(folder / "datasheet.json", sheet)  # last: where it is, everything is
     return CurationResult(folder / "triplets", sheet, len(rejected))
+
+
+def _without_pixels(triplets: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for split, data in triplets.items():
+        for batch in data.select_columns(list(_WITHOUT_PIXELS)).iter(batch_size=1000):
+            yield from ((split, dict(zip(batch, values, strict=True))) for values in zip(*batch.values(), strict=True))
 
 
 def _duplicates(

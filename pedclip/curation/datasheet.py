@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -22,12 +22,16 @@ AGE_BANDS: Final = (
     (216, "18 years and more"),
 )
 UNKNOWN: Final = "unknown"
+SPLITS: Final = ("train", "validation", "test")
+_COUNTED: Final = (
+    *("region", "age", "sex", "finding", "excerpt_length", "laterality", "view", "text_source", "split"),
+)
 LENGTHS: Final = (2, 5, 10, 20, 40, 80)  # words: lower bounds of the classes of excerpt length
-_SAFE: Final = 5  # patients; what fewer share could point at one of them
+_SAFE: Final = 5  # triplets
 
 
 def data_sheet(
-    splits: Mapping[str, Sequence[Mapping[str, Any]]],
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
     *,
     source: str,
     rejected: Iterable[str],
@@ -37,45 +41,67 @@ def data_sheet(
     """Counts of triplets by what matters for training and for fairness; holds no text and no identifier.
 
     Args:
-        splits: Per split the rows without pixels.
+        rows: Split and triplet without its pixels, read once.
         source: Name of the data set.
         rejected: Reason of each rejected file, row or film.
         identifiers: Passages by kind in the written excerpts.
-        duplicates: Pairs by kind ("films", "reports"), and "patients joined".
+        duplicates: Pairs by kind, and how many patients were joined.
 
     Returns:
         `counts` has a mapping of value to triplets under region, age, sex, finding, excerpt_length (words), laterality,
         view, text_source and split; every region, age band and length class is there, with 0 where it is empty.
     """
-    rows = [{**row, "split": name} for name, part in splits.items() for row in part]
-    words = [len(row["text"].split()) for row in rows]
-    lengths = Counter(_length_class(number) for number in words)
-    counts = {
-        "region": _filled(Counter(REGIONS[row["region"]] for row in rows), REGIONS),
-        "age": _filled(Counter(age_band(row["age_months"]) for row in rows), [*(n for _, n in AGE_BANDS), UNKNOWN]),
-        "sex": _filled(Counter(row["sex"] or UNKNOWN for row in rows), ("F", "M", UNKNOWN)),
-        "finding": _filled(Counter(f for row in rows for f in findings_in(row["text"])), word_lists()["findings"]),
-        "excerpt_length": _filled(lengths, [_length_class(low) for low in LENGTHS]),
-        "laterality": _filled(
-            Counter(row["laterality"] or UNKNOWN for row in rows), ("left", "right", "both", UNKNOWN)
-        ),
-        "view": dict(Counter(_common_views(rows)).most_common()),
-        "text_source": dict(Counter(row["text_source"] for row in rows).most_common()),
-        "split": {name: len(part) for name, part in splits.items()},
-    }
+    counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
+    patients: dict[str, set[str]] = {name: set() for name in SPLITS}
+    words: list[int] = []
+    studies, excerpts = set(), set()
+    for split, row in rows:
+        words.append(len(row["text"].split()))
+        _count(counts, row, words[-1])
+        counts["split"][split] += 1
+        patients[split].add(row["patient_id"])
+        studies.add(row["study_id"])
+        excerpts.add(hash(row["text"]))
     return {
         "source": source,
-        "triplets": len(rows),
-        "patients": len({row["patient_id"] for row in rows}),
-        "studies": len({row["study_id"] for row in rows}),
-        "distinct_excerpts": len({row["text"] for row in rows}),
-        "patients_by_split": {name: len({row["patient_id"] for row in part}) for name, part in splits.items()},
+        "triplets": len(words),
+        "patients": len(set().union(*patients.values())),
+        "studies": len(studies),
+        "distinct_excerpts": len(excerpts),
+        "patients_by_split": {name: len(members) for name, members in patients.items()},
         "words": {f"p{share}": int(np.percentile(words, share)) for share in (5, 50, 95)} if words else {},
-        "counts": counts,
+        "counts": {name: _ordered(name, counter) for name, counter in counts.items()},
         "rejected": dict(Counter(rejected).most_common()),
         "identifiers": dict(identifiers),
         "duplicates": dict(duplicates),
     }
+
+
+def _count(counts: Mapping[str, Counter[str]], row: Mapping[str, Any], words: int) -> None:
+    counts["region"][REGIONS[row["region"]]] += 1
+    counts["age"][age_band(row["age_months"])] += 1
+    counts["finding"].update(findings_in(row["text"]))
+    counts["excerpt_length"][_length_class(words)] += 1
+    for name in ("sex", "laterality", "view", "text_source"):
+        counts[name][row[name] or UNKNOWN] += 1
+
+
+def _ordered(name: str, counter: Counter[str]) -> dict[str, int]:
+    """Counts in the order of the classes, 0 where there is none; of free values the most frequent first."""
+    if name == "view":  # a rare free text could point at a patient
+        rare = sum(count for view, count in counter.items() if view != UNKNOWN and count < _SAFE)
+        common = Counter({view: count for view, count in counter.items() if view == UNKNOWN or count >= _SAFE})
+        return dict((common + Counter(other=rare)).most_common())
+    classes = {
+        "region": REGIONS,
+        "age": (*(band for _, band in AGE_BANDS), UNKNOWN),
+        "sex": ("F", "M", UNKNOWN),
+        "finding": tuple(word_lists()["findings"]),
+        "excerpt_length": tuple(_length_class(low) for low in LENGTHS),
+        "laterality": ("left", "right", "both", UNKNOWN),
+        "split": SPLITS,
+    }
+    return {value: counter[value] for value in classes[name]} if name in classes else dict(counter.most_common())
 
 
 def age_band(months: float | None) -> str:
@@ -105,14 +131,3 @@ def _length_class(words: int) -> str:
     number = max((index for index, low in enumerate(LENGTHS) if words >= low), default=0)
     is_last = number == len(LENGTHS) - 1
     return f"{LENGTHS[number]} or more" if is_last else f"{LENGTHS[number]} to {LENGTHS[number + 1] - 1}"
-
-
-def _filled(counts: Mapping[str, int], names: Iterable[str]) -> dict[str, int]:
-    return {name: counts.get(name, 0) for name in names}
-
-
-def _common_views(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Views, those that fewer than five triplets have as "other": a rare free text could point at a patient."""
-    views = [row["view"] or UNKNOWN for row in rows]
-    counts = Counter(views)
-    return [view if view == UNKNOWN or counts[view] >= _SAFE else "other" for view in views]

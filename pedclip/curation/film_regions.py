@@ -17,7 +17,7 @@ A conflict is never decided by preference: Body Part Examined was wrong in 15 % 
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -114,10 +114,10 @@ def region_of_words(*texts: str) -> str:
     """The one region that the first text with any names; "" where that text names several, or none does."""
     for text in texts:
         plain = _plain(text)
-        try:
-            return find_region(plain)
-        except RegionError:
-            named = {mention.region for mention in find_mentions(plain)}
+        # Numbers of files are all different; without them the same few labels come again and again.
+        if label := _region_of_label(" ".join(word for word in plain.split() if word.isalpha())):
+            return label
+        named = {mention.region for mention in find_mentions(plain)}
         if named:
             return named.pop() if len(named) == 1 else ""
     return ""
@@ -166,6 +166,14 @@ def _from_report(filmed: Collection[str], claimed: Collection[str]) -> Decision:
         return Decision(left.pop())
     what = f"the report {_listed(filmed)}" if filmed else "nor does the report"
     raise Undecided("region-unknown", f"the film names no region, {what}")
+
+
+@lru_cache(maxsize=10_000)
+def _region_of_label(label: str) -> str:
+    try:
+        return find_region(label)
+    except RegionError:  # its search for close spellings takes milliseconds
+        return ""
 
 
 def _listed(regions: Collection[str]) -> str:
