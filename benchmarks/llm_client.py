@@ -1,14 +1,18 @@
-"""Throughput of the client for language models: `python -m benchmarks.llm_client --json llm_client.json`.
+"""Throughput of the client for language models.
+
+    python -m benchmarks.llm_client --json benchmarks/results/llm_client.json
 
 The server is a process of its own on the loopback device that answers every request after a fixed time, so that
-`concurrency / latency` requests per second are the most that any client could reach. Everything that a real run does is
-measured: reading the reports, questions, requests, checks of the answers, and the ledger on disk.
+`concurrency / latency` requests per second are the most that any client could reach. Measured are the client alone, and
+a whole run with the reading of reports, the checks of answers and the ledger on disk.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,11 +22,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pedclip.artefacts import write_json
+from benchmarks.report import describe, write_report
 from pedclip.curation.backends import ServerBackend
 from pedclip.curation.bulk import extract_many
 from pedclip.curation.ledger import Ledger
-from pedclip.curation.llm import LLMExtractor
+from pedclip.curation.llm import LLMExtractor, numbered
+from pedclip.curation.questions import strip_question
 
 REPORT = (
     "EXAM: Chest, two views.\nHISTORY: Cough for {} days.\nFINDINGS: The lungs are clear. The heart is of normal size. "
@@ -30,27 +35,62 @@ REPORT = (
 )
 
 
-def measure(reports: int, concurrency: int, latency: float) -> dict[str, Any]:
-    """Requests per second over a whole run, beside the most that is possible."""
-    items = [(REPORT.format(i, i, i), ("chest",)) for i in range(reports)]
-    with serving(latency) as endpoint, tempfile.TemporaryDirectory() as folder:
-        with Ledger(Path(folder) / "answers.sqlite") as ledger:
-            llm = LLMExtractor(ServerBackend(endpoint, "loopback"), ledger=ledger)
-            wall, cpu = time.perf_counter(), time.process_time()
-            found = list(extract_many(items, llm, concurrency=concurrency))
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    if llm.usage.requests != reports or {excerpts["chest"].source for excerpts in found} != {"llm-select"}:
+def measure_client(endpoint: str, requests: int, concurrency: int) -> dict[str, float]:
+    """The client alone: questions that are ready, answers that nobody reads."""
+    question = strip_question(numbered(REPORT.format(1, 1, 1), ("chest",)), "select")
+
+    async def run() -> None:
+        backend, gate = ServerBackend(endpoint, "loopback"), asyncio.Semaphore(concurrency)
+
+        async def one() -> None:
+            async with gate:
+                await backend.complete(question)
+
+        await asyncio.gather(*(one() for _ in range(requests)))
+        await backend.close()
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    asyncio.run(run())
+    return _rates(requests, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def measure_run(endpoint: str, requests: int, concurrency: int) -> dict[str, float]:
+    """A whole run: reports read, questions asked, answers checked and kept in a ledger on disk."""
+    items = [(REPORT.format(i, i, i), ("chest",)) for i in range(requests)]
+    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "answers.sqlite") as ledger:
+        llm = LLMExtractor(ServerBackend(endpoint, "loopback"), ledger=ledger)
+        wall, cpu = time.perf_counter(), time.process_time()
+        found = list(extract_many(items, llm, concurrency=concurrency))
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if llm.usage.requests != requests or {excerpts["chest"].source for excerpts in found} != {"llm-select"}:
         raise RuntimeError(f"the run did not go as meant: {llm.usage}")
+    return _rates(requests, wall, cpu)
+
+
+def _rates(requests: int, wall: float, cpu: float) -> dict[str, float]:
+    return {"requests_per_second": requests / wall, "client_cpu_milliseconds_per_request": 1e3 * cpu / requests}
+
+
+def measure(requests: int, concurrency: int, latency: float, rounds: int) -> dict[str, Any]:
+    """Requests per second in each round, beside the most that is possible."""
     ideal = concurrency / latency
-    return {
-        "reports": reports,
-        "concurrency": concurrency,
-        "latency_seconds": latency,
-        "ideal_requests_per_second": ideal,
-        "requests_per_second": reports / wall,
-        "share_of_ideal": reports / wall / ideal,
-        "client_cpu_seconds_per_request": cpu / reports,
-    }
+    report: dict[str, Any] = {**describe(), "load_before": os.getloadavg()[0], "requests_per_round": requests}
+    report |= {"concurrency": concurrency, "latency_seconds": latency, "ideal_requests_per_second": ideal}
+    measured: dict[str, list[dict[str, float]]] = {"client": [], "run": []}
+    with serving(latency) as endpoint:
+        measure_run(endpoint, 2 * concurrency, concurrency)  # warm-up: word lists are read at first use
+        for _ in range(rounds):  # interleaved, since the speed of a shared machine drifts
+            measured["client"].append(measure_client(endpoint, requests, concurrency))
+            measured["run"].append(measure_run(endpoint, requests, concurrency))
+    for name, results in measured.items():
+        shares = [result["requests_per_second"] / ideal for result in results]
+        report[name] = {
+            "share_of_ideal_best": max(shares),
+            "share_of_ideal_median": statistics.median(shares),
+            "cpu_milliseconds_per_request": min(r["client_cpu_milliseconds_per_request"] for r in results),
+            "rounds": results,
+        }
+    return report
 
 
 @contextmanager
@@ -88,19 +128,20 @@ async def serve(latency: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reports", type=int, default=6400)
+    parser.add_argument("--requests", type=int, default=3200, help="per round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds per answer")
-    parser.add_argument("--json", default="", help="file for the result")
+    parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--serve", type=float, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         asyncio.run(serve(arguments.serve))
         return
-    result = measure(arguments.reports, arguments.concurrency, arguments.latency)
+    result = measure(arguments.requests, arguments.concurrency, arguments.latency, arguments.rounds)
     print(json.dumps(result, indent=2))
     if arguments.json:
-        write_json(arguments.json, result)
+        write_report(arguments.json, result)
 
 
 if __name__ == "__main__":

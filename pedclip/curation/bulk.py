@@ -1,10 +1,12 @@
 """Extraction from many reports: concurrent, in order, with its cost known before anything is sent."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from pedclip.curation.dialogue import converse
 from pedclip.curation.excerpts import Excerpt
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 Item = tuple[Report, tuple[str, ...] | None]  # a report and its filmed regions, None where only the text tells them
 Excerpts = Mapping[str, Excerpt]
 
-# Reports begun before the oldest one is done, per concurrent request: a slow one does not hold up the others.
+# Chunks, of as many reports as requests are sent at once, begun before the oldest one is done: a slow answer does not
+# hold up the others.
 _AHEAD: Final = 8
 _CHARACTERS_PER_TOKEN: Final = 4  # of English text, where no tokenizer is at hand
 _TOKENS_OF_ANSWER: Final = 40  # of a typical answer in the mode `select`
@@ -48,27 +51,26 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
     if concurrency < 1:
         raise ValueError(f"concurrency must be at least 1, got {concurrency}.")
     with running_loop(extractor.backend.close) as submit:
-        gate = submit(_gate(concurrency)).result()
-        waiting: deque[Future[Excerpts]] = deque()
-        for report, regions in items:
-            waiting.append(submit(gate(extractor, text_of(report), regions)))
-            if len(waiting) >= _AHEAD * concurrency:
-                yield waiting.popleft().result()
+        gate = asyncio.Semaphore(concurrency)
+        waiting: deque[Future[list[Excerpts]]] = deque()
+        remaining = iter(items)
+        # Handed over in chunks: a change of threads costs about as much as a request.
+        while chunk := [(text_of(report), regions) for report, regions in islice(remaining, concurrency)]:
+            waiting.append(submit(_extract_all(extractor, chunk, gate)))
+            if len(waiting) >= _AHEAD:
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
 
 
-async def _gate(concurrency: int) -> Callable[..., Any]:
-    """`extract_async`, entered by so many at a time; made in the loop that it is used in."""
-    import asyncio
-
-    semaphore = asyncio.Semaphore(concurrency)
-
-    async def enter(extractor: LLMExtractor, text: str, regions: tuple[str, ...] | None) -> Excerpts:
-        async with semaphore:
+async def _extract_all(
+    extractor: LLMExtractor, items: Iterable[tuple[str, tuple[str, ...] | None]], gate: asyncio.Semaphore
+) -> list[Excerpts]:
+    async def enter(text: str, regions: tuple[str, ...] | None) -> Excerpts:
+        async with gate:
             return await extractor.extract_async(text, regions)
 
-    return enter
+    return await asyncio.gather(*(enter(*item) for item in items))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pedclip.curation.answers import (
     MAX_ANSWER,
@@ -33,6 +35,7 @@ SHOWN = {
 FILMS = ("hip", "knee")
 _LINES = Path(__file__).with_name("invented_reports.jsonl").read_text(encoding="utf-8").splitlines()
 REPORTS = [json.loads(line) for line in _LINES]
+GOLD = Path(__file__).resolve().parents[2] / "../shared/data/extraction-gold/gold.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,12 @@ def test_object_within_an_object_is_not_a_second_one() -> None:
     assert find_object('{"excerpts": {"hip": [1]}}') == {"excerpts": {"hip": [1]}}
 
 
+@given(st.text(max_size=300))
+def test_any_text_is_an_answer_or_a_reason(answer: str) -> None:
+    for found in (read_kept(answer, SHOWN), read_cleaned(answer, SHOWN), read_selected(answer, SHOWN, FILMS)):
+        assert not isinstance(found, Rejection) or found.reason
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("record", REPORTS, ids=[record["report_id"] for record in REPORTS])
 def test_what_a_perfect_model_says_is_accepted(record: dict[str, Any], mode: Mode) -> None:
@@ -124,6 +133,17 @@ def test_what_a_perfect_model_says_is_accepted(record: dict[str, Any], mode: Mod
     for region, sentences in record["excerpts"].items():
         assert [_plain(sentence.text) for sentence in found[region].sentences] == [_plain(text) for text in sentences]
         assert found[region].source == f"llm-{mode}"
+
+
+@pytest.mark.skipif(not GOLD.is_file(), reason="the annotated real reports are not beside the checkout")
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_perfect_model_says_of_real_reports_is_accepted(mode: Mode) -> None:
+    records = [json.loads(line) for line in GOLD.read_text(encoding="utf-8").splitlines()]
+    for record in records:
+        report = numbered(record["report_text"], tuple(record["filmed_regions"]))
+        known = partial(perfect_answer, report=report, record=record, mode=mode)
+        found = _answer_all(report, mode, known)
+        assert isinstance(found, dict), f"{record['report_id']}: {found}"
 
 
 @pytest.mark.parametrize("mode", MODES)

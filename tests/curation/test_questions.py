@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pedclip.curation.dialogue import MODES, Mode
+from pedclip.curation.grounding import content_of, find_source
 from pedclip.curation.questions import extract_question, number_report, strip_question
 from pedclip.curation.reading import read_report
 
@@ -44,6 +47,27 @@ def test_questions_are_filled_in_completely(mode: Mode) -> None:
         text = question.messages[1][1]
         assert not [mark for mark in ("{report}", "{regions}", "{{", "<|") if mark in text]
         assert question.max_tokens > 128
+
+
+_PARTS = st.one_of(
+    st.sampled_from(["FINDINGS:", "HISTORY: ", "Left knee: ", "Chest.", "1. ", "No fracture. ", "2 cm.", "\n", "{x}"]),
+    st.text(max_size=20),
+)
+
+
+@given(st.lists(_PARTS, max_size=20).map("".join))
+def test_any_report_can_be_asked_about_and_supports_its_own_sentences(text: str) -> None:
+    report = number_report(read_report(text), {"knee": "left", "chest": ""})
+    kept = tuple(report.texts.items())
+    for mode in MODES:
+        for question in (strip_question(report, mode), extract_question(report, mode, kept)):
+            assert json.loads(json.dumps(question.messages))
+    for number, sentence in kept:
+        assert text[report.sentences[number].start : report.sentences[number].end] == sentence
+        if content_of(sentence).words:
+            source = find_source(sentence, report.texts)
+            assert isinstance(source, int)
+            assert content_of(report.texts[source]).words == content_of(sentence).words
 
 
 def test_repeated_question_keeps_one_wrong_answer_only() -> None:
