@@ -18,9 +18,6 @@ BOX: Final = {
     "label": Value("string"),
 }
 
-BONE: Final = 1
-LUNG: Final = 2
-
 FEATURES: Final = Features(
     {
         "image": Image(),  # one channel, 8 bits
@@ -40,7 +37,7 @@ FEATURES: Final = Features(
         "mask": Image(),  # None where there is none
         "severity": List(Value("float32")),  # of each of `findings`, 0 to 1, below 1/3 subtle; None where unknown
         "bone_age_months": Value("float32"),  # maturity of the skeleton; None where unknown
-        # Label image of the normal anatomy: BONE and LUNG are bit flags, both where ribs cover lung.
+        # Label image of the normal anatomy: bit flags of pedclip.data.structures, both where ribs cover lung.
         "structures": Image(),
         "text_source": Value("string"),  # one of TEXT_SOURCES
         "source": Value("string"),  # the name of the data set

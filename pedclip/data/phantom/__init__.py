@@ -16,7 +16,7 @@ from pedclip.data.phantom.study import draw_studies, report_of
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-__all__ = ["CONCEPTS", "FINDINGS", "LESIONS", "RenderSpec", "generate", "generate_reports", "render"]
+__all__ = ["CONCEPTS", "FINDINGS", "LESIONS", "RenderSpec", "draw_studies", "generate", "generate_reports", "render"]
 
 _CHUNK: Final = 64  # studies that one process draws at a time
 

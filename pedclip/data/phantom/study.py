@@ -20,7 +20,7 @@ from pedclip.data.phantom.render import RenderSpec, attenuation, draw
 from pedclip.data.phantom.reports import StudyReport, study_report
 from pedclip.data.phantom.scene import Scene
 from pedclip.data.phantom.shapes import ADDED, Pose, Rows, Shape, project, stack
-from pedclip.data.schema import BONE, LUNG
+from pedclip.data.structures import BONE, LUNG
 
 _MASK_FROM: Final = 0.05  # share of the thickness at which the extent of a finding begins
 _LUNG_FROM: Final = 0.15  # likewise of a lung
