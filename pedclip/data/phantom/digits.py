@@ -32,18 +32,11 @@ def draw_ray(
     curl: float = 3.0,
     fleshy_from: float = 0.0,
 ) -> None:
-    """Bones in a row from `base`.
+    """Bones in a row from `base` (scene units), `angle` degrees from upwards.
 
-    Args:
-        s: Scene to draw in.
-        name: Of the ray ("third").
-        base: Where the first bone begins, scene units.
-        angle: Of the ray, degrees from upwards.
-        lengths: Of the bones, scene units.
-        width: Half-width of the first bone, scene units.
-        names: Of the bones; equally many.
-        curl: Degrees by which each joint bends out of the image plane.
-        fleshy_from: Share of the first bone at which the skin of the digit begins.
+    `lengths` and `names` are those of the bones, at least two, and `width` is the half-width of the first. Each joint
+    bends by `curl` degrees out of the image plane. The skin of the digit begins at the share `fleshy_from` of the first
+    bone.
     """
     sin, cos = math.sin(math.radians(angle)), math.cos(math.radians(angle))
     x, y, z = base[0], base[1], 0.0

@@ -64,16 +64,7 @@ def _hindfoot(s: Scene, x: float, y: float, unit: float, flexed: float) -> None:
         )  # fmt: skip
     s.soft(at(-0.34, 0.27), at(0.30, 0.27), 0.17 * u, 0.22 * u, 0.21 * u)
     s.soft(at(0.20, 0.24), at(0.95, 0.42), 0.23 * u, 0.18 * u, 0.12 * u)
-    s.nucleus("talus", at(-0.01, 0.095), 0.105 * u, complete=8, stretch=1.5, angle=8)
-    s.nucleus("talus", at(0.15, 0.12), 0.075 * u, onset=1.0, complete=8, stretch=1.5, angle=14)
-    s.nucleus("calcaneus", at(-0.12, 0.30), 0.115 * u, complete=8, stretch=2.15, angle=163, taper=0.16)
-    s.nucleus("calcaneus", at(0.02, 0.225), 0.07 * u, onset=1.5, complete=9, stretch=1.3, angle=150)
-    if 6.5 < s.maturity < 15.5:
-        s.nucleus("calcaneal apophysis", at(-0.395, 0.37), 0.030 * u, onset=7.0, complete=13, stretch=3.4, angle=72)
-    s.nucleus("navicular", at(0.275, 0.165), 0.055 * u, onset=2.8, complete=9, stretch=1.65, angle=104)
-    s.nucleus("cuboid", at(0.20, 0.315), 0.080 * u, onset=0.3, complete=9, stretch=1.25, angle=15)
-    s.nucleus("cuneiform", at(0.385, 0.20), 0.060 * u, onset=2.0, complete=9, stretch=1.4, angle=100)
-    s.nucleus("cuneiform", at(0.375, 0.265), 0.050 * u, onset=0.8, complete=9, stretch=1.3, angle=100)
+    _lateral_tarsus(s, x, y, unit)
     for order, name in enumerate((*_TOES, "first")):
         a, b = at(0.42 + 0.016 * order, 0.375 - 0.038 * order), at(0.86, 0.545 - 0.016 * order)
         w = (0.036 if order < 4 else 0.052) * u
@@ -97,6 +88,22 @@ def _hindfoot(s: Scene, x: float, y: float, unit: float, flexed: float) -> None:
         away=(0.0, 1.0),
     )
     s.breakable = [name for name in s.breakable if name.startswith("distal")]
+
+
+def _lateral_tarsus(s: Scene, x: float, y: float, u: float) -> None:
+    def at(dx: float, dy: float) -> tuple[float, float, float]:
+        return x + dx * u, y + dy * u, 0.0
+
+    s.nucleus("talus", at(-0.01, 0.095), 0.105 * u, complete=8, stretch=1.5, angle=8)
+    s.nucleus("talus", at(0.15, 0.12), 0.075 * u, onset=1.0, complete=8, stretch=1.5, angle=14)
+    s.nucleus("calcaneus", at(-0.12, 0.30), 0.115 * u, complete=8, stretch=2.15, angle=163, taper=0.16)
+    s.nucleus("calcaneus", at(0.02, 0.225), 0.07 * u, onset=1.5, complete=9, stretch=1.3, angle=150)
+    if 6.5 < s.maturity < 15.5:
+        s.nucleus("calcaneal apophysis", at(-0.395, 0.37), 0.030 * u, onset=7.0, complete=13, stretch=3.4, angle=72)
+    s.nucleus("navicular", at(0.275, 0.165), 0.055 * u, onset=2.8, complete=9, stretch=1.65, angle=104)
+    s.nucleus("cuboid", at(0.20, 0.315), 0.080 * u, onset=0.3, complete=9, stretch=1.25, angle=15)
+    s.nucleus("cuneiform", at(0.385, 0.20), 0.060 * u, onset=2.0, complete=9, stretch=1.4, angle=100)
+    s.nucleus("cuneiform", at(0.375, 0.265), 0.050 * u, onset=0.8, complete=9, stretch=1.3, angle=100)
 
 
 def _toe(

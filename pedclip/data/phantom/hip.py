@@ -8,10 +8,10 @@ from pedclip.data.phantom.spine import draw_sacrum, vertebra
 
 def _hemipelvis(s: Scene, side: float, unit: float, x: float, y: float) -> None:
     """Iliac wing, acetabulum, pubis and ischium around a hip centre at (x, y); `side` is 1 or -1."""
-    m, wall = s.maturity, 0.014
+    wall = 0.014
 
-    def at(dx: float, dy: float, z: float = 0.0) -> Point:
-        return x + side * dx * unit, y + dy * unit, z
+    def at(dx: float, dy: float) -> Point:
+        return x + side * dx * unit, y + dy * unit, 0.0
 
     s.blob(
         "ilium", at(-0.02, -0.50), (0.32 * unit, 0.25 * unit), angle=90 - 14 * side, density=0.36, depth=0.3,
@@ -40,7 +40,16 @@ def _hemipelvis(s: Scene, side: float, unit: float, x: float, y: float) -> None:
         "ischium", [at(-0.13, 0.02), at(-0.10, 0.22), at(-0.17, 0.40)], 0.070 * unit, end_width=0.062 * unit,
         density=0.60, cortex=wall, hollow=0.45, breakable=True,
     )  # fmt: skip
-    # The ischiopubic bridge is cartilage before about 6 years, the triradiate cartilage before about 14.
+    _pelvic_cartilage(s, side, unit, x, y)
+
+
+def _pelvic_cartilage(s: Scene, side: float, unit: float, x: float, y: float) -> None:
+    """What ossifies late: the ischiopubic bridge by about 6 years, the triradiate cartilage by about 14."""
+
+    def at(dx: float, dy: float) -> Point:
+        return x + side * dx * unit, y + dy * unit, 0.0
+
+    m = s.maturity
     bridge = min(1.0, 0.55 + 0.45 * m / 6)
     ramus = [
         at(-0.18, 0.40),

@@ -54,51 +54,9 @@ def _lateral_neck(s: Scene, flexed: float) -> None:
     s.turn = 0.0
     s.soft((-0.10, -0.5, 0), (-0.14, 0.80, 0), 0.50, 0.40, 0.48)
     s.soft((-0.30, 0.95, 0), (-0.30, 1.6, 0), 0.70, 0.85, 0.95)
-    grown = min(1.0, 0.5 + s.maturity / 16)
-    bodies = [(0.055 * k + 0.0 - 0.020 * (k - 3.5) ** 2 - 0.05, -0.62 + 0.205 * k) for k in range(8)]
     with s.bent((-0.1, 0.4, 0.0), sideways=flexed):
-        s.soft((-0.35, -0.95, 0), (0.30, -0.60, 0), 0.75, 0.75, 0.55)
-        s.blob("skull", (-0.40, -1.15, 0), (0.85, 0.58), angle=-4, density=0.5, cortex=0.06, hollow=0.72)
-        s.path(
-            "skull base", [(0.45, -0.95, 0), (0.10, -0.86, 0), (-0.10, -0.68, 0), (-0.50, -0.64, 0)], 0.05, density=0.5
-        )
-        jaw = [(0.14, -0.92, 0), (0.20, -0.52, 0), (0.42, -0.34, 0), (0.88, -0.24, 0)]
-        s.path("mandible", jaw, 0.085, density=0.52, cortex=0.02, hollow=0.4)
-        for order in range(6 if s.age > 1 else 0):
-            s.blob(
-                "tooth",
-                (0.86 - 0.08 * order, -0.48 - 0.012 * order, 0),
-                (0.085, 0.032),
-                density=0.40,
-                square=0.5,
-                layer=ADDED,
-            )
-        s.blob("C1", (0.02, -0.56, 0), (0.06, 0.035), density=0.5)
-        s.path("C1", [(-0.20, -0.55, 0), (-0.42, -0.52, 0)], 0.038, density=0.45)
-        s.blob(
-            "C2",
-            (-0.07, -0.37, 0),
-            (0.085, 0.105 * grown),
-            density=0.6 * s.mineral,
-            square=0.7,
-            cortex=0.016,
-            hollow=0.45,
-        )
-        s.blob("C2", (-0.065, -0.52, 0), (0.105, 0.055), density=0.55, square=0.3)
-        for order in range(1, 8):
-            x, y = bodies[order]
-            name = f"C{order + 1}" if order < 7 else "T1"
-            if order > 1:
-                height = (0.070 + 0.002 * order) * (0.85 + 0.15 * grown)
-                s.blob(
-                    name, (x, y, 0), (height, 0.118), angle=90 + 4 * (order - 4), density=0.60 * s.mineral,
-                    square=0.35 + 0.6 * (grown - 0.5), taper=0.06, cortex=0.016, hollow=0.45,
-                )  # fmt: skip
-            s.blob(name, (x - 0.185, y + 0.015, 0), (0.10, 0.055), angle=118, density=0.48, square=0.5, depth=2.0)
-            reach = 0.20 + 0.035 * max(0, order - 3) + 0.06 * (order == 1)
-            s.path(
-                name, [(x - 0.24, y + 0.05, 0), (x - 0.24 - reach, y + 0.10 + 0.012 * order, 0)], 0.045, density=0.42
-            )
+        _skull_and_jaw(s)
+        _column(s)
     s.path(
         "airway",
         [(0.12, -0.50, 0), (0.16, -0.05, 0), (0.20, 0.35, 0), (0.16, 1.1, 0)],
@@ -110,3 +68,51 @@ def _lateral_neck(s: Scene, flexed: float) -> None:
     s.path("hyoid", [(0.22, 0.0, 0), (0.40, -0.04, 0)], 0.03, density=0.32)
     s.bone("clavicle", (0.30, 1.12, 0), (-0.25, 0.98, 0), (0.06, 0.05, 0.06), density=0.45, breakable=False)
     s.breakable = [f"C{level}" for level in range(2, 7)]
+
+
+def _skull_and_jaw(s: Scene) -> None:
+    """From the side."""
+    s.soft((-0.35, -0.95, 0), (0.30, -0.60, 0), 0.75, 0.75, 0.55)
+    s.blob("skull", (-0.40, -1.15, 0), (0.85, 0.58), angle=-4, density=0.5, cortex=0.06, hollow=0.72)
+    s.path("skull base", [(0.45, -0.95, 0), (0.10, -0.86, 0), (-0.10, -0.68, 0), (-0.50, -0.64, 0)], 0.05, density=0.5)
+    jaw = [(0.14, -0.92, 0), (0.20, -0.52, 0), (0.42, -0.34, 0), (0.88, -0.24, 0)]
+    s.path("mandible", jaw, 0.085, density=0.52, cortex=0.02, hollow=0.4)
+    for order in range(6 if s.age > 1 else 0):
+        s.blob(
+            "tooth",
+            (0.86 - 0.08 * order, -0.48 - 0.012 * order, 0),
+            (0.085, 0.032),
+            density=0.40,
+            square=0.5,
+            layer=ADDED,
+        )
+
+
+def _column(s: Scene) -> None:
+    """C1 to T1 from the side; the bodies of young children are low and round."""
+    grown = min(1.0, 0.5 + s.maturity / 16)
+    bodies = [(0.055 * k - 0.020 * (k - 3.5) ** 2 - 0.05, -0.62 + 0.205 * k) for k in range(8)]
+    s.blob("C1", (0.02, -0.56, 0), (0.06, 0.035), density=0.5)
+    s.path("C1", [(-0.20, -0.55, 0), (-0.42, -0.52, 0)], 0.038, density=0.45)
+    s.blob(
+        "C2",
+        (-0.07, -0.37, 0),
+        (0.085, 0.105 * grown),
+        density=0.6 * s.mineral,
+        square=0.7,
+        cortex=0.016,
+        hollow=0.45,
+    )
+    s.blob("C2", (-0.065, -0.52, 0), (0.105, 0.055), density=0.55, square=0.3)
+    for order in range(1, 8):
+        x, y = bodies[order]
+        name = f"C{order + 1}" if order < 7 else "T1"
+        if order > 1:
+            height = (0.070 + 0.002 * order) * (0.85 + 0.15 * grown)
+            s.blob(
+                name, (x, y, 0), (height, 0.118), angle=90 + 4 * (order - 4), density=0.60 * s.mineral,
+                square=0.35 + 0.6 * (grown - 0.5), taper=0.06, cortex=0.016, hollow=0.45,
+            )  # fmt: skip
+        s.blob(name, (x - 0.185, y + 0.015, 0), (0.10, 0.055), angle=118, density=0.48, square=0.5, depth=2.0)
+        reach = 0.20 + 0.035 * max(0, order - 3) + 0.06 * (order == 1)
+        s.path(name, [(x - 0.24, y + 0.05, 0), (x - 0.24 - reach, y + 0.10 + 0.012 * order, 0)], 0.045, density=0.42)

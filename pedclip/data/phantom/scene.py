@@ -145,7 +145,7 @@ class Scene:
     ) -> None:
         """A tubular bone with growth plates.
 
-        `widths` are half-widths at the start, in the middle and at the end. `plates` are the stages of maturity (years)
+        `widths` are half-widths at the start, in the middle and at the end; `plates` the stages of maturity (years)
         when the nuclei at its start and end appear, None where there is no plate; `closes` when they fuse. An epiphysis
         is `thick` times the half-width of the bone end, and `caps` shapes both of them.
         """
@@ -165,8 +165,7 @@ class Scene:
                     self._scar(name, (p1, p0)[at == 0], axis, (1.0, -1.0)[at] * cap, width, closes)
                 # A closed plate leaves no step: the shaft then runs into the epiphysis.
                 taken[at] = (cap + gap * min(2 * width, _WIDEST_PLATE)) * (1 - closed) + 0.3 * cap * closed
-        a, b = taken
-        cortex = wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
+        (a, b), cortex = taken, wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
         self.add(
             Shape(
                 name, p0[0] + axis[0] * a, p0[1] + axis[1] * a, p0[2] + axis[2] * a,
