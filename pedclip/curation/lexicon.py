@@ -45,22 +45,22 @@ def scan(text: str) -> list[Hit]:
         >>> sorted(scan("Follow-up is advised.")[0].tags)
         ['kind:recommendation']
     """
-    words = [(_forms(word), start, end) for word, start, end in words_of(text)]
-    hits, first = [], 0
+    words = [(_forms(match[0].lower()), *match.span()) for match in _WORD.finditer(text)]
+    hits, first, root = [], 0, _trie()
     while first < len(words):
-        if not words[first][0]:
-            first += 1
-            continue
-        nodes, last, tags = [_trie()], first, frozenset[str]()
-        for position in range(first, len(words)):
-            nodes = [node[form] for node in nodes for form in words[position][0] if form in node]
-            if not nodes:
-                break
-            found = frozenset[str]().union(*(node[_END] for node in nodes if _END in node))
+        forms, start, end = words[first]
+        nodes = [root[form] for form in forms if form in root]
+        last, tags = first, frozenset[str]()
+        position = first
+        while nodes:
+            found = [node[_END] for node in nodes if _END in node]
             if found:
-                last, tags = position, found
+                last, tags, end = position, frozenset().union(*found), words[position][2]
+            position += 1
+            following = words[position][0] if position < len(words) else ()
+            nodes = [node[form] for node in nodes for form in following if form in node]
         if tags:
-            hits.append(Hit(words[first][1], words[last][2], tags))
+            hits.append(Hit(start, end, tags))
         first = last + 1
     return hits
 

@@ -123,7 +123,7 @@ def _owners(line: Line, candidates: Collection[str], carried: frozenset[str]) ->
     if shown:
         return shown & carried or shown
     bones = films - _SOFT_PARTS
-    if carried and carried <= _SOFT_PARTS and bones and _is_of_bone(line):
+    if bones and carried <= _SOFT_PARTS and _is_of_bone(line):
         return bones
     return films & carried or films
 

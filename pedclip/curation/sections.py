@@ -152,9 +152,9 @@ def _opens_part(match: re.Match[str]) -> bool:
 
 def _at_first_sentence(section: Section, *, text: str, names: set[str]) -> Iterator[Section]:
     """The section, cut behind its first sentence where the findings can only stand in it."""
-    is_last_place = section.name == "technique" and "impression" not in names
-    sentences = split_sentences(text, section.start, section.end)
-    if len(sentences) > 1 and (section.name == "comparison" or is_last_place):
+    may_hold_findings = section.name == "comparison" or (section.name == "technique" and "impression" not in names)
+    sentences = split_sentences(text, section.start, section.end) if may_hold_findings else ()
+    if len(sentences) > 1:
         yield _trimmed(Section(section.name, section.start, sentences[0].end), text)
         yield _trimmed(Section("findings", sentences[0].end, section.end), text)
     else:

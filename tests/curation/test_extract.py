@@ -78,6 +78,16 @@ def test_heading_over_sections_holds_until_the_next() -> None:
     assert texts(report) == {"cervical_spine": "Straight. Spasm.", "lumbar_spine": "Intact. Normal."}
 
 
+def test_findings_that_name_no_film_go_to_the_likely_one_or_to_all() -> None:
+    report = (
+        "EXAM: Chest; right ankle. FINDINGS: No effusion. Lungs clear. No fracture. IMPRESSION: 1. Normal. 2. Sprain."
+    )
+    assert texts(report) == {
+        "chest": "No effusion. Lungs clear. Normal. Sprain.",
+        "ankle": "No effusion. No fracture. Normal. Sprain.",
+    }
+
+
 def test_parts_that_are_no_films_are_left_out() -> None:
     report = "EXAM: Left wrist radiographs. CT head.\nFINDINGS: Left wrist: No fracture. CT head: No bleeding."
     assert texts(report) == {"wrist": "No fracture."}
