@@ -38,6 +38,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 on success, 2 with one clear line on what cannot be done."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of the header
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         archive = read_archive(options.archive, options.reports, columns=_columns(options.column))

@@ -6,7 +6,7 @@ film belong together by the first of these that fits:
     1. the table names the file of the film
     2. Study Instance UID or accession number (for pictures: the file name, cut at its separators from the right, or
        the name of a folder above, is the study, accession or report identifier; the longest fit first)
-    3. the folder: the film lies in the folder of a text file that is the only report there
+    3. a text file of the same name lies beside the film; else the only text file of its folder
     4. the patient: one report and one study of this patient, no more
 """
 
@@ -140,7 +140,7 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, rejected: list[R
     name = file.path.relative_to(root).as_posix()
     try:
         text = read_structured(file.path) if file.is_structured else read_text(file.path)
-    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         rejected.append(Rejected(name, "corrupt", f"report ({type(error).__name__})"))
         return None
     if not text:
@@ -148,6 +148,7 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, rejected: list[R
         return None
     ids = [value for value in (file.study, file.accession, "" if file.is_structured else file.path.stem) if value]
     keys = [f"id:{_key(value)}" for value in ids]
+    keys.append(f"beside:{file.path.with_suffix('')}")
     if is_alone:
         keys.append(f"folder:{file.path.parent}")
     if file.patient:
@@ -225,12 +226,14 @@ def _by_study(root: Path, films: Iterable[FilmFile], rejected: list[Rejected]) -
 def _file_keys(item: FilmFile, num_studies: Mapping[str, int]) -> Iterator[str]:
     if item.accession:
         yield f"id:{_key(item.accession)}"
+    yield f"beside:{item.film.path.with_suffix('')}"
     yield f"folder:{item.film.path.parent}"
     if item.patient and num_studies[_key(item.patient)] == 1:
         yield f"patient:{_key(item.patient)}"
 
 
 def _picture_keys(path: Path, root: Path) -> Iterator[str]:
+    yield f"beside:{path.with_suffix('')}"
     stem = path.stem
     ends = [len(stem), *(match.start() for match in reversed([*_SEPARATORS.finditer(stem)]))]
     yield from (f"id:{_key(stem[:end])}" for end in ends if end)
@@ -286,10 +289,9 @@ def _studies(root: Path, reports: Iterable[_Report], rejected: list[Rejected]) -
             films = tuple(sorted(report.films, key=lambda film: film.path))
             studies.append(Study(report.study_id, patient, report.place, films))
     if not studies:
-        reasons = ", ".join(
-            f"{count} × {reason}" for reason, count in Counter(r.reason for r in rejected).most_common()
-        )
-        raise ArchiveError(f"{root}: not one report with a film ({reasons or 'the folder is empty'}).")
+        counts = Counter(item.reason for item in rejected).most_common()
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in counts) or "the folder is empty"
+        raise ArchiveError(f"{root}: not one report with a film ({reasons}).")
     return tuple(sorted(studies, key=lambda study: study.study_id))
 
 

@@ -148,13 +148,13 @@ def _read_header(path: Path, name: str, head: bytes) -> Found:
     if _DEFLATED in head:
         return Rejected(name, "not-a-radiograph", "deflated DICOM can grow without bound; convert it first")
     try:
-        with warnings.catch_warnings():  # vendors write values that the standard forbids; each is checked below
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():  # each value is checked below
             warnings.simplefilter("ignore")
             header = pydicom.dcmread(
                 path, force=head[128:132] != b"DICM", stop_before_pixels=True, specific_tags=list(_TAGS)
             )
             return _from_header(header, path, name)
-    except (*_ERRORS, pydicom.errors.InvalidDicomError) as error:
+    except (*_ERRORS, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
         return Rejected(name, "corrupt", f"DICOM header ({type(error).__name__})")
 
 

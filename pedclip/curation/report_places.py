@@ -5,6 +5,8 @@ An archive has hundreds of thousands of reports. What stays in memory is the pla
 
 import csv
 import json
+import struct
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +15,10 @@ from typing import Any, Final, Literal
 
 MAX_REPORT_BYTES: Final = 2_000_000  # a text file or structured report; the longest radiology reports have 20,000
 _SR_DEPTH: Final = 16
+# What pydicom raises on files that lie about themselves, beside OSError and ValueError.
+_DAMAGED: Final = (
+    *(AttributeError, TypeError, LookupError, RuntimeError, EOFError, OverflowError, MemoryError, struct.error),
+)
 
 Kind = Literal["csv", "jsonl", "parquet", "text", "sr"]
 
@@ -90,7 +96,7 @@ class ReportPlace:
             if self.kind == "jsonl":
                 return dict(json.loads(file.readline()))
             lines = (line.decode() for line in file)  # one at a time: later rows may be broken
-            return dict(zip(table.header, next(csv.reader(lines, delimiter=table.delimiter)), strict=True))
+            return dict(zip(table.header, next(csv.reader(lines, delimiter=table.delimiter, strict=True)), strict=True))
 
 
 def joined(cells: Mapping[str, Any], table: TableFormat) -> str:
@@ -131,7 +137,12 @@ def read_structured(path: Path) -> str:
 
     if path.stat().st_size > MAX_REPORT_BYTES:
         raise ValueError(f"larger than {MAX_REPORT_BYTES:,} bytes")
-    return "\n".join(_text_items(pydicom.dcmread(path).get("ContentSequence") or [], 0)).strip()
+    try:
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            return "\n".join(_text_items(pydicom.dcmread(path).get("ContentSequence") or [], 0)).strip()
+    except (pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException, *_DAMAGED) as error:
+        raise ValueError(f"damaged structured report ({type(error).__name__})") from error
 
 
 def _text_items(items: Iterable[Any], depth: int, heading: str = "") -> Iterable[str]:

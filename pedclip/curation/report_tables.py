@@ -100,8 +100,8 @@ def _csv_header(path: Path) -> tuple[list[str], str, int]:
 def _csv_rows(path: Path, header: Sequence[str], delimiter: str, start: int) -> Iterator[_Row]:
     """Rows with the byte where each starts; after a broken one, reading goes on at the next line.
 
-    An open quote would swallow all rows behind it. It shows as a wrong number of cells, or as a cell beyond the limit
-    of the csv module; then only the line where the row starts is given up.
+    An open quote would swallow the rows behind it. It shows as a quote in the wrong place, a wrong number of cells, or
+    a cell beyond the limit of the csv module; then only the line where the row starts is given up.
     """
     with path.open("rb") as file:
         position, number = start, 2
@@ -117,7 +117,7 @@ def _csv_rows(path: Path, header: Sequence[str], delimiter: str, start: int) -> 
             problem = ""
             cells: list[str] = []
             try:
-                cells = next(csv.reader(source(), delimiter=delimiter))
+                cells = next(csv.reader(source(), delimiter=delimiter, strict=True))
             except StopIteration:
                 return
             except (csv.Error, UnicodeDecodeError) as error:

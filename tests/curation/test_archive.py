@@ -305,3 +305,16 @@ def test_unreadable_parquet_and_missing_folder_are_errors(tmp_path: Path) -> Non
         read_archive(tmp_path / "nowhere")
     with pytest.raises(ArchiveError, match="not one report with a film"):
         read_archive(tmp_path)
+
+
+def test_a_text_beside_its_film_has_the_same_name(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        for number in (1, 2):
+            study = f"1.{ord(folder)}.{number}"
+            film(tmp_path / folder / f"{number}.dcm", number, PatientID=folder, StudyInstanceUID=study)
+            (tmp_path / folder / f"{number}.txt").write_text(f"{folder}{number} {report('knee')}")
+    archive = read_archive(tmp_path)
+    assert archive.rejected == ()
+    for study in archive.studies:
+        (image,) = study.images
+        assert study.report.startswith(f"{image.path.parent.name}{image.path.stem} ")

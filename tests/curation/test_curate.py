@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,13 @@ from pedclip.curation import chunks
 from pedclip.curation import curate as module
 from pedclip.curation.__main__ import main
 from pedclip.curation.archive import read_archive
+from pedclip.curation.backends import Answer
 from pedclip.curation.chunks import is_useless
 from pedclip.curation.curate import IdentifiersFound, NothingCurated, curate
 from pedclip.curation.datasheet import age_band
 from pedclip.curation.decode import decode
+from pedclip.curation.llm import LLMExtractor
+from pedclip.curation.questions import Question
 from pedclip.curation.splits import split_of
 from pedclip.curation.studies import Archive, Study
 from pedclip.data import load_triplets
@@ -307,3 +310,27 @@ def test_reports_are_read_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "read_chunk", counted)
     curate(archive, output=tmp_path / "out")
     assert sizes == [2, 2, 2]
+
+
+class Gibberish:
+    """A language model that never answers what was asked."""
+
+    identity: Mapping[str, Any] = {"model": "gibberish"}
+
+    async def complete(self, question: Question) -> Answer:
+        return Answer("I am afraid the film shows a dragon.")
+
+    def count_tokens(self, text: str) -> int | None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+
+def test_a_language_model_that_fails_leaves_the_excerpts_of_the_rules(tmp_path: Path) -> None:
+    archive = make_archive(tmp_path / "export", studies=4)
+    curate(archive, output=tmp_path / "out", extractor=LLMExtractor(Gibberish()))
+    curate(archive, output=tmp_path / "rules", salt=tmp_path / "out.salt")
+    texts = [[(row["text"], row["text_source"]) for row in triplets_of(tmp_path / name)] for name in ("out", "rules")]
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 4
