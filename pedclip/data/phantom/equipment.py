@@ -87,14 +87,15 @@ def cast(scene: Scene, rng: np.random.Generator) -> bool:
 
 def hardware(scene: Scene, rng: np.random.Generator) -> bool:
     """Two or three crossed wires in a bone end, or a plate with screws along the shaft of a long bone."""
-    bones = [shape for shape in scene.shapes if shape.name in scene.breakable and shape.cortex > 0 and _is_seen(shape)]
-    if not bones:
+    tubular = [shape for shape in scene.shapes if shape.name in scene.breakable and shape.cortex > 0]
+    places = [(bone, u) for bone in tubular for u in (-0.6, 0.0, 0.6) if _is_seen(bone, u)]
+    if not places:
         return False
-    bone = bones[int(rng.integers(len(bones)))]
-    if _length(bone) > _LONG and rng.random() < 0.5:
+    bone, u = places[int(rng.integers(len(places)))]
+    if u == 0 and _length(bone) > _LONG:
         _plate(scene, bone, rng)
     else:
-        _wires(scene, bone, rng)
+        _wires(scene, bone, u, rng)
     return True
 
 
@@ -115,16 +116,14 @@ def _plate(scene: Scene, bone: Shape, rng: np.random.Generator) -> None:
         scene.add(_rod("screw", head, tip, max(width * 0.09, 0.007), density=_METAL))
 
 
-def _wires(scene: Scene, bone: Shape, rng: np.random.Generator) -> None:
+def _wires(scene: Scene, bone: Shape, u: float, rng: np.random.Generator) -> None:
     centre, along, across, length = _frame(bone)
-    end = int(rng.choice([-1, 1])) if bone.w0 < bone.w1 * 1.3 else -1
-    through = centre + along * end * length * 0.6
+    through = centre + along * u * length
     for order in range(int(rng.integers(2, 4))):
-        side = 1 if order % 2 else -1
-        angle = float(rng.uniform(0.3, 0.8)) * side
-        direction = along * end * np.cos(angle) + across * np.sin(angle)
+        angle = float(rng.uniform(0.3, 0.8)) * (1 if order % 2 else -1)
+        direction = along * (1 if u > 0 else -1) * np.cos(angle) + across * np.sin(angle)
         direction += np.array([0.0, 0.0, rng.uniform(-0.25, 0.25)])
-        inside, outside = bone.wm * float(rng.uniform(2.2, 3.6)), bone.wm * float(rng.uniform(2.2, 3.4))
+        inside, outside = (max(bone.wm * factor, 0.08) for factor in rng.uniform(2.2, 3.5, 2))
         scene.add(_rod("wire", through - direction * inside, through + direction * outside, 0.007, density=_METAL))
 
 
@@ -180,9 +179,11 @@ def _length(shape: Shape) -> float:
     return float(np.linalg.norm([shape.x1 - shape.x0, shape.y1 - shape.y0, shape.z1 - shape.z0])) / 2
 
 
-def _is_seen(shape: Shape) -> bool:
-    x, y, _ = shape.middle
-    return abs(x) < _SEEN and abs(y) < _SEEN
+def _is_seen(bone: Shape, u: float) -> bool:
+    """Whether the place u on the axis, from -1 to 1, is well inside the image."""
+    centre, along, _, length = _frame(bone)
+    x, y, _ = centre + along * u * length
+    return bool(max(abs(x), abs(y)) < _SEEN)
 
 
 def _frame(shape: Shape) -> tuple[Vector, Vector, Vector, float]:

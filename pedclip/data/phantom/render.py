@@ -14,10 +14,9 @@ from torch import Tensor
 
 from pedclip.data.phantom.chord import chord, traits
 from pedclip.data.phantom.develop import Exposure, Layers, develop
-from pedclip.data.phantom.markers import marker_rows
 from pedclip.data.phantom.shapes import ADDED, FLAT, FLAT_COLUMN, LEAD, SKELETON, SKIN, Rows
 
-__all__ = ["MIN_SIZE", "Drawing", "Exposure", "RenderSpec", "attenuation", "draw", "marker_rows", "render"]
+__all__ = ["MIN_SIZE", "Drawing", "Exposure", "RenderSpec", "attenuation", "draw", "render"]
 
 TILE: Final = 8  # pixels; larger tiles waste arithmetic on thin bones
 MIN_SIZE: Final = 32
