@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +15,7 @@ from pedclip.artefacts import atomic_folder, write_json
 from pedclip.curation.burned_in import burned_in_text
 from pedclip.curation.decode import BadImage, decode, read_film
 from pedclip.curation.duplicates import as_matrix, image_hash, text_hash, thumbnail
+from pedclip.curation.excerpt_words import is_useless
 from pedclip.curation.excerpts import Excerpt, Extractor
 from pedclip.curation.extract import extract_regions
 from pedclip.curation.film_regions import Decision, Undecided, region_of, side_of
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 BURNED_IN: Final = 0.5  # score of `burned_in_text` from which a film is listed
 _THREADS: Final = 8
 _OLDEST: Final = 90 * 12  # months; an exact age above 89 years is an identifier (HIPAA Safe Harbor)
-_PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
 
 
 @dataclass(frozen=True)
@@ -171,23 +168,6 @@ def fingerprint_of(studies: Iterable[Study], settings: Settings) -> str:
         for film in study.images:
             digest.update(repr((film, _state(film.path))).encode())
     return digest.hexdigest()
-
-
-def is_useless(excerpt: str) -> bool:
-    """Whether an excerpt says nothing by itself: fewer than two words, or only a pointer to another text.
-
-    Example:
-        >>> is_useless("As above."), is_useless("Normal."), is_useless("No fracture.")
-        (True, True, False)
-    """
-    words = _PUNCTUATION.sub(" ", re.sub(r"\b[Xx]{2,}\b", " ", excerpt)).lower().split()
-    return len(words) < 2 or " ".join(words) in word_lists()["carried"]
-
-
-@cache
-def word_lists() -> Mapping[str, Any]:
-    """Word lists of the curation: `carried` and `findings`."""
-    return dict(json.loads((files("pedclip.curation") / "useless.json").read_text(encoding="utf-8")))
 
 
 def _films_with_regions(study: Study, sides: Mapping[str, str], root: Path, chunk: Chunk) -> Iterator[tuple[Film, str]]:

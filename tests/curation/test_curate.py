@@ -22,10 +22,10 @@ from pedclip.curation import curate as module
 from pedclip.curation.__main__ import main
 from pedclip.curation.archive import read_archive
 from pedclip.curation.backends import Answer
-from pedclip.curation.chunks import is_useless
 from pedclip.curation.curate import IdentifiersFound, NothingCurated, curate
 from pedclip.curation.datasheet import age_band
 from pedclip.curation.decode import decode
+from pedclip.curation.excerpt_words import is_useless
 from pedclip.curation.llm import LLMExtractor
 from pedclip.curation.questions import Question
 from pedclip.curation.splits import split_of
@@ -334,3 +334,13 @@ def test_a_language_model_that_fails_leaves_the_excerpts_of_the_rules(tmp_path: 
     texts = [[(row["text"], row["text_source"]) for row in triplets_of(tmp_path / name)] for name in ("out", "rules")]
     assert texts[0] == texts[1]
     assert len(texts[0]) == 4
+
+
+def test_no_patient_is_in_two_splits(tmp_path: Path) -> None:
+    for number in range(40):
+        save_picture(tmp_path / f"films/s{number}.png", number)
+    rows = [{"study_id": f"s{n}", "patient_id": f"p{n // 4}", "report": report("knee")} for n in range(40)]
+    (tmp_path / "r.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    curate(read_archive(tmp_path / "films", tmp_path / "r.jsonl"), output=tmp_path / "out")
+    found = {(row["patient_id"], row["split"]) for row in triplets_of(tmp_path / "out")}
+    assert len(found) == 10
