@@ -13,7 +13,7 @@ _RIB_ANGLES: Final = (-80.0, -52.0, -22.0, 8.0, 36.0, 62.0)  # around the thorax
 
 
 def draw_rib(
-    s: Scene, number: int, side: int, *, x: float = 0.0, y: float = 0.0, unit: float = 1.0, density: float = 0.30
+    s: Scene, number: int, side: int, *, x: float = 0.0, y: float = 0.0, unit: float = 1.0, density: float = 0.15
 ) -> None:
     """One rib from the spine outwards and back, then forwards and down.
 
@@ -160,11 +160,11 @@ def _arms(s: Scene, offset: float) -> None:
             s.soft(shoulder, (side * 0.72, 0.6, 0), 0.17, 0.17, 0.15)
             s.bone(
                 "humerus", (side * 0.74, -0.74, 0), (side * 0.72, 0.25, 0), (0.085, 0.055, 0.06), plates=(0.3, None),
-                closes=18.0, breakable=False,
+                closes=18.0, density=0.55, breakable=False,
             )  # fmt: skip
         s.bone(
             "clavicle", (side * 0.075, -0.60, 0.25), (side * 0.66, -0.78, 0.0), (0.045, 0.029, 0.038),
-            sway=0.03 * side, density=0.7, breakable=False,
+            sway=0.03 * side, density=0.42, breakable=False,
         )  # fmt: skip
         out = side * (0.06 + 0.10 * s.physique.breath)
         s.path(

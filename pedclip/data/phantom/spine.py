@@ -22,7 +22,7 @@ def _body(s: Scene, name: str, at: Point, width: float, height: float, density: 
 def short_vertebra(s: Scene, name: str, at: Point, width: float, height: float) -> None:
     """A vertebra behind heart or bowel: body, pedicles and spinous process, faint."""
     x, y, z = at
-    _body(s, name, at, width, height, 0.26)
+    _body(s, name, at, width, height, 0.20)
     for side in (-1, 1):
         s.blob(name, (x + side * width * 0.6, y - height * 0.2, z - width), (height * 0.4, width * 0.2), density=0.045,
                depth=2.0, layer=ADDED)  # fmt: skip
