@@ -50,7 +50,7 @@ def render(specs: Sequence[RenderSpec], size: int, *, device: str | torch.device
     Args:
         specs: What to draw, B images.
         size: Side of the square images, at least 32 pixels.
-        device: Where to compute. Devices differ by rounding, a grey level or two.
+        device: "cpu" or "cuda". They differ by rounding, a grey level or two.
 
     Returns:
         (B, size, size) grey levels, 0 to 255.
