@@ -75,15 +75,32 @@ def draw_studies(
     Returns:
         For each study one row per image, as from `draw_study`.
     """
+    return draw_plans([plan_study(number, seed) for number in numbers], seed=seed, size=size, device=device)
+
+
+def draw_plans(
+    plans: Sequence[StudyPlan], *, seed: int, size: int, device: str | torch.device = "cpu"
+) -> list[list[dict[str, Any]]]:
+    """The triplets of planned studies, drawn together.
+
+    Args:
+        plans: What is in them; their numbers and `seed` choose everything else.
+        seed: Of anatomy, pose, exposure and words.
+        size: Side of the images, pixels.
+        device: Where to draw.
+
+    Returns:
+        For each study one row per image, as from `draw_study`.
+    """
     studies: list[list[dict[str, Any]]] = []
-    for begin in range(0, len(numbers), _STUDIES_AT_ONCE):
-        plans = [plan_study(number, seed) for number in numbers[begin : begin + _STUDIES_AT_ONCE]]
-        laid_out = [_lay_out(plan, seed) for plan in plans]
+    for begin in range(0, len(plans), _STUDIES_AT_ONCE):
+        some = plans[begin : begin + _STUDIES_AT_ONCE]
+        laid_out = [_lay_out(plan, seed) for plan in some]
         films = [film for _, films in laid_out for film in films]
         drawing = draw([film.spec for film in films], size, device=device)
         areas = _measure(films, drawing.bones, size, device)
         drawn = iter(zip(drawing.images, areas, strict=True))
-        for plan, (report, own) in zip(plans, laid_out, strict=True):
+        for plan, (report, own) in zip(some, laid_out, strict=True):
             rows = [_triplet(plan, film, order, report, *next(drawn)) for order, film in enumerate(own)]
             studies.append(rows)
     return studies

@@ -1,0 +1,65 @@
+"""Examples to look at: each region across ages, each finding with its mask."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pedclip.anatomy import REGIONS
+from pedclip.data.phantom.anatomy_shapes import MIDLINE, views_of
+from pedclip.data.phantom.finding import Finding
+from pedclip.data.phantom.findings import FINDINGS
+from pedclip.data.phantom.population import Part, StudyPlan
+from pedclip.data.phantom.study import draw_plans
+
+
+def region_gallery(
+    ages: Sequence[float] = (0.5, 4.0, 9.0, 16.0), *, seed: int = 0, size: int = 128
+) -> list[dict[str, Any]]:
+    """Films without findings: every region at every age.
+
+    Args:
+        ages: Years, 0 to 18; bone age is the same.
+        seed: Of everything that differs between people.
+        size: Side of the images, pixels.
+
+    Returns:
+        Rows of `pedclip.data.schema`, 23 regions in order, the ages of one region side by side.
+    """
+    wanted = [(region, age, ()) for region in REGIONS for age in ages]
+    return _draw(wanted, seed, size)
+
+
+def finding_gallery(
+    names: Sequence[str] = tuple(FINDINGS), *, severity: float = 0.8, age: float = 8.0, seed: int = 0, size: int = 128
+) -> list[dict[str, Any]]:
+    """One film per finding, in the first region where it occurs.
+
+    Args:
+        names: Keys of `FINDINGS`.
+        severity: 0 (subtle) to 1 (marked).
+        age: Years, 0 to 18.
+        seed: Of everything else.
+        size: Side of the images, pixels.
+
+    Returns:
+        Rows of `pedclip.data.schema`; `mask` is None for findings without an area of their own.
+
+    Raises:
+        ValueError: A name is not a finding of the phantom.
+    """
+    if unknown := set(names) - set(FINDINGS):
+        raise ValueError(f"unknown finding {sorted(unknown)[0]!r}; known: {', '.join(FINDINGS)}")
+    wanted = [
+        (FINDINGS[name][0], age, (Finding(name, severity, pick=0.4, along=0.5, sign=1, variant=0.45),))
+        for name in names
+    ]
+    return _draw(wanted, seed, size)
+
+
+def _draw(wanted: Sequence[tuple[str, float, tuple[Finding, ...]]], seed: int, size: int) -> list[dict[str, Any]]:
+    plans = []
+    for number, (region, age, findings) in enumerate(wanted):
+        side = "" if region in MIDLINE else "left"
+        part = Part(region, side, views_of(region)[:1], findings)
+        name = f"gallery-{seed}-{number:03d}"
+        plans.append(StudyPlan(number, name, name, (part,), age, age, "F" if number % 2 else "M", ""))
+    return [row for study in draw_plans(plans, seed=seed, size=size) for row in study]
