@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from pedclip.anatomy import find_mentions
-from pedclip.curation.grounding import find_source, is_instruction
+from pedclip.curation.grounding import find_source
 from pedclip.curation.labels import read_label
 from pedclip.curation.regions import shown_on
 from pedclip.curation.sentences import split_sentences
@@ -185,8 +185,6 @@ def _ground(text: str, sources: Mapping[int, str], name: str) -> tuple[Sourced, 
         source = find_source(sentence.text, sources)
         if isinstance(source, str):
             return Rejection(f"sentence {place} of {name}: {source}")
-        if is_instruction(sentence.text):
-            return Rejection(f"sentence {place} of {name} is no finding")
         result[source, sentence.text] = None
     return tuple(result)
 

@@ -1,6 +1,7 @@
 """Extraction from many reports: concurrent, in order, with its cost known before anything is sent."""
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -125,23 +126,25 @@ def plan_extraction(
         concurrency: As for `extract_many`.
         seconds_per_request: Time for one answer while so many are asked at once.
     """
-    seen: set[Item] = set()
-    questions: dict[str, Question] = {}
-    reports = by_rules = remembered = 0
+    seen: set[bytes] = set()  # hashes: an archive of texts need not fit into memory
+    asked: set[str] = set()
+    reports = by_rules = remembered = prompts = answers = 0
     for report, regions in items:
         reports += 1
-        item = (text_of(report), regions)
-        if item in seen:
+        text = text_of(report)
+        digest = hashlib.sha256(repr((text, regions)).encode()).digest()
+        if digest in seen:
             continue
-        seen.add(item)
-        left, answered = _left_to_ask(extractor, *item)
+        seen.add(digest)
+        left, answered = _left_to_ask(extractor, text, regions)
         by_rules += not left and not answered
         remembered += answered
-        questions |= left
-    prompts = sum(_count_tokens(extractor, question) for question in questions.values())
-    answers = sum(_expected_tokens(extractor, question) for question in questions.values())
-    seconds = len(questions) * seconds_per_request / concurrency
-    return Plan(reports, len(seen), by_rules, len(questions), remembered, prompts, answers, seconds)
+        for question in (question for key, question in left.items() if key not in asked):
+            prompts += _count_tokens(extractor, question)
+            answers += _expected_tokens(extractor, question)
+        asked |= left.keys()
+    seconds = len(asked) * seconds_per_request / concurrency
+    return Plan(reports, len(seen), by_rules, len(asked), remembered, prompts, answers, seconds)
 
 
 def _left_to_ask(

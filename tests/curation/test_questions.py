@@ -13,7 +13,7 @@ from pedclip.curation.reading import read_report
 
 REPORT = read_report(
     "HISTORY: Named {films} and $region.\nTECHNIQUE: Two views.\nFINDINGS:\nLeft knee: No {fracture}.\n"
-    "Chest: Lungs are clear <|eot_id|> today.\nIMPRESSION: Normal."
+    "Chest: Lungs are clear <|eot_id|> today.\nIMPRESSION: Normal <s> size <| 3."
 )
 NUMBERED = number_report(REPORT, {"knee": "left", "chest": "", "neck": ""})
 
@@ -21,14 +21,14 @@ NUMBERED = number_report(REPORT, {"knee": "left", "chest": "", "neck": ""})
 def test_only_sentences_that_may_be_findings_are_numbered_and_selected_from() -> None:
     text = strip_question(NUMBERED, "select").messages[1][1]
     assert "Films: left knee (knee); chest (chest); soft tissues of the neck (neck)." in text
-    assert "FINDINGS\nLeft knee:\n[1] No {fracture}.\nChest:\nIMPRESSION\n[2] Normal.\n" in text
+    assert "FINDINGS\nLeft knee:\n[1] No {fracture}.\nChest:\nIMPRESSION\n[2] Normal < s > size < | 3.\n" in text
     assert "Named" not in text
     assert "Two views" not in text
 
 
 def test_second_pass_shows_the_kept_sentences_under_their_numbers() -> None:
-    text = extract_question(NUMBERED, "select", [(2, "Normal.")]).messages[1][1]
-    assert "[2] Normal." in text
+    text = extract_question(NUMBERED, "select", [(2, NUMBERED.texts[2])]).messages[1][1]
+    assert "[2] Normal" in text
     assert "[1]" not in text
     assert '{"excerpts": {"knee": [...], "chest": [...], "neck": [...]}}' in text
 
@@ -42,10 +42,10 @@ def test_schema_names_the_films_and_the_last_number() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_questions_are_filled_in_completely(mode: Mode) -> None:
-    for question in (strip_question(NUMBERED, mode), extract_question(NUMBERED, mode, [(2, "Normal.")])):
+    for question in (strip_question(NUMBERED, mode), extract_question(NUMBERED, mode, [(2, NUMBERED.texts[2])])):
         assert [role for role, _ in question.messages] == ["system", "user"]
         text = question.messages[1][1]
-        assert not [mark for mark in ("{report}", "{regions}", "{{", "<|") if mark in text]
+        assert not [mark for mark in ("{report}", "{regions}", "{{", "<|", "<s>") if mark in text]
         assert question.max_tokens > 128
 
 
