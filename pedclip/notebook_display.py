@@ -10,13 +10,15 @@ import io
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.plots import contact_sheet
+
+_LOSSLESS_PIXELS: Final = 300_000  # larger sheets of radiographs would fill a notebook
 
 
 def say(markdown: str) -> None:
@@ -49,16 +51,21 @@ def show_images(
         images: Each (H, W) gray or (H, W, 3) coloured, 8 bits; an (N, H, W) array is a sequence of N.
         titles: One for each.
         columns: Pictures in a row.
-        side: Height of each picture in pixels.
+        side: Height of each picture in pixels. Sheets of more than 300,000 pixels are stored as JPEG.
         alt: What is to be seen, for those who cannot.
     """
     sheet = contact_sheet(images, titles, columns=columns, side=side)
     buffer = io.BytesIO()
-    # Fewer grays would draw rings into smooth radiographs; only coloured overlays are reduced.
-    (sheet if sheet.mode == "L" else sheet.quantize(256)).save(buffer, "PNG", optimize=True)
-    png = base64.b64encode(buffer.getvalue()).decode()
-    metadata = {"image/png": {"alt": alt, "width": sheet.width, "height": sheet.height}}
-    _show({"image/png": png, "text/plain": f"images: {len(images)}"}, metadata)
+    is_large = sheet.width * sheet.height > _LOSSLESS_PIXELS
+    if is_large:
+        sheet.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+    else:
+        # Fewer grays would draw rings into smooth radiographs; only coloured overlays are reduced.
+        (sheet if sheet.mode == "L" else sheet.quantize(256)).save(buffer, "PNG", optimize=True)
+    kind = "image/jpeg" if is_large else "image/png"
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    metadata = {kind: {"alt": alt, "width": sheet.width, "height": sheet.height}}
+    _show({kind: picture, "text/plain": f"images: {len(images)}"}, metadata)
 
 
 def show_source(thing: Any) -> None:

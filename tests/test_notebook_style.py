@@ -165,12 +165,13 @@ def _output_problems(notebook: Any, codes: list[tuple[int, Any]], repair: str) -
             yield f"cell {number}: no stored output:  {repair}"
         for output in cell.outputs:
             data = output.get("data", {})
-            figures += "image/png" in data
+            pictures = [kind for kind in ("image/png", "image/jpeg") if kind in data]
+            figures += len(pictures)
             if output.output_type == "error" or output.get("name") == "stderr":
                 yield f"cell {number}: an error or a line on stderr is stored; repair its cause, then  {repair}"
             if data and "text/plain" not in data:
                 yield f"cell {number}: an output without a constant text/plain; show it with pedclip.notebook"
-            if "image/png" in data and not output.metadata.get("image/png", {}).get("alt"):
+            if any(not output.metadata.get(kind, {}).get("alt") for kind in pictures):
                 yield f"cell {number}: a picture without alternative text; use show_images or a chart of pedclip.plots"
     if figures > MAX_FIGURES:
         yield f"{figures} figures; join or drop some, at most {MAX_FIGURES}"

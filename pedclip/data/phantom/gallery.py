@@ -1,7 +1,12 @@
 """Examples to look at: each region across ages, each finding with its mask."""
 
+import io
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from pedclip.anatomy import REGIONS
 from pedclip.data.phantom.anatomy_shapes import MIDLINE, views_of
@@ -11,9 +16,28 @@ from pedclip.data.phantom.population import Part, StudyPlan
 from pedclip.data.phantom.study import draw_plans
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GalleryFilm:
+    """One drawn film to look at.
+
+    Args:
+        region: One of `pedclip.anatomy.REGIONS`.
+        age: Years.
+        finding: Key of `FINDINGS`, "" for a normal film.
+        film: (S, S) uint8.
+        mask: (S, S) bool, True on the finding; empty where it has no area of its own.
+    """
+
+    region: str
+    age: float
+    finding: str
+    film: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+
+
 def region_gallery(
     ages: Sequence[float] = (0.5, 4.0, 9.0, 16.0), *, seed: int = 0, size: int = 128
-) -> list[dict[str, Any]]:
+) -> list[GalleryFilm]:
     """Films without findings: every region at every age.
 
     Args:
@@ -22,7 +46,7 @@ def region_gallery(
         size: Side of the images, pixels.
 
     Returns:
-        Rows of `pedclip.data.schema`, 23 regions in order, the ages of one region side by side.
+        The 23 regions in order, the ages of one region side by side.
     """
     wanted = [(region, age, ()) for region in REGIONS for age in ages]
     return _draw(wanted, seed, size)
@@ -30,7 +54,7 @@ def region_gallery(
 
 def finding_gallery(
     names: Sequence[str] = tuple(FINDINGS), *, severity: float = 0.8, age: float = 8.0, seed: int = 0, size: int = 128
-) -> list[dict[str, Any]]:
+) -> list[GalleryFilm]:
     """One film per finding, in the first region where it occurs.
 
     Args:
@@ -41,7 +65,7 @@ def finding_gallery(
         size: Side of the images, pixels.
 
     Returns:
-        Rows of `pedclip.data.schema`; `mask` is None for findings without an area of their own.
+        One film per name, in the same order.
 
     Raises:
         ValueError: A name is not a finding of the phantom.
@@ -55,11 +79,18 @@ def finding_gallery(
     return _draw(wanted, seed, size)
 
 
-def _draw(wanted: Sequence[tuple[str, float, tuple[Finding, ...]]], seed: int, size: int) -> list[dict[str, Any]]:
+def _draw(wanted: Sequence[tuple[str, float, tuple[Finding, ...]]], seed: int, size: int) -> list[GalleryFilm]:
     plans = []
     for number, (region, age, findings) in enumerate(wanted):
         side = "" if region in MIDLINE else "left"
         part = Part(region, side, views_of(region)[:1], findings)
         name = f"gallery-{seed}-{number:03d}"
         plans.append(StudyPlan(number, name, name, (part,), age, age, "F" if number % 2 else "M", ""))
-    return [row for study in draw_plans(plans, seed=seed, size=size) for row in study]
+    films = []
+    for (region, age, findings), (row,) in zip(wanted, draw_plans(plans, seed=seed, size=size), strict=True):
+        film = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
+        mask = np.zeros(film.shape, dtype=bool)
+        if row["mask"]:
+            mask = np.asarray(Image.open(io.BytesIO(row["mask"]["bytes"]))) > 0
+        films.append(GalleryFilm(region, age, findings[0].name if findings else "", film, mask))
+    return films
