@@ -318,3 +318,12 @@ def test_a_text_beside_its_film_has_the_same_name(tmp_path: Path) -> None:
     for study in archive.studies:
         (image,) = study.images
         assert study.report.startswith(f"{image.path.parent.name}{image.path.stem} ")
+
+
+def test_a_link_to_a_film_inside_the_archive_is_that_film(tmp_path: Path) -> None:
+    film(tmp_path / "store/1", 1)
+    (tmp_path / "store/1.txt").write_text(report("knee"))
+    (tmp_path / "by_name").symlink_to(tmp_path / "store/1")
+    archive = read_archive(tmp_path)
+    assert [image.path.name for study in archive.studies for image in study.images] == ["1"]
+    assert reasons(archive) == {"by_name": "no-report"}  # nothing beside the link says which report

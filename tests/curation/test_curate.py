@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -230,17 +230,33 @@ def test_changed_files_are_read_again_after_a_kill(tmp_path: Path, monkeypatch: 
     assert "effusion" in triplets_of(tmp_path / "out")[0]["text"]
 
 
+KILLED = """
+import os, signal, sys
+from pedclip.curation import chunks
+from pedclip.curation.__main__ import main
+
+def write_json_and_die(path, content, *, write=chunks.write_json, calls=[]):
+    calls.append(path)
+    if len(calls) == 3:  # the pixels of the third part are written, its record is not
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, content)
+
+chunks.write_json = write_json_and_die
+main(["--archive", "export", "--output", "out"])
+"""
+
+
 def test_kill_9_in_the_middle_then_restart(tmp_path: Path) -> None:
     make_archive(tmp_path / "export", studies=200)
-    command = [sys.executable, "-m", "pedclip.curation", "--archive", "export", "--output", "out"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "hf")}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / ".out.work/000000").exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "out/datasheet.json").exists()
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", KILLED]
+    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    assert sorted(path.name for path in (tmp_path / ".out.work").iterdir() if path.name[0] != ".") == [
+        "000000",
+        "000001",
+    ]
     assert main(["--archive", str(tmp_path / "export"), "--output", str(tmp_path / "out")]) == 0
     rows = triplets_of(tmp_path / "out")
     assert len(rows) == len({row["image_id"] for row in rows}) == 200
@@ -344,3 +360,18 @@ def test_no_patient_is_in_two_splits(tmp_path: Path) -> None:
     curate(read_archive(tmp_path / "films", tmp_path / "r.jsonl"), output=tmp_path / "out")
     found = {(row["patient_id"], row["split"]) for row in triplets_of(tmp_path / "out")}
     assert len(found) == 10
+
+
+def test_a_picture_that_would_fill_the_memory_is_listed(tmp_path: Path) -> None:
+    save_picture(tmp_path / "films/s1_a.png", 1)
+    content = bytearray((tmp_path / "films/s1_a.png").read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2  # width and height of the PNG header
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "films/s1_b.png").write_bytes(content)
+    row = {"study_id": "s1", "patient_id": "p1", "report": report("knee")}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row))
+    curate(read_archive(tmp_path / "films", tmp_path / "r.jsonl"), output=tmp_path / "out")
+    (rejected,) = rows_of(tmp_path / "out/rejected.csv")
+    assert (rejected["path"], rejected["reason"]) == ("s1_b.png", "bad-image")
+    assert "decompression bomb" in rejected["detail"]
+    assert len(triplets_of(tmp_path / "out")) == 1
