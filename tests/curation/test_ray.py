@@ -41,4 +41,9 @@ def test_ray_gives_one_row_per_report_and_region(tmp_path: Path) -> None:
     assert by_study[7, "chest"] == ("Lungs are clear.", "llm-select")
     assert "report" not in found[0]
     assert len(server.payloads) == 80
-    assert len(list(tmp_path.glob("*.sqlite"))) == 2
+    # One ledger per worker; on a busy machine the first worker may do everything before the second has started.
+    ledgers = [Ledger(path) for path in tmp_path.glob("*.sqlite")]
+    assert len(ledgers) in (1, 2)
+    assert sum(map(len, ledgers)) == 80
+    for ledger in ledgers:
+        ledger.close()
