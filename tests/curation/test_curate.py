@@ -115,10 +115,11 @@ def test_pixels_of_a_triplet_are_those_of_its_film(tmp_path: Path) -> None:
 
 
 def test_nothing_that_leaves_the_archive_names_a_patient(tmp_path: Path) -> None:
-    archive = make_archive(tmp_path / "export", studies=3)
+    archive = make_archive(tmp_path / "export", studies=8)  # two of them have the same report
     curate(archive, output=tmp_path / "out")
     words = str([{name: row[name] for name in row if name != "image"} for row in triplets_of(tmp_path / "out")])
     assert not any(name in words for study in archive.studies for name in (study.patient_id, study.study_id))
+    assert {pair["kind"] for pair in rows_of(tmp_path / "out/duplicates.csv")} == {"report"}
     content = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert not any(study.patient_id.encode() in content for study in archive.studies)
     key = (tmp_path / "out.salt").read_bytes()

@@ -36,6 +36,12 @@ def test_scaled_and_compressed_copies_are_found_and_nothing_else() -> None:
     assert min(pair.similarity for pair in found) >= 0.995
 
 
+def test_an_equal_hash_alone_is_no_duplicate() -> None:
+    one, other = (thumbnail(picture(seed, side=200)) for seed in (1, 2))
+    assert near_images([5, 5], np.stack([one, other])) == []
+    assert len(near_images([5, 7], np.stack([one, one]))) == 1
+
+
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=6), st.lists(st.integers(0, 63), max_size=6))
 def test_bands_find_exactly_the_pairs_within_the_distance(codes: list[int], bits: list[int]) -> None:
