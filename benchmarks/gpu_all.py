@@ -1,12 +1,15 @@
 """Everything that needs a GPU, in one call under ten minutes: correctness first, then throughput and memory.
 
-    python -m benchmarks.gpu_all --json benchmarks/results/gpu_all.json
+    python -m benchmarks.gpu_all --json benchmarks/results/gpu_all.json --weights runs/shipped_gpu
 
-Runs with torch, timm, transformers, lightning and nothing else. On a machine without a GPU it checks the same code on
-the CPU at toy size (``--toy``), which is how the tests keep it working.
+With ``--weights`` the small weights of the package are trained too, at the end; ``benchmarks.shipped_weights ship``
+makes them into a folder elsewhere. Runs with torch, timm, transformers, lightning and nothing else. On a machine
+without a GPU it checks the same code on the CPU at toy size (``--toy``), which is how the tests keep it working.
 """
 
 import argparse
+import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks import shipped_weights
+from benchmarks.phantom_speed import on_gpu, prepare
 from benchmarks.report import describe, write_report
+from pedclip.data.phantom import render
 from pedclip.data.transforms import Preprocess, to_pixels
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.cost import EveryRow
@@ -104,6 +110,24 @@ def check_pixels(device: str) -> dict[str, Any]:
     )
     difference = float((here - there).abs().max())
     return {"what": "to_pixels, affine, against the CPU", "largest_difference": difference, "ok": difference < 1e-4}
+
+
+def check_phantom(device: str, count: int) -> dict[str, Any]:
+    specs = prepare(count)
+    here, there = (torch.from_numpy(render(specs, 224, device=d)).int() for d in ("cpu", device))
+    far = float(((here - there).abs() > 2).float().mean())
+    return {
+        "what": "films of the phantom, share of pixels 3 or more grey levels from the CPU",
+        "far": far,
+        "ok": far < 1e-3,
+    }
+
+
+def train_weights(run: Path, epochs: int, studies: int, workers: int) -> dict[str, Any]:
+    config = shipped_weights.configure(studies=studies, epochs=epochs)
+    shipped_weights.train(run, config, workers=workers)
+    report: dict[str, Any] = json.loads((run / "report.json").read_text())
+    return report
 
 
 def build(size: dict[str, int], device: str, **changes: Any) -> PedCLIP:
@@ -222,6 +246,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--toy", action="store_true", help="tiny sizes, on whatever device there is")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--weights", type=Path, help="folder for a training run of the weights of the package")
+    parser.add_argument("--epochs", type=int, default=30, help="of that run")
+    parser.add_argument("--studies", type=int, default=40_000, help="of that run")
     options = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and not options.toy:
@@ -230,13 +257,19 @@ def main(arguments: list[str] | None = None) -> int:
     size, begin = SIZES["toy" if options.toy else "full"], time.perf_counter()
     torch.manual_seed(0)
     report: dict[str, Any] = describe() | {"size": size}
-    report["correctness"] = [*check_regimes(device, size), check_pixels(device)]
+    films = check_phantom(device, 8 if options.toy else 64)
+    report["correctness"] = [*check_regimes(device, size), check_pixels(device), films]
     wrong = [row for row in report["correctness"] if not row["ok"]]
     print(f"correctness: {len(report['correctness'])} checks, {len(wrong)} wrong {wrong}", flush=True)
     sections: dict[str, Callable[[], Any]] = {
         "implementations": lambda: implementations(size, device, options.rounds),
         "training_step": lambda: throughput(size, device, options.rounds),
     }
+    if device == "cuda":
+        sections["phantom"] = lambda: on_gpu(224, options.rounds)
+    if options.weights:
+        workers = 0 if options.toy else max(1, (os.cpu_count() or 2) - 2)
+        sections["weights"] = lambda: train_weights(options.weights, options.epochs, options.studies, workers)
     for name, section in sections.items():
         report[name] = section()
         report["seconds"] = time.perf_counter() - begin

@@ -12,7 +12,7 @@ import dataclasses
 import io
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,48 +23,33 @@ from PIL import Image
 from benchmarks.report import describe, write_report
 from pedclip.anatomy import REGIONS
 from pedclip.curation.splits import split_of
-from pedclip.data.phantom import draw_studies
+from pedclip.data.phantom import iterate_studies
 from pedclip.models.pedclip import SHIPPED, WEIGHTS_FILE, PedCLIP, default_preprocess, shipped_folder
 from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields
 from pedclip.training.pretrain import PATIENTS_FILE, pretrain
 
 COMMAND = "python -m benchmarks.shipped_weights"
-CHUNK = 40  # studies drawn at once
 TEST_SEED = 0  # of the phantom for the measurement; the profile trains on another one
 
 
-def draw(config: RunConfig, *, workers: int, device: str) -> tuple[TripletArrays, TripletArrays]:
+def configure(*, studies: int | None = None, epochs: int | None = None) -> RunConfig:
+    """The profile "small", with another number of studies or epochs where given."""
+    config = load_profile("small")
+    training = replace_fields(config.training, {"epochs": epochs or config.training.epochs})
+    return dataclasses.replace(config, studies=studies or config.studies, training=training)
+
+
+def draw(config: RunConfig, *, workers: int) -> tuple[TripletArrays, TripletArrays]:
     """Training and validation split of the phantom of a configuration, without `datasets`."""
     side = default_preprocess(config.model.image_size, None).resize
     if side != config.phantom_size:
         raise ValueError(f"phantom_size is {config.phantom_size}, but the model's cache has films of {side} pixels")
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
-    for study in _studies(config, workers=workers, device=device):
+    for study in iterate_studies(config.studies, config.training.seed, config.phantom_size, workers=workers):
         for row in study:
             rows[split_of(row["patient_id"])].append(row)
     return _arrays(rows["train"]), _arrays(rows["validation"])
-
-
-def _studies(config: RunConfig, *, workers: int, device: str) -> Iterable[list[dict[str, Any]]]:
-    chunks = [range(start, min(start + CHUNK, config.studies)) for start in range(0, config.studies, CHUNK)]
-    one = partial(draw_studies, seed=config.training.seed, size=config.phantom_size, device=device)
-    if not workers:
-        for chunk in chunks:
-            yield from one(chunk)
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        for studies in pool.map(one, chunks):
-            yield from studies
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _arrays(rows: Sequence[dict[str, Any]]) -> TripletArrays:
@@ -74,9 +59,9 @@ def _arrays(rows: Sequence[dict[str, Any]]) -> TripletArrays:
     return TripletArrays(films, [row["text"] for row in rows], regions, patients)
 
 
-def train(run: Path, config: RunConfig, *, workers: int, device: str) -> None:
+def train(run: Path, config: RunConfig, *, workers: int) -> None:
     """Draw the films and pre-train; ``run/checkpoint`` and the history stay."""
-    training, validation = draw(config, workers=workers, device=device)
+    training, validation = draw(config, workers=workers)
     print(f"{len(training)} films for training, {len(validation)} for validation", flush=True)
     result = pretrain(training, validation, config=config, run=run)
     counts = {"train": len(training), "validation": len(validation)}
@@ -142,7 +127,7 @@ def card(config: RunConfig, report: dict[str, Any], metrics: dict[str, Any]) -> 
         ours, untrained = (_shown(pick(metrics[method])) for method in ("zero-shot", "untrained"))
         rows.append(f"| {name} | {ours} | {untrained} |")
     table = "\n".join(rows)
-    films, training, model = report["films"], config.training, config.model
+    films, minutes, training, model = report["films"], report["seconds"] / 60, config.training, config.model
     return f"""---
 license: apache-2.0
 library_name: pedclip
@@ -155,18 +140,20 @@ A small PedCLIP, trained on the drawn films of this project only. For teaching a
 no child's film, and nothing it says about one means anything. Never for diagnosis.
 
 - **Load**: `pedclip.PedCLIP.from_pretrained("{SHIPPED[0]}")`, offline.
-- **Data**: phantom, {config.studies} studies of seed {training.seed} at {config.phantom_size} pixels; {films["train"]} films
-  for training, {films["validation"]} for validation, split by patient.
-- **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}², {len(model.regions)} experts;
-  BERT of width {model.text_width} and {model.text_depth} layers.
-- **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate}; {report["seconds"] / 60:.0f} min on
-  {report["device"]} ({report["torch_threads"]} threads). Made by `{COMMAND} train`, then `{COMMAND} ship`.
-- **Files**: 16-bit weights (safetensors), `preprocess.json`, tokenizer, `training.json`, `metrics.json`; `patients.json`
-  holds keys of the patients it was trained on. Prompts: `pedclip/evaluation/prompts.json`.
+- **Data**: phantom, {config.studies} studies of seed {training.seed}, {config.phantom_size} pixels, split by patient:
+  {films["train"]} films for training, {films["validation"]} for validation.
+- **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}², {len(model.regions)}
+  experts; BERT of width {model.text_width} and {model.text_depth} layers.
+- **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate};
+  {minutes:.0f} min on {report["device"]} ({report["torch_threads"]} threads).
+- **Made by**: `{COMMAND} train`, then `{COMMAND} ship`.
+- **Files**: 16-bit weights (safetensors), `preprocess.json`, tokenizer, `training.json`, `metrics.json`, and
+  `patients.json` with keys of the patients it was trained on. Prompts: `pedclip/evaluation/prompts.json`.
 
 ## Measured
 
-Zero-shot on {metrics["films"]} films of {metrics["patients"]} patients of another phantom (seed {TEST_SEED}); 95 % bootstrap intervals.
+Zero-shot on {metrics["films"]} films of {metrics["patients"]} patients of another phantom (seed {TEST_SEED}), with 95 %
+bootstrap intervals over patients.
 
 | task | this model | untrained |
 |---|---|---|
@@ -189,7 +176,6 @@ def main() -> None:
     steps = parser.add_subparsers(dest="step", required=True)
     training = steps.add_parser("train", help="draw the films and pre-train")
     training.add_argument("--workers", type=int, default=0, help="processes that draw")
-    training.add_argument("--device", default="cpu", help="where the films are drawn: cpu or cuda")
     training.add_argument("--studies", type=int, help="instead of the profile's number")
     training.add_argument("--epochs", type=int, help="instead of the profile's number")
     shipping = steps.add_parser("ship", help="measure the checkpoint and write the folder of the package")
@@ -200,11 +186,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.step == "ship":
         return ship(options.run, options.output, studies=options.studies)
-    config = load_profile("small")
-    config = dataclasses.replace(config, studies=options.studies or config.studies)
-    epochs = {"epochs": options.epochs or config.training.epochs}
-    config = dataclasses.replace(config, training=replace_fields(config.training, epochs))
-    return train(options.run, config, workers=options.workers, device=options.device)
+    config = configure(studies=options.studies, epochs=options.epochs)
+    return train(options.run, config, workers=options.workers)
 
 
 if __name__ == "__main__":

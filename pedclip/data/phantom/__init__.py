@@ -16,7 +16,17 @@ from pedclip.data.phantom.study import draw_studies, report_of
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-__all__ = ["CONCEPTS", "FINDINGS", "LESIONS", "RenderSpec", "draw_studies", "generate", "generate_reports", "render"]
+__all__ = [
+    "CONCEPTS",
+    "FINDINGS",
+    "LESIONS",
+    "RenderSpec",
+    "draw_studies",
+    "generate",
+    "generate_reports",
+    "iterate_studies",
+    "render",
+]
 
 _CHUNK: Final = 64  # studies that one process draws at a time
 
@@ -49,7 +59,7 @@ def generate(studies: int = 400, seed: int = 0, size: int = 224, *, workers: int
 
     _check(studies=(studies, 1), seed=(seed, 0), size=(size, MIN_SIZE), workers=(workers, 0))
     rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    for study in _drawn(studies, seed, size, workers):
+    for study in iterate_studies(studies, seed, size, workers=workers):
         for triplet in study:
             rows[split_of(str(triplet["patient_id"]))].append(triplet)
     return DatasetDict({split: make_split(rows[split]) for split in SPLITS})
@@ -79,7 +89,18 @@ def _check(**values: tuple[int, int]) -> None:
             raise ValueError(f"{name} must be at least {least}, got {value}.")
 
 
-def _drawn(studies: int, seed: int, size: int, workers: int) -> Iterator[list[dict[str, Any]]]:
+def iterate_studies(studies: int, seed: int, size: int, *, workers: int = 0) -> Iterator[list[dict[str, Any]]]:
+    """The studies of `generate` one after the other, without `datasets`.
+
+    Args:
+        studies: Number of studies.
+        seed: As for `generate`.
+        size: Side of the square images, pixels.
+        workers: Processes that draw; 0 draws in this one.
+
+    Yields:
+        The triplets of one study, not split.
+    """
     chunks = [range(begin, min(begin + _CHUNK, studies)) for begin in range(0, studies, _CHUNK)]
     draw = partial(draw_studies, seed=seed, size=size)
     if not workers:
