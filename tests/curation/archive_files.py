@@ -1,10 +1,12 @@
 """Invented archives for the tests: DICOM films of every kind, reports, and files that only look like one."""
 
+import csv
 import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -17,6 +19,10 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
 )
+
+from pedclip.curation.archive import read_archive
+from pedclip.curation.studies import Archive
+from pedclip.data import load_triplets
 
 
 def picture(seed: int, *, deep: bool = False, side: int = 48) -> NDArray[Any]:
@@ -97,3 +103,32 @@ def report(region: str, *, side: str = "", finding: str = "No fracture or disloc
     """An invented report of one film."""
     name = f"{side} {region}".strip()
     return f"EXAM: XR {name}, 2 views.\nINDICATION: Fall.\nFINDINGS: {finding} The joint is well aligned."
+
+
+PARTS = ("knee", "hand", "elbow", "foot", "ankle", "wrist")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def triplets_of(output: Path) -> list[dict[str, Any]]:
+    return [row | {"split": name} for name, data in load_triplets(output / "triplets").items() for row in data]
+
+
+def make_archive(root: Path, *, studies: int = 8, finding: str = "No fracture or dislocation is seen.") -> Archive:
+    """One film and one text per study, a patient for each."""
+    for number in range(studies):
+        film(root / f"s{number:03d}/im", number, BodyPartExamined=PARTS[number % 6].upper())
+        (root / f"s{number:03d}/report.txt").write_text(report(PARTS[number % 6], finding=finding))
+    return read_archive(root)
+
+
+def table(path: Path, rows: list[dict[str, Any]]) -> Path:
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def reasons(archive: Archive) -> dict[str, str]:
+    return {item.path: item.reason for item in archive.rejected}

@@ -1,13 +1,8 @@
 """Whole runs: from a tree of DICOM files to triplets, the gate, restart, and what leaves the archive."""
 
-import csv
 import json
-import os
-import signal
-import subprocess
-import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +12,6 @@ from PIL import Image
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from pedclip.anatomy import REGIONS
-from pedclip.curation import chunks
-from pedclip.curation import curate as module
 from pedclip.curation.__main__ import main
 from pedclip.curation.archive import read_archive
 from pedclip.curation.backends import Answer
@@ -29,28 +22,7 @@ from pedclip.curation.excerpt_words import is_useless
 from pedclip.curation.llm import LLMExtractor
 from pedclip.curation.questions import Question
 from pedclip.curation.splits import split_of
-from pedclip.curation.studies import Archive, Study
-from pedclip.data import load_triplets
-from tests.curation.archive_files import film, picture, report, save_picture
-
-PARTS = ("knee", "hand", "elbow", "foot", "ankle", "wrist")
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def triplets_of(output: Path) -> list[dict[str, Any]]:
-    return [row | {"split": name} for name, data in load_triplets(output / "triplets").items() for row in data]
-
-
-def make_archive(root: Path, *, studies: int = 8, finding: str = "No fracture or dislocation is seen.") -> Archive:
-    """One film and one text per study, a patient for each."""
-    for number in range(studies):
-        film(root / f"s{number:03d}/im", number, BodyPartExamined=PARTS[number % 6].upper())
-        (root / f"s{number:03d}/report.txt").write_text(report(PARTS[number % 6], finding=finding))
-    return read_archive(root)
+from tests.curation.archive_files import film, make_archive, picture, report, rows_of, save_picture, triplets_of
 
 
 def test_dicom_of_every_kind_with_missing_and_wrong_tags_becomes_triplets(tmp_path: Path) -> None:
@@ -158,20 +130,6 @@ def test_identifiers_outside_the_excerpts_do_not_block(tmp_path: Path) -> None:
     assert found == [("date", "1", "0"), ("name", "1", "0")]
 
 
-def test_acknowledged_parts_are_checked_again_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = make_archive(tmp_path / "export", studies=2, finding="Known fracture of March 14, 2021 has healed.")
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_finish", _killed)
-        with pytest.raises(KeyboardInterrupt):
-            curate(archive, output=tmp_path / "out", acknowledge_identifiers=True)
-    with pytest.raises(IdentifiersFound):
-        curate(archive, output=tmp_path / "out")
-
-
-def _killed(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def test_patients_who_share_a_film_are_in_one_split(tmp_path: Path) -> None:
     root = tmp_path / "export"
     for number in range(12):
@@ -191,77 +149,6 @@ def test_patients_who_share_a_film_are_in_one_split(tmp_path: Path) -> None:
     assert {pair["kind"] for pair in pairs} == {"film"}
     alone = [row for row in rows if np.asarray(row["image"]).tobytes() != picture(0).tobytes()]
     assert all(row["split"] == split_of(row["patient_id"]) for row in alone)
-
-
-def test_a_killed_run_continues_and_ends_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STUDIES_PER_CHUNK", 3)
-    archive = make_archive(tmp_path / "export", studies=10)
-    saved: list[str] = []
-    save = module.save_chunk
-
-    def save_and_die(chunk: Any, folder: Path, **options: Any) -> None:
-        saved.append(folder.name)
-        if len(saved) == 3:
-            raise KeyboardInterrupt
-        save(chunk, folder, **options)
-
-    monkeypatch.setattr(module, "save_chunk", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        curate(archive, output=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    curate(archive, output=tmp_path / "out")
-    assert saved == ["000000", "000001", "000002", "000002", "000003"]
-    assert not (tmp_path / ".out.work").exists()
-    curate(archive, output=tmp_path / "whole", salt=tmp_path / "out.salt", source="export")
-    for file in (tmp_path / "whole").rglob("*.csv"):
-        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
-    assert len(triplets_of(tmp_path / "out")) == 10
-    texts = [[(r["image_id"], r["text"], r["split"]) for r in triplets_of(tmp_path / n)] for n in ("out", "whole")]
-    assert texts[0] == texts[1]
-
-
-def test_changed_files_are_read_again_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = make_archive(tmp_path / "export", studies=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_finish", _killed)
-        with pytest.raises(KeyboardInterrupt):
-            curate(archive, output=tmp_path / "out")
-    (tmp_path / "export/s000/report.txt").write_text(report("knee", finding="Large joint effusion is present."))
-    curate(read_archive(tmp_path / "export"), output=tmp_path / "out")
-    assert "effusion" in triplets_of(tmp_path / "out")[0]["text"]
-
-
-KILLED = """
-import os, signal, sys
-from pedclip.curation import chunks
-from pedclip.curation.__main__ import main
-
-def write_json_and_die(path, content, *, write=chunks.write_json, calls=[]):
-    calls.append(path)
-    if len(calls) == 3:  # the pixels of the third part are written, its record is not
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(path, content)
-
-chunks.write_json = write_json_and_die
-main(["--archive", "export", "--output", "out"])
-"""
-
-
-def test_kill_9_in_the_middle_then_restart(tmp_path: Path) -> None:
-    make_archive(tmp_path / "export", studies=200)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", KILLED]
-    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=300)
-    assert process.returncode == -signal.SIGKILL
-    assert not (tmp_path / "out").exists()
-    assert sorted(path.name for path in (tmp_path / ".out.work").iterdir() if path.name[0] != ".") == [
-        "000000",
-        "000001",
-    ]
-    assert main(["--archive", str(tmp_path / "export"), "--output", str(tmp_path / "out")]) == 0
-    rows = triplets_of(tmp_path / "out")
-    assert len(rows) == len({row["image_id"] for row in rows}) == 200
-    assert json.loads((tmp_path / "out/datasheet.json").read_text())["triplets"] == 200
 
 
 def test_nothing_usable_is_an_error_with_the_list(tmp_path: Path) -> None:
@@ -312,21 +199,6 @@ def test_data_sheet_counts_what_the_triplets_hold(tmp_path: Path) -> None:
 def test_useless_excerpts(text: str) -> None:
     assert is_useless(text)
     assert not is_useless(f"{text} No fracture is seen.")
-
-
-def test_reports_are_read_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STUDIES_PER_CHUNK", 2)
-    archive = make_archive(tmp_path / "export", studies=6)
-    assert "dislocation" not in repr(archive)  # places of reports, not their texts
-    sizes: list[int] = []
-
-    def counted(studies: Sequence[Study], settings: chunks.Settings) -> chunks.Chunk:
-        sizes.append(len(studies))
-        return chunks.read_chunk(studies, settings)
-
-    monkeypatch.setattr(module, "read_chunk", counted)
-    curate(archive, output=tmp_path / "out")
-    assert sizes == [2, 2, 2]
 
 
 class Gibberish:
