@@ -140,7 +140,7 @@ A small PedCLIP, trained on the drawn films of this project only. For teaching a
 no child's film, and nothing it says about one means anything. Never for diagnosis.
 
 - **Load**: `pedclip.PedCLIP.from_pretrained("{SHIPPED[0]}")`, offline.
-- **Data**: phantom, {config.studies} studies of seed {training.seed}, {config.phantom_size} pixels, by patient:
+- **Data**: phantom, {config.studies} studies of seed {training.seed}, split by patient:
   {films["train"]} films for training, {films["validation"]} for validation.
 - **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}², {len(model.regions)}
   experts; BERT of width {model.text_width} and {model.text_depth} layers.
