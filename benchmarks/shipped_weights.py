@@ -142,8 +142,8 @@ no child's film, and nothing it says about one means anything. Never for diagnos
 - **Load**: `pedclip.PedCLIP.from_pretrained("{SHIPPED[0]}")`, offline.
 - **Data**: phantom, {config.studies} studies of seed {training.seed}, split by patient:
   {films["train"]} films for training, {films["validation"]} for validation.
-- **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}², {len(model.regions)}
-  experts; BERT of width {model.text_width} and {model.text_depth} layers.
+- **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}²,
+  {len(model.regions)} experts; BERT of width {model.text_width} and {model.text_depth} layers.
 - **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate};
   {minutes:.0f} min on {report["device"]} ({report["torch_threads"]} threads).
 - **Made by**: `{COMMAND} train`, then `{COMMAND} ship`.
