@@ -21,39 +21,26 @@ def abdomen(s: Scene) -> None:
     s.soft((0.0, -1.4, 0), (0.0, 1.4, 0), 0.74, 0.77 + 0.06 * young, 0.80, depth=0.65)
     top = -1.02 + 0.10 * s.physique.breath
     for side in (-1, 1):
-        s.blob("lung base", (side * 0.42, top - 0.10, 0), (0.24, 0.28), density=-0.33, layer=ADDED)
+        s.blob("lung base", (side * 0.42, top - 0.10, 0), (0.24, 0.30), density=-0.24, square=0.3, layer=ADDED)
         for number in range(8, 13):
-            draw_rib(s, number, side, y=-1.06, unit=1.0, density=0.26)
+            draw_rib(s, number, side, y=-1.06, unit=1.0, density=0.13)
         _iliac(s, side)
         _organs(s, side)
     for order in range(9):
-        short_vertebra(s, "vertebra", (0.0, -1.02 + 0.20 * order, -0.22), 0.100 + 0.003 * order, 0.078)
-    draw_sacrum(s, 0.0, 0.96, 0.72, -0.2)
+        short_vertebra(s, "vertebra", (0.0, -1.02 + 0.20 * order, -0.22), 0.104 + 0.003 * order, 0.093, density=0.13)
+    draw_sacrum(s, 0.0, 0.93, 0.86, -0.2, density=0.26)
     s.blob("liver", (-0.36, -0.60, 0.1), (0.40, 0.33), angle=155, density=0.13, square=0.15, taper=-0.2, layer=ADDED)
     _gas(s)
 
 
 def _iliac(s: Scene, side: int) -> None:
-    crest = [
-        (side * 0.20, 0.94, -0.1),
-        (side * 0.30, 0.62, -0.1),
-        (side * 0.48, 0.50, 0),
-        (side * 0.64, 0.62, 0.1),
-        (side * 0.62, 0.86, 0.15),
-    ]
-    s.path("iliac wing", crest, 0.032, density=0.34)
-    s.blob(
-        "iliac wing",
-        (side * 0.44, 0.80, 0),
-        (0.30, 0.20),
-        angle=90 + side * 16,
-        density=0.17,
-        depth=0.4,
-        square=0.2,
-        layer=ADDED,
-    )
-    s.path("acetabulum", [(side * 0.28, 1.0, 0), (side * 0.40, 1.02, 0), (side * 0.60, 1.04, 0)], 0.05, density=0.36)
-    s.nucleus("femoral head", (side * 0.50, 1.17, 0), 0.13, onset=0.4, complete=9, density=0.5)
+    # A plate, thin in the middle; the crest and the mass above the hip joint are dense.
+    s.blob("iliac wing", (side * 0.42, 0.76, 0), (0.32, 0.24), angle=90 + side * 24, density=0.15, depth=0.4, square=0.35,
+           taper=-0.25, cortex=0.03, hollow=0.35)  # fmt: skip
+    crest = [(side * 0.24, 0.64, -0.1), (side * 0.40, 0.49, 0), (side * 0.58, 0.56, 0.1), (side * 0.64, 0.72, 0.12)]
+    s.path("iliac wing", crest, 0.026, density=0.20)
+    s.blob("acetabulum", (side * 0.42, 0.99, 0), (0.17, 0.10), angle=side * 8, density=0.20, square=0.3)
+    s.nucleus("femoral head", (side * 0.50, 1.17, 0), 0.13, onset=0.4, complete=9, density=0.32)
 
 
 def _organs(s: Scene, side: int) -> None:
@@ -77,24 +64,26 @@ def _gas(s: Scene) -> None:
     """Stomach bubble, gas in parts of the colon, scattered loops; much in one person, little in another."""
     amount, colon, loops, stomach = s.rng.uniform(size=4).tolist()
     table = s.rng.uniform(size=(len(_COLON) + 22, 5)).tolist()
-    deep = 0.10 + 0.08 * amount
+    deep = 0.05 + 0.06 * amount
     s.blob(
         "stomach", (0.34, -0.56, 0.1), (0.10 + 0.10 * stomach, 0.18 + 0.05 * stomach), angle=35,
-        density=-0.10 - 0.16 * stomach, square=0.15, layer=ADDED,
+        density=-0.06 - 0.10 * stomach, square=0.25, layer=ADDED,
     )  # fmt: skip
     for k, (x, y) in enumerate(_COLON):
         u = table[k]
-        if u[0] < 0.25 + 0.6 * colon:
+        if u[0] < 0.45 + 0.5 * colon:
             after = _COLON[min(k + 1, len(_COLON) - 1)]
             angle = math.degrees(math.atan2(after[1] - y, after[0] - x)) if after != (x, y) else 90.0
             at = (x + 0.05 * (u[1] - 0.5), y + 0.05 * (u[2] - 0.5), 0.15)
             s.blob(
-                "bowel gas", at, (0.075 + 0.03 * u[3], 0.050 + 0.032 * u[4]), angle=angle,
-                density=-deep * (0.7 + 0.5 * u[3]), square=0.25, layer=ADDED,
+                "bowel gas", at, (0.095 + 0.03 * u[3], 0.055 + 0.035 * u[4]), angle=angle,
+                density=-deep * (0.7 + 0.5 * u[3]), square=0.3, layer=ADDED,
             )  # fmt: skip
-    for u in table[len(_COLON) : len(_COLON) + 5 + int(17 * loops)]:
-        at = (-0.40 + 0.80 * u[0], -0.10 + 0.72 * u[1], 0.3 * u[2])
+    # Small bowel: loops of gas that crowd the middle, touching each other.
+    for k, u in enumerate(table[len(_COLON) : len(_COLON) + 7 + int(15 * loops)]):
+        turn, far = 2.4 * k + u[0], 0.09 * math.sqrt(k + u[1])
+        at = (0.02 + 0.95 * far * math.cos(turn), 0.22 + far * math.sin(turn), 0.3 * u[2])
         s.blob(
-            "bowel gas", at, (0.05 + 0.10 * u[3] ** 2, 0.032 + 0.022 * u[4]), angle=180 * u[2],
-            density=-deep * (0.5 + 0.5 * u[4]), square=0.2, layer=ADDED,
+            "bowel gas", at, (0.07 + 0.08 * u[3] ** 2, 0.042 + 0.022 * u[4]), angle=math.degrees(turn) + 60 + 60 * u[2],
+            density=-deep * (0.5 + 0.4 * u[4]), square=0.35, layer=ADDED,
         )  # fmt: skip

@@ -19,10 +19,10 @@ def _body(s: Scene, name: str, at: Point, width: float, height: float, density: 
     )  # fmt: skip
 
 
-def short_vertebra(s: Scene, name: str, at: Point, width: float, height: float) -> None:
+def short_vertebra(s: Scene, name: str, at: Point, width: float, height: float, *, density: float = 0.20) -> None:
     """A vertebra behind heart or bowel: body, pedicles and spinous process, faint."""
     x, y, z = at
-    _body(s, name, at, width, height, 0.20)
+    _body(s, name, at, width, height, density)
     for side in (-1, 1):
         s.blob(name, (x + side * width * 0.6, y - height * 0.2, z - width), (height * 0.4, width * 0.2), density=0.045,
                depth=2.0, layer=ADDED)  # fmt: skip
@@ -30,7 +30,7 @@ def short_vertebra(s: Scene, name: str, at: Point, width: float, height: float) 
         name,
         [(x, y + height * 0.2, z - width * 1.3), (x, y + height * 1.1, z - width * 2.2)],
         height * 0.22,
-        density=0.22,
+        density=density * 1.1,
     )
 
 
@@ -154,11 +154,11 @@ def lumbar_spine(s: Scene) -> None:
     s.breakable = [f"L{level}" for level in range(1, 6)]
 
 
-def draw_sacrum(s: Scene, x: float, y: float, unit: float, z: float) -> None:
+def draw_sacrum(s: Scene, x: float, y: float, unit: float, z: float, *, density: float = 0.52) -> None:
     """Sacrum with its foramina; a triangle that points down. `y` is its middle, scene units."""
     x0, y0, z0 = s.place((x, y - 0.24 * unit, z))
     x1, y1, z1 = s.place((x, y + 0.26 * unit, z - 0.1 * unit))
-    grown = 0.52 * s.mineral
+    grown = density * s.mineral
     s.add(
         Shape("sacrum", x0, y0, z0, x1, y1, z1, 0.29 * unit, 0.22 * unit, 0.09 * unit, 1.0, 0.8, 0.2, 0.5, grown,
         0.02, 0.35),
@@ -166,8 +166,8 @@ def draw_sacrum(s: Scene, x: float, y: float, unit: float, z: float) -> None:
     for side in (-1, 1):
         for order in range(3):
             at = (x + side * (0.13 - 0.025 * order) * unit, y + (-0.12 + 0.125 * order) * unit, z)
-            s.blob("foramen", at, (0.026 * unit, 0.040 * unit), density=-0.12, layer=ADDED)
+            s.blob("foramen", at, (0.026 * unit, 0.040 * unit), density=-0.16 * density, layer=ADDED)
         s.blob(
             "sacroiliac joint", (x + side * 0.27 * unit, y - 0.06 * unit, z), (0.17 * unit, 0.012 * unit),
-            angle=90 + side * 14, density=-0.16, layer=ADDED,
+            angle=90 + side * 14, density=-0.22 * density, layer=ADDED,
         )  # fmt: skip

@@ -115,10 +115,10 @@ def scoliosis(scene: Scene, finding: Finding) -> str:
         return float(finding.sign * height * np.exp(-(((y - middle) / _CURVE) ** 2)))
 
     for index, shape in enumerate(scene.shapes):
-        if shape.name[1:].isdigit() or shape.name.endswith(("rib", "sacrum", "vertebra")):
+        if shape.name[1:].isdigit() or shape.name.endswith(("rib", "cartilage", "sacrum", "vertebra")):
             dx0, dx1 = aside(shape.y0), aside(shape.y1)
             if abs(shape.x1 - shape.x0) > abs(shape.y1 - shape.y0) and not shape.name.endswith(
-                "rib"
+                ("rib", "cartilage")
             ):  # moves as a whole
                 dx0 = dx1 = aside((shape.y0 + shape.y1) / 2)
             scene.shapes[index] = replace(shape, x0=shape.x0 + dx0, x1=shape.x1 + dx1)
