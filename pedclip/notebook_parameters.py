@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Annotated, Final, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 
 from pedclip.anatomy import REGIONS
@@ -44,6 +45,24 @@ def _block_numbers(layers: list[int]) -> list[int]:
 
 def _expand_each(places: str) -> str:
     return ",".join(os.path.expanduser(place.strip()) for place in places.split(","))
+
+
+def _with_archive(place: str, info: ValidationInfo) -> str:
+    if place and not info.data.get("archive"):
+        raise ValueError("it goes with an archive of yours, and archive is ''")
+    return os.path.expanduser(place)
+
+
+def _endpoint(address: str, info: ValidationInfo) -> str:
+    is_needed = info.data.get("extractor") == "llm"
+    if not address and is_needed:
+        raise ValueError("extractor is 'llm': name the server that may read the reports")
+    if address and not is_needed:
+        raise ValueError("extractor is 'rules', which asks no server")
+    parts = urlsplit(address)
+    if address and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError
+    return address
 
 
 NonNegative = Annotated[int, Field(ge=0)]
@@ -83,6 +102,36 @@ class Parameters(BaseModel):
     seed: NonNegative = 0
     name: RunName = "demo"
     output: Place = ""
+
+
+class CurationParameters(Parameters):
+    """Notebook 01: from an archive to triplets."""
+
+    archive: Place = ""
+    reports: Annotated[
+        str, AfterValidator(_with_archive), Field(description="'' or a table of reports (.csv, .jsonl, .parquet)")
+    ] = ""
+    columns: Annotated[
+        dict[str, str], Field(description="a mapping of role to name of a column, such as {'report': 'note'}")
+    ] = {}
+    studies: Annotated[int, Field(ge=20)] = 100
+    extractor: Literal["rules", "llm"] = "rules"
+    endpoint: Annotated[
+        str,
+        AfterValidator(_endpoint),
+        Field(
+            validate_default=True,
+            description="'' with the extractor 'rules', an address such as 'http://localhost:8000/v1' with 'llm'",
+        ),
+    ] = ""
+    model: Annotated[str, Field(min_length=1, description="the name that the server knows the model by")] = (
+        "meta-llama/Llama-3.1-8B-Instruct"
+    )
+    mode: Literal["select", "rewrite"] = "select"
+    gold: Place = ""
+    gold_reports: Annotated[int, Field(ge=50, le=5000)] = 400
+    acknowledge_identifiers: bool = False
+    show_texts: bool = False
 
 
 class MobeParameters(Parameters):
@@ -134,6 +183,7 @@ class ZeroShotParameters(Parameters):
 
 
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
+    "01_curation": CurationParameters,
     "02_mobe": MobeParameters,
     "03_pretrain": PretrainParameters,
     "04_zero_shot": ZeroShotParameters,
@@ -176,7 +226,8 @@ def validate(values: dict[str, object], notebook: str) -> Parameters:
         raise ParameterError(f"unknown parameter '{name}';{hint} allowed: {', '.join(model.model_fields)}")
     own_words = str(first.get("ctx", {}).get("error", ""))
     expected = describe(model.model_fields[name]) + (f" ({own_words})" if own_words else "")
-    raise ParameterError(f"{name}={_shorten(values[name])} is not allowed: {expected}")
+    given = values.get(name, model.model_fields[name].default)
+    raise ParameterError(f"{name}={_shorten(given)} is not allowed: {expected}")
 
 
 def describe(field: FieldInfo) -> str:

@@ -33,6 +33,34 @@ def test_a_wrong_parameter_is_refused_in_one_clear_line(name: str, value: object
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"extractor": "gpt"}, "extractor='gpt' is not allowed: one of 'rules', 'llm'"),
+        ({"extractor": "llm", "endpoint": "ftp://x"}, "endpoint='ftp://x' is not allowed: '' with the extractor"),
+        ({"endpoint": "http://localhost:8000/v1"}, "(extractor is 'rules', which asks no server)"),
+        ({"extractor": "llm"}, "endpoint='' is not allowed"),
+        ({"endpoint": "ftp://x"}, "endpoint='ftp://x' is not allowed"),
+        ({"studies": 0}, "studies=0 is not allowed: an integer, at least 20"),
+        ({"reports": "/a.csv"}, "reports='/a.csv' is not allowed: '' or a table of reports"),
+        ({"columns": {"report": 1}}, "columns={'report': 1} is not allowed: a mapping of role to name of a column"),
+        ({"model": ""}, "model='' is not allowed: the name that the server knows the model by"),
+        ({"mode": "copy"}, "mode='copy' is not allowed: one of 'select', 'rewrite'"),
+    ],
+)
+def test_curation_refuses_what_cannot_go_together(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(words)) as caught:
+        validate(values, "01_curation")
+    assert "\n" not in str(caught.value)
+
+
+def test_curation_takes_a_server_only_when_it_is_named() -> None:
+    named = {"extractor": "llm", "endpoint": "http://localhost:8000/v1"}
+    assert validate(named, "01_curation").model_dump()["endpoint"] == named["endpoint"]
+    table = {"archive": "/films", "reports": "~/a.csv"}
+    assert not validate(table, "01_curation").model_dump()["reports"].startswith("~")
+
+
 def test_an_integer_is_a_number_and_the_values_are_frozen() -> None:
     parameters = validate({"learning_rate": 1, "data": "~/a, ~/b"}, "03_pretrain")
     assert parameters.model_dump()["learning_rate"] == 1.0
