@@ -64,11 +64,11 @@ def chest(s: Scene) -> None:
     _heart(s, young, 1 + 0.05 * n[1])
     _vessels(s)
     _airway(s)
-    s.blob("abdomen", (0.0, 1.15, 0.0), (0.62, 0.80), density=0.11, depth=0.6, square=0.6, layer=ADDED)
+    s.blob("abdomen", (0.0, 1.15, 0.0), (0.62, 0.80), density=0.14, depth=0.6, square=0.5, layer=ADDED)
     for side in (-1, 1):
         # The domes fill the lowest part of the lungs, so that below them there is no air.
-        y = 0.51 + 0.03 * (side > 0) + 0.14 * s.physique.breath + 0.015 * n[2] * side
-        s.blob("diaphragm", (side * 0.40, y, 0.03), (0.19, 0.40), density=0.24, depth=1.0, square=0.15,
+        y = 0.50 + 0.03 * (side > 0) + 0.14 * s.physique.breath + 0.015 * n[2] * side
+        s.blob("diaphragm", (side * 0.40, y, 0.03), (0.18, 0.29), density=0.20, depth=1.0, square=0.15, taper=-0.35,
                layer=ADDED)  # fmt: skip
     if n[3] > -1.2:
         s.blob(

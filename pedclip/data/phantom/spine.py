@@ -47,8 +47,8 @@ def vertebra(
         )  # fmt: skip
         tip = (x + side * width * (1 + 0.75 * transverse), y - height * 0.22, z - width * 0.9)
         s.path(
-            name, [(x + side * width * 0.8, y - height * 0.1, z - width * 0.8), tip], height * 0.22,
-            end_width=height * 0.13, density=density * 0.55,
+            name, [(x + side * width * 0.8, y - height * 0.1, z - width * 0.8), tip], height * 0.26,
+            end_width=height * 0.20, density=density * 0.38,
         )  # fmt: skip
         facet = (x + side * width * 0.52, y + height * 0.95, z - width * 1.1)
         s.blob(name, facet, (height * 0.45, width * 0.14), density=density * 0.22, depth=1.6, layer=ADDED)
@@ -57,8 +57,8 @@ def vertebra(
     s.path(
         name,
         [(x, y + height * 0.1, z - width * 1.2), (x, y + height * 0.9, z - width * 2.3)],
-        height * 0.30,
-        density=density * 0.55,
+        height * 0.26,
+        density=density * 0.85,
     )
 
 
@@ -74,18 +74,20 @@ def thoracic_spine(s: Scene) -> None:
             (side * 0.56, -0.08, 0.05),
             (0.92, 0.38),
             angle=90 + side * 7,
-            density=-0.36,
+            density=-0.26,
             depth=1.2,
             square=0.3,
             layer=ADDED,
         )
-        s.blob("diaphragm", (side * 0.55, low + 0.32, 0.05), (0.36, 0.52), density=0.34, depth=1.2, layer=ADDED)
+        s.blob(
+            "diaphragm", (side * 0.55, low + 0.32, 0.05), (0.38, 0.56), density=0.26, depth=1.2, square=0.3, layer=ADDED
+        )
         s.bone(
             "clavicle",
             (side * 0.12, -0.86, 0.4),
             (side * 0.95, -1.10, 0.1),
             (0.055, 0.038, 0.05),
-            density=0.5,
+            density=0.28,
             breakable=False,
         )
     curve = 0.16 + 0.03 * n[1]
@@ -93,12 +95,13 @@ def thoracic_spine(s: Scene) -> None:
         y, size = -1.02 + 0.172 * order, 0.80 + 0.028 * order
         z = 0.10 - curve * math.cos((order - 6) / 4)
         vertebra(
-            s, f"T{order}" if order else "C7", (0.0, y, z), 0.125 * size, 0.070 * size, transverse=0.75, density=0.55
+            s, f"T{order}" if order else "C7", (0.0, y, z), 0.130 * size, 0.083 * size, transverse=0.75, density=0.34
         )
         if order and order < 12:
             _rib_root(s, order, y, z)
-    s.blob("heart", (0.20, 0.34, 0.4), (0.46, 0.30), angle=66, density=0.20, layer=ADDED)
-    s.blob("trachea", (0.0, -0.90, 0.2), (0.45, 0.055), density=-0.15, square=0.6, layer=ADDED)
+    s.blob("heart", (0.20, 0.34, 0.4), (0.50, 0.34), angle=62, density=0.13, square=0.3, layer=ADDED)
+    s.blob("mediastinum", (0.0, 0.0, 0.3), (1.2, 0.20), density=0.11, square=0.6, layer=ADDED)
+    s.blob("trachea", (0.0, -0.90, 0.2), (0.45, 0.055), density=-0.10, square=0.6, layer=ADDED)
     s.breakable = [f"T{level}" for level in range(2, 12)]
 
 
@@ -111,7 +114,7 @@ def _rib_root(s: Scene, order: int, y: float, z: float) -> None:
             (side * 0.13, y - 0.07, z - 0.05), (side * 0.34, y - 0.06, z - 0.32), (side * wide, y + steep * 0.55,
             z - 0.28), (side * (wide + 0.30), y + steep * 1.7, z + 0.15),
         ]  # fmt: skip
-        s.path("rib", points, 0.030, end_width=0.034, density=0.26)
+        s.path("rib", points, 0.034, end_width=0.038, density=0.15, cortex=0.010, hollow=0.4)
 
 
 def lumbar_spine(s: Scene) -> None:
@@ -129,10 +132,10 @@ def lumbar_spine(s: Scene) -> None:
             s,
             name,
             (0.0, y, lordosis),
-            0.160 + 0.008 * order,
-            0.106,
+            0.165 + 0.008 * order,
+            0.124,
             transverse=1.15 if order > 1 else 0.4,
-            density=0.6,
+            density=0.42,
         )
         for side in (-1, 1) if order < 2 else ():
             points = [
@@ -140,17 +143,16 @@ def lumbar_spine(s: Scene) -> None:
                 (side * 0.46, y + 0.10, -0.40),
                 (side * (0.74 - 0.12 * order), y + 0.40, -0.2),
             ]
-            s.path("rib", points, 0.030, end_width=0.022, density=0.30)
-    draw_sacrum(s, 0.0, 1.02, 1.0, -0.12)
+            s.path("rib", points, 0.034, end_width=0.024, density=0.18)
+    draw_sacrum(s, 0.0, 1.00, 1.15, -0.12, density=0.36)
     for side in (-1, 1):
-        s.path(
-            "iliac crest", [(side * 0.30, 1.2, -0.1), (side * 0.40, 0.76, -0.1), (side * 0.66, 0.64, 0.05),
-            (side * 0.90, 0.86, 0.15)], 0.045, density=0.46,
-        )  # fmt: skip
-        s.blob("iliac wing", (side * 0.66, 1.05, 0), (0.34, 0.30), density=0.16, square=0.3, depth=0.3, layer=ADDED)
-    for x, y, r, angle in s.rng.uniform((0.28, -0.75, 0.06, 0), (0.62, 0.75, 0.13, 180), size=(9, 4)).tolist():
+        s.blob("iliac wing", (side * 0.64, 1.12, 0), (0.46, 0.36), angle=90 + side * 24, density=0.20, depth=0.4, square=0.35,
+               taper=-0.15, cortex=0.04, hollow=0.35)  # fmt: skip
+        crest = [(side * 0.36, 0.98, -0.1), (side * 0.54, 0.70, 0), (side * 0.82, 0.76, 0.1)]
+        s.path("iliac crest", crest, 0.032, density=0.26)
+    for x, y, r, angle in s.rng.uniform((0.28, -0.75, 0.06, 0), (0.62, 0.75, 0.13, 180), size=(14, 4)).tolist():
         side = -1 if angle > 90 else 1
-        s.blob("bowel gas", (side * x, y, 0.5), (r, r * 0.6), angle=angle, density=-0.15, square=0.2, layer=ADDED)
+        s.blob("bowel gas", (side * x, y, 0.5), (r, r * 0.6), angle=angle, density=-0.08, square=0.3, layer=ADDED)
     s.breakable = [f"L{level}" for level in range(1, 6)]
 
 
