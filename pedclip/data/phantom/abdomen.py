@@ -35,7 +35,8 @@ def abdomen(s: Scene) -> None:
 
 def _iliac(s: Scene, side: int) -> None:
     # A plate, thin in the middle; the crest and the mass above the hip joint are dense.
-    s.blob("iliac wing", (side * 0.42, 0.76, 0), (0.32, 0.24), angle=90 + side * 24, density=0.15, depth=0.4, square=0.35,
+    s.blob("iliac wing", (side * 0.42, 0.76, 0), (0.32, 0.24), angle=90 + side * 24, density=0.15, depth=0.4,
+           square=0.35,
            taper=-0.25, cortex=0.03, hollow=0.35)  # fmt: skip
     crest = [(side * 0.24, 0.64, -0.1), (side * 0.40, 0.49, 0), (side * 0.58, 0.56, 0.1), (side * 0.64, 0.72, 0.12)]
     s.path("iliac wing", crest, 0.026, density=0.20)

@@ -53,12 +53,13 @@ def chest(s: Scene) -> None:
     young = max(0.0, 1 - s.age / 4)
     lean = 1 - 0.5 * (1 - 1 / s.chubby)
     s.soft((0.0, -0.70, 0), (0.0, 1.4, 0), 0.70 * lean, 0.80 * lean, 0.86 * lean, depth=0.66 + 0.14 * young)
-    s.soft((0.0, -1.4, 0), (0.0, -0.62, 0), 0.22, 0.24, 0.48)
+    s.soft((0.0, -1.4, 0), (0.0, -0.62, 0), 0.24, 0.26, 0.48, density=0.45)
+    overlaid = 0.75 if s.view == "lateral" else 1.0  # both sides, one over the other
     _arms(s, 0.06 * n[0])
     _lungs(s, young)
     for side in (-1, 1):
         for number in range(1, 12):
-            draw_rib(s, number, side, density=0.14 - 0.012 * max(0, number - 7))
+            draw_rib(s, number, side, density=(0.14 - 0.012 * max(0, number - 7)) * overlaid)
     for order in range(13):
         short_vertebra(s, "vertebra", (0.0, -0.92 + 0.145 * order, -0.34), 0.082, 0.063, density=0.10)
     _heart(s, young, 1 + 0.05 * n[1])
@@ -68,12 +69,12 @@ def chest(s: Scene) -> None:
     for side in (-1, 1):
         # The domes fill the lowest part of the lungs, so that below them there is no air.
         y = 0.50 + 0.03 * (side > 0) + 0.14 * s.physique.breath + 0.015 * n[2] * side
-        s.blob("diaphragm", (side * 0.40, y, 0.03), (0.18, 0.29), density=0.20, depth=1.0, square=0.15, taper=-0.35,
+        s.blob("diaphragm", (side * 0.40, y, 0.03), (0.18, 0.29), density=0.20, depth=1.5, square=0.15, taper=-0.35,
                layer=ADDED)  # fmt: skip
     if n[3] > -1.2:
         s.blob(
             "stomach", (0.36 + 0.04 * n[4], 0.70 + 0.03 * n[5], 0.12), (0.07 + 0.015 * n[6], 0.13 + 0.03 * n[7]),
-            angle=90, density=-0.24, layer=ADDED,
+            angle=90, density=-0.15, square=0.2, layer=ADDED,
         )  # fmt: skip
     s.blob("sternum", (0.0, -0.05, 0.47 + 0.10 * young), (0.42, 0.045), density=0.04 if s.view != "lateral" else 0.22,
            depth=0.5, square=0.5, layer=ADDED)  # fmt: skip
@@ -95,11 +96,11 @@ def _heart(s: Scene, young: float, size: float) -> None:
     # The left ventricle, the right atrium, and the slope from the pulmonary trunk to the apex.
     s.blob("heart", (0.12, y, 0.14), (0.33 * size, (0.22 + 0.05 * young) * size), angle=50 - 14 * young, density=0.21,
            square=0.55, depth=1.1, layer=ADDED)  # fmt: skip
-    s.blob("heart", (-0.12, y + 0.02, 0.10), (0.24, 0.11 * size), angle=98, density=0.10, square=0.5, depth=1.2,
+    s.blob("heart", (-0.13, y + 0.04, 0.10), (0.27, 0.11 * size), angle=98, density=0.10, square=0.5, depth=1.2,
            layer=ADDED)  # fmt: skip
     s.blob("heart", (0.10, y - 0.12, 0.08), (0.30, 0.12 * size), angle=62, density=0.09, square=0.5, depth=1.2,
            layer=ADDED)  # fmt: skip
-    s.blob("mediastinum", (0.0, -0.10, -0.10), (0.72, 0.145 + 0.02 * young), density=0.14, square=0.6, taper=-0.06,
+    s.blob("mediastinum", (0.0, -0.10, -0.10), (0.72, 0.145 + 0.02 * young), density=0.12, square=0.6, taper=-0.10,
            depth=1.6, layer=ADDED)  # fmt: skip
     s.blob("mediastinum", (0.06, -0.36, -0.05), (0.10, 0.105), density=0.09 * (1 - young), square=0.3, layer=ADDED)
     thymus = max(0.0, 1 - s.age / 3.0)
@@ -110,7 +111,7 @@ def _heart(s: Scene, young: float, size: float) -> None:
             x1, y1, z1 = s.place((side * (0.06 + wide * 0.62), -0.08 - 0.04 * side, 0.30))
             s.add(
                 Shape("mediastinum", x0, y0, z0, x1, y1, z1, wide * 0.55, wide * 0.72, wide * 0.82, 1.5, 0.3, 0.2,
-                0.9, 0.12 + 0.06 * thymus, layer=ADDED),
+                0.9, (0.12 + 0.06 * thymus) * (0.5 if s.view == "lateral" else 1.0), layer=ADDED),
             )  # fmt: skip
 
 
@@ -170,14 +171,15 @@ def _arms(s: Scene, offset: float) -> None:
             s.soft(shoulder, (side * 0.84, 0.6, 0), 0.16, 0.16, 0.14, density=0.42)
             s.bone(
                 "humerus", (side * 0.80, -0.77, 0), (side * 0.83, 0.25, 0), (0.088, 0.046, 0.055), plates=(0.3, None),
-                closes=18.0, density=0.36, flare=4.0, breakable=False,
+                closes=18.0, density=0.20 if s.view == "lateral" else 0.36, flare=4.0, breakable=False,
             )  # fmt: skip
         s.bone(
             "clavicle", (side * 0.075, -0.60, 0.25), (side * 0.70, -0.80, 0.0), (0.045, 0.027, 0.036),
-            sway=0.03 * side, density=0.28, breakable=False,
+            sway=0.03 * side, density=0.14 if s.view == "lateral" else 0.28, breakable=False,
         )  # fmt: skip
         out = side * (0.06 + 0.10 * s.physique.breath)
-        s.blob("scapula", (side * 0.60 + out, -0.42, -0.40), (0.34, 0.14), angle=90 + side * 12, density=0.055, depth=0.4,
+        s.blob("scapula", (side * 0.60 + out, -0.42, -0.40), (0.34, 0.14), angle=90 + side * 12, density=0.055,
+               depth=0.4,
                square=0.3, taper=-0.45, layer=ADDED)  # fmt: skip
         border = [(side * 0.74 + out, -0.66, -0.3), (side * 0.67 + out, -0.38, -0.4), (side * 0.55 + out, -0.06, -0.45)]
         s.path("scapula", border, 0.038, end_width=0.018, density=0.075)

@@ -146,13 +146,14 @@ def lumbar_spine(s: Scene) -> None:
             s.path("rib", points, 0.034, end_width=0.024, density=0.18)
     draw_sacrum(s, 0.0, 1.00, 1.15, -0.12, density=0.36)
     for side in (-1, 1):
-        s.blob("iliac wing", (side * 0.64, 1.12, 0), (0.46, 0.36), angle=90 + side * 24, density=0.20, depth=0.4, square=0.35,
+        s.blob("iliac wing", (side * 0.64, 1.12, 0), (0.46, 0.36), angle=90 + side * 24, density=0.20, depth=0.4,
+               square=0.35,
                taper=-0.15, cortex=0.04, hollow=0.35)  # fmt: skip
         crest = [(side * 0.36, 0.98, -0.1), (side * 0.54, 0.70, 0), (side * 0.82, 0.76, 0.1)]
         s.path("iliac crest", crest, 0.032, density=0.26)
     for x, y, r, angle in s.rng.uniform((0.28, -0.75, 0.06, 0), (0.62, 0.75, 0.13, 180), size=(14, 4)).tolist():
         side = -1 if angle > 90 else 1
-        s.blob("bowel gas", (side * x, y, 0.5), (r, r * 0.6), angle=angle, density=-0.08, square=0.3, layer=ADDED)
+        s.blob("bowel gas", (side * x, y, 0.3), (r, r * 0.6), angle=angle, density=-0.08, square=0.3, layer=ADDED)
     s.breakable = [f"L{level}" for level in range(1, 6)]
 
 
