@@ -100,19 +100,19 @@ def pleural_effusion(scene: Scene, finding: Finding) -> str:
 def pneumothorax(scene: Scene, finding: Finding) -> str:
     """Air around one lung: the thin line of the pleura, and no vessels between it and the wall."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    gap = 0.10 + 0.45 * severity  # share of the half-width of the lung
+    gap = 0.18 + 0.44 * severity  # share of the half-width of the lung
     top, low = np.array(lung.at(-0.25, 0.35 * gap - 0.97)), np.array(lung.at(1.0 - 0.4 * gap, 0.75))
     half = float(np.linalg.norm(low - top)) / 2
     bow = -finding.sign * (0.52 - 0.62 * gap) * lung.width
     line = strip(
-        "pleura", (top + low) / 2, (low - top) / (2 * half), half, 0.007, 0.10 + 0.08 * severity, reach=0.12, bend=bow
+        "pleura", (top + low) / 2, (low - top) / (2 * half), half, 0.011, 0.14 + 0.10 * severity, reach=0.12, bend=bow
     )
     scene.add(line)
     sideways = lung.at(1.0 - 0.95 * gap, 0.0)[0]
     for index, shape in enumerate(scene.shapes):
         if shape.name == "vessel" and (shape.middle[0] - sideways) * finding.sign > 0:
             scene.shapes[index] = replace(shape, density=0.0)
-    dark = -lung.depth * (0.14 + 0.26 * severity)
+    dark = -lung.depth * (0.26 + 0.34 * severity)
     flank = (0.66 * lung.height, 0.46 * gap * lung.width)
     apex = (0.32 * gap * lung.height + 0.015, 0.5 * lung.width)
     for place, size in ((lung.at(1.0 - 0.48 * gap, -0.12), flank), (lung.at(0.1, 0.30 * gap - 0.96), apex)):
@@ -124,7 +124,7 @@ def pneumothorax(scene: Scene, finding: Finding) -> str:
 
 def cardiomegaly(scene: Scene, finding: Finding) -> str:
     """A heart that grows from just above normal to most of the chest, mainly to the left."""
-    factor = 1.10 + 0.42 * finding.severity
+    factor = 1.05 + 0.38 * finding.severity
     centre = np.array(scene.shapes[scene.find("heart")].middle)
     for index, shape in enumerate(scene.shapes):
         if shape.name != "heart":

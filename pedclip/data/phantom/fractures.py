@@ -96,7 +96,7 @@ def _line(scene: Scene, finding: Finding, site: Site, *, slope: float, offset: f
     direction = site.across + slope * site.along
     half = share * site.width * float(np.linalg.norm(direction))
     direction = direction / np.linalg.norm(direction)
-    width = 0.008 + min(site.width, 0.2) * (0.02 + 0.10 * finding.severity)
+    width = 0.012 + min(site.width, 0.2) * (0.05 + 0.12 * finding.severity)
     depth = min(0.38 + 0.75 * finding.severity, 0.85) * site.mass
     centre = site.point + offset * site.width * direction
     line = strip("fracture line", centre, direction, 0.96 * half, width, -depth, reach=site.width, sway=0.5 * width)
@@ -124,9 +124,9 @@ def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: fl
 def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
     """Both cortices bulge; compressed trabeculae make a faint dense band."""
     severity = finding.severity
-    grown = site.width * (0.08 + 0.22 * severity)
+    grown = site.width * (0.16 + 0.30 * severity)
     _displace(scene, site, shift=0.0, angle=finding.sign * 0.25 * max(0.0, severity - SUBTLE), bulge=grown)
-    band = site.mass * (0.09 + 0.19 * severity)
+    band = site.mass * (0.15 + 0.25 * severity)
     thick = max(0.16 * site.width, 0.012)
     scene.add(strip("buckle", site.point, site.across, 0.95 * site.width, thick, band, reach=site.width))
     mark(scene, finding, strip("", site.point, site.across, site.width + 1.3 * grown, 0.75 * site.shape.wm, 1.0))
@@ -134,7 +134,7 @@ def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
 
 def _greenstick(scene: Scene, finding: Finding, site: Site) -> None:
     """The bone bends and the cortex on the outside of the bow breaks."""
-    _displace(scene, site, shift=0.0, angle=finding.sign * (0.06 + 0.40 * finding.severity))
+    _displace(scene, site, shift=0.0, angle=finding.sign * (0.12 + 0.42 * finding.severity))
     _line(scene, finding, site, slope=0.15 * finding.sign, offset=-0.48 * finding.sign, share=0.52)
 
 
@@ -162,7 +162,7 @@ def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
     severity, sign, width = finding.severity, finding.sign, site.width
     end = plate_end(scene, site.index)
     outwards = site.along * end
-    slip = site.across * sign * width * (0.03 + 0.42 * severity) + outwards * width * (0.03 + 0.12 * severity)
+    slip = site.across * sign * width * (0.10 + 0.45 * severity) + outwards * width * (0.03 + 0.12 * severity)
     for index, cap in enumerate(scene.shapes):
         near = np.linalg.norm(np.array(cap.middle) - site.point) < 1.6 * width
         if cap.name == f"{site.shape.name} epiphysis" and near:
@@ -173,7 +173,7 @@ def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
             )  # fmt: skip
     middle = site.point - outwards * 0.34 * width + site.across * sign * 0.44 * width
     direction = site.across * sign * 0.8 - outwards * 0.6
-    thick, depth = 0.006 + width * (0.02 + 0.05 * severity), (0.25 + 0.40 * severity) * site.mass
+    thick, depth = 0.010 + width * (0.04 + 0.06 * severity), (0.25 + 0.40 * severity) * site.mass
     scene.add(strip("fracture line", middle, direction, 0.37 * width, thick, -depth, reach=0.8 * width))
     mark(scene, finding, strip("", middle, direction, 0.55 * width, 0.25 * width, 1.0))
     plate = site.point + outwards * 0.25 * width + slip / 2
@@ -209,11 +209,11 @@ def compression_fracture(scene: Scene, finding: Finding) -> str:
     site = place(scene, choose_bone(scene, finding), 0.0)
     body = site.shape
     height = abs(body.y1 - body.y0)
-    loss = (0.10 + 0.42 * finding.severity) * height
+    loss = (0.18 + 0.42 * finding.severity) * height
     wider = body.wm * (1.0 + 0.10 * finding.severity)
     scene.shapes[site.index] = _lowered(body, loss, wider / body.wm)
     top = site.point + np.array([0.0, loss - height / 2 + 0.02, 0.0])
-    dense = body.density * (0.08 + 0.35 * finding.severity)
+    dense = body.density * (0.15 + 0.40 * finding.severity)
     scene.add(strip("end plate", top, np.array([1.0, 0.0, 0.0]), 0.9 * wider, 0.10 * height, dense, reach=0.6 * wider))
     size = (height * 0.58, wider * 1.05)
     mark(scene, finding, blob(finding.name, body.middle, size))

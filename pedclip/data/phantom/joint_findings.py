@@ -38,9 +38,9 @@ def joint_effusion(scene: Scene, finding: Finding) -> str:
     aside = visible_across(scene, away)
     size = min(joint.radius * (0.95 + 0.35 * severity), 0.85 * nearest_skin(scene, centre)[3])
     angle = float(np.degrees(np.arctan2(away[1], away[0])))
-    fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.03 + 0.24 * severity, depth=1.0)
+    fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.08 + 0.28 * severity, depth=1.0)
     scene.add(fluid)
-    bulge(scene, centre, (-1, 1), 0.01 + 0.14 * severity, 0.0)
+    bulge(scene, centre, (-1, 1), 0.05 + 0.18 * severity, 0.0)
     for side in (-1, 1):
         fat = centre + aside * side * size * 1.02
         width = 0.05 * size * (1.0 + severity)
@@ -55,9 +55,9 @@ def narrowing(scene: Scene, finding: Finding) -> str:
     """The bones come closer and their surfaces denser."""
     joint = pick_joint(scene, finding)
     away, aside = _directions(scene, joint)
-    _move(scene, joint, -away * joint.radius * (0.05 + 0.22 * finding.severity))
+    _move(scene, joint, -away * joint.radius * (0.10 + 0.26 * finding.severity))
     for end in bone_ends(scene, joint):
-        _dense_surface(scene, end, 0.02 + 0.16 * finding.severity)
+        _dense_surface(scene, end, 0.06 + 0.22 * finding.severity)
     x, y, z = joint.point
     angle = float(np.degrees(np.arctan2(aside[1], aside[0]))) if abs(aside[2]) < 0.5 else 0.0
     size = (joint.radius * 1.05, joint.radius * 0.6)
@@ -74,10 +74,10 @@ def erosion(scene: Scene, finding: Finding) -> str:
     count = min(1 + round(3 * finding.severity), len(corners))
     for chosen in random.permutation(len(corners))[:count]:
         end, side = corners[int(chosen)]
-        size = float(np.clip(end.width * (0.20 + 0.26 * finding.severity), 0.014, 0.09))
+        size = float(np.clip(end.width * (0.30 + 0.34 * finding.severity), 0.022, 0.12))
         x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.70 * end.width
         place = (float(x), float(y), float(z))
-        depth = scene.shapes[end.index].density * (0.18 + 0.40 * finding.severity)
+        depth = scene.shapes[end.index].density * (0.32 + 0.48 * finding.severity)
         scene.add(blob("erosion", place, (size, size), density=-depth, depth=max(1.0, 0.6 * end.width / size)))
         mark(scene, finding, blob(finding.name, place, (1.1 * size, 1.1 * size)))
     return joint.name
@@ -112,7 +112,7 @@ def bony_changes(scene: Scene, finding: Finding) -> str:
     ends = bone_ends(scene, joint)
     for end in ends:
         shape = scene.shapes[end.index]
-        grown = 1.03 + 0.22 * severity
+        grown = 1.08 + 0.28 * severity
         if end.is_short:
             square = min(1.0, shape.square_side + 0.15 + 0.35 * severity)
             scene.shapes[end.index] = replace(
@@ -123,13 +123,13 @@ def bony_changes(scene: Scene, finding: Finding) -> str:
             scene.shapes[end.index] = replace(shape, w0=shape.w0 * grown)
         else:
             scene.shapes[end.index] = replace(shape, w1=shape.w1 * grown)
-        _dense_surface(scene, end, 0.03 + 0.14 * severity)
+        _dense_surface(scene, end, 0.06 + 0.20 * severity)
     for _ in range(1 + round(3 * severity)):
         end = ends[int(random.integers(len(ends)))]
-        size = float(np.clip(end.width * (0.14 + 0.16 * severity), 0.012, 0.06))
+        size = float(np.clip(end.width * (0.22 + 0.22 * severity), 0.018, 0.09))
         offset = random.uniform(-0.5, 0.5) * end.width
         x, y, z = end.tip + end.inward * (size * 1.3 + 0.1 * end.width) + end.across * offset
-        depth = scene.shapes[end.index].density * (0.18 + 0.40 * severity)
+        depth = scene.shapes[end.index].density * (0.30 + 0.45 * severity)
         cyst = (float(x), float(y), float(z))
         scene.add(blob("cyst", cyst, (size, size), density=-depth, depth=max(1.0, 0.5 * end.width / size)))
     size = 1.05 * max(joint.radius, max(end.width for end in ends))

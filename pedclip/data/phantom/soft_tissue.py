@@ -18,7 +18,7 @@ def swelling(scene: Scene, finding: Finding) -> str:
         return _scalp(scene, finding)
     site = shaft_site(scene, finding)
     sides = (-1, 1) if finding.variant < 0.35 else (finding.sign,)
-    for part in bulge(scene, site.point, sides, 0.04 + 0.30 * finding.severity, 0.02 + 0.08 * finding.severity):
+    for part in bulge(scene, site.point, sides, 0.10 + 0.36 * finding.severity, 0.04 + 0.12 * finding.severity):
         mark(scene, finding, part)
     return site.words
 

@@ -72,7 +72,7 @@ def constipation(scene: Scene, finding: Finding) -> str:
         dx, dy = random.normal(0, 0.025, 2)
         place: Point = (x + dx, y + dy, 0.15)
         radii, angle = size * random.uniform(0.75, 1.35, 2), random.uniform(0, 180)
-        density = (0.05 + 0.12 * severity) * random.uniform(0.7, 1.2)
+        density = (0.08 + 0.15 * severity) * random.uniform(0.7, 1.2)
         stool = blob("stool", place, (float(radii[0]), float(radii[1])), angle=angle, density=density)
         scene.add(stool)
         mark(scene, finding, stool)
