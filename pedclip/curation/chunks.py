@@ -258,16 +258,12 @@ def _add_identifiers(study: Study, report: str, used: Sequence[str], settings: S
 
 
 def _read_pixels(film: Film) -> tuple[bytes, int, Any, float] | BadImage:
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
     try:
         content = read_film(film.path).content
         pixels = decode(content)
         return content, image_hash(pixels), thumbnail(pixels), burned_in_text(pixels)
     except BadImage as error:
         return error
-    except (BytesLengthException, InvalidDicomError) as error:
-        return BadImage(f"truncated or corrupt ({type(error).__name__})")
 
 
 def _state(path: Path) -> tuple[int, int]:

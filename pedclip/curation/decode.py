@@ -22,11 +22,13 @@ _COLOR_SPREAD: Final = 24  # grey levels between channels that JPEG's chroma may
 _COLOR_SHARE: Final = 0.01  # of the pixels: a coloured arrow or letter does not make a film a photograph
 _ORIENTATION: Final = 0x0112  # the EXIF tag
 _PHOTOMETRIC: Final = 262  # the TIFF tag; 0 means that small values are white
-# What Pillow, pydicom and its plugins raise on files that lie about themselves.
+# What Pillow, pydicom and its plugins raise on files that lie about themselves; the last ones by name, since pydicom is
+# read only for DICOM, and the panic of a decoder written in Rust is an exception of no module.
 _DECODER_ERRORS: Final = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, SyntaxError, RuntimeError),
     *(EOFError, OverflowError, MemoryError, struct.error, zlib.error),
 )
+_DECODER_ERROR_NAMES: Final = frozenset({"BytesLengthException", "InvalidDicomError", "PanicException"})
 _REFUSED: Final = {
     "1": "two levels only (a mask or a scan of a text, not a film)",
     "P": "palette image; save it as 8- or 16-bit grey",
@@ -146,7 +148,9 @@ def _guarded(step: Callable[[], T]) -> T:
         return step()
     except BadImage:
         raise
-    except _DECODER_ERRORS as error:
+    except BaseException as error:  # a panic is no `Exception`
+        if not isinstance(error, _DECODER_ERRORS) and type(error).__name__ not in _DECODER_ERROR_NAMES:
+            raise
         raise BadImage(f"truncated or corrupt ({type(error).__name__}: {error})") from error
 
 

@@ -1,5 +1,6 @@
 """Every kind of file a hospital export holds: read to the right grey levels, or refused with the reason."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -8,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -110,7 +113,7 @@ def test_exif_rotation_is_applied() -> None:
 @pytest.mark.parametrize(("bits", "dtype"), [(8, np.uint8), (12, np.uint16), (16, np.uint16), (16, np.int16)])
 def test_dicom_of_every_depth_fills_the_range(bits: int, dtype: type) -> None:
     top = {8: 255, 12: 4095, 16: 32767}[bits]
-    stored = (np.linspace(0, top, 32)[None] * np.ones((24, 1))).astype(dtype)
+    stored: NDArray[Any] = (np.linspace(0, top, 32)[None] * np.ones((24, 1))).astype(dtype)
     pixels = decode(dicom(stored, bits=bits))
     assert pixels[0].tolist() == pytest.approx(np.linspace(0, 255, 32), abs=1)
 
@@ -228,6 +231,58 @@ def test_unusable_file_is_refused_with_the_reason(name: str) -> None:
         decode(content)
     with pytest.raises(BadImage, match=reason):
         read_film(content)
+
+
+def _flipped(content: bytes, *places: int) -> bytes:
+    damaged = bytearray(content)
+    for place in places:
+        damaged[place] ^= 0xFF
+    return bytes(damaged)
+
+
+def _odd_length() -> bytes:
+    """Rows (0028,0010) of three bytes instead of two."""
+    return dicom(RAMP, bits=8).replace(b"(\x00\x10\x00US\x02\x00", b"(\x00\x10\x00US\x03\x00\x00")
+
+
+def _long_runs() -> bytes:
+    """Runs of 128 pixels, more than the film has; the decoder is written in Rust and panics."""
+    content = dicom(RAMP.astype(np.uint16), bits=12, syntax=RLELossless)
+    start = content.index(struct.pack("<II", 2, 64)) + 64  # behind the header of two segments
+    return content[:start] + b"\x81" * 48 + content[start + 48 :]
+
+
+DAMAGED = {
+    "length": (_odd_length(), "BytesLengthException"),
+    "panic": (_long_runs(), "PanicException"),
+    "no preamble": (b"\x02\x00" + bytes(60), "without pixels"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_dicom_is_refused_whatever_the_decoder_raises(name: str) -> None:
+    content, reason = DAMAGED[name]
+    with pytest.raises(BadImage, match=reason):
+        decode(content)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # on each value that is not allowed
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(132, 700), min_size=1, max_size=4), st.integers(200, 1100))
+def test_any_damage_to_a_dicom_header_gives_a_film_or_the_reason(places: list[int], length: int) -> None:
+    content = dicom(RAMP, bits=8, WindowCenter=100, WindowWidth=200, RescaleSlope=1, RescaleIntercept=0)
+    with contextlib.suppress(BadImage):
+        assert len(np.unique(decode(_flipped(content, *places)[:length]))) > 1
+
+
+def test_a_stopped_run_is_no_damaged_film(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pedclip.curation.decode._from_picture", stop)
+    with pytest.raises(KeyboardInterrupt):
+        decode(encoded(RAMP))
 
 
 def test_absent_file_is_refused(tmp_path: Path) -> None:
