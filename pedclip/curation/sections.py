@@ -16,9 +16,13 @@ SECTIONS: Final = (
 )  # fmt: skip
 
 _LONGEST_HEADING: Final = 45  # characters before a colon that are looked at
+_LONGEST_LINE: Final = 500  # characters before a heading in which a bracket is looked for
 _BRACKET: Final = re.compile(r"\s*\([^()\n]*\)\s*$")  # "Comparison (none available):"
 _WORD_START: Final = re.compile(r"(?<![\w-])[a-z]", re.IGNORECASE | re.ASCII)
 _AFTER_SENTENCE: Final = ".;!?:)]"
+_OPEN_BRACKET: Final = re.compile(r"[(\[][^()\[\]]*\Z")
+_CLOSED_BEHIND: Final = re.compile(r"[^()\[\]\n]*[)\]]")
+_LAST_WORD: Final = re.compile(r"[A-Za-z]+\Z")
 _CONTEXT: Final = ("exam", "indication", "history", "comparison", "technique", "recommendation")
 
 
@@ -42,8 +46,9 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
     """Sections in order of position, never overlapping; whatever is not in one of them is a heading or white space.
 
     A heading is a listed word (`headings.json`) before a colon, before a dash at the start of a line, or alone on its
-    line. Text before the first heading is the exam line if it only names films, else findings, or "other" where
-    findings have their own heading. The name of a film on its own line or before a colon ("LEFT KNEE:") ends the
+    line, but never in brackets or in the middle of a clause ("healed fracture (MRN: 7)", "less than in the prior: 2").
+    Text before the first heading is the exam line if it only names films, else findings, or "other" where findings
+    have their own heading. The name of a film on its own line or before a colon ("LEFT KNEE:") ends the
     sections that lead up to the findings; it stays in the text, as the first words of a section "findings". Where
     nothing else can hold the findings, they begin behind the first sentence of the comparison or the technique.
 
@@ -76,6 +81,13 @@ def _terms() -> dict[str, str]:
 
 
 @cache
+def _words_within_clause() -> frozenset[str]:
+    """Words behind which a clause goes on."""
+    lists: dict[str, Any] = json.loads(Path(__file__).with_name("headings.json").read_text(encoding="utf-8"))
+    return frozenset(lists["within_clause"])
+
+
+@cache
 def _on_line() -> re.Pattern[str]:
     """A heading at the start of a line that needs no colon."""
     longest_first = sorted(_terms(), key=len, reverse=True)
@@ -91,8 +103,9 @@ def _spelled(term: str) -> str:
 def _headings(text: str) -> list[_Heading]:
     found = {}
     for match in _on_line().finditer(text):
-        start = match.start("term")
-        found[start] = _Heading(_terms()[_spelled(match["term"])], start, match.end())
+        start, stop = match.span("term")
+        if not _is_within_clause(text, start, stop):
+            found[start] = _Heading(_terms()[_spelled(match["term"])], start, match.end())
     for colon in re.finditer(":", text):
         begin = max(0, colon.start() - _LONGEST_HEADING)
         before = _BRACKET.sub("", text[begin : colon.start()])
@@ -106,11 +119,28 @@ def _headings(text: str) -> list[_Heading]:
 
 def _opens_section(text: str, start: int, end: int) -> bool:
     """Whether listed words before a colon are a heading: written large, first on their line or after a sentence."""
+    if _is_within_clause(text, start, end):
+        return False
     before = text[max(0, start - _LONGEST_HEADING) : start].rstrip(" \t")
     if not before or before[-1] in _AFTER_SENTENCE + "\r\n":
         return True
     label = read_label(re.split(r"[\n.;:!?]", before)[-1] + " " + text[start:end])
     return text[start].isupper() and not (label and label.regions)  # "CHEST, TWO VIEWS:" is the name of a film
+
+
+def _is_within_clause(text: str, start: int, end: int) -> bool:
+    """Whether words stand in brackets, or behind a comma or a word ("of", "the") that ends no clause."""
+    line = text[max(text.rfind("\n", 0, start) + 1, start - _LONGEST_LINE) : start]
+    before = text[max(0, start - _LONGEST_HEADING) : start].rstrip()
+    is_identity = _terms().get(_spelled(text[start:end])) == "other"  # "MRN: 7" may stand anywhere
+    if before[-1:] in ("(", "[") or (_OPEN_BRACKET.search(line) and _CLOSED_BEHIND.match(text, end)):
+        return is_identity or line.strip() not in ("(", "[")  # a line may begin "(Comparison: none.)"
+    if not line.strip() and text[start].isupper():
+        return False  # written as a heading, whatever the line before it ends with
+    if before.endswith(","):  # "Left wrist, Indication: fall", but "callus, Age: 5 weeks, is seen"
+        return is_identity or text[start].islower()
+    word = _LAST_WORD.search(before)
+    return word is not None and word[0] in _words_within_clause()
 
 
 def _preamble(text: str, headings: list[_Heading]) -> str:

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,31 @@ def test_listed_words_inside_a_sentence_are_no_headings() -> None:
     assert named("FINDINGS: In comparison: less callus, and these findings: none.") == [
         ("findings", "In comparison: less callus, and these findings: none.")
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Healing buckle fracture (MRN: 00482913). The ulna is intact.",
+        "Healing buckle fracture [on the\nleft, MRN: 00482913]. The ulna is intact.",
+        "Callus of the radius, Age: 5 weeks, is dense. The ulna is intact.",
+        "The gap is wider than in the\nprior: 3 mm. The ulna is intact.",
+        "Buckle fracture of the History: type. The ulna is intact.",
+        "No fracture (INDICATION: fall). The ulna is intact.",
+    ],
+)
+def test_listed_words_in_brackets_or_within_a_clause_are_no_headings(text: str) -> None:
+    assert named(f"EXAM: Left wrist. FINDINGS: {text}") == [("exam", "Left wrist."), ("findings", text)]
+
+
+def test_headings_that_only_look_like_parts_of_a_clause() -> None:
+    assert named("XR left wrist, Indication: fall from\nFINDINGS: Normal (Salter I)\nIMPRESSION: Normal.") == [
+        ("exam", "XR left wrist,"),
+        ("indication", "fall from"),
+        ("findings", "Normal (Salter I)"),
+        ("impression", "Normal."),
+    ]
+    assert named("EXAM: Left wrist\n(Comparison: none.) No fracture.")[-1] == ("findings", "No fracture.")
 
 
 def test_text_without_headings_is_findings_and_a_first_label_is_the_exam_line() -> None:
