@@ -24,10 +24,11 @@ from benchmarks.report import describe, write_report
 from pedclip.anatomy import REGIONS
 from pedclip.curation.splits import split_of
 from pedclip.data.phantom import iterate_studies
-from pedclip.models.pedclip import SHIPPED, WEIGHTS_FILE, PedCLIP, default_preprocess, shipped_folder
+from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP, default_preprocess
 from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields
 from pedclip.training.pretrain import PATIENTS_FILE, pretrain
+from pedclip.weights import SHIPPED, shipped_folder
 
 COMMAND = "python -m benchmarks.shipped_weights"
 TEST_SEED = 0  # of the phantom for the measurement; the profile trains on another one

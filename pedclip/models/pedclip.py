@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +21,9 @@ from pedclip.data.transforms import Preprocess
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
 from pedclip.models.text import TextEncoder, load_tokenizer
+from pedclip.weights import SHIPPED, shipped_folder
 
 WEIGHTS_FILE: Final = "model.safetensors"
-# Small weights inside the package, made by `python -m benchmarks.shipped_weights`.
-SHIPPED: Final = ("pedclip-phantom-small",)
 # A cosine divided by less than this makes one pair own the softmax (the bound of CLIP, logit scale at most 100).
 LOWEST_TEMPERATURE: Final = 0.01
 
@@ -263,15 +261,6 @@ def default_preprocess(image_size: int, pretrained_cfg: object) -> Preprocess:
     half = (0.5, 0.5, 0.5)
     mean, std = getattr(pretrained_cfg, "mean", half), getattr(pretrained_cfg, "std", half)
     return Preprocess(size=image_size, resize=round(image_size * 8 / 7), mean=tuple(mean), std=tuple(std))
-
-
-def shipped_folder(name: str) -> Path:
-    """Folder of weights that come with the package.
-
-    Args:
-        name: One of ``SHIPPED``.
-    """
-    return Path(str(files("pedclip"))) / "weights" / name
 
 
 def _local_folder(path_or_hub_id: str | Path) -> Path:
