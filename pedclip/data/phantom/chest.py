@@ -44,7 +44,7 @@ def draw_rib(
     # In front the ribs turn into cartilage, which hardly shows.
     for index in range(len(s.shapes) - max(len(points) - 4, 0), len(s.shapes)):
         faint = 0.55 * s.shapes[index].density
-        s.shapes[index] = replace(s.shapes[index], name=f"{number}. costal cartilage", density=faint)
+        s.shapes[index] = replace(s.shapes[index], name=f"{number}. costal cartilage", density=faint, cortex=0.0)
 
 
 def chest(s: Scene) -> None:
