@@ -8,8 +8,7 @@ Conventions, ours too (as data: `CONVENTIONS`), for films that are none of the 2
     chest: rib, sternum · abdomen: KUB · knee: patella · foot: calcaneus, heel, talus · toe: hallux, great toe
     clavicle: sternoclavicular · shoulder: scapula, acromioclavicular, glenohumeral · forearm: radius, ulna
     wrist: scaphoid, carpals · hand: bone age · finger: thumb · skull: head, cephalogram
-    facial_bones: sinuses, mandible, nose, orbits
-    lumbar_spine: lumbosacral, sacrum, coccyx (filmed with it, in front of the pelvis)
+    facial_bones: sinuses, mandible, nose, orbits · lumbar_spine: lumbosacral, sacrum, coccyx (filmed with it)
     thoracic_spine: spine, whole spine, scoliosis series, thoracolumbar (a long film is filed under its centre)
 A bare "spine" or "scoliosis" counts as a label only: in free text it may be any of the three, so it is no mention.
 """
@@ -32,9 +31,7 @@ REGIONS: Final[tuple[str, ...]] = (
 
 Laterality = Literal["", "left", "right", "both"]
 Kind = Literal["name", "structure"]
-
 CONVENTIONS: dict[str, str]  # read from anatomy.json at first use, by __getattr__
-
 _WORD_START, _WORD_END = r"(?<![^\W_])", r"(?![^\W_])"
 _JOINTS: Final = {" ": r"[\s/_-]{0,3}", " and ": r"\s*(?:and|&)\s*"}  # what may be written between two words
 _DICOM_LATERALITY: Final[Mapping[str, Laterality]] = {"L": "left", "R": "right", "B": "both", "U": ""}
@@ -122,6 +119,11 @@ def dicom_values(region: str) -> tuple[str, ...]:
 def display_name(region: str) -> str:
     """Name for use in a sentence: "tibia and fibula", "cervical spine"."""
     return str(_entry(region)["display"])
+
+
+def is_paired(region: str) -> bool:
+    """Whether a body has a left and a right one: hand, but not chest."""
+    return bool(_entry(region)["paired"])
 
 
 def find_mentions(text: str) -> list[Mention]:
@@ -216,8 +218,8 @@ def _cover(name: str, table: Mapping[str, str]) -> Iterator[str]:
                 break
         else:
             close = dict.fromkeys(table[key] for key in get_close_matches(words[0], table, cutoff=0.7))
-            hint = " or ".join(repr(region) for region in close if region in REGIONS)
-            hint = f"did you mean {hint}?" if hint else "a new spelling goes into anatomy.json."
+            hints = [repr(region) for region in close if region in REGIONS]
+            hint = f"did you mean {' or '.join(hints)}?" if hints else "a new spelling goes into anatomy.json."
             raise UnknownRegion(name, f"expected one of pedclip.anatomy.REGIONS, got {name[:60]!r}: {hint}")
 
 
@@ -291,8 +293,8 @@ def _sided_tokens(text: str) -> list[Mention]:
         elif not side.region and last.region and not last.laterality and after.fullmatch(text, last.end, side.start):
             tokens[i - 1] = replace(last, laterality=side.laterality)
     for i, (first, second) in enumerate(pairwise([*tokens])):
-        if first.region and second.region and tokens[i].laterality and not second.laterality:
-            is_paired = _entry(first.region)["paired"] and _entry(second.region)["paired"]
-            if is_paired and joined.fullmatch(text, first.end, second.start):
-                tokens[i + 1] = replace(second, laterality=tokens[i].laterality)
+        are_paired = first.region and second.region and is_paired(first.region) and is_paired(second.region)
+        is_open = are_paired and tokens[i].laterality and not second.laterality
+        if is_open and joined.fullmatch(text, first.end, second.start):
+            tokens[i + 1] = replace(second, laterality=tokens[i].laterality)
     return tokens

@@ -20,6 +20,7 @@ from pedclip.anatomy import (
     find_laterality,
     find_mentions,
     find_region,
+    is_paired,
     region_from_dicom,
 )
 
@@ -223,6 +224,13 @@ def test_dicom_nonsense_is_unknown() -> None:
     for value in ("", "JOINT", "CHEST\\ABDOMEN"):
         with pytest.raises(UnmappableRegion):
             region_from_dicom(value)
+
+
+def test_limbs_are_paired_and_the_midline_is_not() -> None:
+    midline = {"chest", "abdomen", "pelvis", "skull", "facial_bones", *(name for name in REGIONS if "spine" in name)}
+    assert {region for region in REGIONS if not is_paired(region)} == midline
+    with pytest.raises(UnknownRegion):
+        is_paired("neck")
 
 
 @pytest.mark.parametrize("region", REGIONS)

@@ -21,7 +21,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from pedclip.anatomy import RegionError, find_laterality, find_mentions, find_region, region_from_dicom
+from pedclip.anatomy import RegionError, find_laterality, find_mentions, find_region, is_paired, region_from_dicom
 from pedclip.curation.studies import RegionHint
 
 
@@ -93,7 +93,7 @@ def side_of(region: str, film: str, report: str) -> tuple[str, str]:
         >>> side_of("knee", "left", "both"), side_of("knee", "left", "right")[0], side_of("chest", "left", "")
         (('left', ''), '', ('', ''))
     """
-    if not _is_paired(region):
+    if not is_paired(region):
         return "", ""
     if {film, report} == {"left", "right"}:
         return "", f"the film says {film}, the report {report}"
@@ -188,9 +188,3 @@ def _plain(text: str) -> str:
 @cache
 def _data() -> Mapping[str, Any]:
     return dict(json.loads((files("pedclip.curation") / "films.json").read_text(encoding="utf-8")))
-
-
-@cache
-def _is_paired(region: str) -> bool:
-    content = json.loads((files("pedclip") / "anatomy.json").read_text(encoding="utf-8"))
-    return bool(content["regions"][region]["paired"])

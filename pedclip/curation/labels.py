@@ -1,10 +1,11 @@
 """Labels: the headings and exam lines that only say which part was filmed ("Right knee, 2 views:")."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
-from pedclip.anatomy import Laterality, Mention, find_laterality, find_mentions
+from pedclip.anatomy import Laterality, Mention, find_laterality, find_mentions, is_paired
 from pedclip.curation.lexicon import Hit, scan, word_lists, words_of
 
 _PLURALS: Final = ("s", "feet", "femora", "humeri")
@@ -36,6 +37,11 @@ def read_label(text: str) -> Label | None:
     return _read(text) if 0 < len(text) <= LONGEST else None
 
 
+def label_of(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label | None:
+    """`read_label` of a text without blank edges whose terms and body parts were already found."""
+    return _label(text, hits, mentions) if 0 < len(text) <= LONGEST else None
+
+
 @cache
 def _silent_words() -> frozenset[str]:
     return frozenset(word_lists()["label"])
@@ -43,9 +49,11 @@ def _silent_words() -> frozenset[str]:
 
 @lru_cache(maxsize=16_384)
 def _read(text: str) -> Label | None:
-    hits = scan(text)
+    return _label(text, scan(text), find_mentions(text))
+
+
+def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label | None:
     other = [hit for hit in hits if "kind:modality" in hit.tags]
-    mentions = find_mentions(text)
     spans = [(m.start, m.end) for m in mentions] + [(hit.start, hit.end) for hit in other]
     found: dict[str, tuple[Laterality, bool]] = {}
     for hit in hits:
@@ -88,7 +96,7 @@ def side_of(mention: Mention, text: str) -> Laterality:
         ('both', 'both')
     """
     word = text[mention.start : mention.end].lower()
-    is_plural = mention.kind == "name" and mention.region in word_lists()["paired"] and word.endswith(_PLURALS)
+    is_plural = mention.kind == "name" and is_paired(mention.region) and word.endswith(_PLURALS)
     return mention.laterality or ("both" if is_plural else "")
 
 
@@ -96,7 +104,7 @@ def _is_finding(hit: Hit) -> bool:
     return not hit.tags.isdisjoint(("finding:pathology", "finding:assessment"))
 
 
-def _is_in_name(hit: Hit, mentions: list[Mention]) -> bool:
+def _is_in_name(hit: Hit, mentions: Sequence[Mention]) -> bool:
     """Whether a term is part of the name of a film ("scoliosis series")."""
     return any(m.kind == "name" and m.start <= hit.start and hit.end <= m.end for m in mentions)
 

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import islice, takewhile
 from typing import Final
 
-from pedclip.anatomy import REGIONS, Laterality, UnknownRegion, find_mentions
+from pedclip.anatomy import REGIONS, Laterality, UnknownRegion, find_mentions, is_paired
 from pedclip.curation.labels import side_of
 from pedclip.curation.lexicon import NECK, scan, word_lists
 from pedclip.curation.reading import Line, Reading, Report, read_report
@@ -163,14 +163,9 @@ def shown_on(film: str) -> frozenset[str]:
     return frozenset(word_lists()["seen_on"].get(film, ()))
 
 
-@cache
-def _is_paired(region: str) -> bool:
-    return region in word_lists()["paired"]
-
-
 def _side(region: str, claims: Iterable[_Claim], reading: Reading) -> Laterality:
     """The side said with the film; where none is said, the side said in the findings."""
-    if not _is_paired(region):
+    if region == NECK or not is_paired(region):
         return ""
     sides = {claim.laterality for claim in claims if claim.region == region} - {""}
     if not sides:
