@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -45,22 +45,21 @@ def scan(text: str) -> list[Hit]:
         >>> sorted(scan("Follow-up is advised.")[0].tags)
         ['kind:recommendation']
     """
-    words = [(_forms(match[0].lower()), *match.span()) for match in _WORD.finditer(text)]
-    hits, first, root = [], 0, _trie()
+    words = list(_WORD.finditer(text))
+    hits, first = [], 0
     while first < len(words):
-        forms, start, end = words[first]
-        nodes = [root[form] for form in forms if form in root]
+        nodes: Sequence[dict[str, Any]] = _begun_by(words[first][0])
         last, tags = first, frozenset[str]()
         position = first
         while nodes:
             found = [node[_END] for node in nodes if _END in node]
             if found:
-                last, tags, end = position, frozenset().union(*found), words[position][2]
+                last, tags = position, frozenset().union(*found)
             position += 1
-            following = words[position][0] if position < len(words) else ()
+            following = _forms(words[position][0]) if position < len(words) else ()
             nodes = [node[form] for node in nodes for form in following if form in node]
         if tags:
-            hits.append(Hit(start, end, tags))
+            hits.append(Hit(words[first].start(), words[last].end(), tags))
         first = last + 1
     return hits
 
@@ -93,7 +92,14 @@ def _vocabulary() -> frozenset[str]:
 
 
 @lru_cache(maxsize=65_536)
+def _begun_by(word: str) -> tuple[dict[str, Any], ...]:
+    """Nodes of the terms that a word of the text may begin."""
+    return tuple(_trie()[form] for form in _forms(word) if form in _trie())
+
+
+@lru_cache(maxsize=65_536)
 def _forms(word: str) -> tuple[str, ...]:
-    """The listed spellings that a word of the text satisfies."""
+    """The listed spellings that a word of the text satisfies, in any case; most words satisfy none."""
+    word = word.lower()
     stems = (word[:length] + "*" for length in range(_SHORTEST_STEM, min(len(word), 20) + 1))
     return tuple(form for form in (word, word.removesuffix("s"), *stems) if form in _vocabulary())

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from pedclip.anatomy import Mention, find_mentions
 from pedclip.curation.kinds import KIND_OF_SECTION, Kind, kind_of_prose
-from pedclip.curation.labels import Label, read_label
+from pedclip.curation.labels import Label, label_of
 from pedclip.curation.lexicon import Hit, scan
 from pedclip.curation.sections import SECTIONS, Section, split_sections
 from pedclip.curation.sentences import Sentence, split_sentences
@@ -84,6 +85,21 @@ def read_report(report: Report) -> Reading:
 def _line(sentence: Sentence, section: Section) -> Line:
     if section.name in _SILENT:
         return Line(sentence, section, KIND_OF_SECTION[section.name], None, (), ())
-    label, hits = read_label(sentence.text), tuple(scan(sentence.text))
-    kind = "heading" if label else KIND_OF_SECTION.get(section.name) or kind_of_prose(sentence.text, hits)
-    return Line(sentence, section, kind, label, tuple(find_mentions(sentence.text)), hits)
+    words = _words_of(sentence.text)
+    kind = "heading" if words.label else KIND_OF_SECTION.get(section.name) or words.kind
+    return Line(sentence, section, kind, words.label, words.mentions, words.hits)
+
+
+class _Words(NamedTuple):
+    """What a sentence says wherever it stands."""
+
+    kind: Kind  # in the findings or the impression, if it is no heading
+    label: Label | None
+    mentions: tuple[Mention, ...]
+    hits: tuple[Hit, ...]
+
+
+@lru_cache(maxsize=8192)  # the same normal sentence occurs in thousands of reports
+def _words_of(text: str) -> _Words:
+    hits, mentions = tuple(scan(text)), tuple(find_mentions(text))
+    return _Words(kind_of_prose(text, hits), label_of(text, hits, mentions), mentions, hits)

@@ -81,6 +81,11 @@ def _terms() -> dict[str, str]:
 
 
 @cache
+def _last_words() -> frozenset[str]:
+    return frozenset(word[0] for term in _terms() if (word := _LAST_WORD.search(term)))
+
+
+@cache
 def _words_within_clause() -> frozenset[str]:
     """Words behind which a clause goes on."""
     lists: dict[str, Any] = json.loads(Path(__file__).with_name("headings.json").read_text(encoding="utf-8"))
@@ -109,6 +114,9 @@ def _headings(text: str) -> list[_Heading]:
     for colon in re.finditer(":", text):
         begin = max(0, colon.start() - _LONGEST_HEADING)
         before = _BRACKET.sub("", text[begin : colon.start()])
+        last = _LAST_WORD.search(before.rstrip())
+        if not last or last[0].lower() not in _last_words():
+            continue  # most colons stand behind no listed word
         for word in _WORD_START.finditer(before):
             name = _terms().get(_spelled(before[word.start() :]))
             if name and _opens_section(text, begin + word.start(), colon.start()):
