@@ -1,7 +1,7 @@
 """Triplet directories: Parquet shards that `datasets.load_dataset` reads as well."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,8 @@ from pedclip.artefacts import atomic_folder
 from pedclip.data.schema import FEATURES, OPTIONAL, SPLITS, with_optional
 
 _ROWS_PER_SHARD: Final = 4000
+_BYTES_PER_SHARD: Final = 256 * 2**20  # one shard is in memory while it is written, and films are of any size
+_ROWS_PER_PIECE: Final = 8  # read at a time, before their size is known
 _SHARD: Final = re.compile(rf"({'|'.join(SPLITS)})-(\d{{5}})-of-(\d{{5}})\.parquet")
 
 
@@ -41,6 +43,8 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
 def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
     """Write triplets as a folder that is complete or absent whenever the process is killed.
 
+    A shard holds at most 4000 rows and about 256 MB of image files, so that sets of any size need little memory.
+
     Args:
         triplets: Splits "train", "validation" and "test" with the features of the schema; splits may be empty, and
             the columns of `pedclip.data.schema.OPTIONAL` may be absent.
@@ -53,9 +57,6 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
     Raises:
         TripletsError: A split is missing or not one of the three, all are empty, or a feature differs from the schema.
     """
-    import pyarrow.parquet  # type: ignore[import-untyped]
-    from datasets.table import embed_table_storage
-
     if set(triplets) != set(SPLITS):
         raise TripletsError(f"expected the splits {', '.join(SPLITS)}, got {', '.join(map(str, triplets)) or 'none'}.")
     if not any(len(triplets[split]) for split in SPLITS):
@@ -64,15 +65,44 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
         _check_features(triplets[split].features, f"split {split!r}")
     with atomic_folder(path) as folder:
         for split in SPLITS:
-            dataset: Any = with_optional(triplets[split]).with_format("arrow")
-            num_shards = -(-len(dataset) // _ROWS_PER_SHARD)  # none for an empty split: `load_dataset` refuses such
-            for number in range(num_shards):
-                rows = dataset[number * _ROWS_PER_SHARD : (number + 1) * _ROWS_PER_SHARD]
-                table = embed_table_storage(rows.cast(FEATURES.arrow_schema))
-                # 100 rows a group: whoever reads one film does not read a thousand.
-                file = folder / f"{split}-{number:05d}-of-{num_shards:05d}.parquet"
-                pyarrow.parquet.write_table(table, file, row_group_size=100)
+            _write_split(triplets[split], folder, split)
     return Path(path)
+
+
+def _write_split(dataset: Dataset, folder: Path, split: str) -> None:
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    files: list[Path] = []  # none for an empty split: `load_dataset` refuses such
+    for pieces in _shards_of(_pieces(dataset)):
+        files.append(folder / f"{split}-{len(files):05d}")
+        # 100 rows a group: whoever reads one film does not read a thousand.
+        pyarrow.parquet.write_table(pyarrow.concat_tables(pieces), files[-1], row_group_size=100)
+    for number, file in enumerate(files):  # how many there are is known at the end only
+        file.rename(folder / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
+
+
+def _pieces(dataset: Dataset) -> Iterator[Any]:
+    """A few rows at a time as Arrow tables with the image files inside."""
+    from datasets.table import embed_table_storage
+
+    rows: Any = with_optional(dataset).with_format("arrow")
+    for start in range(0, len(rows), _ROWS_PER_PIECE):
+        yield embed_table_storage(rows[start : start + _ROWS_PER_PIECE].cast(FEATURES.arrow_schema))
+
+
+def _shards_of(pieces: Iterable[Any]) -> Iterator[list[Any]]:
+    """Pieces that fill a shard, by rows or by bytes; the caller gets the only reference to them."""
+    shard: list[Any] = []
+    rows = size = 0
+    for piece in pieces:
+        if shard and (rows + len(piece) > _ROWS_PER_SHARD or size + piece.nbytes > _BYTES_PER_SHARD):
+            full, shard, rows, size = shard, [], 0, 0
+            yield full
+            full.clear()
+        shard.append(piece)
+        rows, size = rows + len(piece), size + piece.nbytes
+    if shard:
+        yield shard
 
 
 def is_triplets(path: Path) -> bool:

@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, Value, load_dataset
 from PIL import Image
 
+from pedclip.data import triplets as module
 from pedclip.data.schema import FEATURES, OPTIONAL
 from pedclip.data.triplets import TripletsError, load_triplets, make_split, save_triplets
 from tests.data.triplet_rows import picture, triplet
@@ -30,6 +34,7 @@ def triplets(num_train: int = 3) -> DatasetDict:
 
 def test_what_is_saved_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pedclip.data.triplets._ROWS_PER_SHARD", 2)
+    monkeypatch.setattr("pedclip.data.triplets._ROWS_PER_PIECE", 1)
     path = save_triplets(triplets(), tmp_path / "set")
     assert sorted(file.name for file in path.iterdir()) == [
         "test-00000-of-00001.parquet",
@@ -65,6 +70,35 @@ def test_optional_columns_come_back_and_may_be_absent(tmp_path: Path) -> None:
 
 def _saved(train: Dataset, path: Path) -> Path:
     return save_triplets(DatasetDict(train=train, validation=make_split([]), test=make_split([])), path)
+
+
+def test_few_rows_are_in_memory_at_once_however_large_their_films(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, live, most = 100_000, 0, 0
+
+    def counted(dataset: Dataset) -> Iterator[Any]:
+        nonlocal live, most
+        for piece in pieces(dataset):
+            live += len(piece)
+            most = max(most, live)
+            weakref.finalize(piece, released, len(piece))
+            yield piece
+
+    def released(rows: int) -> None:
+        nonlocal live
+        live -= rows
+
+    pieces = module._pieces
+    monkeypatch.setattr(module, "_pieces", counted)
+    monkeypatch.setattr(module, "_BYTES_PER_SHARD", 30 * size)
+    film = {"bytes": np.random.default_rng(0).bytes(size), "path": None}
+    rows = make_split([triplet(number, image=film) for number in range(200)])
+    path = _saved(rows, tmp_path / "set")
+    assert live == 0
+    assert 24 <= most <= 40  # a shard of three pieces, and the piece that did not fit
+    assert max(file.stat().st_size for file in path.iterdir()) < 31 * size
+    assert load_triplets(path)["train"]["image_id"] == [f"i{number}" for number in range(200)]
 
 
 def test_the_hub_reader_opens_it_too(tmp_path: Path) -> None:
@@ -114,6 +148,7 @@ def test_splits_must_be_the_three(tmp_path: Path) -> None:
 
 def test_missing_and_truncated_shards_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pedclip.data.triplets._ROWS_PER_SHARD", 1)
+    monkeypatch.setattr("pedclip.data.triplets._ROWS_PER_PIECE", 1)
     path = save_triplets(triplets(), tmp_path / "set")
     shard = path / "train-00001-of-00003.parquet"
     content = shard.read_bytes()
