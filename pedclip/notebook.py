@@ -14,23 +14,26 @@ from typing import Any, Final
 
 from pedclip import plots
 from pedclip.artefacts import write_json
-from pedclip.notebook_display import say, show_images, show_source, show_table
+from pedclip.notebook_display import say, show_images, show_report, show_source, show_table
 from pedclip.notebook_environment import default_runs, provenance, quiet, shown
-from pedclip.notebook_errors import CheckFailed, MissingArtefact, ParameterError
+from pedclip.notebook_errors import CheckFailed, InputError, MissingArtefact, ParameterError, readable
 from pedclip.notebook_parameters import PARAMETERS, Parameters, validate
 
 __all__ = [
     "CheckFailed",
     "Config",
+    "InputError",
     "MissingArtefact",
     "ParameterError",
     "RunPaths",
     "add_provenance",
     "check",
     "finish",
+    "readable",
     "require_artefact",
     "say",
     "show_images",
+    "show_report",
     "show_source",
     "show_table",
     "start",

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.plots import contact_sheet
+from pedclip.plots.report_text import report_table
 
 _LOSSLESS_PIXELS: Final = 300_000  # larger sheets of radiographs would fill a notebook
 
@@ -66,6 +67,20 @@ def show_images(
     picture = base64.b64encode(buffer.getvalue()).decode()
     metadata = {kind: {"alt": alt, "width": sheet.width, "height": sheet.height}}
     _show({kind: picture, "text/plain": f"images: {len(images)}"}, metadata)
+
+
+def show_report(
+    report_text: str, assignments: Mapping[str, Mapping[str, Sequence[str]]], *, caption: str = ""
+) -> None:
+    """Render the sentences of a report, each marked with the regions it was given to.
+
+    Args:
+        report_text: The whole report.
+        assignments: By the name of a column, sentences by region; rows where two columns differ are marked.
+        caption: What the table shows; also names it for screen readers.
+    """
+    text = report_table(report_text, assignments, caption=caption)
+    _show({"text/html": text, "text/plain": f"report: {text.count('<tr>') - 1} sentences"})
 
 
 def show_source(thing: Any) -> None:

@@ -1,5 +1,8 @@
 """Errors that a reader of a notebook meets: one message, without the frames of this package."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ReadableError(Exception):
     """An error that IPython, papermill and nbval show as its message alone."""
@@ -17,5 +20,24 @@ class MissingArtefact(ReadableError, FileNotFoundError):
     """A notebook needs a file or folder that another one makes."""
 
 
+class InputError(ReadableError, ValueError):
+    """An archive, a table or a server that a parameter names cannot be used."""
+
+
 class CheckFailed(ReadableError, AssertionError):
     """A value does not keep the bound that a notebook states."""
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Show what is wrong with someone's files or server as its message alone.
+
+    Raises:
+        InputError: In place of any ValueError, OSError or RuntimeError within.
+    """
+    try:
+        yield
+    except ReadableError:
+        raise
+    except (ValueError, OSError, RuntimeError) as error:
+        raise InputError(f"{type(error).__name__}: {error}") from error

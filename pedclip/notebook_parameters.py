@@ -131,7 +131,7 @@ class CurationParameters(Parameters):
     gold: Place = ""
     gold_reports: Annotated[int, Field(ge=50, le=5000)] = 400
     acknowledge_identifiers: bool = False
-    show_texts: bool = False
+    show_records: bool = False
 
 
 class MobeParameters(Parameters):
@@ -173,7 +173,7 @@ class ZeroShotParameters(Parameters):
     """Notebook 04: zero-shot evaluation."""
 
     data: Places = ""
-    checkpoint: Place = ""
+    checkpoint: Place = "pedclip-phantom-small"
     split: Literal["test", "validation"] = "test"
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     min_positives: Positive = 5
