@@ -14,7 +14,7 @@ from pedclip.data.schema import FEATURES, OPTIONAL, SPLITS, with_optional
 
 _ROWS_PER_SHARD: Final = 4000
 _BYTES_PER_SHARD: Final = 256 * 2**20  # one shard is in memory while it is written, and films are of any size
-_ROWS_PER_PIECE: Final = 8  # read at a time, before their size is known
+_ROWS_PER_PIECE: Final = 32  # read at a time, before their size is known
 _SHARD: Final = re.compile(rf"({'|'.join(SPLITS)})-(\d{{5}})-of-(\d{{5}})\.parquet")
 
 

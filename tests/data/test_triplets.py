@@ -91,6 +91,7 @@ def test_few_rows_are_in_memory_at_once_however_large_their_films(
 
     pieces = module._pieces
     monkeypatch.setattr(module, "_pieces", counted)
+    monkeypatch.setattr(module, "_ROWS_PER_PIECE", 8)
     monkeypatch.setattr(module, "_BYTES_PER_SHARD", 30 * size)
     film = {"bytes": np.random.default_rng(0).bytes(size), "path": None}
     rows = make_split([triplet(number, image=film) for number in range(200)])
