@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 # Numbers held at once per array of resamples: 16 MB in float64, so that a large archive does not fill the memory.
 CHUNK_ELEMENTS: Final = 2_000_000
 PERCENTILES: Final = (2.5, 97.5)
+MAX_REDRAWS: Final = 100  # resamples drawn for each one kept, before giving up
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,9 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile interval of a metric that can be computed from how often each item was drawn.
 
-    A patient is drawn with all of their items, so that items of one patient, which resemble each other, are not
-    mistaken for independent evidence.
-
     Args:
         value: The metric on all items.
-        resampled: (R, N) counts of each item in R resamples -> (R,) the metric; NaN where it is undefined, and
-            that resample is drawn again.
+        resampled: As for `bootstrap_values`.
         num_items: N.
         groups: (N,) patient of each item; None resamples items.
         num_resamples: At least 1.
@@ -72,6 +69,41 @@ def bootstrap_interval(
         ValueError: Fewer than two patients, groups of another length than the items, or no resample asked for.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 13 (percentile interval).
+    """
+    values, num_groups, num_redrawn = bootstrap_values(
+        resampled, num_items=num_items, groups=groups, num_resamples=num_resamples, seed=seed
+    )
+    low, high = np.percentile(values, PERCENTILES)
+    return Interval(float(value), float(low), float(high), num_items, num_groups, num_redrawn)
+
+
+def bootstrap_values(
+    resampled: Callable[[Floats], Floats],
+    *,
+    num_items: int,
+    groups: Sequence[object] | NDArray[Any] | None,
+    num_resamples: int,
+    seed: int,
+) -> tuple[Floats, int, int]:
+    """A metric on resamples of the patients.
+
+    A patient is drawn with all of their items, so that items of one patient, which resemble each other, are not
+    mistaken for independent evidence.
+
+    Args:
+        resampled: (R, N) counts of each item in R resamples -> (R,) the metric; NaN where it is undefined, and
+            that resample is drawn again.
+        num_items: N.
+        groups: (N,) patient of each item; None resamples items.
+        num_resamples: R, at least 1.
+        seed: Of the resampling; equal seeds draw the same patients whatever the metric.
+
+    Returns:
+        (R,) values, the number of patients, and the number of resamples drawn again.
+
+    Raises:
+        ValueError: Fewer than two patients, groups of another length than the items, no resample asked for, or a
+            metric that is hardly ever defined.
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
@@ -86,8 +118,12 @@ def bootstrap_interval(
         kept.append(values[~np.isnan(values)])
         missing -= len(kept[-1])
         num_drawn += size
-    low, high = np.percentile(np.concatenate(kept), PERCENTILES)
-    return Interval(float(value), float(low), float(high), num_items, num_groups, num_drawn - num_resamples)
+        if num_drawn > MAX_REDRAWS * num_resamples:
+            raise ValueError(
+                f"the metric is undefined on almost every resample of {num_groups} patients; "
+                "report the plain value instead"
+            )
+    return np.concatenate(kept), num_groups, num_drawn - num_resamples
 
 
 def _draw(rng: np.random.Generator, num_resamples: int, num_groups: int) -> Floats:

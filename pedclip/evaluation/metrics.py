@@ -10,8 +10,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pedclip.evaluation.average_precision import mean_average_precision
 from pedclip.evaluation.intervals import Floats, Interval, bootstrap_interval
 from pedclip.evaluation.ranking import relevance, top
+
+__all__ = [
+    "accuracy",
+    "auc",
+    "dice",
+    "hit_at_k",
+    "mae",
+    "mean_average_precision",
+    "precision_at_k",
+    "recall_at_k",
+]
 
 Groups = Sequence[object] | NDArray[Any] | None
 
@@ -70,6 +82,10 @@ class Auc:
             seed=seed,
         )
 
+    def resampler(self, labels: ArrayLike, scores: ArrayLike) -> Callable[[Floats], Floats]:
+        """The area as a function of (R, N) counts of each item, NaN without both classes."""
+        return _weighted_auc(*_labels_and_scores(labels, scores))
+
 
 class ItemMean:
     """A metric that is the mean over items of a comparison of truth and prediction.
@@ -92,6 +108,10 @@ class ItemMean:
         """The mean with its interval over `groups` (N,), or over items where that is None."""
         values = self._per_item(truth, prediction)
         return _mean_interval(values, groups, num_resamples, seed)
+
+    def resampler(self, truth: Any, prediction: Any) -> Callable[[Floats], Floats]:
+        """The mean as a function of (R, N) counts of each item."""
+        return _weighted_mean(self._per_item(truth, prediction))
 
 
 class QueryMean:
@@ -242,10 +262,14 @@ def _labels_and_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np
     return is_positive, values
 
 
+def _weighted_mean(values: Floats) -> Callable[[Floats], Floats]:
+    return lambda counts: (counts @ values) / counts.sum(axis=1)
+
+
 def _mean_interval(values: Floats, groups: Groups, num_resamples: int, seed: int) -> Interval:
     return bootstrap_interval(
         float(values.mean()),
-        lambda counts: (counts @ values) / counts.sum(axis=1),
+        _weighted_mean(values),
         num_items=len(values),
         groups=groups,
         num_resamples=num_resamples,

@@ -1,0 +1,63 @@
+"""Masks and boxes of stored films in the square crop that the image encoder sees."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pedclip.data.transforms import Preprocess
+from pedclip.evaluation.average_precision import Boxes
+from pedclip.evaluation.localize import box_in_crop
+
+
+def mask_in_crop(mask: NDArray[Any], preprocess: Preprocess) -> NDArray[np.bool_]:
+    """A mask padded, resized and cropped as `square` and `to_pixels` do with its film.
+
+    Args:
+        mask: (H, W) of the stored film; above 0 is inside. Of `structures`, pass `structures & flag`.
+        preprocess: Of the model.
+
+    Returns:
+        (size, size).
+    """
+    height, width = mask.shape
+    longest = max(height, width)
+    canvas = Image.new("L", (longest, longest))
+    inside = Image.fromarray((np.asarray(mask) > 0).astype(np.uint8) * 255)
+    canvas.paste(inside, ((longest - width) // 2, (longest - height) // 2))
+    # Smoothed and cut at one half, so that a thin structure does not fall between the pixels of the nearest neighbour.
+    resized = np.asarray(canvas.resize((preprocess.resize, preprocess.resize), Image.Resampling.BILINEAR))
+    first = (preprocess.resize - preprocess.size) // 2
+    return resized[first : first + preprocess.size, first : first + preprocess.size] >= 128
+
+
+def boxes_in_crop(
+    boxes: Sequence[Mapping[str, Any]], size: tuple[int, int], preprocess: Preprocess, classes: Sequence[str]
+) -> Boxes:
+    """The true boxes of a film, as shares of the side of the model's input.
+
+    Args:
+        boxes: As in the triplet schema; those of other labels, and those outside the crop, are left out.
+        size: Width and height of the stored film, pixels.
+        preprocess: Of the model.
+        classes: Labels by class number.
+
+    Returns:
+        Boxes with corners in [0, 1].
+    """
+    corners, labels = [], []
+    for box in boxes:
+        left, top, right, bottom = box_in_crop(box, size, preprocess)
+        if box["label"] in classes and right > left and bottom > top:
+            corners.append((left, top, right, bottom))
+            labels.append(list(classes).index(box["label"]))
+    return Boxes(np.array(corners).reshape(-1, 4), np.array(labels, dtype=np.int64))
+
+
+def box_array(boxes: Sequence[Boxes]) -> NDArray[Any]:
+    """(N,) object array of the boxes of N images, as `Side.truth` takes it."""
+    array = np.empty(len(boxes), dtype=object)
+    array[:] = boxes
+    return array

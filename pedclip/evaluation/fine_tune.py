@@ -1,0 +1,115 @@
+"""Fine-tuning: the image encoder and a linear head are trained together, for comparison with the linear probe.
+
+PedCLIP's text says linear probing and its Table 2 says fine-tuning (methods of PedCLIP, P24), so both are offered.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pedclip.data.transforms import to_pixels
+from pedclip.evaluation.features import ImageModel
+from pedclip.evaluation.fitting import Schedule, fit_best, seeded
+from pedclip.evaluation.intervals import Floats
+from pedclip.evaluation.logistic import Kind
+from pedclip.evaluation.outcome import Outcome, Report
+from pedclip.evaluation.probe import score_labels
+from pedclip.evaluation.sides import Side, Sides
+
+FINE_TUNE_SCHEDULE: Final = Schedule(epochs=20, learning_rate=1e-4, weight_decay=0.05, batch_size=32, patience=5)
+
+
+class Classifier(nn.Module):
+    """A copy of a model with a linear head on its embedding.
+
+    Args:
+        model: A `pedclip.PedCLIP` or another module with its `encode_image` and `preprocess`; not changed.
+        num_classes: L.
+    """
+
+    def __init__(self, model: ImageModel, num_classes: int) -> None:
+        super().__init__()
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"fine-tuning needs a torch module, got {type(model).__name__}")
+        self.model = copy.deepcopy(model)
+        self.preprocess = model.preprocess
+        size = self.preprocess.size
+        device = next(model.parameters()).device
+        with torch.no_grad():
+            width = self.model.encode_image(torch.zeros(1, 3, size, size, device=device)).embedding.shape[1]
+        self.scale = width**0.5  # the embedding has unit length; the head then sees values near 1
+        self.head = nn.Linear(width, num_classes).to(device)
+
+    def forward(self, films: Tensor) -> Tensor:
+        """(B, R, R) uint8 films -> (B, L) logits; the crop from the middle."""
+        embedding = self.model.encode_image(to_pixels(films, self.preprocess)).embedding
+        return self.head(self.scale * F.normalize(embedding.float(), dim=1))  # type: ignore[no-any-return]
+
+
+def fine_tune(
+    model: ImageModel,
+    sides: Sides,
+    classes: Sequence[str],
+    *,
+    kind: Kind,
+    report: Report,
+    schedule: Schedule = FINE_TUNE_SCHEDULE,
+) -> Outcome:
+    """Train on training, keep the best epoch on validation, score on test.
+
+    Args:
+        model: Copied; the original keeps its weights.
+        sides: Films (N, R, R) uint8 and labels as for `linear_probe`.
+        classes: (L,) names.
+        kind: "multi-label" or "multi-class".
+        report: Names and bootstrap.
+        schedule: Of the training.
+
+    Returns:
+        The outcome, as from `linear_probe`.
+
+    Raises:
+        TypeError: The model is no torch module.
+        ValueError: As `linear_probe`.
+    """
+    with seeded(schedule.seed):
+        module = Classifier(model, len(classes)).to(schedule.device)
+        epoch = fit_best(
+            module,
+            schedule,
+            train=lambda rows: _loss(module, sides.train, rows, kind),
+            num_train=len(sides.train),
+            validation=lambda rows: _loss(module, sides.validation, rows, kind),
+            num_validation=len(sides.validation),
+        )
+    scores = _scores(module, sides.test, schedule.batch_size)
+    return score_labels(sides, scores, classes, kind=kind, report=report, settings={"epoch": epoch})
+
+
+def _loss(module: Classifier, side: Side, rows: NDArray[np.intp], kind: Kind) -> Tensor:
+    logits = module(_films(module, side, rows))
+    truth: NDArray[Any] = side.truth[rows]
+    if kind == "multi-class":
+        return F.cross_entropy(logits, torch.from_numpy(truth.astype(np.int64)).to(logits.device))
+    labels = torch.from_numpy(truth.astype(np.float32)).to(logits.device)
+    is_known = ~labels.isnan()
+    known = torch.where(is_known, labels, 0.0)
+    total = F.binary_cross_entropy_with_logits(logits, known, weight=is_known.float(), reduction="sum")
+    return total / is_known.sum().clamp(min=1)
+
+
+@torch.inference_mode()
+def _scores(module: Classifier, side: Side, batch_size: int) -> Floats:
+    starts = range(0, len(side), batch_size)
+    rows = [np.arange(start, min(start + batch_size, len(side))) for start in starts]
+    return np.concatenate([module(_films(module, side, batch)).double().cpu().numpy() for batch in rows])
+
+
+def _films(module: Classifier, side: Side, rows: NDArray[np.intp]) -> Tensor:
+    return torch.from_numpy(np.array(side.inputs[rows])).to(module.head.weight.device)

@@ -1,0 +1,143 @@
+"""Training, validation and test parts of a downstream task, with no patient in two of them."""
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class PatientLeak(ValueError):
+    """A patient is in two parts of a split, so that a score would measure recognition of the patient."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One part of a split.
+
+    Args:
+        inputs: (N, …) what is learned from: features (N, C), patch tokens (N, S, C), or films (N, R, R).
+        truth: (N, …) what is to be predicted: labels, months, masks, or an object array of `Boxes`.
+        patients: (N,) patient of each image, unique over data sets.
+
+    Raises:
+        ValueError: Lengths differ.
+    """
+
+    inputs: NDArray[Any]
+    truth: NDArray[Any]
+    patients: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patients", np.asarray(self.patients))
+        lengths = {len(self.inputs), len(self.truth), len(self.patients)}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"inputs, truth and patients must be one per image, got {len(self.inputs)}, {len(self.truth)} "
+                f"and {len(self.patients)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    def take(self, index: NDArray[Any]) -> "Side":
+        """The images at these positions, or where a mask is true."""
+        return Side(self.inputs[index], self.truth[index], self.patients[index])
+
+    @property
+    def num_patients(self) -> int:
+        """Distinct patients."""
+        return len(np.unique(self.patients))
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """A split by patient.
+
+    Args:
+        train: To fit on; at least one image.
+        validation: To choose on; may be empty where a task says so.
+        test: To score on; no fitting function takes it. At least one image.
+        share: Of the training patients that are left after `fraction`, in (0, 1].
+        seed: That drew them.
+
+    Raises:
+        PatientLeak: A patient is in two parts.
+        ValueError: No image to fit or to score on.
+    """
+
+    train: Side
+    validation: Side
+    test: Side
+    share: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        for (name, one), (other_name, other) in combinations(parts.items(), 2):
+            num_shared = len(np.intersect1d(one.patients.astype(str), other.patients.astype(str)))
+            if num_shared:
+                raise PatientLeak(
+                    f"{num_shared} patients are in both the {name} and the {other_name} part; split by patient first"
+                )
+        if not len(self.train) or not len(self.test):
+            raise ValueError(f"a task needs training and test images, got {len(self.train)} and {len(self.test)}")
+
+    def fraction(self, share: float, *, seed: int, strata: NDArray[Any] | None = None) -> "Sides":
+        """The same task with a share of the training patients; validation and test stay whole.
+
+        With one seed, the patients of a smaller share are among those of a larger one.
+
+        Args:
+            share: In (0, 1]; at least one patient of every stratum is kept.
+            seed: Of the draw.
+            strata: (N,) stratum of each training image, as from `rarest_label`; a patient belongs to the rarest of
+                the strata of their images. None draws from all alike.
+
+        Returns:
+            The smaller task.
+
+        Raises:
+            ValueError: A share out of range, or strata of another length.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"share must be in (0, 1], got {share}")
+        if strata is not None and len(strata) != len(self.train):
+            raise ValueError(f"strata must name one per training image: {len(self.train)}, got {len(strata)}")
+        if share == 1:
+            return replace(self, share=1.0, seed=seed)
+        names, index = np.unique(self.train.patients, return_inverse=True)
+        of_patient = _rarest(np.zeros(len(index), int) if strata is None else np.asarray(strata), index, len(names))
+        rng = np.random.default_rng(seed)
+        kept: list[NDArray[np.intp]] = []
+        for stratum in np.unique(of_patient):
+            members = rng.permutation(np.flatnonzero(of_patient == stratum))
+            kept.append(members[: max(1, round(share * len(members)))])
+        chosen = np.isin(index, np.concatenate(kept))
+        return replace(self, train=self.train.take(chosen), share=share, seed=seed)
+
+
+def rarest_label(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Strata for multi-label images: the rarest finding that an image has.
+
+    Args:
+        labels: (N, L) 1, 0 or NaN.
+
+    Returns:
+        (N,) label number, -1 for images without any; integers (N,) are returned as they are.
+    """
+    if labels.ndim == 1:
+        return labels.astype(np.int64)
+    is_positive = labels == 1
+    rarity = np.where(is_positive, is_positive.sum(axis=0)[None], len(labels) + 1)
+    return np.where(is_positive.any(axis=1), rarity.argmin(axis=1), -1)
+
+
+def _rarest(strata: NDArray[Any], patient: NDArray[np.intp], num_patients: int) -> NDArray[np.intp]:
+    """(P,) stratum of each patient: of the strata of their images the one with the fewest images."""
+    number, counts = np.unique(strata, return_inverse=True, return_counts=True)[1:]
+    order = np.argsort(-counts[number], kind="stable")  # the rarest last, so that it stays
+    of_patient = np.zeros(num_patients, dtype=np.intp)
+    of_patient[patient[order]] = number[order]
+    return of_patient
