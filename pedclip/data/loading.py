@@ -1,10 +1,10 @@
-"""`pedclip.data.load`: from a name or paths to triplets."""
+"""`pedclip.data.load`: from a name, a data card or paths to triplets."""
 
 import csv
 import io
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from pedclip.data.triplets import is_triplets, load_triplets
 __all__ = ["load", "read_folder"]
 
 PHANTOM: Final = "phantom"
+FOLDER: Final = "folder"  # loader of cards whose data are a folder with a table
 MODES: Final = ("auto", "given", "hash")
 _IDS: Final = ("image_id", "patient_id", "study_id")
 _log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 def load(
     name_or_path: str | Path | Sequence[str | Path],
     *,
+    root: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "auto",
     quarantine: str | Path | None = None,
@@ -39,11 +41,13 @@ def load(
     that they cannot collide. What each folder held, and how many rows were left out, is logged.
 
     Args:
-        name_or_path: "phantom"; a triplet directory; a folder of images with a table; a folder of such folders; or
-            several of them, as a list or as one text with commas.
+        name_or_path: "phantom"; a triplet directory; a folder of images with a table; a folder of such folders;
+            several of them, as a list or as one text with commas; or, with `root`, the name of one data card.
+        root: Folder into which the data set of the card was unpacked, for example "grazpedwri-dx" with
+            root="/data/graz". It is checked against the card before anything is read.
         columns: Role (text, region, patient_id, … as in columns.json) to column name, for tables with other names.
         split: "auto" takes the given split where it has training rows, else a hash of the patient; "given" and "hash"
-            decide it. Phantom and triplet directories keep theirs.
+            decide it. Phantom and triplet directories keep theirs; a data card says which split it has.
         quarantine: File for the list of rows left out, with the reasons; written even if there is none.
         **phantom: Arguments of `pedclip.data.phantom.generate`.
 
@@ -51,7 +55,9 @@ def load(
         Splits "train", "validation" and "test" with the features of the schema; a split may be empty.
 
     Raises:
-        FileNotFoundError: No such path, or nothing in it that is a source.
+        FileNotFoundError: No such path, nothing in it that is a source, or a data card without `root`.
+        CardError: `root` with a name that no data card has.
+        FolderDiffers: `root` lacks a file or a column that the data card requires; with the table of both.
         TableError: See `pedclip.data.folder.read_folder`.
         TripletsError: A triplet directory is incomplete or differs from the schema.
         NothingUsable: A single folder of which every row was left out.
@@ -60,17 +66,44 @@ def load(
     if split not in MODES:
         raise ValueError(f"split: expected one of {', '.join(MODES)}, got {split!r}.")
     check_roles(columns or {})
+    if root is not None:
+        return _finish(lambda: _read_card(name_or_path, root, columns, split, phantom), quarantine)
     sources = _sources(name_or_path, columns or {})
     if phantom and PHANTOM not in sources:
         raise ValueError(f"{', '.join(phantom)}: only 'phantom' takes such arguments, and it is not among the data.")
+    return _finish(lambda: _read_all(sources, columns, split, phantom), quarantine)
+
+
+def _finish(read: Callable[[], FolderReading], quarantine: str | Path | None) -> DatasetDict:
+    """Read, write the list of what was left out (also where that is all), and log the counts."""
     try:
-        reading = _read_all(sources, columns, split, phantom)
+        reading = read()
     except NothingUsable as error:
         _write_quarantine(quarantine, error.quarantine)
         raise
     _write_quarantine(quarantine, reading.quarantine)
     _report(reading)
     return reading.triplets
+
+
+def _read_card(
+    name: object, root: str | Path, columns: Mapping[str, str] | None, split: str, phantom: Mapping[str, Any]
+) -> FolderReading:
+    from pedclip.data.cards import read_card, require_folder
+
+    if phantom:
+        raise ValueError(f"{', '.join(phantom)}: only 'phantom' takes such arguments, and it is not among the data.")
+    card = read_card(str(name))
+    if card.loader == PHANTOM:
+        raise ValueError(f"{name} is drawn, not read: leave root out.")
+    if card.loader == FOLDER:
+        require_folder(card, root)
+        return _read_all(_sources(Path(root), columns or {}), columns, split, {})
+    if columns:
+        raise ValueError(f"columns: {name} has the columns of its data card; leave the argument out.")
+    from pedclip.data.adapters.stream import read_card_folder
+
+    return read_card_folder(card, root, split=split)
 
 
 def _sources(name_or_path: str | Path | Sequence[str | Path], columns: Mapping[str, str]) -> list[str | Path]:
@@ -95,7 +128,11 @@ def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
         return [PHANTOM]
     path = Path(source)
     if not path.is_dir():
-        hint = f" Did you mean {PHANTOM!r}?" if get_close_matches(str(source), [PHANTOM]) else ""
+        names = [PHANTOM, *_card_names()]
+        if str(source) in names:
+            raise FileNotFoundError(_root_missing(str(source)))
+        close = get_close_matches(str(source), names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
         what = "is a file, not a folder" if path.exists() else "does not exist"
         raise FileNotFoundError(f"{path} {what}; expected 'phantom', a triplet directory or a folder of images.{hint}")
     if _is_pack(path, columns):
@@ -107,6 +144,27 @@ def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
     if skipped := [folder.name for folder in folders if folder not in packs]:
         _log.info("%s: no table of images in %s; skipped", path, ", ".join(skipped))
     return [*packs]
+
+
+def _card_names() -> list[str]:
+    """Names of the data cards; none where Pydantic or the cards are not installed."""
+    try:
+        from pedclip.data.cards import CardError, card_names
+    except ModuleNotFoundError:
+        return []
+    try:
+        return card_names()
+    except CardError:
+        return []
+
+
+def _root_missing(name: str) -> str:
+    from pedclip.data.cards import access_words, read_card
+
+    return (
+        f"{name} is a data card; say where its files are: pedclip.data.load({name!r}, root='/folder/of/it').\n"
+        f"{access_words(read_card(name))}"
+    )
 
 
 def _is_pack(path: Path, columns: Mapping[str, str]) -> bool:

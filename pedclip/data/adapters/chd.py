@@ -1,0 +1,44 @@
+"""CHD-CXR: DICOM (or PNG) films in one folder per diagnosis."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pedclip.data.adapters.reader import Reader, dicom_facts, labels_of, one_of
+from pedclip.data.adapters.sample import DEVELOPMENT, Sample
+
+_WORDS: Final = {
+    "asd": ["congenital heart disease", "atrial septal defect"],
+    "vsd": ["congenital heart disease", "ventricular septal defect"],
+    "pda": ["congenital heart disease", "patent ductus arteriosus"],
+    "normal": [],
+}
+_ENDINGS: Final = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ""}
+_PARTS: Final = {"test": "test", "train": DEVELOPMENT, "val": "validation"}
+
+
+def read_chd(reader: Reader) -> Iterator[Sample]:
+    """Chest films of children; the folder is the diagnosis, a folder "test" or "train" above it the split."""
+    paths = (path for path in reader.root.glob("**/*") if path.is_file() and path.suffix.lower() in _ENDINGS)
+    films = sorted(path.relative_to(reader.root) for path in paths if path.parent != reader.root)
+    films.sort(key=lambda path: _part(path) != "test")
+
+    def build(number: int, film: Path) -> Sample:
+        label = one_of(film.parent.name.lower(), tuple(_WORDS), "folder")
+        facts = dicom_facts(reader.root / film)
+        return Sample(
+            path=reader.root / film,
+            file=film.as_posix(),
+            row=number,
+            image_id=film.as_posix(),
+            region="chest",
+            split=_PARTS.get(_part(film), ""),
+            labels=labels_of(_WORDS[label], absent=["congenital heart disease"]),
+            **{**facts, "patient_id": facts["patient_id"] or film.as_posix()},
+        )
+
+    yield from reader.samples(iter(enumerate(films, start=1)), build, Path.as_posix)
+
+
+def _part(film: Path) -> str:
+    return film.parts[0].lower() if len(film.parts) > 2 else ""

@@ -1,0 +1,64 @@
+"""CheXpert: a table per part whose paths name patient, study and view, and 14 labels that may be uncertain."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
+from pedclip.data.adapters.sample import DEVELOPMENT, Sample
+from pedclip.data.fields import LeftOut, read_age, read_sex, read_view
+from pedclip.data.prompts import Labels
+
+NORMAL: Final = "No Finding"
+_VALUES: Final = ("1", "1.0", "0", "0.0", "-1", "-1.0", "")
+_VIEW: Final = "Frontal/Lateral"
+
+
+def read_chexpert(reader: Reader) -> Iterator[Sample]:
+    """Chest films; the official validation part is the test part unless there is a `test.csv`."""
+    has_test = reader.file("test.csv").is_file()
+    parts = {"test": "test", "valid": "validation", "train": "train"}
+    if not has_test:
+        parts = {"valid": "test", "train": DEVELOPMENT}
+    for part, split in parts.items():
+        rows = reader.rows(reader.root / f"{part}.csv", ["Path", "Sex", "Age", _VIEW, "AP/PA", *reader.card.labels])
+        yield from reader.samples(rows, partial(_build, reader, split), lambda row: row["Path"])
+
+
+def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
+    # "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
+    parts = row["Path"].split("/")
+    if len(parts) < 4 or not parts[-3].startswith("patient"):
+        raise LeftOut(f"Path of {len(parts)} parts; expected …/part/patient/study/image")
+    view = "lateral" if row[_VIEW] == "Lateral" else read_view(row["AP/PA"]) or "frontal"
+    return Sample(
+        path=reader.file("/".join(parts[-4:]), row["Path"]),
+        file=row["Path"],
+        row=number,
+        image_id="/".join(parts[-3:]),
+        patient_id=parts[-3],
+        study_id=f"{parts[-3]}/{parts[-2]}",
+        region="chest",
+        split=split,
+        view=view,
+        age_months=read_age({"age": row["Age"]}) or None,  # 0 stands for unknown
+        sex=read_sex(row["Sex"]),
+        labels=certain_labels(row, reader.card.labels),
+    )
+
+
+def certain_labels(row: Row, names: Sequence[str]) -> Labels:
+    """Labels of a row in CheXpert's code: 1 is present, 0 absent, -1 uncertain (says nothing here), blank unmentioned.
+
+    Raises:
+        LeftOut: Another value, or a row that says nothing for certain.
+    """
+    for name in names:
+        if row[name] not in _VALUES:
+            one_of(row[name], ("1", "0", "-1", "blank"), f"label in {name}:")
+    present = [name for name in names if row[name] in {"1", "1.0"}]
+    absent = [name for name in names if row[name] in {"0", "0.0"} and name != NORMAL]
+    if not present and not absent:
+        raise LeftOut("no label that is certain")
+    findings = [name for name in present if name != NORMAL]
+    return labels_of(findings, [] if NORMAL in present else absent)

@@ -1,0 +1,64 @@
+"""GRAZPEDWRI-DX: `dataset.csv`, PNG films, and boxes as YOLO or Pascal VOC files beside them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pedclip.data.adapters.marks import voc_boxes, yolo_boxes
+from pedclip.data.adapters.reader import Reader, Row, flag, labels_of, one_of
+from pedclip.data.adapters.sample import Box, Sample
+from pedclip.data.fields import read_age, read_sex
+
+_WORDS: Final = {
+    "boneanomaly": "bone anomaly",
+    "bonelesion": "bone lesion",
+    "foreignbody": "foreign body",
+    "periostealreaction": "periosteal reaction",
+    "pronatorsign": "pronator sign",
+    "softtissue": "soft tissue swelling",
+}
+_COLUMNS: Final = {"fracture_visible": "fracture", "osteopenia": "osteopenia", "metal": "metal", "cast": "cast"}
+_SIDES: Final = {"L": "left", "R": "right"}
+_VIEWS: Final = {"1": "AP", "2": "lateral"}
+_NO_FINDING: Final = "text"  # the box around a side marker
+
+
+def read_graz(reader: Reader) -> Iterator[Sample]:
+    """Wrist films with their boxes; findings are the table's flags and the names of the boxes."""
+    films = reader.index("**/*.png")
+    yolo, voc = reader.index("**/labels/**/*.txt"), reader.index("**/*.xml")
+    table = reader.file("dataset.csv")
+
+    def build(number: int, row: Row) -> Sample:
+        stem = row["filestem"]
+
+        def refuse(line: int, reason: str) -> None:
+            reader.reject((yolo if stem in yolo else voc)[stem].name, line, reason)
+
+        boxes: tuple[Box, ...] = ()
+        if stem in yolo:
+            boxes = yolo_boxes(yolo[stem], reader.card.box_labels, refuse)
+        elif stem in voc:
+            boxes = voc_boxes(voc[stem], reader.card.box_labels, refuse)
+        flagged = [word for name, word in _COLUMNS.items() if flag(row, name, no=("", "0", "0.0"))]
+        drawn = [_WORDS.get(box.label, box.label) for box in boxes if box.label != _NO_FINDING]
+        return Sample(
+            path=films.get(stem, reader.root / f"{stem}.png"),
+            file=stem,
+            row=number,
+            image_id=stem,
+            patient_id=row["patient_id"],
+            study_id=f"{row['patient_id']}-{row['study_number']}",
+            region="wrist",
+            laterality=_SIDES[one_of(row["laterality"], tuple(_SIDES), "laterality")],
+            view=_VIEWS.get(row["projection"], ""),
+            age_months=read_age(row),
+            sex=read_sex(row["gender"]),
+            labels=labels_of(list(dict.fromkeys(flagged + drawn)), absent=["fracture"]),
+            boxes=tuple(Box(*_sides(box), _WORDS.get(box.label, box.label), box.row, box.is_relative) for box in boxes),
+        )
+
+    yield from reader.samples(reader.rows(table, reader.card.files[0].columns), build, lambda row: row["filestem"])
+
+
+def _sides(box: Box) -> tuple[float, float, float, float]:
+    return box.x, box.y, box.width, box.height

@@ -1,0 +1,201 @@
+"""Boxes and masks in the formats in which data sets publish them: YOLO, Pascal VOC, corners, run lengths, shapes."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pedclip.data.adapters.sample import BadMark, Box, Mask, Size
+
+Refuse = Callable[[int, str], None]  # line and reason of a mark that was left out
+
+_SHAPES: Final = ("rectangle", "ellipse", "polygon")  # as Object-CXR numbers them
+
+
+def numbers(cells: Sequence[str]) -> list[float]:
+    """Cells as finite numbers.
+
+    Raises:
+        BadMark: One is not.
+    """
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        raise BadMark(f"box or shape with a coordinate that is no number: {' '.join(cells)[:60]!r}") from None
+    if not all(map(math.isfinite, values)):
+        raise BadMark("box or shape with a coordinate that is not finite")
+    return values
+
+
+def corner_box(cells: Sequence[str], label: str, row: int) -> Box:
+    """A box from left, top, right, bottom in pixels.
+
+    Raises:
+        BadMark: No numbers, or the corners are the wrong way round.
+    """
+    left, top, right, bottom = numbers(cells)
+    return sized_box([str(value) for value in (left, top, right - left, bottom - top)], label, row)
+
+
+def sized_box(cells: Sequence[str], label: str, row: int, *, is_relative: bool = False) -> Box:
+    """A box from left, top, width, height.
+
+    Raises:
+        BadMark: No numbers, or without area.
+    """
+    x, y, width, height = numbers(cells)
+    if width <= 0 or height <= 0:
+        raise BadMark(f"box without area ({width:g} wide, {height:g} high)")
+    return Box(x, y, width, height, label, row, is_relative)
+
+
+def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ...]:
+    """Boxes of a YOLO label file: one line per box, "class x-center y-center width height" in shares of the image.
+
+    Args:
+        path: The file; an empty one means that there are no boxes.
+        names: Label by class number.
+        refuse: Called for every line that is left out.
+    """
+    boxes = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not (cells := line.split()):
+            continue
+        try:
+            if len(cells) != 5:
+                raise BadMark(f"YOLO line of {len(cells)} numbers instead of 5")
+            if not cells[0].isdecimal() or int(cells[0]) >= len(names):
+                raise BadMark(f"unknown label: class {cells[0][:20]!r}; expected 0 to {len(names) - 1}")
+            x, y, width, height = numbers(cells[1:])
+            corner = [str(value) for value in (x - width / 2, y - height / 2, width, height)]
+            boxes.append(sized_box(corner, names[int(cells[0])], number, is_relative=True))
+        except BadMark as error:
+            refuse(number, str(error))
+    return tuple(boxes)
+
+
+def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ...]:
+    """Boxes of a Pascal VOC file: XML with `object/name` and `object/bndbox` in pixels.
+
+    Args:
+        path: The file.
+        names: Known labels.
+        refuse: Called for every object that is left out, counted from 1; with 0 for a file that is no XML.
+    """
+    try:
+        root = ElementTree.fromstring(path.read_bytes())
+    except ElementTree.ParseError as error:
+        refuse(0, f"annotation is not XML ({error})")
+        return ()
+    boxes = []
+    for number, item in enumerate(root.iter("object"), start=1):
+        try:
+            label = item.findtext("name", "").strip()
+            if label not in names:
+                raise BadMark(f"unknown label {label[:40]!r}; expected one of {', '.join(names)}")
+            sides = [item.findtext(f"bndbox/{side}", "") for side in ("xmin", "ymin", "xmax", "ymax")]
+            boxes.append(corner_box(sides, label, number))
+        except BadMark as error:
+            refuse(number, str(error))
+    return tuple(boxes)
+
+
+def runs_mask(texts: Sequence[str], size: Size) -> Mask:
+    """Masks in relative run lengths, joined.
+
+    Each text is "gap run gap run …": after the end of the run before, so many pixels outside, then so many inside.
+    Pixels are counted down the columns, left to right.
+
+    Args:
+        texts: One per mask; "-1" is an empty mask.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        (H, W), True inside.
+
+    Raises:
+        BadMark: An odd number of values, no numbers, a negative one, or a run past the last pixel.
+
+    Source: format of the SIIM-ACR Pneumothorax Segmentation challenge.
+
+    Example:
+        >>> runs_mask(["1 2 1 1"], (3, 2)).astype(int).tolist()
+        [[0, 0], [1, 1], [1, 0]]
+    """
+    inside = np.zeros(size[0] * size[1], dtype=bool)
+    for text in texts:
+        if text.strip() == "-1":
+            continue
+        try:
+            values = np.array(text.split(), dtype=np.int64)
+        except (ValueError, OverflowError):
+            raise BadMark("unreadable mask: run lengths that are no whole numbers") from None
+        if len(values) == 0 or len(values) % 2:
+            raise BadMark(f"unreadable mask: {len(values)} run lengths; expected pairs of gap and run")
+        if (values < 0).any():
+            raise BadMark("unreadable mask: a negative run length")
+        ends = np.cumsum(values)
+        if ends[-1] > inside.size:
+            raise BadMark(f"mask of another image: its runs end at pixel {ends[-1]} of {inside.size}")
+        for start, end in ends.reshape(-1, 2):
+            inside[start:end] = True
+    return inside.reshape(size[1], size[0]).T
+
+
+def shapes_mask(shapes: Sequence[tuple[str, Sequence[float]]], size: Size) -> Mask:
+    """Rectangles, ellipses and polygons, filled and joined.
+
+    Args:
+        shapes: Kind and coordinates in pixels, as `parse_shapes` gives them.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        (H, W), True inside.
+    """
+    canvas = Image.new("1", (size[1], size[0]))
+    draw = ImageDraw.Draw(canvas)
+    for kind, values in shapes:
+        if kind == "polygon":
+            draw.polygon([*values], fill=1)
+        else:
+            (draw.rectangle if kind == "rectangle" else draw.ellipse)([*values], fill=1)
+    return np.asarray(canvas)
+
+
+def parse_shapes(cell: str, refuse: Callable[[str], None]) -> list[tuple[str, list[float]]]:
+    """Shapes of one image: "kind x1 y1 x2 y2 …;kind …", where kind 0 is a rectangle, 1 an ellipse, 2 a polygon.
+
+    Rectangles and ellipses have two corners, polygons at least three points, all in pixels.
+
+    Args:
+        cell: May be blank.
+        refuse: Called with the reason for every shape that is left out.
+
+    Source: format of the Object-CXR challenge.
+    """
+    shapes = []
+    for text in filter(None, (part.strip() for part in cell.split(";"))):
+        kind, *cells = text.split()
+        try:
+            if kind not in {"0", "1", "2"}:
+                raise BadMark(f"unknown label: shape {kind[:20]!r}; expected 0, 1 or 2")
+            values = numbers(cells)
+            name = _SHAPES[int(kind)]
+            if name == "polygon" and (len(values) < 6 or len(values) % 2):
+                raise BadMark(f"polygon of {len(values)} coordinates; expected three points or more")
+            if name != "polygon" and not (len(values) == 4 and values[0] < values[2] and values[1] < values[3]):
+                raise BadMark(f"{name} that is not given as left, top, right, bottom")
+            shapes.append((name, values))
+        except BadMark as error:
+            refuse(str(error))
+    return shapes
+
+
+def bounds(values: Sequence[float]) -> tuple[float, float, float, float]:
+    """Left, top, width and height of points x1 y1 x2 y2 …, in pixels."""
+    xs, ys = values[::2], values[1::2]
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)

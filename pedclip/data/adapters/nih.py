@@ -1,0 +1,69 @@
+"""NIH ChestX-ray14: one table, films in twelve folders, official lists of files, a few boxes."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from pedclip.data.adapters.marks import sized_box
+from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
+from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Box, Sample
+from pedclip.data.fields import read_age, read_sex, read_view
+
+_TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+_NORMAL: Final = "No Finding"
+_MEANT: Final = {"Infiltrate": "Infiltration", "Pleural_Thickening": "Pleural Thickening"}
+_BOX: Final = ("Bbox [x", "y", "w", "h]")  # the header of the file has commas inside the brackets
+
+
+def read_nih(reader: Reader) -> Iterator[Sample]:
+    """Chest films with 14 labels; test as listed, validation cut from the listed training part."""
+    films = reader.index("**/*.png")
+    official = _official(reader)
+    boxes = _boxes(reader)
+
+    def build(number: int, row: Row) -> Sample:
+        image = row["Image Index"]
+        terms = [one_of(term, reader.card.labels) for term in row["Finding Labels"].split("|")]
+        return Sample(
+            path=films.get(image.removesuffix(".png"), reader.root / "images" / image),
+            file=image,
+            row=number,
+            image_id=image,
+            patient_id=row["Patient ID"],
+            region="chest",
+            split=official.get(image, ""),
+            view=read_view(row["View Position"]),
+            age_months=read_age({"age": row["Patient Age"]}),
+            sex=read_sex(row["Patient Gender"]),
+            labels=labels_of([_MEANT.get(term, term) for term in terms if term != _NORMAL]),
+            boxes=tuple(boxes.get(image, ())),
+        )
+
+    for is_test in (True, False):
+        rows = reader.rows(reader.file(*_TABLES), reader.card.files[0].columns)
+        chosen = ((line, row) for line, row in rows if (official.get(row["Image Index"]) == "test") == is_test)
+        yield from reader.samples(chosen, build, lambda row: row["Image Index"])
+
+
+def _official(reader: Reader) -> dict[str, str]:
+    official: dict[str, str] = {}
+    for name, split in (("train_val_list.txt", DEVELOPMENT), ("test_list.txt", "test")):
+        if (reader.root / name).is_file():
+            official |= {cells[0]: split for _, cells in reader.lines(reader.root / name)}
+    return official
+
+
+def _boxes(reader: Reader) -> dict[str, list[Box]]:
+    path = reader.root / "BBox_List_2017.csv"
+    boxes: dict[str, list[Box]] = defaultdict(list)
+    if not path.is_file():
+        return boxes
+    for number, row in reader.rows(path, ["Image Index", "Finding Label", *_BOX]):
+        try:
+            name = _MEANT.get(row["Finding Label"], row["Finding Label"])
+            if name not in reader.card.labels and name not in _MEANT.values():
+                raise BadMark(f"unknown label {name[:40]!r}; expected one of {', '.join(reader.card.labels)}")
+            boxes[row["Image Index"]].append(sized_box([row[side] for side in _BOX], name.lower(), number))
+        except BadMark as error:
+            reader.reject(path.name, number, str(error))
+    return boxes

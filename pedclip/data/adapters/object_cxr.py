@@ -1,0 +1,37 @@
+"""Object-CXR: foreign objects on chest films as rectangles, ellipses and polygons in one cell per film."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from pedclip.data.adapters.marks import bounds, parse_shapes, shapes_mask
+from pedclip.data.adapters.reader import Reader, Row, labels_of
+from pedclip.data.adapters.sample import DEVELOPMENT, Box, Sample
+
+_LABEL = "foreign object"
+
+
+def read_object_cxr(reader: Reader) -> Iterator[Sample]:
+    """Chest films with a box around each foreign object, and the filled shapes as the mask."""
+    parts = {"dev": "test", "train": DEVELOPMENT}
+    if (reader.root / "test.csv").is_file():
+        parts = {"test": "test", "dev": "validation", "train": "train"}
+    for part, split in parts.items():
+        rows = reader.rows(reader.root / f"{part}.csv", ["image_name|image_path", "annotation"])
+        yield from reader.samples(rows, partial(_build, reader, part, split), lambda row: row["image_name"])
+
+
+def _build(reader: Reader, part: str, split: str, number: int, row: Row) -> Sample:
+    file = row["image_name"].rsplit("/", 1)[-1]
+    shapes = parse_shapes(row["annotation"], partial(reader.reject, file, number))
+    return Sample(
+        path=reader.root / part / file,
+        file=file,
+        row=number,
+        image_id=f"{part}/{file}",
+        patient_id=f"{part}/{file}",
+        region="chest",
+        split=split,
+        labels=labels_of([_LABEL] if row["annotation"] else [], absent=[_LABEL]),
+        boxes=tuple(Box(*bounds(values), _LABEL, number) for _, values in shapes),
+        mask=partial(shapes_mask, shapes) if shapes else None,
+    )

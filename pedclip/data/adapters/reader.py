@@ -1,0 +1,160 @@
+"""What every adapter reads with: the card, the folder, tables line by line, and the list of what was left out."""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from pedclip.data.adapters.sample import Sample
+from pedclip.data.cards import Card, open_text, pick
+from pedclip.data.fields import LeftOut, read_age, read_sex, read_view
+from pedclip.data.folder import Rejected
+from pedclip.data.prompts import Labels, read_labels
+from pedclip.data.table import TableError
+
+Row = Mapping[str, str]
+_HEADER_TAGS: Final = ["PatientID", "PatientAge", "PatientSex", "ViewPosition"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A folder that is read as its card says.
+
+    Args:
+        card: The card.
+        root: The folder.
+        quarantine: Filled by `reject`.
+    """
+
+    card: Card
+    root: Path
+    quarantine: list[Rejected] = field(default_factory=list)
+
+    def reject(self, file: str, row: int, reason: str) -> None:
+        """Note that something was left out."""
+        self.quarantine.append(Rejected(file, row, reason, self.card.source))
+
+    def file(self, *names: str) -> Path:
+        """The first of some files that exists, else where the first would be."""
+        return next((self.root / name for name in names if (self.root / name).is_file()), self.root / names[0])
+
+    def rows(self, path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+        """Lines of a CSV file (also .gz), one at a time, with the number that an editor shows.
+
+        Args:
+            path: The file.
+            columns: What must be there; "a|b" means either, and the row then has the key "a".
+
+        Raises:
+            TableError: Unreadable, or without one of the columns.
+        """
+        with _opened(path) as file:
+            reader = csv.DictReader(file, restkey="", restval="", skipinitialspace=True)
+            names = [(name or "").strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = names
+            either = {column.split("|")[0]: pick(names, column) for column in columns}
+            if missing := [name for name, found in either.items() if not found]:
+                raise TableError(f"{path} has no column {', '.join(missing)}; its columns: {', '.join(names)}.")
+            for row in reader:
+                cells = {name: cell.strip() for name, cell in row.items() if isinstance(cell, str)}
+                yield reader.line_num, cells | {name: cells[found] for name, found in either.items()}
+
+    def lines(self, path: Path, separator: str | None = ",") -> Iterator[tuple[int, list[str]]]:
+        """Lines of a table without a header, split at a separator (None: at white space); blank lines are skipped.
+
+        Raises:
+            TableError: Unreadable.
+        """
+        with _opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, [cell.strip() for cell in line.rstrip("\n").split(separator)]
+
+    def samples(
+        self, rows: Iterator[tuple[int, Any]], build: Callable[[int, Any], Sample], name: Callable[[Any], str]
+    ) -> Iterator[Sample]:
+        """One sample per row; a row from which `build` raises `LeftOut` goes to the quarantine under `name(row)`."""
+        for number, row in rows:
+            try:
+                yield build(number, row)
+            except LeftOut as error:
+                self.reject(name(row), number, str(error))
+
+    def index(self, *patterns: str) -> dict[str, Path]:
+        """Files below the root by their name without its ending."""
+        return {path.stem: path for pattern in patterns for path in sorted(self.root.glob(pattern))}
+
+
+def one_of(value: str, known: Sequence[str], what: str = "label") -> str:
+    """The value, if it is known.
+
+    Raises:
+        LeftOut: It is not; names what was expected.
+    """
+    if value not in known:
+        shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+        raise LeftOut(f"unknown {what} {value[:40]!r}; expected one of {shown}")
+    return value
+
+
+def labels_of(terms: Sequence[str], absent: Sequence[str] = ()) -> Labels:
+    """Labels from plain words; a list that is empty or says normal has no findings.
+
+    Args:
+        terms: What is present, such as "Pleural effusion".
+        absent: What is said to be absent; kept only where nothing is present.
+    """
+    present = read_labels(";".join(terms), "")
+    findings = present.findings if present else ()
+    return Labels(findings, () if findings else tuple(term.lower() for term in absent))
+
+
+def flag(row: Row, column: str, yes: Sequence[str] = ("1", "1.0"), no: Sequence[str] = ("0", "0.0")) -> bool:
+    """A cell that says yes or no.
+
+    Raises:
+        LeftOut: It says neither.
+    """
+    if row[column] not in {*yes, *no}:
+        raise LeftOut(f"{column}: unknown label {row[column][:40]!r}; expected {yes[0]} or {no[0]}")
+    return row[column] in yes
+
+
+def dicom_facts(path: Path) -> dict[str, Any]:
+    """Age in months, sex, view and patient of a DICOM header, without its pixels.
+
+    Returns:
+        Keys "age_months", "sex", "view" and "patient_id" as a `Sample` takes them; unknown is None or "". A file that
+        cannot be read says nothing here: its pixels will be refused with the reason.
+    """
+    import pydicom
+
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_HEADER_TAGS])
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, pydicom.errors.InvalidDicomError):
+        header = pydicom.Dataset()
+    patient, age, sex, view = (_raw(header, name) for name in _HEADER_TAGS)
+    return {
+        "age_months": read_age({"age": age}),
+        "sex": read_sex(sex),
+        "view": read_view(view),
+        "patient_id": patient,
+    }
+
+
+def _raw(header: Any, name: str) -> str:
+    """Characters of an element, unconverted: public films hold ages such as "51" that pydicom warns of."""
+    value = header.get_item(name).value if name in header else b""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    try:
+        with open_text(path) as file:
+            yield file
+    except (OSError, UnicodeDecodeError, csv.Error, EOFError) as error:
+        raise TableError(f"{path} cannot be read ({str(error).splitlines()[0][:200]}); expected UTF-8.") from error

@@ -1,0 +1,89 @@
+"""RSNA Pneumonia Detection Challenge: DICOM films, one row per box, and the class of every film."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from pedclip.data.adapters.marks import sized_box
+from pedclip.data.adapters.reader import Reader, Row, dicom_facts, flag, labels_of, one_of
+from pedclip.data.adapters.sample import BadMark, Box, Sample
+from pedclip.data.fields import LeftOut
+from pedclip.data.prompts import Labels
+from pedclip.data.table import TableError
+
+_CLASSES: Final = {
+    "Lung Opacity": ["lung opacity"],
+    "No Lung Opacity / Not Normal": ["abnormality other than lung opacity"],
+    "Normal": [],
+}
+_SIDES: Final = ("x", "y", "width", "height")
+_MAPPING: Final = "pneumonia-challenge-dataset-mappings_2018.json"
+
+
+def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
+    """Chest films with boxes of opacity.
+
+    The patient is the one of ChestX-ray14 where the published mapping lies in the folder, else the film.
+    """
+    labels, boxes = _classes(reader), _boxes(reader)
+    patients = _patients(reader)
+
+    def build(number: int, image: str) -> Sample:
+        if image not in labels:
+            raise LeftOut("no class in stage_2_detailed_class_info.csv")
+        path = reader.root / "stage_2_train_images" / f"{image}.dcm"
+        return Sample(
+            path=path,
+            file=path.name,
+            row=number,
+            image_id=image,
+            region="chest",
+            labels=labels[image],
+            boxes=tuple(boxes[image]),
+            **{**dicom_facts(path), "patient_id": patients.get(image, image)},
+        )
+
+    yield from reader.samples(iter(enumerate(boxes, start=1)), build, lambda image: f"{image}.dcm")
+
+
+def _classes(reader: Reader) -> dict[str, Labels]:
+    path = reader.root / "stage_2_detailed_class_info.csv"
+    labels = {}
+    for number, row in reader.rows(path, ["patientId", "class"]):
+        try:
+            labels[row["patientId"]] = labels_of(_CLASSES[one_of(row["class"], tuple(_CLASSES))])
+        except LeftOut as error:
+            reader.reject(path.name, number, str(error))
+    return labels
+
+
+def _boxes(reader: Reader) -> dict[str, list[Box]]:
+    """Boxes by film; films without one have an empty list."""
+    path = reader.root / "stage_2_train_labels.csv"
+    boxes: dict[str, list[Box]] = defaultdict(list)
+    for number, row in reader.rows(path, ["patientId", *_SIDES, "Target"]):
+        found = boxes[row["patientId"]]
+        try:
+            if _is_opacity(row):
+                found.append(sized_box([row[side] for side in _SIDES], "lung opacity", number))
+        except (BadMark, LeftOut) as error:
+            reader.reject(path.name, number, str(error))
+    return boxes
+
+
+def _is_opacity(row: Row) -> bool:
+    return flag(row, "Target")
+
+
+def _patients(reader: Reader) -> dict[str, str]:
+    path = reader.root / _MAPPING
+    if not path.is_file():
+        return {}
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return {entry["subset_img_id"]: entry["img_id"].split("_")[0] for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(
+            f"{path} is not the published mapping ({type(error).__name__}); remove or replace it."
+        ) from None

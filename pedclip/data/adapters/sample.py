@@ -1,0 +1,104 @@
+"""What an adapter says of one image, before the image is opened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pedclip.data.prompts import Labels
+
+# Official training part of a data set without an official validation part: a hash of the patient cuts that off.
+DEVELOPMENT: Final = "development"
+
+Size = tuple[int, int]  # height, width in pixels
+Mask = NDArray[np.bool_]  # (H, W)
+
+
+class BadMark(ValueError):
+    """A box or mask that cannot be used; the message is the reason, for `quarantine.csv`."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on an image.
+
+    Args:
+        x: Left edge, in pixels of the file, or as a share of its width.
+        y: Top edge.
+        width: Above 0.
+        height: Above 0.
+        label: In plain lower-case words.
+        row: Line of the annotation file, for the quarantine.
+        is_relative: Whether the numbers are shares in [0, 1] of the image (YOLO) instead of pixels.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    row: int = 0
+    is_relative: bool = False
+
+    def in_pixels(self, size: Size) -> "Box":
+        """The same box in pixels of an image of (height, width)."""
+        if not self.is_relative:
+            return self
+        height, width = size
+        return Box(self.x * width, self.y * height, self.width * width, self.height * height, self.label, self.row)
+
+    def clipped(self, size: Size) -> "Box | None":
+        """The part of the box (in pixels) on an image of (height, width), None where there is none."""
+        left, top = max(self.x, 0.0), max(self.y, 0.0)
+        right, bottom = min(self.x + self.width, size[1]), min(self.y + self.height, size[0])
+        if not (right > left and bottom > top):
+            return None
+        return Box(left, top, right - left, bottom - top, self.label, self.row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """An image of a data set and what its tables say.
+
+    Args:
+        path: The image file; it may be absent.
+        file: The same as the tables write it, for the quarantine.
+        row: Line of the table, for the quarantine.
+        image_id: Unique within the data set.
+        patient_id: As published; the image where the data set names no patients.
+        region: One of the 23.
+        split: "train", "validation" or "test" as published, `DEVELOPMENT`, or "" for a hash of the patient.
+        study_id: "" stands for the image.
+        laterality: "", "left", "right" or "both".
+        view: As in the schema.
+        age_months: Months, None where unknown.
+        sex: "F", "M" or "".
+        bone_age_months: Months, None where it was not measured.
+        labels: None where nobody labelled the image.
+        text: Text that came with the image, "" to make sentences of the labels.
+        text_source: Where `text` is from, one of the schema's.
+        boxes: May be empty.
+        mask: Draws the mask at a given (height, width) and may raise `BadMark`; None where there is none.
+    """
+
+    path: Path
+    file: str
+    row: int
+    image_id: str
+    patient_id: str
+    region: str
+    split: str = ""
+    study_id: str = ""
+    laterality: str = ""
+    view: str = ""
+    age_months: float | None = None
+    sex: str = ""
+    bone_age_months: float | None = None
+    labels: Labels | None = None
+    text: str = ""
+    text_source: str = "caption"
+    boxes: tuple[Box, ...] = ()
+    mask: Callable[[Size], Mask] | None = None

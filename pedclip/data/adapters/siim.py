@@ -1,0 +1,44 @@
+"""SIIM-ACR Pneumothorax: DICOM films in nested folders and one row of run lengths per mask."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from pedclip.data.adapters.marks import runs_mask
+from pedclip.data.adapters.reader import Reader, dicom_facts, labels_of
+from pedclip.data.adapters.sample import Sample
+from pedclip.data.fields import LeftOut
+
+_TABLES: Final = ("stage_2_train.csv", "train-rle.csv")
+_EMPTY: Final = "-1"
+
+
+def read_siim(reader: Reader) -> Iterator[Sample]:
+    """Chest films with the joined mask of their pneumothoraces."""
+    films = reader.index("**/*.dcm")
+    path = reader.file(*_TABLES)
+    masks: dict[str, list[str]] = defaultdict(list)
+    first: dict[str, int] = {}
+    for number, row in reader.rows(path, ["ImageId", "EncodedPixels"]):
+        masks[row["ImageId"]].append(row["EncodedPixels"])
+        first.setdefault(row["ImageId"], number)
+
+    def build(number: int, image: str) -> Sample:
+        film = films.get(image, reader.root / f"{image}.dcm")
+        runs = [text for text in masks[image] if text != _EMPTY]
+        if not all(masks[image]):
+            raise LeftOut("EncodedPixels is blank; expected run lengths, or -1 for no pneumothorax")
+        facts = dicom_facts(film)
+        return Sample(
+            path=film,
+            file=f"{image}.dcm",
+            row=number,
+            image_id=image,
+            region="chest",
+            labels=labels_of(["pneumothorax"] if runs else [], absent=["pneumothorax"]),
+            mask=partial(runs_mask, runs) if runs else None,
+            **{**facts, "patient_id": facts["patient_id"] or image},
+        )
+
+    yield from reader.samples(((first[image], image) for image in masks), build, lambda image: f"{image}.dcm")

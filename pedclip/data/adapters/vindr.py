@@ -1,0 +1,75 @@
+"""Pedi-CXR (VinDr-PCXR): DICOM films, one table of diagnoses and one of boxes for each official part."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pedclip.data.adapters.marks import corner_box
+from pedclip.data.adapters.reader import Reader, Row, dicom_facts, flag, labels_of
+from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Box, Sample
+
+_PARTS: Final = {"test": "test", "train": DEVELOPMENT}
+_NORMAL: Final = "No finding"
+# As the tables misspell them, to what is meant.
+_MEANT: Final = {
+    "Brocho-pneumonia": "bronchopneumonia",
+    "Bronchectasis": "bronchiectasis",
+    "CPAM": "congenital pulmonary airway malformation",
+    "Dextro cardia": "dextrocardia",
+    "Diagphramatic hernia": "diaphragmatic hernia",
+    "Diffuse aveolar opacity": "diffuse alveolar opacity",
+    "Enlarged PA": "enlarged pulmonary artery",
+    "Interstitial lung disease - ILD": "interstitial lung disease",
+    "Paraveterbral mass": "paravertebral mass",
+    "Pleuro-pneumonia": "pleuropneumonia",
+}
+_CORNERS: Final = ("x_min", "y_min", "x_max", "y_max")
+
+
+def read_pedi_cxr(reader: Reader) -> Iterator[Sample]:
+    """Chest films of children; findings are the diagnoses of the image, boxes the local findings."""
+    for part in _PARTS:
+        boxes = _read_boxes(reader, part)
+        table = reader.file(f"image_labels_{part}.csv", f"annotations/image_labels_{part}.csv")
+        rows = reader.rows(table, ["image_id", *reader.card.labels])
+        folder = reader.root / part
+
+        def build(number: int, row: Row, part: str = part, folder: Path = folder, boxes: _Boxes = boxes) -> Sample:
+            image = row["image_id"]
+            path = folder / f"{image}.dicom"
+            found = [name for name in reader.card.labels if flag(row, name)]
+            return Sample(
+                path=path,
+                file=f"{part}/{path.name}",
+                row=number,
+                image_id=image,
+                region="chest",
+                split=_PARTS[part],
+                labels=labels_of([_MEANT.get(name, name) for name in found]),
+                boxes=tuple(boxes.get(image, ())),
+                **{**dicom_facts(path), "patient_id": image},
+            )
+
+        yield from reader.samples(rows, build, lambda row: row["image_id"])
+
+
+_Boxes = dict[str, list[Box]]
+
+
+def _read_boxes(reader: Reader, part: str) -> _Boxes:
+    path = reader.file(f"annotations_{part}.csv", f"annotations/annotations_{part}.csv")
+    boxes: _Boxes = defaultdict(list)
+    known = reader.card.box_labels
+    for number, row in reader.rows(path, ["image_id", "class_name", *_CORNERS]):
+        name = row["class_name"]
+        if name == _NORMAL and not any(row[side] for side in _CORNERS):
+            continue
+        try:
+            if name not in known:
+                raise BadMark(f"unknown label {name[:40]!r}; see box_labels of the card {reader.card.name}")
+            label = _MEANT.get(name, name).lower()
+            boxes[row["image_id"]].append(corner_box([row[side] for side in _CORNERS], label, number))
+        except BadMark as error:
+            reader.reject(path.name, number, str(error))
+    return boxes
