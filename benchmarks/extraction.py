@@ -22,11 +22,13 @@ from pedclip.curation.extract import extract_regions
 from pedclip.curation.reading import read_report
 from pedclip.curation.regions import filmed_in
 from pedclip.curation.score import Agreement, ReportScore, score_report, summarize
+from pedclip.data.phantom import generate_reports
 from pedclip.evaluation.intervals import Floats, bootstrap_interval
 
 INVENTED = Path(__file__).resolve().parents[1] / "tests/curation/invented_reports.jsonl"
 PACKS = ("iu-openi-reports", "cmc2007-paediatric-reports", "mtsamples-radiology", "covid-cxr-notes")
 RESAMPLES = 2000
+PHANTOM_REPORTS, PHANTOM_SEED = 1000, 4
 BATCH = 64  # reports handed to a process at once
 
 
@@ -45,8 +47,7 @@ def f1_interval(counts: Sequence[Agreement]) -> dict[str, Any]:
     return bootstrap_interval(value, f1, num_items=len(table), groups=None, num_resamples=RESAMPLES, seed=0).to_dict()
 
 
-def quality(path: Path) -> dict[str, Any]:
-    gold = records(path)
+def quality(gold: Sequence[dict[str, Any]]) -> dict[str, Any]:
     scores: list[ReportScore] = [score_report(record, extract_regions(record["report_text"])) for record in gold]
     in_reports = {
         "sentences": [sum(score.sentences.values(), Agreement()) for score in scores],
@@ -143,13 +144,14 @@ def main() -> None:
     report = describe() | {
         "what": "rules extractor: quality on annotated reports, speed, coverage of real reports",
         "extractor": "rules",
-        "real": quality(options.gold or options.data / "extraction-gold/gold.jsonl"),
-        "invented": quality(INVENTED),
+        "real": quality(records(options.gold or options.data / "extraction-gold/gold.jsonl")),
+        "invented": quality(records(INVENTED)),
+        "phantom": quality(generate_reports(PHANTOM_REPORTS, seed=PHANTOM_SEED)),
         "speed": speed(texts, options.rounds),
         "chest_films_alone": on_chest_films_alone(options.data / "iu-openi-reports/reports.jsonl"),
         "packs": {name: on_pack(options.data / name / "reports.jsonl") for name in packs},
     }
-    for name in ("real", "invented"):
+    for name in ("real", "invented", "phantom"):
         figures = report[name]
         assert isinstance(figures, dict)
         print(f"{name:9s} sentence F1 {figures['sentences']['f1']:.3f}  region F1 {figures['regions']['f1']:.3f}")

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of packs of real reports; without it the phantom alone")
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/phantom_reports.json"))
+    parser.add_argument("--json", type=Path, default=Path("runs/benchmarks/phantom_reports.json"))
     options = parser.parse_args()
     records = generate_reports(options.studies, options.seed)
     phantom = measure([r["report_text"] for r in records], [len(r["filmed_regions"]) for r in records])
@@ -82,7 +82,7 @@ def main() -> None:
             f"{name:30}"
             + "".join(f"{'' if (v := values[name]) is None else f'{v:.4g}':>20}" for values in table.values())
         )
-    write_report(options.out, {"environment": describe(), "seed": options.seed, "packs": table})
+    write_report(options.json, {"environment": describe(), "seed": options.seed, "packs": table})
 
 
 if __name__ == "__main__":
