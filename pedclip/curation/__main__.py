@@ -1,13 +1,31 @@
-"""Curate from a shell: ``python -m pedclip.curation --archive films/ --reports reports.csv --output curated/``."""
+"""Curate from a shell: ``python -m pedclip.curation --archive films/ --reports reports.csv --output curated/``.
+
+With ``--extractor llm --endpoint URL --model NAME`` a language model is asked first, about all reports at once, and its
+answers are kept in the ledger; a run that was stopped asks only what is left. ``--dry-run`` tells what would be asked.
+The key of the server, if it wants one, is taken from the environment variable PEDCLIP_API_KEY.
+"""
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from pedclip.curation.archive import read_archive
-from pedclip.curation.curate import curate
+from pedclip.curation.backends import BackendError, ServerBackend
+from pedclip.curation.chunks import items_of
+from pedclip.curation.curate import CurationResult, curate
+from pedclip.curation.studies import Archive
+
+if TYPE_CHECKING:
+    from pedclip.curation.ledger import Ledger
+    from pedclip.curation.llm import LLMExtractor
+
+_MODEL_OPTIONS: Final = ("endpoint", "model", "mode", "ledger", "concurrency")
+_CONCURRENCY: Final = 32
+_log = logging.getLogger(__name__)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -32,6 +50,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--acknowledge-identifiers", action="store_true", help="write although excerpts hold dates, names or the like"
     )
+    parser.add_argument("--extractor", choices=("rules", "llm"), default="rules", help="what reads the reports")
+    model = parser.add_argument_group("with --extractor llm")
+    model.add_argument("--endpoint", metavar="URL", help="OpenAI-compatible server, such as http://localhost:8000/v1")
+    model.add_argument("--model", metavar="NAME", help="name that the server knows the model by")
+    model.add_argument("--mode", choices=("select", "rewrite"), help="select sentences (default), or rewrite them")
+    model.add_argument("--ledger", type=Path, metavar="FILE", help="answers so far (default: OUTPUT.answers.sqlite)")
+    model.add_argument("--concurrency", type=int, metavar="N", help=f"requests at once (default: {_CONCURRENCY})")
+    model.add_argument("--dry-run", action="store_true", help="print requests, tokens and duration; nothing is sent")
     return parser.parse_args(arguments)
 
 
@@ -41,21 +67,99 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of the header
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
+        _check(options)
         archive = read_archive(options.archive, options.reports, columns=_columns(options.column))
-        result = curate(
-            archive,
-            output=options.output,
-            acknowledge_identifiers=options.acknowledge_identifiers,
-            source=options.source,
-            salt=options.salt,
-        )
-    except (ValueError, OSError) as error:
+        if options.dry_run:
+            print(_plan(archive, options))
+            return 0
+        result = _curate_by_model(archive, options) if options.extractor == "llm" else _curate(archive, options)
+    except (ValueError, OSError, BackendError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     sheet = result.datasheet
     print(f"{sheet['triplets']} triplets of {sheet['patients']} patients: {result.triplets}")
     print(f"{result.num_rejected} files, rows or films left out: {result.triplets.with_name('rejected.csv')}")
     return 0
+
+
+def _curate(archive: Archive, options: argparse.Namespace, llm: "LLMExtractor | None" = None) -> CurationResult:
+    return curate(
+        archive,
+        output=options.output,
+        extractor=llm or "rules",
+        acknowledge_identifiers=options.acknowledge_identifiers,
+        source=options.source,
+        salt=options.salt,
+    )
+
+
+def _curate_by_model(archive: Archive, options: argparse.Namespace) -> CurationResult:
+    """All questions first, so that the server is never idle while films are decoded; then triplets from the ledger."""
+    from pedclip.curation.bulk import extract_many
+    from pedclip.curation.ledger import Ledger
+
+    backend, file = _backend(options), _ledger_file(options)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with Ledger(file) as ledger:
+        llm, total = _extractor(backend, ledger, options), len(archive.studies)
+        _log.info("%s", _estimate(archive, llm, options))
+        for number, _ in enumerate(extract_many(items_of(archive), llm, concurrency=_concurrency(options)), start=1):
+            if number % max(1, total // 10) == 0:
+                _log.info("reports: %d of %d", number, total)
+        _log.info("%s", llm.usage)
+        return _curate(archive, options, llm)
+
+
+def _plan(archive: Archive, options: argparse.Namespace) -> str:
+    from pedclip.curation.ledger import Ledger
+
+    backend, file = _backend(options), _ledger_file(options)
+    with Ledger(file if file.exists() else "") as ledger:  # no file is begun
+        return _estimate(archive, _extractor(backend, ledger, options), options)
+
+
+def _estimate(archive: Archive, llm: "LLMExtractor", options: argparse.Namespace) -> str:
+    from pedclip.curation.bulk import plan_extraction
+
+    return str(plan_extraction(items_of(archive), llm, concurrency=_concurrency(options)))
+
+
+def _backend(options: argparse.Namespace) -> ServerBackend:
+    return ServerBackend(options.endpoint, options.model, api_key=os.environ.get("PEDCLIP_API_KEY", ""))
+
+
+def _extractor(backend: ServerBackend, ledger: "Ledger", options: argparse.Namespace) -> "LLMExtractor":
+    from pedclip.curation.dialogue import Procedure
+    from pedclip.curation.llm import LLMExtractor
+
+    return LLMExtractor(backend, Procedure(mode=options.mode or "select"), ledger=ledger)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that would have no effect, or that would send reports nowhere."""
+    given = [name for name in _MODEL_OPTIONS if getattr(options, name) is not None]
+    if options.extractor != "llm" and (given or options.dry_run):
+        name = given[0] if given else "dry-run"
+        raise ValueError(f"--{name} is for a language model only; add --extractor llm.")
+    if options.extractor == "llm" and not (options.endpoint and options.model):
+        missing = "--model NAME" if options.endpoint else "--endpoint URL"
+        raise ValueError(
+            f"--extractor llm needs {missing}; there is no default, so that reports go only where you say. "
+            "Example: --endpoint http://localhost:8000/v1 --model meta-llama/Llama-3.1-8B-Instruct"
+        )
+    if options.concurrency is not None and options.concurrency < 1:
+        raise ValueError(f"--concurrency must be at least 1, got {options.concurrency}.")
+    if _ledger_file(options).resolve().is_relative_to(options.output.resolve()):
+        raise ValueError("--ledger lies in the output; its answers may hold sentences of reports, keep it elsewhere.")
+
+
+def _ledger_file(options: argparse.Namespace) -> Path:
+    output: Path = options.output.resolve()
+    return options.ledger or output.with_name(f"{output.name}.answers.sqlite")
+
+
+def _concurrency(options: argparse.Namespace) -> int:
+    return options.concurrency or _CONCURRENCY
 
 
 def _columns(pairs: Sequence[str]) -> dict[str, str]:

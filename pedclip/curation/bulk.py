@@ -152,7 +152,7 @@ def _left_to_ask(
 ) -> tuple[dict[str, Question], int]:
     """Questions about one report by key, and the number of those that the ledger answers."""
     report = numbered(text, regions)
-    if not report.films or not report.sentences:
+    if not report.films or not report.sentences or regions == ():
         return {}, 0
     exchange = converse(report, extractor.procedure)
     answered = 0

@@ -21,7 +21,7 @@ from pedclip.curation.extract import extract_regions
 from pedclip.curation.film_regions import Decision, Undecided, region_of, side_of
 from pedclip.curation.identifiers import find_identifiers, pseudonym
 from pedclip.curation.regions import filmed_regions
-from pedclip.curation.studies import Film, Rejected, Study
+from pedclip.curation.studies import Archive, Film, Rejected, Study
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -96,6 +96,18 @@ def read_chunk(studies: Sequence[Study], settings: Settings) -> Chunk:
             (pseudonym(study.patient_id, settings.salt), study.place.name(settings.root), text_hash(report))
         )
     return chunk
+
+
+def items_of(archive: Archive) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each report with the regions of its films, as `bulk.extract_many` takes them and `read_chunk` asks for them.
+
+    Raises:
+        ReportChanged: A report is no longer where it was.
+    """
+    for study in archive.studies:
+        report = study.report
+        films = _films_with_regions(study, filmed_regions(report), archive.root, Chunk())
+        yield report, tuple(dict.fromkeys(region for _, region in films))
 
 
 def save_chunk(chunk: Chunk, folder: Path, *, fingerprint: str) -> None:

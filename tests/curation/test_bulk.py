@@ -84,14 +84,14 @@ def test_concurrency_is_what_was_asked_for() -> None:
 def test_plan_is_what_the_run_then_asks() -> None:
     items: list[Item] = [(tiny_report(i % 20), None) for i in range(30)]
     items += [(TWO_FILMS.format(i), None) for i in range(10)]
-    items += [("EXAM: Chest. HISTORY: Cough.", None)]
+    items += [("EXAM: Chest. HISTORY: Cough.", None), (tiny_report(99), ())]  # the second: no film is of use
     with chat_server(good_model) as server:
         llm = extractor(server)
         plan = plan_extraction(items, llm, concurrency=4, seconds_per_request=60)
         assert server.payloads == []
         list(extract_many(items, llm, concurrency=4))
         after = plan_extraction(items, llm)
-    assert (plan.reports, plan.unique, plan.by_rules, plan.requests) == (41, 31, 1, 40)
+    assert (plan.reports, plan.unique, plan.by_rules, plan.requests) == (42, 32, 2, 40)
     assert llm.usage.requests == plan.requests
     assert plan.seconds == 600
     # The second pass is estimated by the first, which is a little longer.
