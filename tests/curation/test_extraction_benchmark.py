@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.extraction import INVENTED, on_chest_films_alone, on_pack, quality
+from benchmarks.extraction import INVENTED, on_chest_films_alone, on_pack, quality, records
 
 
 def write_pack(path: Path, texts: list[str]) -> Path:
@@ -31,6 +31,6 @@ def test_coverage_and_reasons_are_counted(tmp_path: Path) -> None:
 
 
 def test_intervals_hold_the_value() -> None:
-    intervals = quality(INVENTED)["f1_intervals"]
+    intervals = quality(records(INVENTED))["f1_intervals"]
     assert all(part["low"] <= part["value"] <= part["high"] for part in intervals.values())
     assert intervals["sentences"]["num_groups"] == 15
