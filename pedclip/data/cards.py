@@ -88,7 +88,8 @@ class Card(_Strict):
         text: The Markdown below the header.
         loader: Name of the adapter in `pedclip.data.adapters`, "folder" or "phantom".
         source: What the column `source` of the triplets holds.
-        license: Identifier of the Hugging Face hub, "other" where it has none, then explained by `license_name` or text.
+        license: Identifier of the Hugging Face hub, "other" where it has none; the text then says more.
+        license_name: Name of such another licence, where it has one.
         labels: Label names as the files write them, empty where the adapter takes any.
         box_labels: The same for boxes.
         tasks: What the data set can be used for here.

@@ -68,6 +68,12 @@ def put_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     put(path, gzip.compress(text.getvalue().encode()) if path.suffix == ".gz" else text.getvalue().encode())
 
 
+def voc_file(path: Path, label: str, corners: tuple[object, object, object, object]) -> None:
+    sides = "".join(f"<{n}>{v}</{n}>" for n, v in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True))
+    item = f"<object><name>{label}</name><bndbox>{sides}</bndbox></object>"
+    put(path, f"<annotation><filename>{path.stem}.png</filename>{item}</annotation>".encode())
+
+
 def of_part(films: Sequence[Film], part: str) -> list[tuple[int, int]]:
     """Number and patient of the films of a part."""
     return [(number, patient) for number, (patient, name) in enumerate(films) if name == part]
