@@ -71,7 +71,7 @@ def write_phantom_archive(folder: str | Path, *, studies: int, seed: int) -> Pha
     root = Path(folder)
     salt, truth = root.with_name(f"{root.name}.salt"), {}
     if root.exists():
-        if not (root / "reports.csv").is_file():
+        if not (salt.is_file() and (root / "reports.csv").is_file()):
             raise FileExistsError(f"{root} is no archive of the phantom; move it away, or give the run another name.")
         shutil.rmtree(root)
     reports = generate_reports(studies, seed)

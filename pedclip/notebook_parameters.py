@@ -54,14 +54,14 @@ def _with_archive(place: str, info: ValidationInfo) -> str:
 
 
 def _endpoint(address: str, info: ValidationInfo) -> str:
+    parts = urlsplit(address)
+    if address and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError("it is no http or https address")
     is_needed = info.data.get("extractor") == "llm"
     if not address and is_needed:
         raise ValueError("extractor is 'llm': name the server that may read the reports")
     if address and not is_needed:
         raise ValueError("extractor is 'rules', which asks no server")
-    parts = urlsplit(address)
-    if address and (parts.scheme not in {"http", "https"} or not parts.hostname):
-        raise ValueError
     return address
 
 

@@ -40,7 +40,7 @@ def test_a_wrong_parameter_is_refused_in_one_clear_line(name: str, value: object
         ({"extractor": "llm", "endpoint": "ftp://x"}, "endpoint='ftp://x' is not allowed: '' with the extractor"),
         ({"endpoint": "http://localhost:8000/v1"}, "(extractor is 'rules', which asks no server)"),
         ({"extractor": "llm"}, "endpoint='' is not allowed"),
-        ({"endpoint": "ftp://x"}, "endpoint='ftp://x' is not allowed"),
+        ({"endpoint": "ftp://x"}, "(it is no http or https address)"),
         ({"studies": 0}, "studies=0 is not allowed: an integer, at least 20"),
         ({"reports": "/a.csv"}, "reports='/a.csv' is not allowed: '' or a table of reports"),
         ({"columns": {"report": 1}}, "columns={'report': 1} is not allowed: a mapping of role to name of a column"),
