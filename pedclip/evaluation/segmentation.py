@@ -42,7 +42,7 @@ class LightDecoder(nn.Module):
                 nn.ReLU(),
                 nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
             ]
-        self.stages = nn.Sequential(*stages, nn.Conv2d(widths[-1], 1, 3, padding=1))
+        self.stages = nn.Sequential(*stages, nn.Conv2d((width, *widths)[-1], 1, 3, padding=1))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, S, C) -> (B, H, W) logits, H and W the grid times 2 per stage."""

@@ -1,6 +1,6 @@
 """Training, validation and test parts of a downstream task, with no patient in two of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -70,8 +70,8 @@ class Sides:
     train: Side
     validation: Side
     test: Side
-    share: float = 1.0
-    seed: int = 0
+    share: float = field(default=1.0, kw_only=True)
+    seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}

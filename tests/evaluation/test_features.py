@@ -1,0 +1,89 @@
+"""Features are what the model says, made once, and never taken for those of another model or other films."""
+
+import json
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from pedclip.data.transforms import to_pixels
+from pedclip.evaluation.features import extract_features, features_key, open_features
+from pedclip.models.pedclip import PedCLIP
+from pedclip.training.pretrain import build_model
+
+from ..training.tiny import tiny_arrays, tiny_config
+
+
+@pytest.fixture(scope="module")
+def model() -> PedCLIP:
+    return build_model(tiny_config(), tiny_arrays(8))
+
+
+FILMS = tiny_arrays(10).images
+
+
+def test_are_what_the_model_says(model: PedCLIP) -> None:
+    model.train()
+    features = extract_features(model, FILMS, with_tokens=True, batch_size=4)
+    assert model.training
+    model.eval()
+    with torch.no_grad():
+        encoded = model.encode_image(to_pixels(torch.from_numpy(FILMS), model.preprocess))
+    dense = encoded.dense.numpy()
+    assert features.embedding == pytest.approx(encoded.embedding.numpy(), abs=1e-5)  # batches of another size
+    assert features.pooled == pytest.approx(np.concatenate([dense[:, 1:].mean(1), dense[:, 0]], 1), abs=1e-5)
+    assert features.tokens is not None
+    assert features.tokens == pytest.approx(dense[:, 1:], abs=2e-3, rel=2e-3)  # float16
+    assert len(features) == 10
+
+
+def test_cached_ones_are_read_and_not_made_again(model: PedCLIP, tmp_path: Path) -> None:
+    first = extract_features(model, FILMS, cache=tmp_path, with_tokens=True)
+    with mock.patch.object(model, "encode_image", side_effect=AssertionError("made again")):
+        again = extract_features(model, FILMS, cache=tmp_path, with_tokens=True)
+    for name in ("embedding", "pooled", "tokens"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+    assert isinstance(again.tokens, np.memmap)
+    assert not again.tokens.flags.writeable
+    assert extract_features(model, FILMS).key != first.key  # without tokens
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "features.json").read_text())["count"] == 10
+    assert open_features(folder).key == first.key
+
+
+def test_every_cause_changes_the_key(model: PedCLIP) -> None:
+    other = build_model(tiny_config(), tiny_arrays(8))
+    other.load_state_dict(model.state_dict())
+    same = features_key(other, FILMS, with_tokens=False)
+    assert same == features_key(model, FILMS.copy(), with_tokens=False)
+    changed = FILMS.copy()
+    changed[3, 2, 1] ^= 1
+    keys = {same, features_key(model, changed, with_tokens=False), features_key(model, FILMS[::-1], with_tokens=False)}
+    keys.add(features_key(model, FILMS[:9], with_tokens=False))
+    with torch.no_grad():
+        next(other.image_encoder.parameters()).flatten()[0] += 1e-4
+    keys.add(features_key(other, FILMS, with_tokens=False))
+    assert len(keys) == 5
+
+
+def test_an_interrupted_extraction_leaves_no_entry(model: PedCLIP, tmp_path: Path) -> None:
+    encode, calls = model.encode_image, iter(range(9))
+
+    def failing(pixels: torch.Tensor) -> object:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return encode(pixels)
+
+    with mock.patch.object(model, "encode_image", failing), pytest.raises(KeyboardInterrupt):
+        extract_features(model, FILMS, cache=tmp_path, batch_size=4)
+    assert not list(tmp_path.glob("[!.]*"))
+    assert len(extract_features(model, FILMS, cache=tmp_path)) == 10
+
+
+def test_refuses(model: PedCLIP, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one film"):
+        extract_features(model, FILMS[:0])
+    with pytest.raises(FileNotFoundError, match="make them with extract_features"):
+        open_features(tmp_path)
