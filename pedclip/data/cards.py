@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TextIO
 
@@ -95,7 +94,7 @@ class Card(_Strict):
         tasks: What the data set can be used for here.
         official_split: Which split the publishers give, and what the loader does where they give none.
         paper_role: Which task of which paper uses it.
-        outputs_may_be_shown: Whether images may appear in committed outputs; False for all real ones.
+        outputs_may_be_shown: Whether images may appear in committed outputs.
     """
 
     name: str
@@ -126,12 +125,14 @@ class FileCheck:
     Args:
         rule: The rule.
         found: Number of matching files.
-        missing_columns: Columns that the first matching file lacks.
+        table: Name of the first matching file, where the rule asks for columns.
+        missing_columns: Columns that it lacks.
         columns: Columns that it has.
     """
 
     rule: FileRule
     found: int
+    table: str = ""
     missing_columns: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
 
@@ -210,14 +211,9 @@ def parse_card(name: str, content: str) -> Card:
 
 
 def check_folder(card: Card, root: str | Path) -> list[FileCheck]:
-    """Compare a folder with the rules of a card: files present, their number, columns of their tables.
+    """Compare a folder with every rule of a card: files present, their number, columns of their tables.
 
-    Args:
-        card: As from `read_card`.
-        root: The folder into which the data set was unpacked.
-
-    Returns:
-        One line per rule, also where all is well; nothing is opened but the first line of each table.
+    Nothing is opened but the first line of each table.
     """
     return [_check(rule, Path(root)) for rule in card.files]
 
@@ -284,17 +280,19 @@ def _check(rule: FileRule, root: Path) -> FileCheck:
     if not found or not rule.columns:
         return FileCheck(rule, len(found))
     columns = header_of(min(found))
-    return FileCheck(rule, len(found), tuple(name for name in rule.columns if not pick(columns, name)), columns)
+    missing = tuple(name for name in rule.columns if not pick(columns, name))
+    return FileCheck(rule, len(found), min(found).name, missing, columns)
 
 
 def _problem(check: FileCheck) -> str:
     if not check.found:
         return f"no {' or '.join(check.rule.path)} ({check.rule.what})"
-    shown = ", ".join(islice(check.columns, _MOST_NAMES)) or "none that can be read"
+    shown = ", ".join(check.columns[:_MOST_NAMES]) or "none that can be read"
+    unused = [name for name in check.columns if not any(name in rule.split("|") for rule in check.rule.columns)]
     hints = [
         f"; is {close[0]!r} meant to be {name!r}?"
         for name in check.missing_columns
-        if (close := get_close_matches(name, check.columns, n=1))
+        if (close := get_close_matches(name, unused, n=1))
     ]
     lacking = ", ".join(check.missing_columns[:_MOST_NAMES])
-    return f"{' or '.join(check.rule.path)} has no column {lacking}{''.join(hints)} (its columns: {shown})"
+    return f"{check.table} has no column {lacking}{''.join(hints)} (its columns: {shown})"

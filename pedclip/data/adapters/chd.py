@@ -37,7 +37,7 @@ def read_chd(reader: Reader) -> Iterator[Sample]:
             **{**facts, "patient_id": facts["patient_id"] or film.as_posix()},
         )
 
-    yield from reader.samples(iter(enumerate(films, start=1)), build, Path.as_posix)
+    yield from reader.samples(((0, film) for film in films), build, Path.as_posix)
 
 
 def _part(film: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pedclip.data.adapters.marks import sized_box
-from pedclip.data.adapters.reader import Reader, Row, dicom_facts, flag, labels_of, one_of
+from pedclip.data.adapters.reader import Reader, dicom_facts, flag, labels_of, one_of
 from pedclip.data.adapters.sample import BadMark, Box, Sample
 from pedclip.data.fields import LeftOut
 from pedclip.data.prompts import Labels
@@ -26,7 +26,7 @@ def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
 
     The patient is the one of ChestX-ray14 where the published mapping lies in the folder, else the film.
     """
-    labels, boxes = _classes(reader), _boxes(reader)
+    labels, first, boxes = _classes(reader), *_boxes(reader)
     patients = _patients(reader)
 
     def build(number: int, image: str) -> Sample:
@@ -44,7 +44,7 @@ def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
             **{**dicom_facts(path), "patient_id": patients.get(image, image)},
         )
 
-    yield from reader.samples(iter(enumerate(boxes, start=1)), build, lambda image: f"{image}.dcm")
+    yield from reader.samples(((first[image], image) for image in first), build, lambda image: f"{image}.dcm")
 
 
 def _classes(reader: Reader) -> dict[str, Labels]:
@@ -58,22 +58,19 @@ def _classes(reader: Reader) -> dict[str, Labels]:
     return labels
 
 
-def _boxes(reader: Reader) -> dict[str, list[Box]]:
-    """Boxes by film; films without one have an empty list."""
+def _boxes(reader: Reader) -> tuple[dict[str, int], dict[str, list[Box]]]:
+    """First line of every film of the table, and its boxes."""
     path = reader.root / "stage_2_train_labels.csv"
+    first: dict[str, int] = {}
     boxes: dict[str, list[Box]] = defaultdict(list)
     for number, row in reader.rows(path, ["patientId", *_SIDES, "Target"]):
-        found = boxes[row["patientId"]]
+        first.setdefault(row["patientId"], number)
         try:
-            if _is_opacity(row):
-                found.append(sized_box([row[side] for side in _SIDES], "lung opacity", number))
+            if flag(row, "Target"):
+                boxes[row["patientId"]].append(sized_box([row[side] for side in _SIDES], "lung opacity", number))
         except (BadMark, LeftOut) as error:
             reader.reject(path.name, number, str(error))
-    return boxes
-
-
-def _is_opacity(row: Row) -> bool:
-    return flag(row, "Target")
+    return first, boxes
 
 
 def _patients(reader: Reader) -> dict[str, str]:

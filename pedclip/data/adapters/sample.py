@@ -66,7 +66,7 @@ class Sample:
     Args:
         path: The image file; it may be absent.
         file: The same as the tables write it, for the quarantine.
-        row: Line of the table, for the quarantine.
+        row: Line of the table, for the quarantine; 0 where there is no table.
         image_id: Unique within the data set.
         patient_id: As published; the image where the data set names no patients.
         region: One of the 23.

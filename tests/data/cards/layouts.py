@@ -17,7 +17,9 @@ from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+import pedclip.data
 from pedclip.data.cards import read_card
+from pedclip.data.schema import SPLITS
 
 HEIGHT, WIDTH = 24, 20
 Film = tuple[int, str]
@@ -97,20 +99,17 @@ def grazpedwri_dx(root: Path, films: Sequence[Film]) -> None:
 
 def pedi_cxr(root: Path, films: Sequence[Film]) -> None:
     labels = read_card("pedi-cxr").labels
-    corners = ["x_min", "y_min", "x_max", "y_max"]
+    corners, box = ["x_min", "y_min", "x_max", "y_max"], ["Lung hyperinflation", 2, 3, 10, 12]
     for part in ("train", "test"):
         names, boxes = [], []
         for number, _ in of_part(films, part):
             name, found = f"{number:032x}", labels[number % len(labels)]
             names.append([name, "R1", *("1.0" if label == found else "0.0" for label in labels)])
-            boxes.append([name, "R1", "No finding", "", "", "", ""] if number == 0 else [name, "R1", *_BOX])
+            boxes.append([name, "R1", "No finding", "", "", "", ""] if number == 0 else [name, "R1", *box])
             put(root / part / f"{name}.dicom", dicom(age="004Y"))
         (root / part).mkdir(parents=True, exist_ok=True)
         put_table(root / f"image_labels_{part}.csv", ["image_id", "rad_ID", *labels], names)
         put_table(root / f"annotations_{part}.csv", ["image_id", "rad_ID", "class_name", *corners], boxes)
-
-
-_BOX = ["Lung hyperinflation", 2, 3, 10, 12]
 
 
 def rsna_bone_age(root: Path, films: Sequence[Film]) -> None:
@@ -289,3 +288,12 @@ LAYOUTS: dict[str, Callable[[Path, Sequence[Film]], None]] = {
     "siim-acr-pneumothorax": siim_acr_pneumothorax,
 }
 FILMS: list[Film] = [(number % 6, "test" if number % 6 >= 4 else "train") for number in range(12)]
+
+
+def load_listed(name: str, root: Path) -> tuple[int, list[list[str]]]:
+    """Number of triplets, and file, row and reason of what was left out."""
+    data = pedclip.data.load(name, root=root, quarantine=root.parent / "quarantine.csv")
+    with (root.parent / "quarantine.csv").open() as file:
+        rows = list(csv.reader(file))[1:]
+    assert {row[0] for row in rows} <= {name}
+    return sum(len(data[split]) for split in SPLITS), [row[1:] for row in rows]

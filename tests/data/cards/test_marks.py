@@ -32,11 +32,15 @@ def voc(*objects: tuple[str, object, object, object, object]) -> str:
     return f"<annotation><size><width>100</width><height>200</height></size>{items}</annotation>"
 
 
+def no_refusal(line: int, reason: str) -> None:
+    pytest.fail(f"line {line}: {reason}")
+
+
 def test_yolo_and_voc_say_the_same_box(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1 0.5 0.25 0.4 0.1\n\n")
     (tmp_path / "a.xml").write_text(voc(("metal", 30, 40, 70, 60)))
-    (from_yolo,) = yolo_boxes(tmp_path / "a.txt", NAMES, pytest.fail)
-    (from_voc,) = voc_boxes(tmp_path / "a.xml", NAMES, pytest.fail)
+    (from_yolo,) = yolo_boxes(tmp_path / "a.txt", NAMES, no_refusal)
+    (from_voc,) = voc_boxes(tmp_path / "a.xml", NAMES, no_refusal)
     assert from_voc == Box(30, 40, 40, 20, "metal", row=1)
     pixels = from_yolo.in_pixels((200, 100))
     assert (pixels.x, pixels.y, pixels.width, pixels.height) == pytest.approx((30, 40, 40, 20))
