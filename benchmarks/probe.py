@@ -1,6 +1,5 @@
 """Logistic regression on fixed features, with penalty and kind of features chosen on validation patients."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -8,18 +7,15 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
+from pedclip.evaluation.logistic import fit_path
 from pedclip.evaluation.metrics import accuracy, auc
+from pedclip.evaluation.probe import FALLBACK_PENALTY
 from pedclip.evaluation.shortcut import INVERSE_PENALTIES
 
 Metric = Literal["auc", "accuracy"]
 METRICS: Final[dict[str, Callable[[Any, Any], float]]] = {"auc": auc, "accuracy": accuracy}
-FALLBACK_PENALTY: Final = 1e-2  # where the validation films cannot rank
 THUMBNAIL: Final = 32  # pixels per side
-MAX_STEPS: Final = 500  # weak penalties on separable data never converge, and are not chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +97,23 @@ def _path(
     penalties: tuple[float, ...],
     metric: Metric,
 ) -> list[Probe]:
-    """One regression per penalty, from strong to weak, each started from the one before."""
-    scaler = StandardScaler().fit(sides.train)
-    train, validation, test = (
-        scaler.transform(part).astype(np.float32) if len(part) else part
-        for part in (sides.train, sides.validation, sides.test)
-    )
-    model = LogisticRegression(warm_start=True, max_iter=MAX_STEPS, tol=1e-3)
+    """One regression per penalty, from strong to weak."""
+    names, classes = np.unique(train_labels, return_inverse=True)
+    if metric == "auc":
+        path = fit_path(sides.train, train_labels[:, None], penalties, kind="multi-label")
+    else:
+        path = fit_path(sides.train, classes, penalties, kind="multi-class", num_classes=len(names))
     probes = []
-    for penalty in penalties:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.set_params(C=penalty).fit(train, train_labels)
-        say = model.decision_function if metric == "auc" else model.predict
+    for penalty, linear in zip(penalties, path, strict=True):
+        validation, test = (
+            _say(linear(part), names, metric) if len(part) else np.zeros(0) for part in (sides.validation, sides.test)
+        )
         ranks = len(np.unique(validation_labels)) > 1
-        score = METRICS[metric](validation_labels, say(validation)) if ranks else None
-        probes.append(Probe(np.asarray(say(test)) if len(test) else np.zeros(0), kind, penalty, score))
+        score = METRICS[metric](validation_labels, validation) if ranks else None
+        probes.append(Probe(test, kind, penalty, score))
     return probes
+
+
+def _say(scores: NDArray[np.float64], names: NDArray[np.int64], metric: Metric) -> NDArray[Any]:
+    """Log-odds of label 1, or the predicted labels."""
+    return scores[:, 0] if metric == "auc" else names[scores.argmax(axis=1)]

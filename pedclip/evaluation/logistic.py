@@ -57,7 +57,7 @@ def fit_path(
         kind: One sigmoid per label, or one softmax.
         num_classes: L for "multi-class".
         tolerance: Of the scaled gradient, per root of the number of images. At the default the objective is right to
-            about one part in 10,000, and a log-odds to about 0.02.
+            about one part in a thousand where the penalty is weak, and better where it is not.
         device: Where to compute, in float64.
 
     Returns:
