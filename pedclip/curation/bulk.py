@@ -40,7 +40,7 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
     Args:
         items: Reports with their filmed regions (None: as the text says). Read as needed, never all at once.
         extractor: The language model; its `usage` counts what was sent.
-        concurrency: Reports in work at once, and so the requests at once, at least 1.
+        concurrency: Requests at once, at least 1. Meanwhile other reports are read and answers checked.
 
     Yields:
         Excerpt by region, as `extract.extract_regions` returns it.
@@ -52,12 +52,12 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
     if concurrency < 1:
         raise ValueError(f"concurrency must be at least 1, got {concurrency}.")
     with running_loop(extractor.backend.close) as submit:
-        gate = asyncio.Semaphore(concurrency)
+        gates = asyncio.Semaphore(2 * concurrency), asyncio.Semaphore(concurrency)
         waiting: deque[Future[list[Excerpts]]] = deque()
         remaining = iter(items)
         # Handed over in chunks: a change of threads costs about as much as a request.
         while chunk := [(text_of(report), regions) for report, regions in islice(remaining, concurrency)]:
-            waiting.append(submit(_extract_all(extractor, chunk, gate)))
+            waiting.append(submit(_extract_all(extractor, chunk, *gates)))
             if len(waiting) >= _AHEAD:
                 yield from waiting.popleft().result()
         while waiting:
@@ -65,11 +65,16 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
 
 
 async def _extract_all(
-    extractor: LLMExtractor, items: Iterable[tuple[str, tuple[str, ...] | None]], gate: asyncio.Semaphore
+    extractor: LLMExtractor,
+    items: Iterable[tuple[str, tuple[str, ...] | None]],
+    work: asyncio.Semaphore,
+    gate: asyncio.Semaphore,
 ) -> list[Excerpts]:
+    """Excerpts of some reports: `work` bounds the reports that are read ahead, `gate` the requests."""
+
     async def enter(text: str, regions: tuple[str, ...] | None) -> Excerpts:
-        async with gate:
-            return await extractor.extract_async(text, regions)
+        async with work:
+            return await extractor.extract_async(text, regions, gate=gate)
 
     return await asyncio.gather(*(enter(*item) for item in items))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -16,6 +17,8 @@ from pedclip.curation.questions import NumberedReport, Question, number_report
 from pedclip.curation.reading import read_report
 from pedclip.curation.regions import filmed_in
 from pedclip.curation.rules import RulesExtractor
+
+Gate = AbstractAsyncContextManager[None]
 
 # So many reports in a row without an answer are no accident: rules must not replace a model that is down.
 _MOST_FAILURES: Final = 20
@@ -71,23 +74,31 @@ class LLMExtractor:
             excerpts: Mapping[str, Excerpt] = submit(self.extract_async(report_text, regions)).result()
         return excerpts
 
-    async def extract_async(self, report_text: str, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
-        """`extract` for a caller with an event loop; equal questions that meet are asked once."""
+    async def extract_async(
+        self, report_text: str, regions: tuple[str, ...] | None, *, gate: Gate | None = None
+    ) -> Mapping[str, Excerpt]:
+        """`extract` for a caller with an event loop; equal questions that meet are asked once.
+
+        Args:
+            report_text: The report.
+            regions: As for `extract`.
+            gate: Held during each request, and only then: the next question is ready when it opens.
+        """
         self.usage.reports += 1
         report = numbered(report_text, regions)
         wanted = tuple(report.films) if regions is None else regions
-        excerpts = await self._ask(report) if wanted and report.sentences else None
+        excerpts = await self._ask(report, gate or nullcontext()) if wanted and report.sentences else None
         if excerpts is None:
             excerpts = _by_rules(report_text, regions)
         return {region: excerpts[region] for region in wanted}
 
-    async def _ask(self, report: NumberedReport) -> dict[str, Excerpt] | None:
+    async def _ask(self, report: NumberedReport, gate: Gate) -> dict[str, Excerpt] | None:
         """The excerpts of all films, None where rules must do."""
         exchange = converse(report, self.procedure)
         try:
             question = next(exchange)
             while True:
-                question = exchange.send(await self._answer(question))
+                question = exchange.send(await self._answer(question, gate))
         except StopIteration as stop:
             self._failures = 0
             if isinstance(stop.value, Rejection):
@@ -101,7 +112,7 @@ class LLMExtractor:
                 raise
             return None
 
-    async def _answer(self, question: Question) -> Answer:
+    async def _answer(self, question: Question, gate: Gate) -> Answer:
         key = key_of(question, self.backend.identity)
         stored = self.ledger.get(key)
         if stored is not None:
@@ -110,12 +121,13 @@ class LLMExtractor:
         if key in self._asked:
             self.usage.remembered += 1
         else:
-            self._asked[key] = asyncio.create_task(self._send(key, question))
+            self._asked[key] = asyncio.create_task(self._send(key, question, gate))
         return await self._asked[key]
 
-    async def _send(self, key: str, question: Question) -> Answer:
+    async def _send(self, key: str, question: Question, gate: Gate) -> Answer:
         try:
-            answer = await self.backend.complete(question)
+            async with gate:
+                answer = await self.backend.complete(question)
             self.ledger.put(key, answer)
         finally:
             del self._asked[key]

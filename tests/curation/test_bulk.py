@@ -1,5 +1,6 @@
 """Many reports: in order, concurrent, known in cost, and safe against a kill at any moment."""
 
+import asyncio
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pedclip.curation import llm
 from pedclip.curation.backends import ServerBackend
 from pedclip.curation.bulk import Item, extract_many, plan_extraction
 from pedclip.curation.dialogue import Procedure
@@ -34,8 +36,6 @@ def extractor(server: ChatServer, ledger: Ledger | None = None, procedure: Proce
 
 def test_results_come_in_order_while_answers_do_not() -> None:
     async def slow_for_some(payload: dict[str, Any], count: int) -> str:
-        import asyncio
-
         await asyncio.sleep(0.2 if count % 10 == 1 else 0)
         return good_model(payload)
 
@@ -65,8 +65,6 @@ def test_concurrency_is_what_was_asked_for() -> None:
     working, most = 0, 0
 
     async def counting(payload: dict[str, Any], _: int) -> str:
-        import asyncio
-
         nonlocal working, most
         working += 1
         most = max(most, working)
@@ -81,18 +79,39 @@ def test_concurrency_is_what_was_asked_for() -> None:
     assert most == 7
 
 
+def test_the_next_report_is_read_while_all_requests_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, at_first_answer = [], []
+    number = llm.numbered
+
+    def counted(*report: Any) -> Any:
+        read.append(report)
+        return number(*report)
+
+    async def waiting(payload: dict[str, Any], count: int) -> str:
+        for _ in range(300 if count == 1 else 0):
+            await asyncio.sleep(0.01 if len(read) < 2 else 0)
+        at_first_answer.append(len(read))
+        return good_model(payload)
+
+    monkeypatch.setattr(llm, "numbered", counted)
+    with chat_server(waiting) as server:
+        list(extract_many([(tiny_report(i), None) for i in range(5)], extractor(server), concurrency=1))
+    assert at_first_answer[0] == 2
+    assert len(read) == 5
+
+
 def test_plan_is_what_the_run_then_asks() -> None:
     items: list[Item] = [(tiny_report(i % 20), None) for i in range(30)]
     items += [(TWO_FILMS.format(i), None) for i in range(10)]
     items += [("EXAM: Chest. HISTORY: Cough.", None), (tiny_report(99), ())]  # the second: no film is of use
     with chat_server(good_model) as server:
-        llm = extractor(server)
-        plan = plan_extraction(items, llm, concurrency=4, seconds_per_request=60)
+        model = extractor(server)
+        plan = plan_extraction(items, model, concurrency=4, seconds_per_request=60)
         assert server.payloads == []
-        list(extract_many(items, llm, concurrency=4))
-        after = plan_extraction(items, llm)
+        list(extract_many(items, model, concurrency=4))
+        after = plan_extraction(items, model)
     assert (plan.reports, plan.unique, plan.by_rules, plan.requests) == (42, 32, 2, 40)
-    assert llm.usage.requests == plan.requests
+    assert model.usage.requests == plan.requests
     assert plan.seconds == 600
     # The second pass is estimated by the first, which is a little longer.
     sent = sum(len(message["content"]) for payload in server.payloads for message in payload["messages"]) / 4
@@ -104,9 +123,9 @@ def test_plan_is_what_the_run_then_asks() -> None:
 def test_rest_of_a_run_is_planned_from_the_ledger(tmp_path: Path) -> None:
     items: list[Item] = [(TWO_FILMS.format(i), None) for i in range(10)]
     with chat_server(good_model) as server, Ledger(tmp_path / "answers.sqlite") as ledger:
-        llm = extractor(server, ledger)
-        list(extract_many(items[:4], llm))
-        plan = plan_extraction(items, llm)
+        model = extractor(server, ledger)
+        list(extract_many(items[:4], model))
+        plan = plan_extraction(items, model)
     assert (plan.requests, plan.remembered) == (12, 8)
 
 
