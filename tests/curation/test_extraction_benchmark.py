@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.extraction import INVENTED, on_chest_films_alone, on_pack, quality, records
+from benchmarks.extraction import INVENTED, on_chest_films_alone, on_pack, quality, records, speed
 
 
 def write_pack(path: Path, texts: list[str]) -> Path:
@@ -34,3 +34,12 @@ def test_intervals_hold_the_value() -> None:
     intervals = quality(records(INVENTED))["f1_intervals"]
     assert all(part["low"] <= part["value"] <= part["high"] for part in intervals.values())
     assert intervals["sentences"]["num_groups"] == 15
+
+
+def test_speed_counts_every_report_and_says_what_is_extrapolated() -> None:
+    figures = speed(["EXAM: Chest. FINDINGS: Clear lungs."] * 100, rounds=1)
+    assert figures["reports"] == 100
+    assert 0 < figures["reports_per_second_two_processes"] <= figures["reports_per_second_two_processes_best"]
+    archive = figures["published_archive"]["reports_per_second_one_process"]
+    assert archive["is_extrapolated"]
+    assert archive["minutes"] == round(262_577 / figures["reports_per_second_one_process"] / 60, 1)
