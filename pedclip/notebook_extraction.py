@@ -129,14 +129,15 @@ def f1_table(scores: Mapping[str, Sequence[ReportScore]], *, num_resamples: int,
 
 
 def summary_table(scores: Mapping[str, Sequence[ReportScore]]) -> pd.DataFrame:
-    """Pooled figures of each extractor: precision, recall, F1, F1 of the regions, and the shares that leaked."""
+    """Pooled figures of each extractor: sentences, words, regions, and the shares that leaked; all in [0, 1]."""
     rows = []
     for method, found in scores.items():
         figures = summarize(found)
         sentences = {name: figures["sentences"][name] for name in ("precision", "recall", "f1")}
         leaks = {f"leaked {kind}": figures[f"leaked_{kind}"]["share"] for kind in ("left_out", "indication")}
         head = {"extractor, gold": method, "reports": len(found)}
-        rows.append(head | sentences | {"region f1": figures["regions"]["f1"]} | leaks)
+        others = {"word f1": figures["words"]["f1"], "region f1": figures["regions"]["f1"]}
+        rows.append(head | sentences | others | leaks)
     return pd.DataFrame(rows)
 
 
