@@ -1,7 +1,7 @@
 """Masks and boxes of stored films in the square crop that the image encoder sees."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from PIL import Image
 from pedclip.data.transforms import Preprocess
 from pedclip.evaluation.average_precision import Boxes
 from pedclip.evaluation.localize import box_in_crop
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def mask_in_crop(mask: NDArray[Any], preprocess: Preprocess) -> NDArray[np.bool_]:
@@ -61,3 +64,36 @@ def box_array(boxes: Sequence[Boxes]) -> NDArray[Any]:
     array = np.empty(len(boxes), dtype=object)
     array[:] = boxes
     return array
+
+
+def read_masks(
+    triplets: "Dataset", preprocess: Preprocess, *, column: str = "mask", flag: int = 0
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The masks of a set of triplets in the crop.
+
+    Args:
+        triplets: N rows.
+        preprocess: Of the model.
+        column: "mask" (findings) or "structures" (normal anatomy).
+        flag: Bit of `pedclip.data.structures` that is wanted of "structures"; 0 takes whatever is above 0.
+
+    Returns:
+        (N, size, size) masks, and (N,) whether the row has one; whether none means "nothing there" or "not drawn" is
+        for the caller to know.
+    """
+    masks = np.zeros((len(triplets), preprocess.size, preprocess.size), dtype=np.bool_)
+    is_given = np.zeros(len(triplets), dtype=np.bool_)
+    for row, entry in enumerate(triplets.select_columns([column])):
+        if entry[column] is not None:
+            values = np.asarray(entry[column])
+            masks[row] = mask_in_crop(values & flag if flag else values, preprocess)
+            is_given[row] = True
+    return masks, is_given
+
+
+def read_boxes(triplets: "Dataset", preprocess: Preprocess, classes: Sequence[str]) -> NDArray[Any]:
+    """(N,) object array of the true boxes of a set of triplets; arguments as for `boxes_in_crop`."""
+    found = []
+    for entry in triplets.select_columns(["image", "boxes"]):
+        found.append(boxes_in_crop(entry["boxes"] or [], entry["image"].size, preprocess, classes))
+    return box_array(found)

@@ -71,7 +71,7 @@ def detect(
         name="mAP",
         classes=each,
         baseline=(0.0, "no box"),
-        settings={"epoch": epoch, "anchors": anchors.round(4).tolist()},
+        settings={"epoch": epoch, "seed": schedule.seed, "anchors": anchors.round(4).tolist()},
     )
 
 

@@ -89,7 +89,8 @@ def fine_tune(
             num_validation=len(sides.validation),
         )
     scores = _scores(module, sides.test, schedule.batch_size)
-    return score_labels(sides, scores, classes, kind=kind, report=report, settings={"epoch": epoch})
+    chosen = {"epoch": epoch, "seed": schedule.seed}
+    return score_labels(sides, scores, classes, kind=kind, report=report, settings=chosen)
 
 
 def _loss(module: Classifier, side: Side, rows: NDArray[np.intp], kind: Kind) -> Tensor:

@@ -65,7 +65,7 @@ def fit_path(
 
     Source: scikit-learn's `LogisticRegression` has the same objective.
     """
-    raw = torch.as_tensor(np.asarray(features), dtype=torch.float64, device=device)
+    raw = torch.from_numpy(np.array(features, dtype=np.float64)).to(device)  # a copy: cached features are read-only
     mean, spread = raw.mean(dim=0), raw.std(dim=0, correction=0)
     spread = torch.where(spread > 1e-9 * (1 + mean.abs()), spread, torch.inf)
     standard = (raw - mean) / spread

@@ -61,11 +61,11 @@ class DownstreamResult:
         baseline: What needs no image: chance, the commonest class, or the mean of the training images.
         baseline_name: Which of them.
         share: Of the training patients used, in (0, 1].
-        seed: Of that draw and of the training.
+        seed: Of that draw.
         num_train: Images fitted on.
         num_train_patients: Patients fitted on.
         num_validation: Images that the settings were chosen on.
-        settings: Chosen values by name, such as the penalty of each class or the epoch.
+        settings: Chosen values by name, such as the penalty of each class, or the epoch and the seed of a head.
     """
 
     task: str

@@ -145,7 +145,7 @@ def segment(
         num_validation=len(sides.validation),
     )
     masks = predict_masks(module, sides.test, schedule)
-    return _score(sides, masks, report, {"network": network, "epoch": epoch})
+    return _score(sides, masks, report, {"network": network, "epoch": epoch, "seed": schedule.seed})
 
 
 @torch.inference_mode()

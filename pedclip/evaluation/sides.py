@@ -87,10 +87,11 @@ class Sides:
     def fraction(self, share: float, *, seed: int, strata: NDArray[Any] | None = None) -> "Sides":
         """The same task with a share of the training patients; validation and test stay whole.
 
-        With one seed, the patients of a smaller share are among those of a larger one.
+        With one seed, the patients of a smaller share are among those of a larger one, and every stratum keeps its
+        share to within one patient; a small share may keep none of a rare stratum.
 
         Args:
-            share: In (0, 1]; at least one patient of every stratum is kept.
+            share: In (0, 1], of the patients; at least one is kept.
             seed: Of the draw.
             strata: (N,) stratum of each training image, as from `rarest_label`; a patient belongs to the rarest of
                 the strata of their images. None draws from all alike.
@@ -110,11 +111,12 @@ class Sides:
         names, index = np.unique(self.train.patients, return_inverse=True)
         of_patient = _rarest(np.zeros(len(index), int) if strata is None else np.asarray(strata), index, len(names))
         rng = np.random.default_rng(seed)
-        kept: list[NDArray[np.intp]] = []
+        place = np.zeros(len(names))  # in [0, 1), evenly spread within each stratum
         for stratum in np.unique(of_patient):
             members = rng.permutation(np.flatnonzero(of_patient == stratum))
-            kept.append(members[: max(1, round(share * len(members)))])
-        chosen = np.isin(index, np.concatenate(kept))
+            place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        kept = np.argsort(place, kind="stable")[: max(1, round(share * len(names)))]
+        chosen = np.isin(index, kept)
         return replace(self, train=self.train.take(chosen), share=share, seed=seed)
 
 

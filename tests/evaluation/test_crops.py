@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset, Features
+from PIL import Image
 
+from pedclip.data.schema import FEATURES
+from pedclip.data.structures import BONE, LUNG
 from pedclip.data.transforms import Preprocess, square, to_pixels
-from pedclip.evaluation.crops import box_array, boxes_in_crop, mask_in_crop
+from pedclip.evaluation.crops import box_array, boxes_in_crop, mask_in_crop, read_boxes, read_masks
 
 CROP = Preprocess(size=80, resize=100)
 
@@ -37,3 +41,29 @@ def test_boxes_of_the_wanted_classes_inside_the_crop() -> None:
     array = box_array([found, found])
     assert array.shape == (2,)
     assert array[1] is found
+
+
+def test_masks_and_boxes_of_triplets() -> None:
+    structures = np.zeros((100, 100), np.uint8)
+    structures[20:50] = BONE
+    structures[40:70] |= LUNG
+    film = Image.fromarray(np.zeros((100, 100), np.uint8))
+    columns = ("image", "boxes", "mask", "structures")
+    box = {"x": 10.0, "y": 10.0, "width": 40.0, "height": 40.0, "label": "fracture"}
+    rows = {
+        "image": [film, film],
+        "boxes": [[box], []],
+        "mask": [None, film],
+        "structures": [Image.fromarray(structures), None],
+    }
+    triplets = Dataset.from_dict(rows, features=Features({name: FEATURES[name] for name in columns}))
+    lungs, is_given = read_masks(triplets, CROP, column="structures", flag=LUNG)
+    assert is_given.tolist() == [True, False]
+    assert lungs[0].any(axis=1).nonzero()[0].tolist() == list(range(30, 60))
+    assert not lungs[1].any()
+    bones = read_masks(triplets, CROP, column="structures", flag=BONE)[0]
+    assert bones[0].sum() == lungs[0].sum() == 30 * 80
+    assert read_masks(triplets, CROP)[1].tolist() == [False, True]
+    first, second = read_boxes(triplets, CROP, ["fracture"])
+    assert first.corners.tolist() == [[0, 0, 0.5, 0.5]]
+    assert len(second.labels) == 0

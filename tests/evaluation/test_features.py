@@ -10,6 +10,9 @@ import torch
 
 from pedclip.data.transforms import to_pixels
 from pedclip.evaluation.features import extract_features, features_key, open_features
+from pedclip.evaluation.outcome import Report
+from pedclip.evaluation.probe import linear_probe
+from pedclip.evaluation.sides import Side, Sides
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.pretrain import build_model
 
@@ -80,6 +83,17 @@ def test_an_interrupted_extraction_leaves_no_entry(model: PedCLIP, tmp_path: Pat
         extract_features(model, FILMS, cache=tmp_path, batch_size=4)
     assert not list(tmp_path.glob("[!.]*"))
     assert len(extract_features(model, FILMS, cache=tmp_path)) == 10
+
+
+def test_cached_features_can_be_probed(model: PedCLIP, tmp_path: Path) -> None:
+    labels = np.tile([[0.0], [1.0]], (5, 1))
+    sides = [
+        Side(extract_features(model, FILMS, cache=tmp_path).pooled, labels, np.array([f"{name}{i}" for i in range(10)]))
+        for name in ("train", "validation", "test")
+    ]
+    report = Report("parity", "linear probe", num_resamples=5)
+    done = linear_probe(Sides(*sides), ["odd"], kind="multi-label", report=report)
+    assert done.result.score.value == 1.0  # the same films on all sides, under other names
 
 
 def test_refuses(model: PedCLIP, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_lengths_and_empty_parts_are_refused() -> None:
 
 
 @given(seed=st.integers(0, 1000), share=st.floats(0.02, 0.9))
-def test_a_share_keeps_patients_whole_and_every_stratum(seed: int, share: float) -> None:
+def test_a_share_keeps_patients_whole_and_strata_in_proportion(seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     patients = rng.integers(0, 60, 200)
     strata = (patients % 3 == 0).astype(int) + 2 * (patients == 7)
@@ -45,10 +45,12 @@ def test_a_share_keeps_patients_whole_and_every_stratum(seed: int, share: float)
     part = whole.fraction(share, seed=seed, strata=strata)
     kept = set(part.train.patients.tolist())
     assert len(part.train) == np.isin(patients, list(kept)).sum()
-    assert set(part.train.truth) == set(strata)
+    total = len(np.unique(patients))
+    assert len(kept) == max(1, round(share * total))
     for stratum in np.unique(strata):
-        total = len(np.unique(patients[strata == stratum]))
-        assert len(np.unique(part.train.patients[part.train.truth == stratum])) == max(1, round(share * total))
+        expected = len(kept) * len(np.unique(patients[strata == stratum])) / total
+        # Within a patient of its share, and another one for where the last patient of the others falls.
+        assert abs(len(np.unique(part.train.patients[part.train.truth == stratum])) - expected) < 2
     larger = whole.fraction(min(1.0, 2 * share), seed=seed, strata=strata)
     assert kept <= set(larger.train.patients.tolist())
     assert (part.share, part.seed, len(part.test)) == (share, seed, 1)
