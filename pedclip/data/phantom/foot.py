@@ -21,14 +21,22 @@ def ankle(s: Scene) -> None:
     s.soft((0.0, -1.4, 0), (0.0, 0.30, 0), 0.44, 0.34, 0.37)
     s.bone(
         "distal tibia", (-0.06, -1.4, 0), (-0.06, 0.0, 0), (0.165, 0.155, 0.270), plates=(None, 0.5), closes=15.5,
-        flare=3.2, thick=0.55, caps=(_PLAIN, _MORTISE[::-1]),
+        flare=2.6, thick=0.62, caps=(_PLAIN, _MORTISE[::-1]),
     )  # fmt: skip
     s.nucleus(
-        "medial malleolus", (-0.285, 0.065, 0.05), 0.070, onset=1.5, complete=10, stretch=1.7, angle=97, taper=-0.25
+        "medial malleolus",
+        (-0.265, 0.02, 0.05),
+        0.075,
+        onset=4.5,
+        complete=11,
+        stretch=1.9,
+        angle=97,
+        taper=-0.25,
+        density=0.6,
     )
     s.bone(
         "distal fibula", (0.25, -1.4, -0.10), (0.305, 0.245, -0.08), (0.075, 0.062, 0.098), plates=(None, 1.0),
-        closes=15.5, flare=4.5, thick=0.85,
+        closes=15.5, flare=4.0, thick=1.3, caps=(_PLAIN, (0.8, 1.1, 0.7)),
     )  # fmt: skip
     with s.bent((0.0, 0.05, 0.0), sideways=4 * n[1]):
         s.soft((0.02, 0.2, 0), (0.04, 0.95, 0), 0.37, 0.40, 0.40, depth=1.2)

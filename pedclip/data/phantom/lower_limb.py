@@ -6,8 +6,9 @@ from pedclip.data.phantom.scene import Scene
 from pedclip.data.phantom.shapes import ADDED
 
 _PLAIN: Final = (0.92, 1.0, 0.92)
-_CONDYLES: Final = (1.22, 0.80, 1.15)  # thickness of the distal epiphysis of the femur from side to side
+_CONDYLES: Final = (1.25, 0.74, 1.18)  # thickness of the distal epiphysis of the femur from side to side
 _PLATEAU: Final = (0.95, 1.05, 0.95)
+_HEAD: Final = (0.85, 1.1, 0.6)  # proximal epiphysis of the fibula, pointed outside
 _MORTISE: Final = (1.0, 0.95, 1.25)  # distal epiphysis of the tibia, thick at the malleolus
 
 
@@ -32,16 +33,18 @@ def femur(s: Scene) -> None:
     s.soft((-0.14, -1.3, 0), (0.03, 0.80, 0), 0.52, 0.40, 0.23)
     s.soft((0.03, 0.6, 0), (0.03, 1.4, 0), 0.23, 0.23, 0.25)
     s.nucleus("femoral head", (-0.165, -0.86, 0), 0.100, onset=0.4, complete=9)
-    s.bone("femoral neck", (-0.125, -0.83, 0), (0.02, -0.71, 0), (0.075, 0.060, 0.085), flare=2.0, density=0.7)
+    s.path("femoral neck", [(-0.09, -0.81, 0), (-0.01, -0.745, 0)], 0.060 * s.slender, density=0.45, cortex=0.012,
+           hollow=0.15, breakable=True)  # fmt: skip
     s.nucleus("greater trochanter", (0.075, -0.82, 0), 0.050, onset=3.0, complete=13, stretch=1.5, angle=105)
     s.nucleus("lesser trochanter", (-0.045, -0.60, -0.05), 0.030, onset=8.0, complete=13, stretch=1.4, angle=55)
     s.bone(
         "femoral shaft", (0.025, -0.77, 0), (0.03, 0.72, 0), (0.085, 0.064, 0.168), plates=(None, 0.0), closes=16.5,
         flare=4.0, thick=0.95, caps=(_PLAIN, _CONDYLES), bend=-0.015,
     )  # fmt: skip
-    s.path("acetabulum", [(-0.40, -1.2, 0), (-0.30, -1.02, 0), (-0.16, -1.0, 0), (-0.06, -0.99, 0)], 0.045, density=0.5)
-    s.path("ischium", [(-0.29, -0.92, 0), (-0.27, -0.74, 0), (-0.33, -0.58, 0)], 0.048, density=0.5)
-    s.path("pubis", [(-0.30, -0.88, 0), (-0.50, -0.76, 0), (-0.62, -0.74, 0)], 0.042, density=0.5)
+    s.path("acetabulum", [(-0.34, -1.3, 0), (-0.28, -1.10, 0), (-0.16, -1.03, 0), (-0.07, -1.00, 0)], 0.09,
+           end_width=0.04, density=0.36)  # fmt: skip
+    s.path("ischium", [(-0.29, -0.92, 0), (-0.27, -0.74, 0), (-0.33, -0.58, 0)], 0.060, end_width=0.045, density=0.38)
+    s.path("pubis", [(-0.30, -0.88, 0), (-0.50, -0.76, 0), (-0.62, -0.74, 0)], 0.050, density=0.36)
     with s.bent((0.03, 0.68, 0.0), forwards=-_knee_flexion(s, 2.0)):
         s.soft((0.03, 0.74, 0), (0.03, 1.6, 0), 0.23, 0.23, 0.22)
         s.bone("tibia", (0.02, 0.77, 0), (0.02, 1.6, 0), (0.150, 0.075, 0.08), plates=(0.0, None), thick=0.6, flare=5.0,
@@ -61,11 +64,11 @@ def knee(s: Scene) -> None:
     side_on = s.view == "lateral"
     s.soft((0.0, -1.4, 0), (0.0, 0.05, 0.03), 0.52, 0.45, 0.44, depth=1.0)
     s.bone(
-        "distal femur", (-0.02, -1.4, 0), (0.0, -0.015, 0), (0.17, 0.165, 0.355), plates=(None, 0.0), closes=16.5,
-        thick=0.95, flare=3.2, caps=(_PLAIN, _CONDYLES), depth=0.75,
+        "distal femur", (-0.02, -1.4, 0), (0.0, -0.015, 0), (0.19, 0.165, 0.355), plates=(None, 0.0), closes=16.5,
+        thick=1.0, flare=2.4, caps=(_PLAIN, _CONDYLES), depth=0.75,
     )  # fmt: skip
     if s.maturity > 3:  # the notch between the condyles
-        s.blob("intercondylar notch", (0.0, -0.055, -0.05), (0.085, 0.075), density=-0.16, layer=ADDED)
+        s.blob("intercondylar notch", (0.0, -0.035, -0.05), (0.080, 0.10), density=-0.10, layer=ADDED)
     s.nucleus(
         "posterior condyles", (0.0, -0.17, -0.17), 0.19, onset=1.5, complete=12, stretch=1.5, angle=0, density=0.45
     )
@@ -73,22 +76,22 @@ def knee(s: Scene) -> None:
         s.soft((0.0, -0.1, 0.03), (0.0, 1.5, 0), 0.43, 0.42, 0.36, depth=1.0)
         s.bone(
             "proximal tibia", (0.0, 0.055, 0), (-0.02, 1.5, 0), (0.345, 0.155, 0.150), plates=(0.0, None),
-            closes=16.5, thick=0.62, flare=3.2, caps=(_PLATEAU, _PLATEAU), depth=0.75,
+            closes=16.5, thick=0.70, flare=2.4, caps=(_PLATEAU, _PLATEAU), depth=0.75,
         )  # fmt: skip
         if s.maturity > 5:
             for side in (-1, 1):  # intercondylar eminence
                 s.blob(
                     "proximal tibia epiphysis",
-                    (side * 0.045, 0.05, 0),
-                    (0.055, 0.030),
-                    angle=90 - side * 15,
-                    density=0.55,
+                    (side * 0.040, 0.085, 0),
+                    (0.060, 0.042),
+                    angle=90 - side * 25,
+                    density=0.44,
                 )
         s.nucleus("proximal tibia tubercle", (0.0, 0.30, 0.24), 0.055, onset=9.5, complete=14, stretch=2.0, depth=1.5,
                   density=0.5)  # fmt: skip
         s.bone(
             "proximal fibula", (0.325, 0.26, -0.16), (0.30, 1.5, -0.14), (0.095, 0.052, 0.052), plates=(3.5, None),
-            closes=16.5, flare=3.2,
+            closes=16.5, flare=3.2, thick=1.1, caps=(_HEAD, _PLAIN),
         )  # fmt: skip
         s.joint("knee joint", (0.0, 0.02, 0.05), 0.34, "proximal tibia", "proximal fibula")
     s.nucleus(

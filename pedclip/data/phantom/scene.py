@@ -18,7 +18,7 @@ __all__ = ["Joint", "Look", "Scene", "blob", "growth_gap", "ossified"]
 # Girls reach the same stage of the skeleton earlier: a girl of 10 shows about what a boy of 11.5 to 12 shows, and her
 # plates close about two years before his (the standards of Greulich and Pyle are kept apart by sex for this reason).
 GIRLS_AHEAD: Final = 1.17
-_WIDEST_PLATE: Final = 0.26  # scene units; plates of wide bones are not thicker than this times `growth_gap`
+_WIDEST_PLATE: Final = 0.20  # scene units; plates of wide bones are not thicker than this times `growth_gap`
 _SCAR_YEARS: Final = 4.0  # a closed growth plate stays visible as a faint line for about this long
 _PLAIN: Final = (0.92, 1.0, 0.92)  # thickness of an epiphysis at its medial end, in the middle and at its lateral end
 Turn = tuple[Point, float, float, float, float]  # pivot, cos and sin in the image plane, cos and sin out of it
@@ -164,13 +164,15 @@ class Scene:
                 if gap == 0:
                     self._scar(name, (p1, p0)[at == 0], axis, (1.0, -1.0)[at] * cap, width, closes)
                 # A closed plate leaves no step: the shaft then runs into the epiphysis.
-                taken[at] = (cap + gap * min(2 * width, _WIDEST_PLATE)) * (1 - closed) + 0.3 * cap * closed
+                taken[at] = (cap + gap * min(2 * width, _WIDEST_PLATE)) * (1 - closed) + 0.5 * cap * closed
         (a, b), cortex = taken, wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
+        # Bone ends are spongy: they are thicker than the shaft but hardly denser in the image.
+        density *= math.sqrt(wm / max(w0, wm, w1))
         self.add(
             Shape(
                 name, p0[0] + axis[0] * a, p0[1] + axis[1] * a, p0[2] + axis[2] * a,
                 p1[0] - axis[0] * b, p1[1] - axis[1] * b, p1[2] - axis[2] * b, w0, wm, w1, flare, 1.0, 0.1, depth,
-                density * self.mineral, cortex, 0.62, bend + self.physique.bow * length, sway,
+                density * self.mineral, cortex, 0.58, bend + self.physique.bow * length, sway,
             )
         )  # fmt: skip
         if breakable:

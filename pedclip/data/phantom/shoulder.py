@@ -11,36 +11,34 @@ def _scapula(s: Scene, x: float, y: float, unit: float) -> None:
     def at(dx: float, dy: float, z: float = -0.15) -> tuple[float, float, float]:
         return x + dx * unit, y + dy * unit, z
 
-    s.blob(
-        "scapula",
-        at(-0.30, 0.34),
-        (0.50 * unit, 0.24 * unit),
-        angle=72,
-        density=0.13,
-        square=0.3,
-        depth=0.3,
-        layer=ADDED,
-    )
+    s.blob(  # a thin plate, broad above and pointed below
+        "scapula", at(-0.335, 0.34), (0.56 * unit, 0.215 * unit), angle=96, density=0.19 * s.mineral, square=0.35,
+        taper=-0.60, depth=0.3, layer=ADDED,
+    )  # fmt: skip
     s.path(
-        "scapula", [at(-0.05, 0.16), at(-0.14, 0.42), at(-0.34, 0.86), at(-0.46, 0.80), at(-0.58, 0.25), at(-0.56,
-        -0.14), at(-0.30, -0.17)], 0.038 * unit, density=0.42, breakable=False,
+        "scapula", [at(-0.07, 0.16), at(-0.15, 0.40), at(-0.35, 0.84)], 0.055 * unit, end_width=0.034 * unit,
+        density=0.27, breakable=False,
+    )  # fmt: skip
+    s.path(
+        "scapula", [at(-0.42, 0.84), at(-0.56, 0.36), at(-0.56, -0.05)], 0.022 * unit, density=0.15,
+        breakable=False,
     )  # fmt: skip
     s.path(
         "acromion",
         [at(-0.52, 0.06), at(-0.22, -0.12), at(0.05, -0.34), at(0.24, -0.36)],
-        0.050 * unit,
-        end_width=0.075 * unit,
-        density=0.45,
+        0.034 * unit,
+        end_width=0.085 * unit,
+        density=0.28,
     )
-    s.path("coracoid", [at(-0.14, -0.08, 0.1), at(-0.10, -0.20, 0.2), at(0.04, -0.15, 0.3)], 0.06 * unit, density=0.55)
+    s.path("coracoid", [at(-0.14, -0.08, 0.1), at(-0.10, -0.20, 0.2), at(0.04, -0.15, 0.3)], 0.06 * unit, density=0.35)
     s.blob(
         "glenoid",
         at(-0.04, 0.0, 0.0),
         (0.19 * unit, 0.07 * unit),
         angle=97,
-        density=0.6 * s.mineral,
+        density=0.48 * s.mineral,
         cortex=0.02,
-        hollow=0.4,
+        hollow=0.25,
         square=0.4,
     )
 
@@ -69,12 +67,12 @@ def shoulder(s: Scene) -> None:
     s.soft((-1.3, -0.9, 0), (-1.1, 0.2, 0), 0.3, 0.5, 0.7)
     _thorax(s, -1.42, 1.55, 0.75, 6)
     _scapula(s, 0.10, 0.0, 1.0)
-    s.bone("clavicle", (-1.25, -0.40, 0), (0.20, -0.42, 0), (0.085, 0.058, 0.078), sway=0.05, density=0.8)
+    s.bone("clavicle", (-1.25, -0.40, 0), (0.20, -0.42, 0), (0.085, 0.058, 0.078), sway=0.05, density=0.62)
     with s.bent((0.30, 0.0, 0.0), sideways=-4.0 - 9 * abs(n[0])):
         s.soft((0.36, -0.20, 0), (0.50, 1.4, 0), 0.36, 0.31, 0.28)
         s.bone(
             "proximal humerus", (0.30, -0.24, 0), (0.50, 1.4, 0), (0.255, 0.130, 0.120), plates=(0.3, None),
-            closes=18.0, flare=3.2, thick=1.0, caps=((0.55, 1.05, 1.0), (1.0, 1.0, 1.0)), depth=0.8,
+            closes=18.0, flare=2.6, thick=1.0, caps=((0.55, 1.05, 1.0), (1.0, 1.0, 1.0)), depth=0.8,
         )  # fmt: skip
         s.nucleus("greater tuberosity", (0.50, -0.04, 0), 0.09, onset=1.2, complete=9, stretch=1.4, angle=75)
         s.joint("glenohumeral joint", (0.12, 0.0, 0), 0.28, "proximal humerus", "greater tuberosity", away=(0.45, 0.9))

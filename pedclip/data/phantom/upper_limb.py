@@ -29,7 +29,8 @@ def _carpus(s: Scene, x: float, y: float, unit: float, *, fingers_down: bool = F
     down = -1 if fingers_down else 1
     for name, cx, cy, radius, onset, stretch, angle, taper, z in _CARPALS:
         at = (x + cx * unit, y + down * (cy - 0.07 * fingers_down) * unit, z * unit)
-        s.nucleus(name, at, radius * unit, onset=onset, complete=13.5, stretch=stretch, angle=down * angle, taper=taper)
+        s.nucleus(name, at, radius * unit, onset=onset, complete=13.5, stretch=stretch, angle=down * angle, taper=taper,
+                  density=0.60)  # fmt: skip
 
 
 def _hand_curls(s: Scene) -> list[float]:
@@ -101,10 +102,10 @@ def wrist(s: Scene) -> None:
     """Distal radius and ulna, carpus and the bases of the metacarpals."""
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
     s.soft((0.0, 1.4, 0), (0.0, 0.0, 0), 0.40, 0.42, 0.44, depth=0.72)
-    s.bone("radius", (0.17, 1.4, 0.02), (0.14, 0.15, 0), (0.12, 0.118, 0.225), plates=(None, 1.0), closes=17.5,
-           thick=0.60, flare=4.5, caps=(_STYLOID, _STYLOID))  # fmt: skip
-    s.bone("ulna", (-0.25, 1.4, -0.06), (-0.235, 0.20, -0.05), (0.10, 0.085, 0.125), plates=(None, 6.0), closes=17.0,
-           flare=5.0)  # fmt: skip
+    s.bone("radius", (0.17, 1.4, 0.02), (0.14, 0.15, 0), (0.12, 0.112, 0.225), plates=(None, 1.0), closes=17.5,
+           thick=0.70, flare=3.4, caps=(_STYLOID, _STYLOID))  # fmt: skip
+    s.bone("ulna", (-0.25, 1.4, -0.06), (-0.235, 0.20, -0.05), (0.10, 0.080, 0.125), plates=(None, 6.0), closes=17.0,
+           flare=3.6, thick=0.9)  # fmt: skip
     with s.bent((0.0, 0.0, 0.0), sideways=6 * n[0], forwards=7 * s.physique.flexion):
         s.soft((0.0, 0.15, 0), (0.02, -1.3, 0), 0.44, 0.50, 0.58, depth=0.52)
         _carpus(s, -0.01, -0.27, 1.78)
@@ -164,24 +165,31 @@ def elbow(s: Scene) -> None:
     if s.view == "lateral":
         return _lateral_elbow(s, 14.0 * bent[0])
     s.soft((0.0, -1.4, 0), (0.0, 0.0, 0), 0.35, 0.31, 0.34)
-    s.bone("distal humerus", (0.02, -1.4, 0), (0.0, -0.04, 0), (0.14, 0.125, 0.29), flare=5.0, depth=0.5)
-    s.blob("olecranon fossa", (0.0, -0.17, -0.05), (0.075, 0.11), density=-0.28, layer=ADDED)
+    s.bone("distal humerus", (0.02, -1.4, 0), (0.0, -0.04, 0), (0.14, 0.120, 0.29), flare=4.2, depth=0.5)
+    s.blob("olecranon fossa", (0.0, -0.17, -0.05), (0.075, 0.13), density=-0.10, layer=ADDED)
     _elbow_nuclei(s)
     with s.bent((0.0, 0.08, 0.0), sideways=-9.0 - 4 * bent[1], forwards=7 * abs(bent[0])):
         s.soft((0.0, -0.05, 0), (0.04, 1.4, 0), 0.36, 0.35, 0.27)
         s.bone("proximal radius", (0.18, 0.185, 0), (0.14, 1.4, 0), (0.120, 0.085, 0.085), plates=(3.5, None),
                closes=15.0, thick=0.5, flare=5.0)  # fmt: skip
-        s.blob("radial tuberosity", (0.10, 0.52, 0), (0.11, 0.09), density=0.62, hollow=0.4, cortex=0.02)
+        s.blob("radial tuberosity", (0.10, 0.52, 0), (0.11, 0.07), density=0.34)
         s.bone("proximal ulna", (-0.10, 0.14, -0.1), (-0.10, 1.4, 0), (0.185, 0.088, 0.08), closes=15.5, flare=2.5)
-        s.blob("olecranon", (-0.04, 0.0, -0.12), (0.17, 0.13), density=0.24, square=0.5, layer=ADDED)
+        s.blob(
+            "olecranon",
+            (-0.04, -0.04, -0.12),
+            (0.20, 0.13),
+            density=0.03 + 0.010 * min(s.maturity, 11.0),
+            square=0.35,
+            layer=ADDED,
+        )
         s.joint("elbow joint", (0.0, 0.10, 0), 0.27, "proximal radius", "proximal ulna", "olecranon", away=(0.0, 1.0))
 
 
 def _elbow_nuclei(s: Scene) -> None:
     s.nucleus("capitellum", (0.155, 0.06, 0.03), 0.105, onset=1.0, complete=11, stretch=1.25, angle=0)
     s.nucleus("trochlea", (-0.10, 0.055, 0.0), 0.085, onset=7.0, complete=13, stretch=1.6, angle=175, taper=0.15)
-    s.nucleus("medial epicondyle", (-0.31, -0.10, -0.03), 0.062, onset=5.0, complete=14, stretch=1.5, angle=70)
-    s.nucleus("lateral epicondyle", (0.30, -0.05, 0), 0.042, onset=11.0, complete=14, stretch=1.6, angle=100)
+    s.nucleus("medial epicondyle", (-0.255, -0.09, -0.03), 0.062, onset=5.0, complete=14, stretch=1.5, angle=70)
+    s.nucleus("lateral epicondyle", (0.245, -0.04, 0), 0.046, onset=11.0, complete=14, stretch=1.6, angle=100)
     if s.maturity > 14.5:  # the nuclei join each other and the shaft
         s.blob("trochlea", (0.02, 0.0, 0.0), (0.26, 0.085), angle=0, density=0.66 * s.mineral, square=0.5)
 
