@@ -159,7 +159,9 @@ DAMAGES: list[tuple[str, Callable[[Path], None], int, list[str]]] = [
     ),
     (
         "roco",
-        lambda root: change(root / "data/train/radiology/captions.txt", "radiograph of the knee", "CT of the knee"),
+        lambda root: change(
+            root / "data/train/radiology/captions.txt", "radiograph of the knee", "radiograph and CT of the knee"
+        ),
         1,
         ["ROCO_00000", "1", "the caption does not say that it is a radiograph alone"],
     ),
