@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from PIL import Image
 
 from pedclip.anatomy import REGIONS, display_name
 from pedclip.artefacts import write_bytes, write_text
+from pedclip.curation.archive import read_archive
 from pedclip.curation.decode import BadImage, Pixels, decode
 from pedclip.curation.film_regions import Undecided, region_of
 from pedclip.curation.regions import filmed_regions
-from pedclip.curation.studies import Archive, Film
+from pedclip.curation.report_tables import SUFFIXES
+from pedclip.curation.studies import Archive, ArchiveError, Film
 
 TAG_WRONG: Final = 0.15  # share of DICOM films with another body part; measured in a hospital by Gueld et al. (2002)
 TAG_BLANK: Final = 0.2
@@ -34,6 +37,7 @@ SIDE: Final = 192  # pixels of a film
 # Invented: nobody of this name is known to us.
 IDENTIFYING: Final = "Callus has formed since the fracture of 3/14/2021. Discussed with Dr. Quillfeather."
 _COLUMNS: Final = ("study_id", "accession", "patient_id", "report", "sex", "age_months")
+_ENDINGS: Final = frozenset({*SUFFIXES, ".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".txt", ".pdf"})
 _UID: Final = "1.2.826.0.1.3680043.10.1"
 
 
@@ -93,6 +97,28 @@ def write_phantom_archive(folder: str | Path, *, studies: int, seed: int) -> Pha
     write_text(root / "reports.csv", text.getvalue())
     write_text(salt, hashlib.sha256(f"phantom {seed}".encode()).hexdigest())
     return PhantomArchive(root, root / "reports.csv", salt, truth)
+
+
+def open_archive(folder: str, reports: str, columns: Mapping[str, str]) -> Archive:
+    """`read_archive` for parameters, "" standing for nothing.
+
+    Raises:
+        ArchiveError: As there; where no table was named but one lies in the folder, the message says what to pass.
+    """
+    try:
+        return read_archive(folder, reports or None, columns=columns)
+    except ArchiveError as error:
+        tables = [path for path in sorted(Path(folder).glob("*")) if path.suffix.lower() in SUFFIXES]
+        if reports or not tables:
+            raise
+        raise ArchiveError(f"{error} If {tables[0].name} is the table of reports:  -p reports {tables[0]}") from error
+
+
+def file_kinds(archive: Archive) -> pd.DataFrame:
+    """Number of files by ending; unknown endings are not told apart, as a name may hide in one."""
+    suffixes = (path.suffix.lower() for path in archive.root.rglob("*") if path.is_file())
+    counts = Counter(suffix if suffix in _ENDINGS else "other or none" for suffix in suffixes)
+    return pd.DataFrame(counts.most_common(), columns=["ending", "files"])
 
 
 def open_films(films: Iterable[Film], count: int) -> list[tuple[Film, Pixels]]:

@@ -7,8 +7,16 @@ import pytest
 from pedclip.curation.archive import read_archive
 from pedclip.curation.curate import IdentifiersFound, curate
 from pedclip.curation.decode import decode
+from pedclip.curation.studies import ArchiveError
 from pedclip.data import load_triplets
-from pedclip.notebook_archive import PhantomArchive, open_films, region_decisions, write_phantom_archive
+from pedclip.notebook_archive import (
+    PhantomArchive,
+    file_kinds,
+    open_archive,
+    open_films,
+    region_decisions,
+    write_phantom_archive,
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +88,17 @@ def test_films_that_cannot_be_decoded_are_passed_over(written: PhantomArchive) -
     opened = open_films(films, len(films))
     assert {film.path.name for film in films} - {film.path.name for film, _ in opened} >= {"truncated.dcm"}
     assert len(open_films(films, 2)) == 2
+
+
+def test_a_table_that_nobody_named_is_pointed_out(written: PhantomArchive) -> None:
+    with pytest.raises(ArchiveError, match=r"-p reports .*reports\.csv"):
+        open_archive(str(written.root), "", {})
+    with pytest.raises(ArchiveError, match="no column 'nope'"):
+        open_archive(str(written.root), str(written.reports), {"report": "nope"})
+
+
+def test_endings_that_may_hold_a_name_are_not_shown(written: PhantomArchive, tmp_path: Path) -> None:
+    archive = open_archive(str(written.root), str(written.reports), {})
+    assert dict(file_kinds(archive).to_numpy())[".csv"] == 1
+    (tmp_path / "film.QUILLFEATHER").write_bytes(b"x")
+    assert file_kinds(type(archive)(tmp_path, (), ())).to_numpy().tolist() == [["other or none", 1]]
