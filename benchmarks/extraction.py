@@ -147,6 +147,7 @@ def speed(texts: list[str], rounds: int) -> dict[str, Any]:
         "reports": len(texts),
         "mean_characters": statistics.mean(map(len, texts)),
         "load_before": load,
+        "niceness": os.nice(0),
         **rates,
         "published_archive": {name: extrapolate(rate) for name, rate in rates.items()},
     }

@@ -75,7 +75,12 @@ def _rates(requests: int, wall: float, cpu: float) -> dict[str, float]:
 def measure(requests: int, concurrency: int, latency: float, rounds: int) -> dict[str, Any]:
     """Requests per second in each round, beside the most that is possible."""
     ideal = concurrency / latency
-    report: dict[str, Any] = {**describe(), "load_before": os.getloadavg()[0], "requests_per_round": requests}
+    report: dict[str, Any] = {
+        **describe(),
+        "load_before": os.getloadavg()[0],
+        "niceness": os.nice(0),
+        "requests_per_round": requests,
+    }
     report |= {"concurrency": concurrency, "latency_seconds": latency, "ideal_requests_per_second": ideal}
     measured: dict[str, list[dict[str, float]]] = {"client": [], "run": []}
     with serving(latency) as endpoint:
