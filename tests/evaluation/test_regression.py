@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pedclip.evaluation.compare import compare_outcomes
 from pedclip.evaluation.outcome import Report
-from pedclip.evaluation.regression import FALLBACK_RIDGE, fit_ridge, predict_mean, regress
+from pedclip.evaluation.regression import FALLBACK_RIDGE, RIDGE, fit_ridge, predict_mean, regress
 from pedclip.evaluation.sides import Side, Sides
 
 REPORT = Report("bone age", "ridge", num_resamples=100)
@@ -62,7 +62,9 @@ def test_beats_the_mean_by_a_paired_difference() -> None:
 def test_constant_targets_and_refusals() -> None:
     side = make("train", 20)
     flat = Side(side.inputs, np.full(20, 7.0), side.patients)
-    assert fit_ridge(flat, flat)[0](side.inputs)[:, 0] == pytest.approx(np.full(20, 7.0))
+    linear, chosen = fit_ridge(flat, flat)
+    assert linear(side.inputs)[:, 0] == pytest.approx(np.full(20, 7.0))
+    assert chosen == max(RIDGE)  # all alike: the strongest
     missing = side.truth.copy()
     missing[0] = np.nan
     with pytest.raises(ValueError, match="leave out images without a target"):
