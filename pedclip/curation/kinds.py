@@ -21,6 +21,7 @@ KIND_OF_SECTION: Final[dict[str, Kind]] = {
     "other": "administrative",
 }
 _SUSPICION_FIRST: Final = frozenset({"if", "please", "given", "for", "to", "should"})  # of "If there is pneumonia, …"
+_DENIALS: Final = frozenset({"no", "not", "without", "absence"})  # "No acute injury."
 _SHOWS: Final = re.compile(r"\b(?:shows?|showed|demonstrates?|demonstrated|reveals?|revealed)\b", re.IGNORECASE)
 
 
@@ -43,9 +44,9 @@ def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
     """Kind of a sentence of the findings or the impression that is no heading, from the listed terms in it."""
     cues = {tag.removeprefix("kind:") for tag in _tags(hits) if tag.startswith("kind:")}
     is_assessed = any(tag.startswith("finding:") for tag in _tags(hits))
-    if "administrative" in cues or _is_removed(text, hits):
+    if "administrative" in cues or _is_removed(text, hits) or _is_only_carried(text, hits, cues):
         return "administrative"
-    if "recommendation" in cues and _is_recommendation(text, hits):
+    if _is_advice_of_film(text, cues) or ("recommendation" in cues and _is_recommendation(text, hits)):
         return "recommendation"
     if "no_prior" in cues and not (is_assessed and _names_structure(text)):
         return "comparison"
@@ -55,11 +56,36 @@ def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
         return "technique"
     if _is_history(text, hits, cues):
         return "history"
+    if "flaw" in cues and _is_only_flaw(text, hits):
+        return "technique"
+    if (
+        not is_assessed
+        and cues & {"prior", "date"}
+        and cues & {"film", "views", "modality"}
+        and _is_only_prior(text, hits)
+    ):
+        return "comparison"
     if not is_assessed and ("acquired" in cues or ("views" in cues and not _names_structure(text))):
         return "technique"
     if not is_assessed and "symptom" in cues and _is_only_symptoms(text, hits):
         return "history"
     return "finding"
+
+
+def may_be_history(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether a sentence can be a complaint, a mechanism, a request or an empty answer, if no finding stands before it.
+
+    Only reports without a heading for them hold such sentences among the findings, and always first.
+    """
+    tags = _tags(hits)
+    if "kind:request" in tags:
+        return "finding:inference" not in tags
+    if tags & {"kind:told", "kind:symptom", "kind:background", "kind:history"}:
+        is_denied = next(words_of(text), ("", 0, 0))[0] in _DENIALS
+        return not is_denied and ("kind:told" in tags or "finding:assessment" not in tags)
+    if {"kind:date", "kind:film"} <= tags:
+        return True  # "Films of last Monday were negative."
+    return _all_words_in(text, _spans(hits, ("kind:filler",)))  # "None."
 
 
 def _first(hits: Iterable[Hit], tag: str) -> int | None:
@@ -80,6 +106,28 @@ def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
     if first not in _SUSPICION_FIRST and any(tag.startswith("finding:") for tag in before):
         return False
     return _SHOWS.search(text, cue) is None
+
+
+def _is_advice_of_film(text: str, cues: set[str]) -> bool:
+    """Whether a sentence asks for another film or scan ("Suggest views of the hand."); the lungs "suggest" otherwise."""
+    return bool(cues & {"film", "views", "modality", "recommendation"}) and text[:8].lower() == "suggest "
+
+
+def _is_only_carried(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
+    """Whether a sentence does no more than point to another ("Findings as above.")."""
+    return "carried" in cues and _all_words_in(text, _spans(hits, ("kind:carried", "kind:filler")))
+
+
+def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether a sentence judges how the film was taken and nothing on it ("Mild motion artifact is noted.")."""
+    tags = ("kind:flaw", "kind:grade", "kind:views", "kind:filler", "finding:assessment", "finding:observed")
+    return _all_words_in(text, _spans(hits, tags))
+
+
+def _is_only_prior(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether a sentence only names an earlier study ("Outside films, May 2020.")."""
+    tags = ("kind:prior", "kind:date", "kind:film", "kind:views", "kind:modality", "kind:filler", "kind:compared")
+    return _all_words_in(text, [*_spans(hits, tags), *((m.start, m.end) for m in find_mentions(text))])
 
 
 def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:

@@ -54,7 +54,8 @@ def _read(text: str) -> Label | None:
 
 def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label | None:
     other = [hit for hit in hits if "kind:modality" in hit.tags]
-    spans = [(m.start, m.end) for m in mentions] + [(hit.start, hit.end) for hit in other]
+    silent = [hit for hit in hits if "heading:words" in hit.tags]  # "Alignment:", "Regarding the left wrist:"
+    spans = [(m.start, m.end) for m in mentions] + [(hit.start, hit.end) for hit in [*other, *silent]]
     found: dict[str, tuple[Laterality, bool]] = {}
     for hit in hits:
         for field, region in (tag.split(":") for tag in sorted(hit.tags)):
@@ -101,7 +102,7 @@ def side_of(mention: Mention, text: str) -> Laterality:
 
 
 def _is_finding(hit: Hit) -> bool:
-    return not hit.tags.isdisjoint(("finding:pathology", "finding:assessment"))
+    return "heading:words" not in hit.tags and not hit.tags.isdisjoint(("finding:pathology", "finding:assessment"))
 
 
 def _is_in_name(hit: Hit, mentions: Sequence[Mention]) -> bool:

@@ -73,6 +73,7 @@ def _terms() -> Iterator[tuple[str, str]]:
     for group, prefix in (("kinds", "kind"), ("finding", "finding")):
         for name, terms in lists[group].items():
             yield from ((term, f"{prefix}:{name}") for term in terms)
+    yield from ((term, "heading:words") for term in lists["label_phrases"])
 
 
 @cache

@@ -1,12 +1,13 @@
 """A report read once: text, sections, and each sentence with its kind and the body parts that it names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from pedclip.anatomy import Mention, find_mentions
-from pedclip.curation.kinds import KIND_OF_SECTION, Kind, kind_of_prose
+from pedclip.curation.kinds import KIND_OF_SECTION, Kind, kind_of_prose, may_be_history
 from pedclip.curation.labels import Label, label_of
 from pedclip.curation.lexicon import Hit, scan
 from pedclip.curation.sections import SECTIONS, Section, split_sections
@@ -74,12 +75,26 @@ def read_report(report: Report) -> Reading:
     """
     text = text_of(report)
     sections = split_sections(text)
-    lines = (
+    lines = [
         _line(sentence, section)
         for section in sections
         for sentence in split_sentences(text, section.start, section.end)
-    )
+    ]
+    if not any(section.name in ("indication", "history") for section in sections):
+        _mark_history(lines)
     return Reading(text, sections, tuple(lines))
+
+
+def _mark_history(lines: list[Line]) -> None:
+    """In place: what stands before the first finding of a report without a history may be the history.
+
+    Where nothing would be left, all of it stays.
+    """
+    findings = [k for k, line in enumerate(lines) if line.kind == "finding" and line.section.name == "findings"]
+    told = list(takewhile(lambda k: may_be_history(lines[k].sentence.text, lines[k].hits), findings))
+    if len(told) < sum(line.kind == "finding" for line in lines):
+        for k in told:
+            lines[k] = replace(lines[k], kind="history")
 
 
 def _line(sentence: Sentence, section: Section) -> Line:

@@ -8,6 +8,7 @@ from pedclip.curation.excerpts import Excerpt, joined
 from pedclip.curation.reading import Line, Reading, read_report
 from pedclip.curation.regions import described_by, filmed_in, findings_under, shown_on
 from pedclip.curation.sentences import Sentence
+from pedclip.curation.topics import film_named_in
 
 _SOFT_PARTS: Final = frozenset(
     {"chest", "abdomen", "neck"}
@@ -32,6 +33,7 @@ class _Place:
     outer: tuple[str, ...] | None = None  # films of a heading that stands over sections
     inner: tuple[str, ...] | None = None  # films of a heading within the section; () is a part that is no film
     is_in_item: bool = False  # whether the inner heading belongs to one list item only
+    topic: str | None = None  # film that an earlier sentence of the section named as its subject
     carried: frozenset[str] = field(default_factory=frozenset)  # films of the sentence before
 
     def candidates(self, filmed: tuple[str, ...]) -> tuple[str, ...]:
@@ -45,15 +47,16 @@ def _assign(reading: Reading, filmed: tuple[str, ...]) -> dict[str, list[Sentenc
     place, before = _Place(), None
     for index, line in enumerate(reading.lines):
         if before is None or line.section is not before.section:
-            place.inner, place.carried = None, frozenset()
+            place.inner, place.topic, place.carried = None, None, frozenset()
         elif line.sentence.number:
             place.carried = frozenset()
-            if place.is_in_item:
-                place.inner = None
+            if line.section.name == "impression":  # its items stand for themselves, those of the findings go on
+                place.topic = None
+                place.inner = None if place.is_in_item else place.inner
         if line.kind == "heading":
             _enter(place, reading, index, filmed)
         elif line.kind == "finding":
-            owners = _owners(line, place.candidates(filmed), place.carried)
+            owners = _owners_in(place, line, filmed)
             for region in owners:
                 sentences[region].append(line.sentence)
             place.carried = owners if len(owners) < len(filmed) else frozenset()
@@ -77,7 +80,7 @@ def _enter(place: _Place, reading: Reading, index: int, filmed: tuple[str, ...])
     if is_joined and place.inner and not line.sentence.number and not set(films) <= set(place.inner):
         films = tuple(dict.fromkeys([*place.inner, *films]))  # "Chest. Right shoulder. 1. …"
     place.is_in_item = bool(line.sentence.number) or (bool(is_joined) and place.is_in_item)
-    place.inner, place.carried = films, frozenset()
+    place.inner, place.topic, place.carried = films, None, frozenset()
 
 
 def _films_of(reading: Reading, index: int, filmed: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -126,6 +129,19 @@ def _owners(line: Line, candidates: Collection[str], carried: frozenset[str]) ->
     if bones and carried <= _SOFT_PARTS and _is_of_bone(line):
         return bones
     return films & carried or films
+
+
+def _owners_in(place: _Place, line: Line, filmed: tuple[str, ...]) -> frozenset[str]:
+    """The films that a finding belongs to; one that names its film also says whose the next ones are."""
+    if len(filmed) > 1 and place.inner != () and (named := film_named_in(line, filmed)):
+        place.topic = named
+        return frozenset({named})
+    if any("kind:shared" in hit.tags for hit in line.hits):  # "Soft tissues are normal at both sites."
+        return frozenset(place.outer or filmed)
+    if place.topic:
+        named_films = line.regions("name") & set(filmed)
+        return frozenset(named_films) or frozenset({place.topic})
+    return _owners(line, place.candidates(filmed), place.carried)
 
 
 def _is_of_bone(line: Line) -> bool:
