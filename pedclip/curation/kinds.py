@@ -58,12 +58,7 @@ def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
         return "history"
     if "flaw" in cues and _is_only_flaw(text, hits):
         return "technique"
-    if (
-        not is_assessed
-        and cues & {"prior", "date"}
-        and cues & {"film", "views", "modality"}
-        and _is_only_prior(text, hits)
-    ):
+    if not is_assessed and cues & {"film", "views", "modality"} and _is_only_prior(text, hits, cues):
         return "comparison"
     if not is_assessed and ("acquired" in cues or ("views" in cues and not _names_structure(text))):
         return "technique"
@@ -72,19 +67,28 @@ def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
     return "finding"
 
 
-def may_be_history(text: str, hits: Sequence[Hit]) -> bool:
+def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
     """Whether a sentence can be a complaint, a mechanism, a request or an empty answer, if no finding stands before it.
 
     Only reports without a heading for them hold such sentences among the findings, and always first.
+
+    Args:
+        text: The sentence.
+        hits: Listed terms in it.
+        is_of_film: Whether it names a part of what was filmed, or no film is known; "old" is then a finding.
     """
     tags = _tags(hits)
     if "kind:request" in tags:
         return "finding:inference" not in tags
-    if tags & {"kind:told", "kind:symptom", "kind:background", "kind:history"}:
-        is_denied = next(words_of(text), ("", 0, 0))[0] in _DENIALS
-        return not is_denied and ("kind:told" in tags or "finding:assessment" not in tags)
-    if {"kind:date", "kind:film"} <= tags:
-        return True  # "Films of last Monday were negative."
+    if next(words_of(text), ("", 0, 0))[0] in _DENIALS:
+        return False
+    if "kind:told" in tags or ({"kind:date", "kind:film"} <= tags and not is_of_film):
+        return True  # also "Hand films last Monday were negative."
+    if "kind:past" in tags:
+        return not is_of_film and ("finding:pathology" not in tags or bool(find_mentions(text)))
+    if tags & {"kind:symptom", "kind:background", "kind:history"}:
+        is_seen = "kind:film" in tags and "finding:pathology" in tags
+        return "finding:assessment" not in tags and not is_seen
     return _all_words_in(text, _spans(hits, ("kind:filler",)))  # "None."
 
 
@@ -109,7 +113,7 @@ def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
 
 
 def _is_advice_of_film(text: str, cues: set[str]) -> bool:
-    """Whether a sentence asks for another film or scan ("Suggest views of the hand."); the lungs "suggest" otherwise."""
+    """Whether a sentence asks for another film or scan ("Suggest views of the hand.")."""
     return bool(cues & {"film", "views", "modality", "recommendation"}) and text[:8].lower() == "suggest "
 
 
@@ -124,10 +128,11 @@ def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:
     return _all_words_in(text, _spans(hits, tags))
 
 
-def _is_only_prior(text: str, hits: Sequence[Hit]) -> bool:
-    """Whether a sentence only names an earlier study ("Outside films, May 2020.")."""
+def _is_only_prior(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
+    """Whether a sentence only names an earlier study ("Outside films, May 2020."); a region and a date are a title."""
     tags = ("kind:prior", "kind:date", "kind:film", "kind:views", "kind:modality", "kind:filler", "kind:compared")
-    return _all_words_in(text, [*_spans(hits, tags), *((m.start, m.end) for m in find_mentions(text))])
+    named = [(m.start, m.end) for m in find_mentions(text)] if "prior" in cues else []
+    return bool(cues & {"prior", "date"}) and _all_words_in(text, [*_spans(hits, tags), *named])
 
 
 def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:

@@ -91,7 +91,13 @@ def _mark_history(lines: list[Line]) -> None:
     Where nothing would be left, all of it stays.
     """
     findings = [k for k, line in enumerate(lines) if line.kind == "finding" and line.section.name == "findings"]
-    told = list(takewhile(lambda k: may_be_history(lines[k].sentence.text, lines[k].hits), findings))
+    titled = {region for line in lines if line.label for region in line.label.regions}
+
+    def is_told(k: int) -> bool:
+        is_of_film = not titled or bool(titled & lines[k].regions("name", "structure"))
+        return may_be_history(lines[k].sentence.text, lines[k].hits, is_of_film=is_of_film)
+
+    told = list(takewhile(is_told, findings))
     if len(told) < sum(line.kind == "finding" for line in lines):
         for k in told:
             lines[k] = replace(lines[k], kind="history")

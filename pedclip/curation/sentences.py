@@ -86,9 +86,9 @@ def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
         return True
     if candidate.lastgroup == "bracket":
         return False
-    if candidate[0] == "?" and text[max(begin, candidate.start() - 1) : candidate.start()].isspace():
-        return False  # "Cough, ? infiltrate"
     following = text[candidate.end() : min(end, candidate.end() + 20)].lstrip()[:1]
+    if candidate[0] == "?" and following.islower() and text[max(begin, candidate.start() - 1)].isspace():
+        return False  # "Cough, ? infiltrate"
     if candidate.lastgroup == "line":
         return _ends_line(text, begin, candidate, following)
     last = re.search(r"[\w.]*\Z", text[max(begin, candidate.start() - 12) : candidate.start()])

@@ -12,17 +12,16 @@ _VERB: Final = r"is|are|was|were|appears?|looks?|remains?|shows?|demonstrates?|r
 _NORMAL: Final = r"normal|nl|negative|unremarkable|intact"
 _TO_FRONT: Final = re.compile(rf"(?:(?:on|in|at|for|of|the|{_SIDE}|{_NORMAL}|{_FILM})\W+)*\Z", re.IGNORECASE)
 _BEHIND: Final = re.compile(rf"(?:\W+(?:{_FILM}))*(?P<end>\W*\Z|,|\s+(?:{_VERB})\b)", re.IGNORECASE)
-_DENIED: Final = re.compile(
-    r"(?:there (?:is|are|was|were) )?(?:no|not|without|negative|free|absence|neither)\b", re.IGNORECASE
-)
+_DENIAL: Final = r"no|not|without|negative|free|absence|neither"
+_DENIED: Final = re.compile(rf"(?:there (?:is|are|was|were) )?(?:{_DENIAL})\b", re.IGNORECASE)
 _PLACED: Final = re.compile(rf"\b(?:on|in|of|at) (?:the )?(?:(?:{_SIDE}) )*\Z", re.IGNORECASE)
 
 
 def film_named_in(line: Line, filmed: Collection[str]) -> str | None:
-    """The film that a sentence says it is about: in front ("On the left hip views, …", "The ankle is normal."), or, where
-    it denies something, at its end ("No fracture of the elbow.").
+    """The film that a sentence says it is about, or None.
 
-    A neighbouring part that a sentence only touches ("narrowing at the hip joint") is no subject.
+    It stands in front ("On the left hip views, …", "The ankle is normal."), or, where the sentence denies something, at
+    its end ("No fracture of the elbow."). A neighbour that it only touches ("cyst of the hip") is no subject.
 
     Args:
         line: A finding.
@@ -30,16 +29,12 @@ def film_named_in(line: Line, filmed: Collection[str]) -> str | None:
     """
     text = line.sentence.text
     for mention in line.mentions:
-        if mention.kind != "name" or mention.region not in filmed:
-            continue
         behind = _BEHIND.match(text, mention.end)
-        if behind and _TO_FRONT.match(text[: mention.start]):
+        if mention.kind != "name" or mention.region not in filmed or not behind:
+            continue
+        if _TO_FRONT.match(text[: mention.start]):
             return mention.region
-        if (
-            behind
-            and not behind["end"].strip(" .!,")
-            and _DENIED.match(text)
-            and _PLACED.search(text, 0, mention.start)
-        ):
+        is_last = not behind["end"].strip(" .!,")
+        if is_last and _DENIED.match(text) and _PLACED.search(text, 0, mention.start):
             return mention.region
     return None

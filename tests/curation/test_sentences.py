@@ -72,7 +72,14 @@ def test_boundaries_without_the_usual_marks() -> None:
     assert said("The tip is at T3. There is no leak.") == ["The tip is at T3.", "There is no leak."]
 
 
+def test_a_question_mark_before_its_word_ends_nothing() -> None:
+    assert said("Cough, ? foreign body. Fracture? Swelling.") == ["Cough, ? foreign body.", "Fracture?", "Swelling."]
+
+
 def test_labels_and_list_numbers_are_cut_off_the_front() -> None:
+    assert said("Alignment: normal alignment. ST: no gas. For the right hip: no gap.") == [
+        "Alignment:", "normal alignment.", "ST:", "no gas.", "For the right hip:", "no gap.",
+    ]  # fmt: skip
     assert said("Chest 1. Clear. Left knee: 1) Effusion. 2) No fracture. Hip - normal.") == [
         "Chest", "Clear.", "Left knee:", "Effusion.", "No fracture.", "Hip -", "normal.",
     ]  # fmt: skip
