@@ -18,11 +18,11 @@ def periosteal_reaction(scene: Scene, finding: Finding) -> str:
     site = shaft_site(scene, replace(finding, along=0.25 + 0.5 * finding.along))
     severity = finding.severity
     axis = np.array([site.shape.x1 - site.shape.x0, site.shape.y1 - site.shape.y0, site.shape.z1 - site.shape.z0])
-    half = min(float(np.linalg.norm(axis)) * (0.08 + 0.10 * severity), 0.10 + 0.20 * severity)
-    density = site.mass * (0.32 + 0.58 * severity)
+    half = min(float(np.linalg.norm(axis)) * (0.16 + 0.14 * severity), 0.18 + 0.20 * severity)
+    density = site.mass * (0.45 + 0.50 * severity)
     sunburst = finding.variant > 0.7 and severity > 0.5
     layers = 1 if severity < SUBTLE or finding.variant < 0.4 else 2
-    for side in (-1, 1) if severity > 0.45 else (finding.sign,):
+    for side in (-1, 1) if severity > 0.25 else (finding.sign,):
         if sunburst:
             _sunburst(scene, finding, site, side, half, density)
             continue
@@ -35,7 +35,7 @@ def _layer(scene: Scene, finding: Finding, site: Site, side: int, half: float, o
     """A line parallel to the cortex, `off` half-widths outside it."""
     unit = min(max(site.width, 0.035), 0.14)
     centre = site.point + site.across * side * (site.width + off * unit * (0.6 + 0.6 * finding.severity))
-    width = 0.009 + 0.008 * finding.severity
+    width = 0.012 + 0.008 * finding.severity
     line = strip("periosteum", centre, site.along, half, width, density, reach=0.8 * site.width)
     if abs(site.across[2]) > 0.5:  # seen at the side in a lateral view: thin towards the viewer of the frontal one
         wide = 0.8 * site.width
@@ -61,7 +61,7 @@ def _sunburst(scene: Scene, finding: Finding, site: Site, side: int, half: float
 def lytic_lesion(scene: Scene, finding: Finding) -> str:
     """A hole in the bone: geographic with a thin rim, moth-eaten, or one that thins the cortex from inside."""
     site, point, radius = _lesion(scene, finding)
-    depth = site.mass * (0.34 + 0.60 * finding.severity)
+    depth = site.mass * (0.50 + 0.45 * finding.severity)
     if finding.variant < 0.25:
         random = finding.generator()
         for _ in range(8):
@@ -98,7 +98,7 @@ def _oval(name: str, point: Point, radius: float, site: Site, density: float) ->
 def _lesion(scene: Scene, finding: Finding) -> tuple[Site, Point, float]:
     site = shaft_site(scene, finding)
     flat = site.width > _FLAT
-    radius = min(max(site.width * (0.60 + 0.55 * finding.severity), 0.05), 0.11 + 0.11 * finding.severity)
+    radius = min(max(site.width * (0.85 + 0.50 * finding.severity), 0.075), 0.15 + 0.10 * finding.severity)
     moved = site.point + site.across * (finding.sign * 0.45 * site.width if flat else 0.0)
     point = (float(moved[0]), float(moved[1]), float(moved[2]))
     mark(scene, finding, _oval(finding.name, point, 1.1 * radius, site, 1.0))

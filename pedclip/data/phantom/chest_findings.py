@@ -77,7 +77,7 @@ def consolidation(scene: Scene, finding: Finding) -> str:
 def pleural_effusion(scene: Scene, finding: Finding) -> str:
     """Fluid blunts the angle between chest wall and diaphragm, then rises along the wall as a meniscus."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    dense = lung.depth * (0.50 + 0.50 * severity)
+    dense = lung.depth * (0.36 + 0.62 * severity)
     rise = 0.03 + 0.52 * severity  # half-heights of the lung
     base = blob(
         "fluid",
@@ -100,7 +100,7 @@ def pleural_effusion(scene: Scene, finding: Finding) -> str:
 def pneumothorax(scene: Scene, finding: Finding) -> str:
     """Air around one lung: the thin line of the pleura, and no vessels between it and the wall."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    gap = 0.18 + 0.44 * severity  # share of the half-width of the lung
+    gap = 0.22 + 0.42 * severity  # share of the half-width of the lung
     top, low = np.array(lung.at(-0.25, 0.35 * gap - 0.97)), np.array(lung.at(1.0 - 0.4 * gap, 0.75))
     half = float(np.linalg.norm(low - top)) / 2
     bow = -finding.sign * (0.52 - 0.62 * gap) * lung.width
@@ -124,7 +124,7 @@ def pneumothorax(scene: Scene, finding: Finding) -> str:
 
 def cardiomegaly(scene: Scene, finding: Finding) -> str:
     """A heart that grows from just above normal to most of the chest, mainly to the left."""
-    factor = 1.05 + 0.38 * finding.severity
+    factor = 1.02 + 0.38 * finding.severity
     centre = np.array(scene.shapes[scene.find("heart")].middle)
     for index, shape in enumerate(scene.shapes):
         if shape.name != "heart":
@@ -144,7 +144,7 @@ def interstitial_opacity(scene: Scene, finding: Finding) -> str:
     random, severity = finding.generator(), finding.severity
     for sign in (-1, 1):
         lung = _lung(scene, sign)
-        density = lung.depth * (0.18 + 0.42 * severity)
+        density = lung.depth * (0.10 + 0.46 * severity)
         hilum = np.array(lung.at(-0.62, 0.02))
         for angle in np.radians(np.linspace(-75, 75, 8) + random.uniform(-9, 9, 8)):
             direction = np.array([sign * np.cos(angle), np.sin(angle), 0.0])
@@ -171,7 +171,7 @@ def increased_vascularity(scene: Scene, finding: Finding) -> str:
             scene.shapes[index] = replace(shape, w0=shape.w0 * wide, wm=shape.wm * wide, w1=shape.w1 * wide)
     for sign in (-1, 1):
         lung = _lung(scene, sign)
-        hilum, density = np.array(lung.at(-0.66, 0.0)), lung.depth * (0.20 + 0.34 * severity)
+        hilum, density = np.array(lung.at(-0.66, 0.0)), lung.depth * (0.12 + 0.40 * severity)
         middle = (float(hilum[0]), float(hilum[1]), 0.0)
         size = lung.width * (0.20 + 0.18 * severity)
         scene.add(blob("hilum", middle, (1.3 * size, 0.8 * size), density=0.35 * density))
@@ -184,7 +184,7 @@ def increased_vascularity(scene: Scene, finding: Finding) -> str:
                 hilum + 0.2 * reach * direction,
                 direction,
                 reach,
-                0.016 + 0.018 * severity,
+                0.012 + 0.021 * severity,
                 density,
                 taper=0.35,
             )

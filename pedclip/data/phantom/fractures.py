@@ -209,11 +209,11 @@ def compression_fracture(scene: Scene, finding: Finding) -> str:
     site = place(scene, choose_bone(scene, finding), 0.0)
     body = site.shape
     height = abs(body.y1 - body.y0)
-    loss = (0.18 + 0.42 * finding.severity) * height
+    loss = (0.28 + 0.36 * finding.severity) * height
     wider = body.wm * (1.0 + 0.10 * finding.severity)
     scene.shapes[site.index] = _lowered(body, loss, wider / body.wm)
     top = site.point + np.array([0.0, loss - height / 2 + 0.02, 0.0])
-    dense = body.density * (0.15 + 0.40 * finding.severity)
+    dense = body.density * (0.25 + 0.35 * finding.severity)
     scene.add(strip("end plate", top, np.array([1.0, 0.0, 0.0]), 0.9 * wider, 0.10 * height, dense, reach=0.6 * wider))
     size = (height * 0.58, wider * 1.05)
     mark(scene, finding, blob(finding.name, body.middle, size))
