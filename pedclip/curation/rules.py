@@ -139,8 +139,10 @@ def _owners_in(place: _Place, line: Line, filmed: tuple[str, ...]) -> frozenset[
     if any("kind:shared" in hit.tags for hit in line.hits):  # "Soft tissues are normal at both sites."
         return frozenset(place.outer or filmed)
     if place.topic:
-        named_films = line.regions("name") & set(filmed)
-        return frozenset(named_films) or frozenset({place.topic})
+        spoken = line.regions("name", "structure")
+        if spoken and not spoken & {place.topic, *shown_on(place.topic)}:  # what the film cannot show
+            return _owners(line, filmed, frozenset({place.topic}))
+        return frozenset(line.regions("name") & set(filmed)) or frozenset({place.topic})
     return _owners(line, place.candidates(filmed), place.carried)
 
 

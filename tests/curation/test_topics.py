@@ -38,6 +38,13 @@ def test_a_named_film_wins_over_the_heading_and_holds_for_what_follows() -> None
     }
 
 
+def test_what_a_film_cannot_show_ends_its_topic() -> None:
+    report = (
+        "EXAM: Left hand; left wrist. FINDINGS: Hand: No gap. No gap in the wrist. No effusion. Little finger cyst."
+    )
+    assert texts(report) == {"hand": "No gap. Little finger cyst.", "wrist": "No gap in the wrist. No effusion."}
+
+
 def test_a_heading_in_a_numbered_list_of_findings_holds_until_the_next() -> None:
     report = "EXAM: Elbow; hand. FINDINGS: 1. Elbow: Effusion. 2. Normal alignment. 3. Hand: No gap. 4. Intact cortex."
     assert texts(report) == {"elbow": "Effusion. Normal alignment.", "hand": "No gap. Intact cortex."}
