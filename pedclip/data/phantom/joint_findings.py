@@ -55,9 +55,9 @@ def narrowing(scene: Scene, finding: Finding) -> str:
     """The bones come closer and their surfaces denser."""
     joint = pick_joint(scene, finding)
     away, aside = _directions(scene, joint)
-    _move(scene, joint, -away * joint.radius * (0.11 + 0.34 * finding.severity))
+    _move(scene, joint, -away * joint.radius * (0.10 + 0.28 * finding.severity))
     for end in bone_ends(scene, joint):
-        _dense_surface(scene, end, 0.06 + 0.30 * finding.severity)
+        _dense_surface(scene, end, 0.10 + 0.34 * finding.severity)
     x, y, z = joint.point
     angle = float(np.degrees(np.arctan2(aside[1], aside[0]))) if abs(aside[2]) < 0.5 else 0.0
     size = (joint.radius * 1.05, joint.radius * 0.6)
