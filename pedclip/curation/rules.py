@@ -133,7 +133,9 @@ def _owners(line: Line, candidates: Collection[str], carried: frozenset[str]) ->
 
 def _owners_in(place: _Place, line: Line, filmed: tuple[str, ...]) -> frozenset[str]:
     """The films that a finding belongs to; one that names its film also says whose the next ones are."""
-    if len(filmed) > 1 and place.inner != () and (named := film_named_in(line, filmed)):
+    if len(filmed) < 2:
+        return _owners(line, place.candidates(filmed), place.carried)
+    if place.inner != () and (named := film_named_in(line, filmed)):
         place.topic = named
         return frozenset({named})
     if any("kind:shared" in hit.tags for hit in line.hits):  # "Soft tissues are normal at both sites."
