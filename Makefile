@@ -13,7 +13,7 @@ DATA   ?= phantom
 demo: $(READY)
 	mkdir -p $(RUNS)
 	$(BIN)/papermill notebooks/03_pretrain.ipynb $(RUNS)/03_pretrain.ipynb -p output $(RUNS) -p resume False
-	$(BIN)/papermill notebooks/04_zero_shot.ipynb $(RUNS)/04_zero_shot.ipynb -p output $(RUNS)
+	$(BIN)/papermill notebooks/04_zero_shot.ipynb $(RUNS)/04_zero_shot.ipynb -p output $(RUNS) -p checkpoint ""
 	@$(BIN)/python -m pedclip.evaluation $(RUNS)/04_zero_shot/demo/metrics.json
 	@echo "Look at:  $(RUNS)/03_pretrain.ipynb  $(RUNS)/04_zero_shot.ipynb  $(RUNS)/04_zero_shot/demo/figures/"
 

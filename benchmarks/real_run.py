@@ -33,7 +33,8 @@ def main() -> None:
     common = ["-p", "data", options.data, "-p", "name", options.name, "-p", "output", options.output]
     train = ["-f", "notebooks/params/03.real.yaml", *common]
     commands = [papermill("03_pretrain", runs / f"03_{options.name}.ipynb", *train)]
-    commands.append(papermill("04_zero_shot", runs / f"04_{options.name}.ipynb", *common))
+    own = ["-p", "checkpoint", ""]  # the run above, not the weights of the package
+    commands.append(papermill("04_zero_shot", runs / f"04_{options.name}.ipynb", *common, *own))
     trained, evaluated = (runs / notebook / options.name for notebook in ("03_pretrain", "04_zero_shot"))
     metrics = json.loads((evaluated / "metrics.json").read_text())
     training = json.loads((trained / "metrics.json").read_text())

@@ -59,7 +59,7 @@ def show_images(
     buffer = io.BytesIO()
     is_large = sheet.width * sheet.height > _LOSSLESS_PIXELS
     if is_large:
-        sheet.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+        sheet.save(buffer, "JPEG", quality=80, optimize=True)
     else:
         # Fewer grays would draw rings into smooth radiographs; only coloured overlays are reduced.
         (sheet if sheet.mode == "L" else sheet.quantize(256)).save(buffer, "PNG", optimize=True)
@@ -69,9 +69,7 @@ def show_images(
     _show({kind: picture, "text/plain": f"images: {len(images)}"}, metadata)
 
 
-def show_report(
-    report_text: str, assignments: Mapping[str, Mapping[str, Sequence[str]]], *, caption: str = ""
-) -> None:
+def show_report(report_text: str, assignments: Mapping[str, Mapping[str, Sequence[str]]], *, caption: str = "") -> None:
     """Render the sentences of a report, each marked with the regions it was given to.
 
     Args:

@@ -35,7 +35,7 @@ def test_conda_environment_installs_the_package_and_nothing_else() -> None:
     assert listed == ["conda-forge", f"python{python}", "pip", "pip:", "-c constraints.txt", "-e .[notebooks,tests]"]
 
 
-def test_importing_the_package_loads_no_torch_and_training_needs_no_datasets() -> None:
+def test_importing_the_package_loads_no_torch_and_training_on_drawn_films_needs_no_datasets() -> None:
     code = (
         "import sys, pedclip, pedclip.anatomy\n"
         "assert 'torch' not in sys.modules, 'import pedclip loads torch'\n"
@@ -45,6 +45,8 @@ def test_importing_the_package_loads_no_torch_and_training_needs_no_datasets() -
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         "import pedclip.training.pretrain, pedclip.training.__main__, pedclip.data.cache, pedclip.data.transforms\n"
+        "from pedclip.data.phantom import draw_studies\n"
+        "assert draw_studies([0], seed=0, size=32)[0]\n"
         "assert pedclip.PedCLIP.__name__ == 'PedCLIP'\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

@@ -10,8 +10,10 @@ from datasets import Dataset
 
 from pedclip.curation.splits import split_of
 from pedclip.evaluation.inputs import drop_seen_patients, open_inputs
+from pedclip.training.config import load_profile
 from pedclip.training.prepare import prepare
 from pedclip.training.pretrain import build_model, claim_run, patient_key
+from pedclip.weights import SHIPPED, shipped_folder
 
 from ..training.pack import write_pack
 from ..training.tiny import tiny_config
@@ -108,3 +110,16 @@ def test_validation_may_show_validation_patients_but_no_training_patients(tmp_pa
         rest, num_dropped = drop_seen_patients(triplets, tmp_path / "patients.json", split=split)
         assert list(rest["patient_id"]) == kept
         assert num_dropped == 4 - len(kept)
+
+
+def test_weights_of_the_package_are_asked_about_films_of_the_demo(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    demo = dataclasses.replace(load_profile("demo"), studies=40)
+    monkeypatch.setattr("pedclip.evaluation.inputs.load_profile", lambda _: demo)
+    inputs = open_inputs(shipped_folder(SHIPPED[0]), data="", split="test", run=tmp_path)
+    assert inputs.num_dropped == 0
+    assert len(inputs.films) > 0
+    assert inputs.config.studies == 40
+    assert inputs.config.training.seed == demo.training.seed
+    assert set(inputs.triplets["patient_id"]).isdisjoint(inputs.train["patient_id"])

@@ -12,6 +12,7 @@ from transformers import BertConfig, BertModel
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import train_tokenizer
+from pedclip.weights import SHIPPED, shipped_folder
 
 TEXTS = ["No fracture of the left wrist.", "Buckle fracture of the distal radius.", "Normal heart size, clear lungs."]
 TINY = PedCLIPConfig(
@@ -160,3 +161,23 @@ def test_wrong_pixels_and_missing_tokenizer_raise() -> None:
         PedCLIP(TINY)
     with pytest.raises(ValueError, match="needs at least one excerpt"):
         train_tokenizer(["", " "], vocab_size=100)
+
+
+def test_weights_of_the_package_load_offline_and_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("pedclip.models.pedclip.snapshot_download", refuse)
+    for name in SHIPPED:
+        model = PedCLIP.from_pretrained(name)
+        side = model.config.image_size
+        assert model.encode_image(torch.zeros(1, 3, side, side)).embedding.isfinite().all()
+        assert sum(path.stat().st_size for path in shipped_folder(name).rglob("*")) < 15e6
+        assert {"training.json", "patients.json", "metrics.json", "README.md"} <= {
+            path.name for path in shipped_folder(name).iterdir()
+        }
+
+
+def test_unknown_weights_of_the_package_are_named() -> None:
+    with pytest.raises(ValueError, match=r"no weights are called 'pedclip-large'; there are: pedclip-phantom-small"):
+        shipped_folder("pedclip-large")
