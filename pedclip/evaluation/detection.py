@@ -57,10 +57,9 @@ def detect(
     epoch = fit_best(
         head,
         schedule,
-        train=lambda rows: _loss(head, sides.train, rows, schedule.device),
-        num_train=len(sides.train),
-        validation=lambda rows: _loss(head, sides.validation, rows, schedule.device),
-        num_validation=len(sides.validation),
+        lambda side, rows: _loss(head, side, rows, schedule.device),
+        train=sides.train,
+        validation=sides.validation,
     )
     found = predict_boxes(head, sides.test, schedule)
     each = [_class_score(name, number, sides.test, found, report) for number, name in enumerate(classes)]

@@ -83,10 +83,9 @@ def fine_tune(
         epoch = fit_best(
             module,
             schedule,
-            train=lambda rows: _loss(module, sides.train, rows, kind),
-            num_train=len(sides.train),
-            validation=lambda rows: _loss(module, sides.validation, rows, kind),
-            num_validation=len(sides.validation),
+            lambda side, rows: _loss(module, side, rows, kind),
+            train=sides.train,
+            validation=sides.validation,
         )
     scores = _scores(module, sides.test, schedule.batch_size)
     chosen = {"epoch": epoch, "seed": schedule.seed}

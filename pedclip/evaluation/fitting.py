@@ -1,17 +1,18 @@
 """The training loop of heads and fine-tuned models: AdamW, best epoch on validation, early stop."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Loss = Callable[[NDArray[np.intp]], Tensor]  # positions of images -> () mean loss
+Part = TypeVar("Part", bound=Sized)
+Loss = Callable[[Part, NDArray[np.intp]], Tensor]  # one side and positions of its images -> () mean loss
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,7 @@ class Schedule:
             )
 
 
-def fit_best(
-    module: nn.Module, schedule: Schedule, *, train: Loss, num_train: int, validation: Loss, num_validation: int
-) -> int:
+def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Part], *, train: Part, validation: Part) -> int:
     """Train a module in place and leave it, in evaluation mode, with the weights of its best epoch.
 
     A last batch of one image joins the batch before, because batch normalization needs two.
@@ -59,10 +58,10 @@ def fit_best(
     Args:
         module: Its parameters that require a gradient are trained.
         schedule: How.
-        train: Loss of training images, the module in training mode.
-        num_train: Training images, at least 1.
-        validation: Loss of validation images, the module in evaluation mode.
-        num_validation: Validation images; with 0 the last epoch is kept.
+        loss_of: Mean loss of some images of one side. The module is in training mode for those of ``train``, in
+            evaluation mode for those of ``validation``.
+        train: Training images, at least 1.
+        validation: Validation images; with none the last epoch is kept.
 
     Returns:
         The epoch kept, from 1.
@@ -77,15 +76,15 @@ def fit_best(
     best: dict[str, Any] = {}
     for epoch in range(1, schedule.epochs + 1):
         module.train()
-        for rows in _batches(rng.permutation(num_train), schedule.batch_size):
-            loss = train(rows)
+        for rows in _batches(rng.permutation(len(train)), schedule.batch_size):
+            loss = loss_of(train, rows)
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss.item()} in epoch {epoch}; lower the learning rate")
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         module.eval()
-        measured = _mean_loss(validation, num_validation, schedule.batch_size) if num_validation else -float(epoch)
+        measured = _mean_loss(loss_of, validation, schedule.batch_size) if len(validation) else -float(epoch)
         if measured < best_loss:
             best_epoch, best_loss, best = epoch, measured, copy.deepcopy(module.state_dict())
         elif epoch - best_epoch >= schedule.patience:
@@ -103,10 +102,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _mean_loss(loss: Loss, number: int, batch_size: int) -> float:
-    starts = range(0, number, batch_size)
-    rows = [np.arange(start, min(start + batch_size, number)) for start in starts]
-    return sum(float(loss(batch)) * len(batch) for batch in rows) / number
+def _mean_loss(loss_of: Loss[Part], side: Part, batch_size: int) -> float:
+    starts = range(0, len(side), batch_size)
+    rows = [np.arange(start, min(start + batch_size, len(side))) for start in starts]
+    return sum(float(loss_of(side, batch)) * len(batch) for batch in rows) / len(side)
 
 
 def _batches(order: NDArray[np.intp], batch_size: int) -> list[NDArray[np.intp]]:

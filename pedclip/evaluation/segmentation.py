@@ -139,10 +139,9 @@ def segment(
     epoch = fit_best(
         module,
         schedule,
-        train=lambda rows: _loss(module, sides.train, rows, schedule.device),
-        num_train=len(sides.train),
-        validation=lambda rows: _loss(module, sides.validation, rows, schedule.device),
-        num_validation=len(sides.validation),
+        lambda side, rows: _loss(module, side, rows, schedule.device),
+        train=sides.train,
+        validation=sides.validation,
     )
     masks = predict_masks(module, sides.test, schedule)
     return _score(sides, masks, report, {"network": network, "epoch": epoch, "seed": schedule.seed})

@@ -58,17 +58,18 @@ def test_loop_keeps_the_best_epoch_and_stops() -> None:
     torch.nn.init.constant_(module.weight, 0.0)
     seen: list[float] = []
 
-    def validation(rows: np.ndarray) -> torch.Tensor:
+    def loss_of(side: str, rows: np.ndarray) -> torch.Tensor:
+        if side == "train":
+            return (module.weight - 1).square().sum()
         seen.append(module.weight.item())
         return (module.weight - 0.25).square().sum()  # best on the way to 1, not at it
 
     epoch = fit_best(
         module,
         Schedule(epochs=50, learning_rate=0.1, weight_decay=0.0, batch_size=4, patience=3),
-        train=lambda rows: (module.weight - 1).square().sum(),
-        num_train=5,  # one batch, because a last batch of one joins it
-        validation=validation,
-        num_validation=1,
+        loss_of,
+        train="train",  # five letters make one batch, because a last batch of one joins it
+        validation="v",
     )
     assert len(seen) == epoch + 3
     assert module.weight.item() == pytest.approx(min(seen, key=lambda weight: abs(weight - 0.25)))
@@ -76,10 +77,9 @@ def test_loop_keeps_the_best_epoch_and_stops() -> None:
         fit_best(
             module,
             Schedule(epochs=1),
-            train=lambda rows: module.weight.sum() * np.nan,
-            num_train=2,
-            validation=validation,
-            num_validation=0,
+            lambda side, rows: module.weight.sum() * np.nan,
+            train="ab",
+            validation="",
         )
     with pytest.raises(ValueError, match="at least 1"):
         Schedule(epochs=0)
