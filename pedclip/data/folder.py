@@ -12,6 +12,7 @@ from datasets import DatasetDict
 
 from pedclip.anatomy import REGIONS
 from pedclip.curation.decode import BadImage, Film, read_film, read_mask
+from pedclip.data.boxes import clip_box
 from pedclip.data.fields import (
     LeftOut,
     image_id_of,
@@ -223,7 +224,7 @@ def _add_boxes(folder: Path, rows: list[_Row]) -> list[str]:
     num_clipped, outside = 0, []
     for number, file, box, label in read_boxes(folder):
         for row in by_file.get(file, ()):
-            clipped = _clip(box, row.size)
+            clipped = clip_box(box, row.size)
             if clipped is None:
                 outside.append(number)
                 continue
@@ -232,17 +233,6 @@ def _add_boxes(folder: Path, rows: list[_Row]) -> list[str]:
             row.record["boxes"].append({**sides, "label": " ".join(label.replace("_", " ").lower().split())})
     notes = [f"{num_clipped} boxes cut at the edge of their film"] if num_clipped else []
     return notes + ([f"{len(outside)} boxes outside their film left out (first: row {outside[0]})"] if outside else [])
-
-
-def _clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
-    """The part of a box (x, y, width, height) that lies on the film, None where there is none."""
-    x, y, width, height = box
-    left, top = max(x, 0.0), max(y, 0.0)
-    right, bottom = min(x + width, size[1]), min(y + height, size[0])
-    if not (right > left and bottom > top):  # also where a number is NaN
-        return None
-    is_inside = (left, top) == (x, y) and right == x + width and bottom == y + height
-    return box if is_inside else (left, top, right - left, bottom - top)
 
 
 def _counts(table: Table, rows: list[_Row]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pedclip.data.boxes import clip_box
 from pedclip.data.prompts import Labels
 
 # Official training part of a data set without an official validation part: a hash of the patient cuts that off.
@@ -52,11 +53,8 @@ class Box:
 
     def clipped(self, size: Size) -> "Box | None":
         """The part of the box (in pixels) on an image of (height, width), None where there is none."""
-        left, top = max(self.x, 0.0), max(self.y, 0.0)
-        right, bottom = min(self.x + self.width, size[1]), min(self.y + self.height, size[0])
-        if not (right > left and bottom > top):
-            return None
-        return Box(left, top, right - left, bottom - top, self.label, self.row)
+        sides = clip_box((self.x, self.y, self.width, self.height), size)
+        return sides and Box(*sides, self.label, self.row)
 
 
 @dataclass(frozen=True, kw_only=True)
