@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from pedclip.anatomy import find_mentions
 from pedclip.curation.grounding import find_source
 from pedclip.curation.labels import read_label
 from pedclip.curation.regions import shown_on
 from pedclip.curation.sentences import split_sentences
-
-try:
-    from pydantic import BaseModel, ConfigDict, ValidationError
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("extraction by language models needs Pydantic: pip install 'pedclip[llm]'") from error
 
 MAX_ANSWER: Final = 200_000  # characters; longer is a model that does not stop
 _MAX_BRACES: Final = 50  # places at which an object is looked for

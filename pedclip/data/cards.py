@@ -14,11 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TextIO
 
 import yaml
-
-try:
-    from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("reading data cards needs Pydantic: pip install 'pedclip[notebooks]'") from error
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 _INSTALLED: Final = Path("share", "pedclip", "data_cards")
 _HEADER: Final = re.compile(r"---\n(.*?\n)---\n(.*)", re.DOTALL)
