@@ -4,14 +4,14 @@ Matching of predicted to true boxes does not depend on which patients a resample
 resample only adds up how often the matched boxes were drawn.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.evaluation.intervals import CHUNK_ELEMENTS, Floats, Interval, bootstrap_interval
+from pedclip.evaluation.intervals import CHUNK_ELEMENTS, Floats, Metric, Resampled, mean_of_known
 
 IOU_THRESHOLDS: Final = tuple(round(0.40 + 0.05 * step, 2) for step in range(8))  # 0.40 to 0.75
 MAX_DETECTIONS: Final = 100  # per image and class, as COCO
@@ -50,64 +50,25 @@ class Boxes:
             raise ValueError("scores of boxes must be finite")
 
 
-class MeanAveragePrecision:
-    """Mean over classes and IoU thresholds 0.40 to 0.75 of the area under the precision-recall curve.
+class MeanAveragePrecision(Metric):
+    """Mean over classes and IoU thresholds 0.40 to 0.75 of the area under the precision-recall curve, in [0, 1].
 
-    Images without a true box count: what is predicted there is wrong. So do images in which nothing was found.
+    Called with N true and N predicted `Boxes`; the scores of true boxes are not read, of the predicted the best 100 per
+    image and class are used. Images without a true box count: what is predicted there is wrong. So do images in which
+    nothing was found. A resample without a true box of any class is drawn again; one without a box of some class
+    averages the rest.
+
+    Raises:
+        ValueError: No image has a true box, lengths differ, or predictions have no scores.
 
     Source: the protocol of COCO (101 recall points, greedy matching by score, 100 boxes per image and class) at the
         thresholds of MGCA. Differs: MGCA's code leaves out images without a true or without a predicted box.
     """
 
-    def __call__(self, truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> float:
-        """The mean.
-
-        Args:
-            truth: N images; their scores are not read.
-            predicted: N images, with scores; best 100 per class are used.
-
-        Returns:
-            In [0, 1].
-
-        Raises:
-            ValueError: No image has a true box, lengths differ, or predictions have no scores.
-        """
-        return float(self.resampler(truth, predicted)(np.ones((1, len(truth))))[0])
-
-    def bootstrap(
-        self,
-        truth: Sequence[Boxes],
-        predicted: Sequence[Boxes],
-        groups: Sequence[object] | NDArray[Any] | None = None,
-        *,
-        num_resamples: int = 1000,
-        seed: int = 0,
-    ) -> Interval:
-        """The mean with its interval over `groups` (N,), or over images where that is None.
-
-        A resample without a true box of any class is drawn again; one without a box of some class averages the rest.
-        """
-        return bootstrap_interval(
-            self(truth, predicted),
-            self.resampler(truth, predicted),
-            num_items=len(truth),
-            groups=groups,
-            num_resamples=num_resamples,
-            seed=seed,
-        )
-
-    def resampler(self, truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> Callable[[Floats], Floats]:
+    def resampler(self, truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> Resampled:
         """The mean as a function of (R, N) counts of each image, NaN without a true box."""
         curves = list(self._curves(truth, predicted).values())
-
-        def resampled(counts: Floats) -> Floats:
-            areas = np.stack([_average_precision(counts, curve) for curve in curves])  # (L, R)
-            is_known = ~np.isnan(areas)
-            total, number = np.where(is_known, areas, 0).sum(axis=0), is_known.sum(axis=0)
-            mean: Floats = np.divide(total, number, out=np.full(len(counts), np.nan), where=number > 0)
-            return mean
-
-        return resampled
+        return lambda counts: mean_of_known(np.stack([_average_precision(counts, curve) for curve in curves]))
 
     def per_class(self, truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> dict[int, float]:
         """Average precision of each class that has a true box, over the same thresholds."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pedclip.evaluation.intervals import PERCENTILES, Floats, Interval, bootstrap_values
-from pedclip.evaluation.outcome import Metric, Outcome
+from pedclip.evaluation.intervals import PERCENTILES, Floats, Interval, Metric, bootstrap_values, value_of_all
+from pedclip.evaluation.outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def compare(
         num_resamples=num_resamples,
         seed=seed,
     )
-    values = metric(truth, first), metric(truth, second)
+    values = value_of_all(of_first, len(truth)), value_of_all(of_second, len(truth))
     low, high = np.percentile(draws, PERCENTILES)
     tail = min(int((draws <= 0).sum()), int((draws >= 0).sum())) + 1
     return Comparison(

@@ -1,5 +1,6 @@
-"""Bootstrap intervals over patients."""
+"""Bootstrap intervals over patients, and the metrics that have one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -8,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Groups = Sequence[object] | NDArray[Any] | None  # patient of each item; None: every item is its own
+Resampled = Callable[[Floats], Floats]  # (R, N) counts of each item -> (R,) the metric, NaN where undefined
 
 # Numbers held at once per array of resamples: 16 MB in float64, so that a large archive does not fill the memory.
 CHUNK_ELEMENTS: Final = 2_000_000
@@ -43,12 +46,69 @@ class Interval:
         return asdict(self)
 
 
+class Metric(ABC):
+    """A metric of N items that follows from how often each item counts; a subclass says how."""
+
+    @abstractmethod
+    def resampler(self, truth: Any, prediction: Any) -> Resampled:
+        """The metric as a function of (R, N) counts of each item, NaN where it is undefined.
+
+        Raises:
+            ValueError: As the subclass documents.
+        """
+
+    def __call__(self, truth: Any, prediction: Any) -> float:
+        """The metric, every item counted once; arguments and errors as the class documents."""
+        return value_of_all(self.resampler(truth, prediction), len(truth))
+
+    def bootstrap(
+        self, truth: Any, prediction: Any, groups: Groups = None, *, num_resamples: int = 1000, seed: int = 0
+    ) -> Interval:
+        """The metric with its interval.
+
+        Args:
+            truth: N items, as for the call.
+            prediction: N items, as for the call.
+            groups: (N,) patient of each item; None resamples items.
+            num_resamples: At least 1.
+            seed: Of the resampling.
+
+        Returns:
+            The interval; a resample on which the metric is undefined is drawn again and counted.
+
+        Raises:
+            ValueError: As the call, or as `bootstrap_interval`.
+        """
+        resampled, num_items = self.resampler(truth, prediction), len(truth)
+        return bootstrap_interval(
+            value_of_all(resampled, num_items),
+            resampled,
+            num_items=num_items,
+            groups=groups,
+            num_resamples=num_resamples,
+            seed=seed,
+        )
+
+
+def value_of_all(resampled: Resampled, num_items: int) -> float:
+    """A metric with each of the N items counted once."""
+    return float(resampled(np.ones((1, num_items)))[0])
+
+
+def mean_of_known(values: Floats) -> Floats:
+    """(L, R) -> (R,) mean over the L that are not NaN, NaN where all are."""
+    is_known = ~np.isnan(values)
+    total, number = np.where(is_known, values, 0).sum(axis=0), is_known.sum(axis=0)
+    mean: Floats = np.divide(total, number, out=np.full(values.shape[1], np.nan), where=number > 0)
+    return mean
+
+
 def bootstrap_interval(
     value: float,
-    resampled: Callable[[Floats], Floats],
+    resampled: Resampled,
     *,
     num_items: int,
-    groups: Sequence[object] | NDArray[Any] | None,
+    groups: Groups,
     num_resamples: int,
     seed: int,
 ) -> Interval:
@@ -78,10 +138,10 @@ def bootstrap_interval(
 
 
 def bootstrap_values(
-    resampled: Callable[[Floats], Floats],
+    resampled: Resampled,
     *,
     num_items: int,
-    groups: Sequence[object] | NDArray[Any] | None,
+    groups: Groups,
     num_resamples: int,
     seed: int,
 ) -> tuple[Floats, int, int]:
@@ -134,7 +194,7 @@ def _draw(rng: np.random.Generator, num_resamples: int, num_groups: int) -> Floa
     return counts.reshape(num_resamples, num_groups).astype(np.float64)
 
 
-def _group_index(num_items: int, groups: Sequence[object] | NDArray[Any] | None) -> tuple[NDArray[np.intp], int]:
+def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]:
     """(N,) group number of each item, and the number of groups."""
     if groups is None:
         index = np.arange(num_items)

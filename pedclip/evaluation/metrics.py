@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pedclip.evaluation.average_precision import mean_average_precision
-from pedclip.evaluation.intervals import Floats, Interval, bootstrap_interval
+from pedclip.evaluation.intervals import Floats, Groups, Interval, Metric, Resampled, bootstrap_interval
 from pedclip.evaluation.ranking import relevance, top
 
 __all__ = [
@@ -25,91 +25,40 @@ __all__ = [
     "recall_at_k",
 ]
 
-Groups = Sequence[object] | NDArray[Any] | None
 
-
-class Auc:
+class Auc(Metric):
     """Area under the ROC curve: the chance that a positive scores above a negative, ties counting one half.
 
+    Called with labels (N,) of 0 and 1, or booleans, and finite scores (N,), higher means positive. In [0, 1]; chance is
+    0.5. A resample without both classes is drawn again.
+
+    Raises:
+        ValueError: A class is missing, a score is not finite, or the lengths differ.
+
     Source: Hanley & McNeil, Radiology 143 (1982) 29-36 (equals the Mann-Whitney statistic on mid-ranks).
+
+    Example:
+        >>> auc([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.4])
+        0.875
     """
 
-    def __call__(self, labels: ArrayLike, scores: ArrayLike) -> float:
-        """The area.
-
-        Args:
-            labels: (N,) 0 or 1, or booleans.
-            scores: (N,) finite; higher means positive.
-
-        Returns:
-            In [0, 1]; chance is 0.5.
-
-        Raises:
-            ValueError: A class is missing, a score is not finite, or the lengths differ.
-
-        Example:
-            >>> auc([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.4])
-            0.875
-        """
-        is_positive, values = _labels_and_scores(labels, scores)
-        return float(_weighted_auc(is_positive, values)(np.ones((1, len(values))))[0])
-
-    def bootstrap(
-        self, labels: ArrayLike, scores: ArrayLike, groups: Groups = None, *, num_resamples: int = 1000, seed: int = 0
-    ) -> Interval:
-        """The area with its interval; a resample without both classes is drawn again and counted.
-
-        Args:
-            labels: (N,) 0 or 1, or booleans.
-            scores: (N,) finite; higher means positive.
-            groups: (N,) patient of each item; None resamples items.
-            num_resamples: At least 1.
-            seed: Of the resampling.
-
-        Returns:
-            The interval.
-
-        Raises:
-            ValueError: As the call, or fewer than two patients.
-        """
-        is_positive, values = _labels_and_scores(labels, scores)
-        return bootstrap_interval(
-            self(is_positive, values),
-            _weighted_auc(is_positive, values),
-            num_items=len(values),
-            groups=groups,
-            num_resamples=num_resamples,
-            seed=seed,
-        )
-
-    def resampler(self, labels: ArrayLike, scores: ArrayLike) -> Callable[[Floats], Floats]:
+    def resampler(self, labels: ArrayLike, scores: ArrayLike) -> Resampled:
         """The area as a function of (R, N) counts of each item, NaN without both classes."""
         return _weighted_auc(*_labels_and_scores(labels, scores))
 
 
-class ItemMean:
+class ItemMean(Metric):
     """A metric that is the mean over items of a comparison of truth and prediction.
 
     Args:
-        per_item: (truth, prediction) -> (N,) one value per item.
+        per_item: (truth, prediction) -> (N,) one value per item; its docstring becomes that of the metric.
     """
 
     def __init__(self, per_item: Callable[[Any, Any], Floats]) -> None:
         self._per_item = per_item
         self.__doc__ = per_item.__doc__
 
-    def __call__(self, truth: Any, prediction: Any) -> float:
-        """The mean over items; arguments as the metric documents."""
-        return float(self._per_item(truth, prediction).mean())
-
-    def bootstrap(
-        self, truth: Any, prediction: Any, groups: Groups = None, *, num_resamples: int = 1000, seed: int = 0
-    ) -> Interval:
-        """The mean with its interval over `groups` (N,), or over items where that is None."""
-        values = self._per_item(truth, prediction)
-        return _mean_interval(values, groups, num_resamples, seed)
-
-    def resampler(self, truth: Any, prediction: Any) -> Callable[[Floats], Floats]:
+    def resampler(self, truth: Any, prediction: Any) -> Resampled:
         """The mean as a function of (R, N) counts of each item."""
         return _weighted_mean(self._per_item(truth, prediction))
 
@@ -153,7 +102,15 @@ class QueryMean:
         seed: int = 0,
     ) -> Interval:
         """The mean with its interval over `groups` (Q,), or over queries where that is None; the gallery is fixed."""
-        return _mean_interval(self._values(similarity, relevant, k), groups, num_resamples, seed)
+        values = self._values(similarity, relevant, k)
+        return bootstrap_interval(
+            float(values.mean()),
+            _weighted_mean(values),
+            num_items=len(values),
+            groups=groups,
+            num_resamples=num_resamples,
+            seed=seed,
+        )
 
     def _values(self, similarity: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
         scores = np.asarray(similarity)
@@ -226,7 +183,7 @@ hit_at_k: Final = QueryMean(_hit)
 precision_at_k: Final = QueryMean(_precision)
 
 
-def _weighted_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Callable[[Floats], Floats]:
+def _weighted_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Resampled:
     """AUC as a function of (R, N) counts of each item: the scores are sorted once for all resamples."""
     negatives = np.sort(scores[~is_positive])
     order = np.flatnonzero(~is_positive)[np.argsort(scores[~is_positive], kind="stable")]
@@ -262,19 +219,8 @@ def _labels_and_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np
     return is_positive, values
 
 
-def _weighted_mean(values: Floats) -> Callable[[Floats], Floats]:
+def _weighted_mean(values: Floats) -> Resampled:
     return lambda counts: (counts @ values) / counts.sum(axis=1)
-
-
-def _mean_interval(values: Floats, groups: Groups, num_resamples: int, seed: int) -> Interval:
-    return bootstrap_interval(
-        float(values.mean()),
-        _weighted_mean(values),
-        num_items=len(values),
-        groups=groups,
-        num_resamples=num_resamples,
-        seed=seed,
-    )
 
 
 def _dice_of_pair(target: NDArray[Any], predicted: NDArray[Any]) -> float:

@@ -4,30 +4,15 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.artefacts import write_bytes
-from pedclip.evaluation.intervals import Interval
+from pedclip.evaluation.intervals import Interval, Metric
 from pedclip.evaluation.sides import Sides
-
-
-class Metric(Protocol):
-    """A metric of `pedclip.evaluation.metrics` or `class_scores`."""
-
-    def __call__(self, truth: Any, prediction: Any, /) -> float:
-        """The value."""
-
-    def bootstrap(
-        self, truth: Any, prediction: Any, groups: Any = None, /, *, num_resamples: int = ..., seed: int = ...
-    ) -> Interval:
-        """The value with its interval."""
-
-    def resampler(self, truth: Any, prediction: Any, /) -> Any:
-        """The value as a function of (R, N) counts of each item."""
 
 
 @dataclass(frozen=True)

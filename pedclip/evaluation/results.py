@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.evaluation.intervals import Interval
-from pedclip.evaluation.metrics import Groups, accuracy, auc
+from pedclip.evaluation.intervals import Groups, Interval
+from pedclip.evaluation.metrics import accuracy, auc
 from pedclip.evaluation.tasks import TaskRows
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pedclip.anatomy import REGIONS
-from pedclip.evaluation.intervals import Floats
-from pedclip.evaluation.metrics import Groups
+from pedclip.evaluation.intervals import Floats, Groups
 from pedclip.evaluation.results import RegionResult, TaskResult, region_result, task_result
 from pedclip.evaluation.rows import Row, read_rows
 from pedclip.evaluation.tasks import TaskRows

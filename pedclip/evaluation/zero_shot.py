@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.anatomy import REGIONS
-from pedclip.evaluation.intervals import Floats
-from pedclip.evaluation.metrics import Groups, QueryMean, hit_at_k, recall_at_k
+from pedclip.evaluation.intervals import Floats, Groups
+from pedclip.evaluation.metrics import QueryMean, hit_at_k, recall_at_k
 from pedclip.evaluation.prompts import region_prompts
 from pedclip.evaluation.results import (
     RegionResult,
