@@ -59,8 +59,9 @@ class Sides:
         train: To fit on; at least one image.
         validation: To choose on; may be empty where a task says so.
         test: To score on; no fitting function takes it. At least one image.
-        share: Of the training patients that are left after `fraction`, in (0, 1].
-        seed: That drew them.
+        share: Of the training patients that are left after `fraction`, in (0, 1]; the product where
+            that was called twice.
+        seed: Of the last draw.
 
     Raises:
         PatientLeak: A patient is in two parts.
@@ -88,10 +89,11 @@ class Sides:
         """The same task with a share of the training patients; validation and test stay whole.
 
         With one seed, the patients of a smaller share are among those of a larger one, and every stratum keeps its
-        share to within one patient; a small share may keep none of a rare stratum.
+        share to within one patient; a small share may keep none of a rare stratum. A share of a share is the product:
+        half of a half is reported as 0.25.
 
         Args:
-            share: In (0, 1], of the patients; at least one is kept.
+            share: In (0, 1], of the training patients of this task; at least one is kept.
             seed: Of the draw.
             strata: (N,) stratum of each training image, as from `rarest_label`; a patient belongs to the rarest of
                 the strata of their images. None draws from all alike.
@@ -107,7 +109,7 @@ class Sides:
         if strata is not None and len(strata) != len(self.train):
             raise ValueError(f"strata must name one per training image: {len(self.train)}, got {len(strata)}")
         if share == 1:
-            return replace(self, share=1.0, seed=seed)
+            return replace(self, seed=seed)
         names, index = np.unique(self.train.patients, return_inverse=True)
         of_patient = _rarest(np.zeros(len(index), int) if strata is None else np.asarray(strata), index, len(names))
         rng = np.random.default_rng(seed)
@@ -117,7 +119,7 @@ class Sides:
             place[members] = (np.arange(len(members)) + rng.random()) / len(members)
         kept = np.argsort(place, kind="stable")[: max(1, round(share * len(names)))]
         chosen = np.isin(index, kept)
-        return replace(self, train=self.train.take(chosen), share=share, seed=seed)
+        return replace(self, train=self.train.take(chosen), share=self.share * share, seed=seed)
 
 
 def rarest_label(labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -127,10 +129,8 @@ def rarest_label(labels: NDArray[Any]) -> NDArray[np.int64]:
         labels: (N, L) 1, 0 or NaN.
 
     Returns:
-        (N,) label number, -1 for images without any; integers (N,) are returned as they are.
+        (N,) label number, -1 for images without any.
     """
-    if labels.ndim == 1:
-        return labels.astype(np.int64)
     is_positive = labels == 1
     rarity = np.where(is_positive, is_positive.sum(axis=0)[None], len(labels) + 1)
     return np.where(is_positive.any(axis=1), rarity.argmin(axis=1), -1)

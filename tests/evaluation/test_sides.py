@@ -66,7 +66,16 @@ def test_another_seed_draws_other_patients() -> None:
         whole.fraction(0.5, seed=0, strata=np.zeros(3))
 
 
+def test_a_share_of_a_share_is_the_product() -> None:
+    whole = Sides(side(list(range(40))), side(["v"]), side(["t"]))
+    half = whole.fraction(0.5, seed=1)
+    quarter = half.fraction(0.5, seed=2)
+    assert (quarter.share, quarter.seed, quarter.train.num_patients) == (0.25, 2, 10)
+    assert set(quarter.train.patients.tolist()) < set(half.train.patients.tolist())
+    assert half.fraction(1, seed=3).share == 0.5
+    assert whole.fraction(1, seed=3).share == 1
+
+
 def test_rarest_label_by_hand() -> None:
     labels = np.array([[1, 0], [1, 1], [1, np.nan], [0, 0]])
     assert rarest_label(labels).tolist() == [0, 1, 0, -1]
-    assert rarest_label(np.array([2, 0])).tolist() == [2, 0]
