@@ -1,18 +1,20 @@
 """Whether two models differ on the same test images: paired bootstrap over patients, and DeLong's test for AUC."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pedclip.evaluation.average_precision import Boxes
 from pedclip.evaluation.intervals import PERCENTILES, Floats, Interval, Metric, bootstrap_values, value_of_all
 from pedclip.evaluation.outcome import Outcome
+from pedclip.evaluation.records import Record
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Record):
     """A difference between two models on the same images.
 
     Args:
@@ -28,10 +30,6 @@ class Comparison:
     difference: Interval
     p_value: float
     test: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metrics.json."""
-        return asdict(self)
 
 
 def compare(
@@ -88,10 +86,9 @@ def compare_outcomes(first: Outcome, second: Outcome, *, num_resamples: int = 10
     Raises:
         ValueError: They were not scored on the same images in the same order.
     """
-    if first.metric is not second.metric or first.truth is not second.truth:
-        same = first.result.metric == second.result.metric and np.array_equal(first.patients, second.patients)
-        if not same or not _equal(first.truth, second.truth):
-            raise ValueError("the outcomes are of different test images or metrics; compare models on one task")
+    same = first.result.metric == second.result.metric and np.array_equal(first.patients, second.patients)
+    if not same or not _equal(first.truth, second.truth):
+        raise ValueError("the outcomes are of different test images or metrics; compare models on one task")
     return compare(
         first.metric,
         first.truth,
@@ -157,8 +154,11 @@ def _share_below(values: Floats, others: Floats) -> Floats:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    if len(one) != len(other):
+    """Whether two truths hold the same: labels, numbers, masks, or boxes (whose scores are no truth)."""
+    if isinstance(one, Boxes) and isinstance(other, Boxes):
+        return np.array_equal(one.corners, other.corners) and np.array_equal(one.labels, other.labels)
+    if isinstance(one, Boxes) or isinstance(other, Boxes) or len(one) != len(other):
         return False
     if isinstance(one, np.ndarray) and one.dtype != object:
         return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
-    return all(a is b for a, b in zip(one, other, strict=True))
+    return all(_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pedclip.evaluation.records import Record
 
 Floats = NDArray[np.float64]
 Groups = Sequence[object] | NDArray[Any] | None  # patient of each item; None: every item is its own
@@ -19,7 +21,7 @@ MAX_REDRAWS: Final = 100  # resamples drawn for each one kept, before giving up
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Record):
     """A measured value with its 95 % percentile bootstrap interval.
 
     Args:
@@ -40,10 +42,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for metrics.json."""
-        return asdict(self)
 
 
 class Metric(ABC):

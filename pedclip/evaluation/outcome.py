@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pedclip.artefacts import write_bytes
 from pedclip.evaluation.intervals import Interval, Metric
+from pedclip.evaluation.records import Record
 from pedclip.evaluation.sides import Sides
 
 
@@ -33,7 +34,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class DownstreamResult:
+class DownstreamResult(Record):
     """How well one model does one downstream task.
 
     Args:
@@ -67,10 +68,6 @@ class DownstreamResult:
     num_train_patients: int
     num_validation: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metrics.json."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """What an evaluation returns: frozen, and plain values through `to_dict`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from pedclip.evaluation.intervals import Groups, Interval
 from pedclip.evaluation.metrics import accuracy, auc
+from pedclip.evaluation.records import Record
 from pedclip.evaluation.tasks import TaskRows
 
 
 @dataclass(frozen=True)
-class TaskResult:
+class TaskResult(Record):
     """How well scores answer one task.
 
     Args:
@@ -34,13 +35,9 @@ class TaskResult:
     num_negatives: int
     num_patients: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metrics.json."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class RegionResult:
+class RegionResult(Record):
     """How well the body region is recognized.
 
     Args:
@@ -67,13 +64,9 @@ class RegionResult:
     num_images: int
     num_patients: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metrics.json."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class RetrievalScore:
+class RetrievalScore(Record):
     """One number of a retrieval experiment.
 
     Args:
@@ -90,13 +83,9 @@ class RetrievalScore:
     score: Interval
     chance: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metrics.json."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class RetrievalResult:
+class RetrievalResult(Record):
     """Retrieval in both directions.
 
     Args:
@@ -108,10 +97,6 @@ class RetrievalResult:
     scores: tuple[RetrievalScore, ...]
     num_images: int
     num_texts: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metrics.json."""
-        return asdict(self)
 
 
 def task_result(

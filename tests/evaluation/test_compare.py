@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pedclip.evaluation.average_precision import Boxes
 from pedclip.evaluation.class_scores import macro_auc
 from pedclip.evaluation.compare import compare, compare_outcomes, delong
-from pedclip.evaluation.metrics import accuracy, auc, mae
-from pedclip.evaluation.outcome import Report
+from pedclip.evaluation.crops import box_array
+from pedclip.evaluation.metrics import accuracy, auc, mae, mean_average_precision
+from pedclip.evaluation.outcome import Outcome, Report
 from pedclip.evaluation.regression import predict_mean
 from pedclip.evaluation.sides import Side, Sides
 
@@ -101,6 +103,21 @@ def test_outcomes_of_other_images_are_refused() -> None:
     assert compare_outcomes(first, again, num_resamples=10).difference.value == 0  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="different test images or metrics"):
         compare_outcomes(first, other)  # type: ignore[arg-type]
+
+
+def test_boxes_read_twice_are_the_same_truth() -> None:
+    def outcome(right: float) -> Outcome:
+        boxes = [Boxes(np.array([[0.1, 0.1, right, 0.5]]), np.array([0]), np.array([0.5])) for _ in range(4)]
+        truth = box_array([Boxes(found.corners, found.labels) for found in boxes])
+        parts = [Side(np.zeros((4, 1)), truth, np.array([f"{name}{i}" for i in range(4)])) for name in "abc"]
+        report = Report("boxes", "head", num_resamples=10)
+        return report.outcome(
+            Sides(*parts), mean_average_precision, boxes, name="mAP", baseline=(0, "no box"), settings={}
+        )
+
+    assert compare_outcomes(outcome(0.5), outcome(0.5), num_resamples=10).difference.value == 0
+    with pytest.raises(ValueError, match="different test images or metrics"):
+        compare_outcomes(outcome(0.5), outcome(0.6))
 
 
 @pytest.mark.parametrize(
