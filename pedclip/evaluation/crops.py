@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from pedclip.data.transforms import Preprocess
+from pedclip.data.transforms import Preprocess, square
 from pedclip.evaluation.average_precision import Boxes
 from pedclip.evaluation.localize import box_in_crop
 
@@ -25,13 +24,8 @@ def mask_in_crop(mask: NDArray[Any], preprocess: Preprocess) -> NDArray[np.bool_
     Returns:
         (size, size).
     """
-    height, width = mask.shape
-    longest = max(height, width)
-    canvas = Image.new("L", (longest, longest))
-    inside = Image.fromarray((np.asarray(mask) > 0).astype(np.uint8) * 255)
-    canvas.paste(inside, ((longest - width) // 2, (longest - height) // 2))
     # Smoothed and cut at one half, so that a thin structure does not fall between the pixels of the nearest neighbour.
-    resized = np.asarray(canvas.resize((preprocess.resize, preprocess.resize), Image.Resampling.BILINEAR))
+    resized = square((np.asarray(mask) > 0).astype(np.uint8) * 255, preprocess.resize)
     first = (preprocess.resize - preprocess.size) // 2
     return resized[first : first + preprocess.size, first : first + preprocess.size] >= 128
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,10 +19,21 @@ from pedclip.data.transforms import to_pixels
 Array = NDArray[np.float32]
 
 
-class Encoder(Protocol):
-    """What embedding asks of a model; `pedclip.PedCLIP` has it."""
+class Evaluable(Protocol):
+    """What can be moved to a device and set to evaluation mode, as any torch module."""
 
     training: bool
+
+    def to(self, device: Any) -> Any:
+        """Moves the model."""
+
+    def train(self, mode: bool = ...) -> Any:
+        """Sets the training mode."""
+
+
+class Encoder(Evaluable, Protocol):
+    """What embedding asks of a model; `pedclip.PedCLIP` has it."""
+
     preprocess: Any
 
     def encode_image(self, pixels: Tensor) -> Any:
@@ -33,12 +44,6 @@ class Encoder(Protocol):
 
     def tokenize(self, texts: list[str]) -> Any:
         """Sentences -> `input_ids` and `attention_mask`, (B, T)."""
-
-    def to(self, device: Any) -> Any:
-        """Moves the model."""
-
-    def train(self, mode: bool = ...) -> Any:
-        """Sets the training mode."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +59,6 @@ class Embeddings:
     image: Array
     text: Array
     gate: Array
-
-    def to_dict(self) -> dict[str, Array]:
-        """The three arrays by name, as `numpy.savez` takes them."""
-        return asdict(self)
 
 
 def embed(
@@ -86,7 +87,7 @@ def embed(
             f"images must be (N, side, side) uint8 with values 0 to 255, got {images.shape} {images.dtype}; "
             "decode them through pedclip.data.cache"
         )
-    with _evaluating(model, batch_size, device):
+    with evaluating(model, device):
         features = [_embed_images(model, images[i : i + batch_size], device) for i in _starts(len(images), batch_size)]
         text = _embed_texts(model, texts, batch_size, device)
     image, gate = (np.concatenate(parts) for parts in zip(*features, strict=True))
@@ -110,7 +111,7 @@ def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 64, d
     Raises:
         ValueError: A batch size below 1.
     """
-    with _evaluating(model, batch_size, device):
+    with evaluating(model, device):
         return _embed_texts(model, texts, batch_size, device)
 
 
@@ -152,13 +153,14 @@ def _to_numpy(values: Tensor) -> Array:
 
 
 def _starts(length: int, batch_size: int) -> range:
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     return range(0, length, batch_size)
 
 
 @contextmanager
-def _evaluating(model: Encoder, batch_size: int, device: str) -> Iterator[None]:
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+def evaluating(model: Evaluable, device: str) -> Iterator[None]:
+    """In the block a model is on the device, in evaluation mode and without gradients; afterwards in its mode before."""
     was_training = model.training
     model.to(device)
     model.train(False)

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 from pedclip.artefacts import atomic_folder, write_json
 from pedclip.data.transforms import Preprocess, to_pixels
+from pedclip.evaluation.embed import Evaluable, evaluating
 
 VERSION: Final = 1  # of what is stored: raise it when the same model and films give other features
 _DESCRIPTION: Final = "features.json"
 
 
-class ImageModel(Protocol):
+class ImageModel(Evaluable, Protocol):
     """What feature extraction asks of a model; `pedclip.PedCLIP` has it."""
 
-    training: bool
     preprocess: Preprocess
 
     def encode_image(self, pixels: Tensor) -> Any:
@@ -35,12 +35,6 @@ class ImageModel(Protocol):
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights by name."""
-
-    def to(self, device: Any) -> Any:
-        """Moves the model."""
-
-    def train(self, mode: bool = ...) -> Any:
-        """Sets the training mode."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,15 +131,11 @@ def features_key(model: ImageModel, films: NDArray[np.uint8], *, with_tokens: bo
     return digest.hexdigest()
 
 
-@torch.inference_mode()
 def _compute(
     model: ImageModel, films: NDArray[np.uint8], folder: Path | None, with_tokens: bool, batch_size: int, device: str
 ) -> dict[str, NDArray[Any]]:
-    was_training = model.training
-    model.to(device)
-    model.train(False)
     arrays: dict[str, NDArray[Any]] = {}
-    try:
+    with evaluating(model, device):
         for start in range(0, len(films), batch_size):
             stored = torch.from_numpy(np.array(films[start : start + batch_size])).to(device)
             batch = _features(model.encode_image(to_pixels(stored, model.preprocess)), with_tokens)
@@ -153,8 +143,6 @@ def _compute(
                 if name not in arrays:
                     arrays[name] = _room(name, (len(films), *values.shape[1:]), values.dtype, folder)
                 arrays[name][start : start + len(values)] = values
-    finally:
-        model.train(was_training)
     for array in arrays.values():
         if isinstance(array, np.memmap):
             array.flush()
