@@ -88,10 +88,8 @@ def predict_boxes(head: YoloHead, side: Side, schedule: Schedule) -> list[Boxes]
 def _class_score(name: str, number: int, side: Side, found: Sequence[Boxes], report: Report) -> ClassScore:
     truth = [_only(boxes, number) for boxes in side.truth]
     num_boxes = sum(len(boxes.labels) for boxes in truth)
-    score = None
-    if num_boxes and side.num_patients > 1:
-        only = [_only(boxes, number) for boxes in found]
-        score = report.bootstrap(mean_average_precision, truth, only, side.patients)
+    only = [_only(boxes, number) for boxes in found]
+    score = report.bootstrap_if_any(mean_average_precision, truth, only, side.patients) if num_boxes else None
     return ClassScore(name, score, num_boxes, len(side))
 
 

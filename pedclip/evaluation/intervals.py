@@ -16,6 +16,7 @@ Resampled = Callable[[Floats], Floats]  # (R, N) counts of each item -> (R,) the
 
 # Numbers held at once per array of resamples: 16 MB in float64, so that a large archive does not fill the memory.
 CHUNK_ELEMENTS: Final = 2_000_000
+MIN_GROUPS: Final = 2  # patients that a bootstrap needs
 PERCENTILES: Final = (2.5, 97.5)
 MAX_REDRAWS: Final = 100  # resamples drawn for each one kept, before giving up
 
@@ -86,6 +87,11 @@ class Metric(ABC):
             num_resamples=num_resamples,
             seed=seed,
         )
+
+
+def can_resample(groups: Sequence[object] | NDArray[Any]) -> bool:
+    """Whether items of these patients (N,) have an interval: with one patient, it would only repeat that patient."""
+    return len(np.unique(np.asarray(groups))) >= MIN_GROUPS
 
 
 def value_of_all(resampled: Resampled, num_items: int) -> float:
@@ -201,7 +207,9 @@ def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]
     else:
         index = np.unique(np.asarray(groups), return_inverse=True)[1]
     num_groups = int(index.max()) + 1
-    if num_groups < 2:
+    if num_groups < MIN_GROUPS:
         what = "item" if groups is None else "patient"
-        raise ValueError(f"a bootstrap needs at least 2 {what}s, got {num_groups}; report the plain value instead")
+        raise ValueError(
+            f"a bootstrap needs at least {MIN_GROUPS} {what}s, got {num_groups}; report the plain value instead"
+        )
     return index, num_groups

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.artefacts import write_bytes
-from pedclip.evaluation.intervals import Interval, Metric
+from pedclip.evaluation.intervals import Interval, Metric, can_resample
 from pedclip.evaluation.records import Record
 from pedclip.evaluation.sides import Sides
 
@@ -112,6 +112,10 @@ class Report:
     def bootstrap(self, metric: Metric, truth: Any, output: Any, patients: NDArray[Any]) -> Interval:
         """The metric with its interval over patients."""
         return metric.bootstrap(truth, output, patients, num_resamples=self.num_resamples, seed=self.seed)
+
+    def bootstrap_if_any(self, metric: Metric, truth: Any, output: Any, patients: NDArray[Any]) -> Interval | None:
+        """The same, None where fewer than two patients answer."""
+        return self.bootstrap(metric, truth, output, patients) if can_resample(patients) else None
 
     def outcome(
         self,

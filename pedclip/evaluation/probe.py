@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.class_scores import macro_auc
-from pedclip.evaluation.intervals import Floats, Interval
+from pedclip.evaluation.intervals import Floats
 from pedclip.evaluation.logistic import Kind, Linear, fit_path
 from pedclip.evaluation.metrics import accuracy, auc
 from pedclip.evaluation.outcome import ClassScore, Outcome, Report
@@ -151,18 +151,15 @@ def score_labels(
 def _label_score(name: str, truth: NDArray[Any], scores: Floats, patients: NDArray[Any], report: Report) -> ClassScore:
     rows = np.flatnonzero(~np.isnan(truth.astype(float)))
     labels = truth[rows]
-    can_score = len(np.unique(labels)) == 2 and len(np.unique(patients[rows])) > 1
-    score = report.bootstrap(auc, labels, scores[rows], patients[rows]) if can_score else None
+    has_both = len(np.unique(labels)) == 2
+    score = report.bootstrap_if_any(auc, labels, scores[rows], patients[rows]) if has_both else None
     return ClassScore(name, score, int(labels.sum()), len(rows))
 
 
 def _class_score(
     name: str, is_class: NDArray[np.bool_], is_answer: NDArray[np.bool_], patients: NDArray[Any], report: Report
 ) -> ClassScore:
-    inside = patients[is_class]
-    score: Interval | None = None
-    if len(np.unique(inside)) > 1:
-        score = report.bootstrap(accuracy, is_class[is_class], is_answer[is_class], inside)
+    score = report.bootstrap_if_any(accuracy, is_class[is_class], is_answer[is_class], patients[is_class])
     return ClassScore(name, score, int(is_class.sum()), len(is_class))
 
 

@@ -53,15 +53,13 @@ class LightDecoder(nn.Module):
 class UNet(nn.Module):
     """U-Net of segmentation-models-pytorch, trained from the films: what the frozen encoder is compared with.
 
-    Args:
-        encoder: Name of its encoder.
-        weights: "" for random, or as that library names them.
+    Its encoder is a ResNet-18 with random weights.
 
     Raises:
         ModuleNotFoundError: segmentation-models-pytorch is missing.
     """
 
-    def __init__(self, encoder: str = "resnet18", weights: str = "") -> None:
+    def __init__(self) -> None:
         super().__init__()
         try:
             from segmentation_models_pytorch import Unet
@@ -69,7 +67,7 @@ class UNet(nn.Module):
             raise ModuleNotFoundError(
                 "the U-Net needs segmentation-models-pytorch: pip install 'pedclip[segmentation]'"
             ) from error
-        self.net = Unet(encoder, encoder_weights=weights or None, in_channels=1, classes=1)
+        self.net = Unet("resnet18", encoder_weights=None, in_channels=1, classes=1)
 
     def forward(self, films: Tensor) -> Tensor:
         """(B, R, R) gray 0 to 255 -> (B, R, R) logits; R is padded to a multiple of 32 inside."""
@@ -173,8 +171,7 @@ def _score(sides: Sides, masks: NDArray[np.bool_], report: Report, settings: dic
     has_mask = np.asarray(truth.reshape(len(truth), -1).any(axis=1))
     classes = []
     for name, rows in (("with a mask", has_mask), ("without a mask", ~has_mask)):
-        enough = len(np.unique(patients[rows])) > 1
-        score = report.bootstrap(dice, truth[rows], masks[rows], patients[rows]) if enough else None
+        score = report.bootstrap_if_any(dice, truth[rows], masks[rows], patients[rows])
         classes.append(ClassScore(name, score, int(rows.sum()), len(rows)))
     return report.outcome(
         sides,

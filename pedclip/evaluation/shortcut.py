@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pedclip.anatomy import REGIONS
-from pedclip.evaluation.intervals import Floats, Groups
+from pedclip.evaluation.intervals import Floats, Groups, can_resample
 from pedclip.evaluation.results import RegionResult, TaskResult, region_result, task_result
 from pedclip.evaluation.rows import Row, read_rows
 from pedclip.evaluation.tasks import TaskRows
@@ -145,7 +145,7 @@ def shortcut_findings(
     for bound in tasks:
         fitted = bound.task.select(train)
         patients = np.array([train[i].patient for i in fitted.indices])
-        if any(len(set(patients[fitted.labels == label])) < 2 for label in (0, 1)):
+        if not all(can_resample(patients[fitted.labels == label]) for label in (0, 1)):
             continue
         scores = shortcut_scores(
             train_features[fitted.indices],

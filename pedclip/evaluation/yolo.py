@@ -39,7 +39,7 @@ class YoloHead(nn.Module):
         self, width: int, grid: tuple[int, int], num_classes: int, anchors: NDArray[Any], *, hidden: int = 128
     ) -> None:
         super().__init__()
-        self.grid, self.num_classes = grid, num_classes
+        self.grid = grid
         self.anchors: Tensor
         given = torch.as_tensor(np.asarray(anchors), dtype=torch.float32)
         self.register_buffer("anchors", given.reshape(NUM_SCALES, ANCHORS_PER_SCALE, 2))
