@@ -34,8 +34,6 @@ from pedclip.data.triplets import make_split
 _THREADS: Final = 8
 _MIN_LETTERS: Final = 3
 
-Box = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Rejected:
