@@ -1,6 +1,7 @@
 """GRAZPEDWRI-DX: `dataset.csv`, PNG films, and boxes as YOLO or Pascal VOC files beside them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from pedclip.data.adapters.marks import voc_boxes, yolo_boxes
@@ -54,11 +55,7 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
             age_months=read_age(row),
             sex=read_sex(row["gender"]),
             labels=labels_of(list(dict.fromkeys(flagged + drawn)), absent=["fracture"]),
-            boxes=tuple(Box(*_sides(box), _WORDS.get(box.label, box.label), box.row, box.is_relative) for box in boxes),
+            boxes=tuple(replace(box, label=_WORDS.get(box.label, box.label)) for box in boxes),
         )
 
     yield from reader.samples(reader.rows(table, reader.card.files[0].columns), build, lambda row: row["filestem"])
-
-
-def _sides(box: Box) -> tuple[float, float, float, float]:
-    return box.x, box.y, box.width, box.height

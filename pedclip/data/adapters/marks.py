@@ -38,19 +38,17 @@ def corner_box(cells: Sequence[str], label: str, row: int) -> Box:
         BadMark: No numbers, or the corners are the wrong way round.
     """
     left, top, right, bottom = numbers(cells)
-    return sized_box([str(value) for value in (left, top, right - left, bottom - top)], label, row)
+    return _with_area(Box(left, top, right - left, bottom - top, label, row))
 
 
-def sized_box(cells: Sequence[str], label: str, row: int, *, is_relative: bool = False) -> Box:
+def sized_box(cells: Sequence[str], label: str, row: int) -> Box:
     """A box from left, top, width, height.
 
     Raises:
         BadMark: No numbers, or without area.
     """
     x, y, width, height = numbers(cells)
-    if width <= 0 or height <= 0:
-        raise BadMark(f"box without area ({width:g} wide, {height:g} high)")
-    return Box(x, y, width, height, label, row, is_relative)
+    return _with_area(Box(x, y, width, height, label, row))
 
 
 def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ...]:
@@ -71,8 +69,8 @@ def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, .
             if not cells[0].isdecimal() or int(cells[0]) >= len(names):
                 raise BadMark(f"unknown label: class {cells[0][:20]!r}; expected 0 to {len(names) - 1}")
             x, y, width, height = numbers(cells[1:])
-            corner = [str(value) for value in (x - width / 2, y - height / 2, width, height)]
-            boxes.append(sized_box(corner, names[int(cells[0])], number, is_relative=True))
+            label = names[int(cells[0])]
+            boxes.append(_with_area(Box(x - width / 2, y - height / 2, width, height, label, number, is_relative=True)))
         except BadMark as error:
             refuse(number, str(error))
     return tuple(boxes)
@@ -199,3 +197,9 @@ def bounds(values: Sequence[float]) -> tuple[float, float, float, float]:
     """Left, top, width and height of points x1 y1 x2 y2 …, in pixels."""
     xs, ys = values[::2], values[1::2]
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+
+def _with_area(box: Box) -> Box:
+    if box.width <= 0 or box.height <= 0:
+        raise BadMark(f"box without area ({box.width:g} wide, {box.height:g} high)")
+    return box
