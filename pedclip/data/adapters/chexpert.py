@@ -30,6 +30,9 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
     parts = row["Path"].split("/")
     if len(parts) < 4 or not parts[-3].startswith("patient"):
         raise LeftOut(f"Path of {len(parts)} parts; expected …/part/patient/study/image")
+    labels = certain_labels(row, reader.card.labels)
+    if labels is None:
+        raise LeftOut("no label that is certain")
     view = "lateral" if row[_VIEW] == "Lateral" else read_view(row["AP/PA"]) or "frontal"
     return Sample(
         path=reader.file("/".join(parts[-4:]), row["Path"]),
@@ -43,15 +46,18 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
         view=view,
         age_months=read_age({"age": row["Age"]}) or None,  # 0 stands for unknown
         sex=read_sex(row["Sex"]),
-        labels=certain_labels(row, reader.card.labels),
+        labels=labels,
     )
 
 
-def certain_labels(row: Row, names: Sequence[str]) -> Labels:
+def certain_labels(row: Row, names: Sequence[str]) -> Labels | None:
     """Labels of a row in CheXpert's code: 1 is present, 0 absent, -1 uncertain (says nothing here), blank unmentioned.
 
+    Returns:
+        The labels, None where none is certain.
+
     Raises:
-        LeftOut: Another value, or a row that says nothing for certain.
+        LeftOut: Another value.
     """
     for name in names:
         if row[name] not in _VALUES:
@@ -59,6 +65,6 @@ def certain_labels(row: Row, names: Sequence[str]) -> Labels:
     present = [name for name in names if row[name] in {"1", "1.0"}]
     absent = [name for name in names if row[name] in {"0", "0.0"} and name != NORMAL]
     if not present and not absent:
-        raise LeftOut("no label that is certain")
+        return None
     findings = [name for name in present if name != NORMAL]
     return labels_of(findings, [] if NORMAL in present else absent)

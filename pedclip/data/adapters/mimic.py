@@ -19,7 +19,7 @@ _VIEWS: Final = {"LL": "lateral", "LATERAL": "lateral", "AP": "AP", "PA": "PA"}
 def read_mimic(reader: Reader) -> Iterator[Sample]:
     """Chest films with what their report says of the chest; without reports, with sentences of the labels.
 
-    The table of splits is read once per split, so that test comes first without holding it in memory.
+    The table of splits is held in memory, so that test comes first: about 220 MB for the whole data set.
     """
     views = {row["dicom_id"]: row["ViewPosition"] for _, row in _rows(reader, "metadata", ["dicom_id", "ViewPosition"])}
     labels = _labels(reader)
@@ -46,10 +46,11 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
             text_source="rules",
         )
 
-    for part in (*_SPLITS, ""):  # "" is every value that is no split: `build` refuses it
-        rows = _rows(reader, "split", ["dicom_id", "study_id", "subject_id", "split"])
-        chosen = ((line, row) for line, row in rows if (row["split"] if row["split"] in _SPLITS else "") == part)
-        yield from reader.samples(chosen, build, lambda row: row["dicom_id"])
+    order = {name: place for place, name in enumerate(_SPLITS)}
+    rows = _rows(reader, "split", ["dicom_id", "study_id", "subject_id", "split"])
+    # A value that is no split comes last, and `build` refuses it.
+    in_order = sorted(rows, key=lambda line: order.get(line[1]["split"], len(order)))
+    yield from reader.samples(in_order, build, lambda row: row["dicom_id"])
 
 
 def _rows(reader: Reader, table: str, columns: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -61,10 +62,12 @@ def _labels(reader: Reader) -> dict[str, Labels]:
     labels = {}
     for number, row in _rows(reader, "chexpert", ["study_id", *reader.card.labels]):
         try:
-            labels[row["study_id"]] = certain_labels(row, reader.card.labels)
+            found = certain_labels(row, reader.card.labels)
         except LeftOut as error:
-            if "unknown" in str(error):
-                reader.reject(f"{_VERSION}-chexpert.csv", number, str(error))
+            reader.reject(f"{_VERSION}-chexpert.csv", number, str(error))
+            continue
+        if found is not None:
+            labels[row["study_id"]] = found
     return labels
 
 
