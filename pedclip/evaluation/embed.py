@@ -160,7 +160,7 @@ def _starts(length: int, batch_size: int) -> range:
 
 @contextmanager
 def evaluating(model: Evaluable, device: str) -> Iterator[None]:
-    """In the block a model is on the device, in evaluation mode, without gradients; its mode is as before afterwards."""
+    """In the block a model is on the device, in evaluation mode, without gradients; its mode is restored afterwards."""
     was_training = model.training
     model.to(device)
     model.train(False)

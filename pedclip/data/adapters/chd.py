@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pedclip.data.adapters.reader import Reader, dicom_facts, labels_of, one_of
-from pedclip.data.adapters.sample import DEVELOPMENT, Sample
+from pedclip.data.adapters.reader import Reader, labels_of, one_of
+from pedclip.data.adapters.sample import DEVELOPMENT, OF_PATIENT, Sample
 
 _WORDS: Final = {
     "asd": ["congenital heart disease", "atrial septal defect"],
@@ -14,27 +14,30 @@ _WORDS: Final = {
     "normal": [],
 }
 _ENDINGS: Final = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ""}
-_PARTS: Final = {"test": "test", "train": DEVELOPMENT, "val": "validation"}
 
 
 def read_chd(reader: Reader) -> Iterator[Sample]:
-    """Chest films of children; the folder is the diagnosis, a folder "test" or "train" above it the split."""
+    """Chest films of children; the folder is the diagnosis, a folder "test", "val" or "train" above it the split."""
     paths = (path for path in reader.root.glob("**/*") if path.is_file() and path.suffix.lower() in _ENDINGS)
     films = sorted(path.relative_to(reader.root) for path in paths if path.parent != reader.root)
-    films.sort(key=lambda path: _part(path) != "test")
+    parts = {"test": "test", "train": DEVELOPMENT}
+    if any(_part(film) == "val" for film in films):
+        parts = {"test": "test", "val": "validation", "train": "train"}
+    order = {part: place for place, part in enumerate(parts)}
+    films.sort(key=lambda film: order.get(_part(film), len(order)))
 
     def build(number: int, film: Path) -> Sample:
         label = one_of(film.parent.name.lower(), tuple(_WORDS), "folder")
-        facts = dicom_facts(reader.root / film)
         return Sample(
             path=reader.root / film,
             file=film.as_posix(),
             row=number,
             image_id=film.as_posix(),
+            patient_id=film.as_posix(),
             region="chest",
-            split=_PARTS.get(_part(film), ""),
+            split=parts.get(_part(film), ""),
             labels=labels_of(_WORDS[label], absent=["congenital heart disease"]),
-            **{**facts, "patient_id": facts["patient_id"] or film.as_posix()},
+            header=("patient_id", *OF_PATIENT),
         )
 
     yield from reader.samples(((0, film) for film in films), build, Path.as_posix)

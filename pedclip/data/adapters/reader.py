@@ -1,7 +1,8 @@
 """What every adapter reads with: the card, the folder, tables line by line, and the list of what was left out."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,7 @@ class Reader:
                     yield number, [cell.strip() for cell in line.rstrip("\n").split(separator)]
 
     def samples(
-        self, rows: Iterator[tuple[int, Any]], build: Callable[[int, Any], Sample], name: Callable[[Any], str]
+        self, rows: Iterable[tuple[int, Any]], build: Callable[[int, Any], Sample], name: Callable[[Any], str]
     ) -> Iterator[Sample]:
         """One sample per row; a row from which `build` raises `LeftOut` goes to the quarantine under `name(row)`."""
         for number, row in rows:
@@ -122,26 +123,30 @@ def flag(row: Row, column: str, yes: Sequence[str] = ("1", "1.0"), no: Sequence[
     return row[column] in yes
 
 
-def dicom_facts(path: Path) -> dict[str, Any]:
+def dicom_facts(content: bytes) -> dict[str, Any]:
     """Age in months, sex, view and patient of a DICOM header, without its pixels.
 
+    Args:
+        content: Of the file.
+
     Returns:
-        Keys "age_months", "sex", "view" and "patient_id" as a `Sample` takes them; unknown is None or "". A file that
-        cannot be read says nothing here: its pixels will be refused with the reason.
+        Those of the keys "age_months", "sex", "view" and "patient_id" that are known, as a `Sample` takes them. A file
+        that cannot be read says nothing here: its pixels will be refused with the reason.
     """
     import pydicom
 
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_HEADER_TAGS])
+        header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, specific_tags=[*_HEADER_TAGS])
     except (OSError, ValueError, TypeError, AttributeError, EOFError, pydicom.errors.InvalidDicomError):
         header = pydicom.Dataset()
     patient, age, sex, view = (_raw(header, name) for name in _HEADER_TAGS)
-    return {
+    facts = {
         "age_months": read_age({"age": age}),
         "sex": read_sex(sex),
         "view": read_view(view),
         "patient_id": patient,
     }
+    return {name: value for name, value in facts.items() if value not in (None, "")}
 
 
 def _raw(header: Any, name: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from pedclip.data.adapters.marks import sized_box
-from pedclip.data.adapters.reader import Reader, dicom_facts, flag, labels_of, one_of
-from pedclip.data.adapters.sample import BadMark, Box, Sample
+from pedclip.data.adapters.reader import Reader, flag, labels_of, one_of
+from pedclip.data.adapters.sample import OF_PATIENT, BadMark, Box, Sample
 from pedclip.data.fields import LeftOut
 from pedclip.data.prompts import Labels
 from pedclip.data.table import TableError
@@ -38,10 +38,11 @@ def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
             file=path.name,
             row=number,
             image_id=image,
+            patient_id=patients.get(image, image),
             region="chest",
             labels=labels[image],
             boxes=tuple(boxes[image]),
-            **{**dicom_facts(path), "patient_id": patients.get(image, image)},
+            header=OF_PATIENT,
         )
 
     yield from reader.samples(((first[image], image) for image in first), build, lambda image: f"{image}.dcm")

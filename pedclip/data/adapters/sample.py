@@ -14,6 +14,8 @@ from pedclip.data.prompts import Labels
 # Official training part of a data set without an official validation part: a hash of the patient cuts that off.
 DEVELOPMENT: Final = "development"
 
+OF_PATIENT: Final = ("age_months", "sex", "view")  # what a DICOM header says where the tables do not
+
 Size = tuple[int, int]  # height, width in pixels
 Mask = NDArray[np.bool_]  # (H, W)
 
@@ -80,6 +82,8 @@ class Sample:
         text_source: Where `text` is from, one of the schema's.
         boxes: May be empty.
         mask: Draws the mask at a given (height, width) and may raise `BadMark`; None where there is none.
+        header: Fields that the DICOM header of the file has the last word on, of "patient_id", "age_months", "sex" and
+            "view"; what it leaves blank stays.
     """
 
     path: Path
@@ -100,3 +104,4 @@ class Sample:
     text_source: str = "caption"
     boxes: tuple[Box, ...] = ()
     mask: Callable[[Size], Mask] | None = None
+    header: tuple[str, ...] = ()

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Final
 
 from pedclip.data.adapters.marks import runs_mask
-from pedclip.data.adapters.reader import Reader, dicom_facts, labels_of
-from pedclip.data.adapters.sample import Sample
+from pedclip.data.adapters.reader import Reader, labels_of
+from pedclip.data.adapters.sample import OF_PATIENT, Sample
 from pedclip.data.fields import LeftOut
 
 _TABLES: Final = ("stage_2_train.csv", "train-rle.csv")
@@ -29,16 +29,16 @@ def read_siim(reader: Reader) -> Iterator[Sample]:
         runs = [text for text in masks[image] if text != _EMPTY]
         if not all(masks[image]):
             raise LeftOut("EncodedPixels is blank; expected run lengths, or -1 for no pneumothorax")
-        facts = dicom_facts(film)
         return Sample(
             path=film,
             file=f"{image}.dcm",
             row=number,
             image_id=image,
+            patient_id=image,
             region="chest",
             labels=labels_of(["pneumothorax"] if runs else [], absent=["pneumothorax"]),
             mask=partial(runs_mask, runs) if runs else None,
-            **{**facts, "patient_id": facts["patient_id"] or image},
+            header=("patient_id", *OF_PATIENT),
         )
 
     yield from reader.samples(((first[image], image) for image in masks), build, lambda image: f"{image}.dcm")

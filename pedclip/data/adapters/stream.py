@@ -1,25 +1,24 @@
 """From samples to triplets, one image at a time: decode, boxes, mask, text, split, quarantine."""
 
-import io
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 from datasets.arrow_writer import ArrowWriter
 from datasets.fingerprint import get_temporary_cache_files_directory
-from PIL import Image
 
 from pedclip.anatomy import REGIONS
 from pedclip.curation.decode import BadImage, read_film
 from pedclip.curation.splits import split_of
 from pedclip.data.adapters import find_adapter
-from pedclip.data.adapters.reader import Reader
+from pedclip.data.adapters.reader import Reader, dicom_facts
 from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Sample, Size
 from pedclip.data.cards import Card, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
@@ -30,6 +29,20 @@ from pedclip.data.triplets import make_split
 _THREADS: Final = 8
 _AHEAD: Final = 64  # images decoded before they are asked for; bounds the memory
 _AT_ONCE: Final = 100  # rows held before they are written
+
+
+class Made(NamedTuple):
+    """What became of a sample.
+
+    Args:
+        sample: With what the header of its file says.
+        row: Of the schema but for its source, None where the image cannot be used.
+        problems: Line and reason of the image, boxes or mask left out.
+    """
+
+    sample: Sample
+    row: dict[str, Any] | None
+    problems: list[tuple[int, str]]
 
 
 def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> FolderReading:
@@ -72,13 +85,11 @@ def stream_rows(reader: Reader, *, split: str = "auto") -> Iterator[tuple[str, d
         reader: Card, folder and quarantine.
         split: As in `read_card_folder`.
     """
-    samples = _once(find_adapter(reader.card.loader)(reader), reader, split)
-    for sample, part, result in _ahead(samples):
-        row, problems = result.result()
-        for line, reason in problems:
-            reader.reject(sample.file, line, reason)
-        if row is not None:
-            yield part, {**row, "source": reader.card.source}
+    for part, made in _once(_ahead(find_adapter(reader.card.loader)(reader)), reader, split):
+        for line, reason in made.problems:
+            reader.reject(made.sample.file, line, reason)
+        if made.row is not None:
+            yield part, {**made.row, "source": reader.card.source}
 
 
 def write_rows(rows: Iterable[tuple[str, dict[str, Any]]], folder: Path) -> DatasetDict:
@@ -119,10 +130,12 @@ def final_split(sample: Sample, mode: str) -> str:
     return sample.split
 
 
-def _once(samples: Iterable[Sample], reader: Reader, mode: str) -> Iterator[tuple[Sample, str]]:
+def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str, Made]]:
+    """Split and row of each image that is new and whose patient is in no other split."""
     images: set[str] = set()
     first: dict[str, str] = {}
-    for sample in samples:
+    for made in rows:
+        sample = made.sample
         if not sample.patient_id.strip():
             reader.reject(sample.file, sample.row, "patient is blank; without it the split could leak")
         elif sample.image_id in images:
@@ -132,32 +145,37 @@ def _once(samples: Iterable[Sample], reader: Reader, mode: str) -> Iterator[tupl
             split = final_split(sample, mode)
             before = first.setdefault(sample.patient_id, split)
             if before == split:
-                yield sample, split
+                yield split, made
             else:
                 reader.reject(sample.file, sample.row, f"patient of the {split} part who is in the {before} part too")
 
 
-def _ahead(samples: Iterable[tuple[Sample, str]]) -> Iterator[tuple[Sample, str, Future[Any]]]:
-    waiting: deque[tuple[Sample, str, Future[Any]]] = deque()
+def _ahead(samples: Iterable[Sample]) -> Iterator[Made]:
+    """The row of each sample, in order, made before it is asked for."""
+    waiting: deque[Future[Made]] = deque()
     # Decoding leaves Python's lock, so that threads do it side by side.
     with ThreadPoolExecutor(_THREADS) as pool:
-        for sample, split in samples:
-            waiting.append((sample, split, pool.submit(make_row, sample)))
+        for sample in samples:
+            waiting.append(pool.submit(make_row, sample))
             if len(waiting) >= _AHEAD:
-                yield waiting.popleft()
-        yield from waiting
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def make_row(sample: Sample) -> tuple[dict[str, Any] | None, list[tuple[int, str]]]:
-    """The row of a sample but for its source, and what was left out of it.
-
-    Returns:
-        None where the image cannot be used; and (line, reason) of the image, boxes or mask left out.
-    """
+def make_row(sample: Sample) -> Made:
+    """The row of a sample; its file is read once, for header and pixels."""
     try:
-        image, size = _image(sample.path)
+        content = sample.path.read_bytes()
+    except OSError:
+        content = b""
+    if sample.header:
+        facts = dicom_facts(content)
+        sample = replace(sample, **{name: facts[name] for name in sample.header if name in facts})
+    try:
+        image, size = _image(sample.path, content)
     except BadImage as error:
-        return None, [(sample.row, str(error))]
+        return Made(sample, None, [(sample.row, str(error))])
     problems: list[tuple[int, str]] = []
     row = {
         "image": image,
@@ -177,15 +195,11 @@ def make_row(sample: Sample) -> tuple[dict[str, Any] | None, list[tuple[int, str
         "text_source": sample.text_source if sample.text else "label-prompt",
     }
     if not row["text"]:
-        return None, [(sample.row, "neither text nor a label")]
-    return row, problems
+        return Made(sample, None, [(sample.row, "neither text nor a label")])
+    return Made(sample, row, problems)
 
 
-def _image(path: Path) -> tuple[dict[str, Any], Size]:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        content = b""
+def _image(path: Path, content: bytes) -> tuple[dict[str, Any], Size]:
     film = read_film(content or path)  # the path says why it cannot be opened
     is_plain = film.content is content
     image = {"bytes": None, "path": str(path.resolve())} if is_plain else {"bytes": film.content, "path": None}
@@ -225,6 +239,5 @@ def _mask(sample: Sample, size: Size, refuse: Callable[[int, str], None]) -> dic
     except BadMark as error:
         refuse(sample.row, f"{error}; the image is kept without it")
         return None
-    file = io.BytesIO()
-    Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).save(file, "PNG", compress_level=1)
-    return {"bytes": file.getvalue(), "path": None}
+    encoded: dict[str, Any] = FEATURES["mask"].encode_example(np.where(mask, 255, 0).astype(np.uint8))  # a PNG
+    return encoded

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from pedclip.data.adapters.marks import corner_box
-from pedclip.data.adapters.reader import Reader, Row, dicom_facts, flag, labels_of
-from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Box, Sample
+from pedclip.data.adapters.reader import Reader, Row, flag, labels_of
+from pedclip.data.adapters.sample import DEVELOPMENT, OF_PATIENT, BadMark, Box, Sample
 
 _PARTS: Final = {"test": "test", "train": DEVELOPMENT}
 _NORMAL: Final = "No finding"
@@ -44,11 +44,12 @@ def read_pedi_cxr(reader: Reader) -> Iterator[Sample]:
                 file=f"{part}/{path.name}",
                 row=number,
                 image_id=image,
+                patient_id=image,
                 region="chest",
                 split=_PARTS[part],
                 labels=labels_of([_MEANT.get(name, name) for name in found]),
                 boxes=tuple(boxes.get(image, ())),
-                **{**dicom_facts(path), "patient_id": image},
+                header=OF_PATIENT,
             )
 
         yield from reader.samples(rows, build, lambda row: row["image_id"])

@@ -1,6 +1,8 @@
 """Every adapter on a miniature folder in the true layout: what it reads, and that its splits never share a patient."""
 
+import builtins
 import csv
+import io
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -19,7 +21,7 @@ from pedclip.data.adapters.stream import stream_rows
 from pedclip.data.cards import read_card
 from pedclip.data.schema import FEATURES, TEXT_SOURCES
 from pedclip.data.triplets import load_triplets, save_triplets
-from tests.data.cards.layouts import FILMS, HEIGHT, LAYOUTS, WIDTH, Film, of_part, put_table, voc_file
+from tests.data.cards.layouts import FILMS, HEIGHT, LAYOUTS, WIDTH, Film, of_part, put, put_table, voc_file
 
 WITHOUT_PATIENTS = {"object-cxr", "pedi-cxr", "radimagenet", "rsna-bone-age"}
 WITHOUT_OFFICIAL_SPLIT = {"grazpedwri-dx", "rsna-pneumonia", "siim-acr-pneumothorax"}
@@ -228,6 +230,60 @@ def test_mura_radimagenet_roco_and_chd_read_region_label_and_patient(tmp_path: P
     heart = rows_of(load("chd-cxr", tmp_path / "chd-cxr" / "data"))["train/VSD/1.dcm"]
     assert heart["findings"] == ["congenital heart disease", "ventricular septal defect"]
     assert (heart["patient_id"], heart["age_months"]) == ("p1", 18)
+
+
+def test_mimic_refuses_what_it_does_not_know_and_passes_over_what_is_uncertain(root: Path) -> None:
+    LAYOUTS["mimic-cxr"](root, FILMS)
+    labels = read_card("mimic-cxr").labels
+    values = ["-1.0", "2.0", *["1.0"] * (len(FILMS) - 2)]
+    rows = [["1", f"5{number:07d}", value, *[""] * (len(labels) - 1)] for number, value in enumerate(values)]
+    put_table(root / "mimic-cxr-2.0.0-chexpert.csv.gz", ["subject_id", "study_id", *labels], rows)
+    split = [[f"{n:08x}-aaaa", f"5{n:07d}", f"1{p:07d}", part] for n, (p, part) in enumerate(FILMS)]
+    split[2][3] = "holdout"
+    put_table(root / "mimic-cxr-2.0.0-split.csv.gz", ["dicom_id", "study_id", "subject_id", "split"], split)
+    data = pedclip.data.load("mimic-cxr", root=root, quarantine=root.parent / "quarantine.csv")
+    known = [row[1:] for row in left_out(root)]
+    expected = "unknown label in " + labels[0] + ": '2.0'; expected one of 1, 0, -1, blank"
+    assert known == [
+        ["mimic-cxr-2.0.0-chexpert.csv", "3", expected],
+        ["00000000-aaaa", "2", "neither a report nor a certain label"],  # film 0 has no report
+        ["00000002-aaaa", "4", "unknown split 'holdout'; expected one of test, validate, train"],
+    ]
+    assert rows_of(data)["00000001-aaaa"]["findings"] is None
+
+
+def test_chd_takes_a_validation_folder_for_what_it_is(root: Path) -> None:
+    patients = [(number, "train") for number in range(40)]
+    LAYOUTS["chd-cxr"](root, patients)
+    assert 0 < len(pedclip.data.load("chd-cxr", root=root)["validation"]) < 20  # cut from training by a hash
+    for number in (1, 2):
+        film = root / "train" / ("ASD", "VSD", "PDA")[number] / f"{number}.dcm"
+        put(root / "val" / "VSD" / film.name, film.read_bytes())
+    data = pedclip.data.load("chd-cxr", root=root, quarantine=root.parent / "quarantine.csv")
+    assert [set(part["patient_id"]) for part in (data["validation"], data["test"])] == [{"p1", "p2"}, set()]
+    assert len(data["train"]) == len(patients) - 2
+    reasons = [row[3] for row in left_out(root)]
+    assert reasons == ["patient of the train part who is in the validation part too"] * 2
+
+
+@pytest.mark.parametrize("name", ["chd-cxr", "pedi-cxr", "rsna-pneumonia", "siim-acr-pneumothorax"])
+def test_a_dicom_film_is_read_once_for_header_and_pixels(
+    name: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    LAYOUTS[name](root, FILMS)
+    for module in (io, builtins):  # pathlib opens through one, pydicom through the other
+        original = module.open
+
+        def counted(file: Any, *args: Any, original: Any = original, **kwargs: Any) -> Any:
+            opened.append(str(file))
+            return original(file, *args, **kwargs)
+
+        monkeypatch.setattr(module, "open", counted)
+    pedclip.data.load(name, root=root)
+    counts = Counter(file for file in opened if file.endswith((".dcm", ".dicom")))
+    assert len(counts) == len(FILMS)
+    assert set(counts.values()) == {1}
 
 
 def test_plain_films_stay_where_they_are_and_are_named_by_path(root: Path) -> None:
