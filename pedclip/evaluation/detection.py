@@ -89,7 +89,7 @@ def _class_score(name: str, number: int, side: Side, found: Sequence[Boxes], rep
     truth = [_only(boxes, number) for boxes in side.truth]
     num_boxes = sum(len(boxes.labels) for boxes in truth)
     only = [_only(boxes, number) for boxes in found]
-    score = report.bootstrap_if_any(mean_average_precision, truth, only, side.patients) if num_boxes else None
+    score = report.bootstrap_if_possible(mean_average_precision, truth, only, side.patients) if num_boxes else None
     return ClassScore(name, score, num_boxes, len(side))
 
 

@@ -113,7 +113,7 @@ class Report:
         """The metric with its interval over patients."""
         return metric.bootstrap(truth, output, patients, num_resamples=self.num_resamples, seed=self.seed)
 
-    def bootstrap_if_any(self, metric: Metric, truth: Any, output: Any, patients: NDArray[Any]) -> Interval | None:
+    def bootstrap_if_possible(self, metric: Metric, truth: Any, output: Any, patients: NDArray[Any]) -> Interval | None:
         """The same, None where fewer than two patients answer."""
         return self.bootstrap(metric, truth, output, patients) if can_resample(patients) else None
 

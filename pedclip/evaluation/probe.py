@@ -152,14 +152,14 @@ def _label_score(name: str, truth: NDArray[Any], scores: Floats, patients: NDArr
     rows = np.flatnonzero(~np.isnan(truth.astype(float)))
     labels = truth[rows]
     has_both = len(np.unique(labels)) == 2
-    score = report.bootstrap_if_any(auc, labels, scores[rows], patients[rows]) if has_both else None
+    score = report.bootstrap_if_possible(auc, labels, scores[rows], patients[rows]) if has_both else None
     return ClassScore(name, score, int(labels.sum()), len(rows))
 
 
 def _class_score(
     name: str, is_class: NDArray[np.bool_], is_answer: NDArray[np.bool_], patients: NDArray[Any], report: Report
 ) -> ClassScore:
-    score = report.bootstrap_if_any(accuracy, is_class[is_class], is_answer[is_class], patients[is_class])
+    score = report.bootstrap_if_possible(accuracy, is_class[is_class], is_answer[is_class], patients[is_class])
     return ClassScore(name, score, int(is_class.sum()), len(is_class))
 
 

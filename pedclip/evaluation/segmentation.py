@@ -171,7 +171,7 @@ def _score(sides: Sides, masks: NDArray[np.bool_], report: Report, settings: dic
     has_mask = np.asarray(truth.reshape(len(truth), -1).any(axis=1))
     classes = []
     for name, rows in (("with a mask", has_mask), ("without a mask", ~has_mask)):
-        score = report.bootstrap_if_any(dice, truth[rows], masks[rows], patients[rows])
+        score = report.bootstrap_if_possible(dice, truth[rows], masks[rows], patients[rows])
         classes.append(ClassScore(name, score, int(rows.sum()), len(rows)))
     return report.outcome(
         sides,
