@@ -56,18 +56,8 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
         FileNotFoundError: The training run's ``training.json`` or ``patients.json`` is not beside the checkpoint.
         ValueError: No film is left.
     """
-    is_shipped = (checkpoint / "training.json").is_file()
-    trained = checkpoint if is_shipped else checkpoint.parent
-    for name in ("training.json", PATIENTS_FILE):
-        if not (trained / name).is_file():
-            raise FileNotFoundError(
-                f"{trained / name} is missing: it says whose films the model has seen. "
-                "Keep the checkpoint in the folder of its training run."
-            )
-    config = load_config(trained / "training.json")
-    if is_shipped:
-        # Their own training set takes minutes to draw and is of no use here.
-        config = replace(load_profile("demo"), model=config.model)
+    trained = training_run(checkpoint)
+    config = data_config(checkpoint)
     model = PedCLIP.from_pretrained(checkpoint)
     train = load_triplets_of(config)["train"]
     asked = replace(config, data=data or config.data)
@@ -80,6 +70,36 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
         )
     films = to_arrays(triplets, run / "cache", side=model.preprocess.resize)
     return EvaluationInputs(model, train, triplets, films, num_dropped, config)
+
+
+def training_run(checkpoint: Path) -> Path:
+    """Folder that describes the training of a checkpoint: the one above, or its own for the weights of the package.
+
+    Raises:
+        FileNotFoundError: The run's ``training.json`` or ``patients.json`` is missing.
+    """
+    folder = checkpoint if (checkpoint / "training.json").is_file() else checkpoint.parent
+    for name in ("training.json", PATIENTS_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder / name} is missing: it says whose films the model has seen. "
+                "Keep the checkpoint in the folder of its training run."
+            )
+    return folder
+
+
+def data_config(checkpoint: Path) -> RunConfig:
+    """The run whose data a checkpoint is evaluated on unless told otherwise.
+
+    It is the run that trained it; for the weights of the package the demo's phantom with their model, because their
+    own training set takes minutes to draw and none of its patients may be evaluated.
+
+    Raises:
+        FileNotFoundError: As `training_run`.
+    """
+    trained = training_run(checkpoint)
+    config = load_config(trained / "training.json")
+    return replace(load_profile("demo"), model=config.model) if trained == checkpoint else config
 
 
 def _load_candidates(asked: RunConfig, quarantine: Path, *, is_named: bool) -> "DatasetDict":

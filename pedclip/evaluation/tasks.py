@@ -31,6 +31,8 @@ class Task:
         prompts: Sentences for the two answers.
         regions: Images of these regions only; empty means all.
         source: Images of this data set only; empty means all.
+        paper: Column of the paper's Tables 1 and 2 that asks the same, "" where none does.
+        is_named: A question of tasks.json, not one made of a single finding.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Task:
     prompts: PromptPair
     regions: tuple[str, ...] = ()
     source: str = ""
+    paper: str = ""
+    is_named: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.negative, str) and self.negative not in ("normal", "rest"):
@@ -139,7 +143,9 @@ def find_tasks(rows: Iterable[Row | Mapping[str, Any]], min_positives: int = 5) 
 def _bind(task: Task, rows: list[Row], source: str) -> Task:
     """The task within one source and the regions where its positives occur there."""
     positive_rows = [row for row in rows if not (row.findings or frozenset()).isdisjoint(task.positive)]
-    regions = tuple(sorted({row.region for row in positive_rows}))
+    regions = tuple(sorted({row.region for row in positive_rows if row.region in (task.regions or (row.region,))}))
+    if not regions:
+        return replace(task, source=source)  # no image is positive, and none answers
     prompts = task.prompts
     if len(task.positive) == 1 and task.negative == "rest" and len(regions) == 1:
         prompts = prompt_pair(task.positive[0], regions[0])
@@ -165,4 +171,7 @@ def _read_task(entry: dict[str, Any]) -> Task:
         positive=tuple(finding_name(finding) for finding in entry["positive"]),
         negative=negative if isinstance(negative, str) else tuple(finding_name(finding) for finding in negative),
         prompts=PromptPair(tuple(entry["positive_prompts"]), tuple(entry["negative_prompts"])),
+        regions=tuple(entry.get("regions", ())),
+        paper=entry.get("paper", ""),
+        is_named=True,
     )

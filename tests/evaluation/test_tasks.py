@@ -85,9 +85,19 @@ def test_sides_need_enough_images_of_two_patients():
 
 def test_prompts_name_the_region_where_there_is_only_one():
     rows = make_rows((["erosion"], "wrist", "a"), (["erosion"], "wrist", "a"), ([], "wrist", "a"), ([], "wrist", "a"))
-    assert find_tasks(rows, min_positives=1)[0].task.prompts == prompt_pair("erosion", "wrist")
+    assert by_name(find_tasks(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair("erosion", "wrist")
     rows += make_rows((["erosion"], "hand", "a"))
-    assert find_tasks(rows, min_positives=1)[0].task.prompts == prompt_pair("erosion")
+    assert by_name(find_tasks(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair("erosion")
+
+
+def test_a_named_task_of_some_regions_stays_within_them():
+    rows = make_rows(
+        (["fracture"], "wrist", "a"), (["fracture"], "ankle", "a"), ([], "wrist", "a"), ([], "ankle", "a"),
+        (["fracture"], "forearm", "a"), ([], "forearm", "a"),
+    )  # fmt: skip
+    found = by_name(find_tasks(rows, min_positives=2))["wrist fracture", "a"]
+    assert members(found) == [(0, 1), (2, 0), (4, 1), (5, 0)]
+    assert (found.task.paper, found.task.is_named) == ("GRAZPEDWRI-DX", True)
 
 
 def test_a_task_selects_from_other_rows_too():
@@ -128,6 +138,9 @@ def test_named_tasks_use_names_as_they_are_compared():
         "bacterial vs viral pneumonia",
         "bone tumor vs none",
         "malignant vs benign bone tumor",
+        "heart and vessels",
+        "arthritis",
+        "wrist fracture",
     ]
 
 

@@ -1,0 +1,156 @@
+"""Which tasks a set of triplets can answer, and with which images."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+from PIL import Image
+
+from pedclip.data.schema import FEATURES
+from pedclip.data.structures import BONE, LUNG
+from pedclip.data.transforms import Preprocess
+from pedclip.evaluation.downstream import SPLITS, Downstream, probe, read_truth
+from pedclip.evaluation.find_downstream import find_downstream
+from pedclip.evaluation.outcome import Report
+from pedclip.evaluation.sides import PatientLeak
+
+FILM = Image.new("L", (32, 32), 100)
+MASK = Image.new("L", (32, 32), 255)
+PREPROCESS = Preprocess(size=32, resize=32)
+
+
+def make_triplets(**columns: list[Any]) -> DatasetDict:
+    """Three splits with the same rows, of other patients."""
+    count = len(next(iter(columns.values())))
+    parts = {}
+    for split in SPLITS:
+        given = columns | {"patient_id": [f"{split}-{row}" for row in range(count)]}
+        defaults = {"image": FILM, "text": "", "region": "chest", "source": "pack"}
+        rows = {name: given.get(name, [defaults.get(name)] * count) for name in FEATURES}
+        parts[split] = Dataset.from_dict(rows, features=FEATURES)
+    return DatasetDict(parts)
+
+
+def found_in(triplets: DatasetDict, **options: int) -> dict[str, Downstream]:
+    return {task.name: task for task in find_downstream(triplets, **options)}
+
+
+def test_a_finding_is_asked_where_the_source_shows_it_and_of_labelled_images_only() -> None:
+    findings = [["effusion"], ["effusion"], [], [], None, [], ["erosion"]]
+    regions = ["chest"] * 5 + ["knee"] * 2
+    tasks = found_in(make_triplets(findings=findings, region=regions), min_positives=2)
+    task = tasks["findings (pack)"]
+    assert task.classes == ("effusion",)  # a single erosion is too few
+    assert task.rows["test"].tolist() == [0, 1, 2, 3]
+    assert task.labels["test"].tolist() == [[1.0], [1.0], [0.0], [0.0]]
+    assert tasks["body region"].rows["train"].tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_two_findings_of_different_regions_leave_gaps_that_no_metric_counts() -> None:
+    findings = [["effusion"], ["effusion"], [], [], ["erosion"], ["erosion"], [], []]
+    regions = ["chest"] * 4 + ["knee"] * 4
+    tasks = found_in(make_triplets(findings=findings, region=regions), min_positives=2)
+    labels = tasks["findings (pack)"].labels["train"]
+    assert tasks["findings (pack)"].classes == ("effusion", "erosion")
+    assert np.isnan(labels[:4, 1]).all()
+    assert np.isnan(labels[4:, 0]).all()
+    assert tasks["chest findings (pack)"].rows["train"].tolist() == [0, 1, 2, 3]
+    assert tasks["chest findings (pack)"].paper == "Pedi-CXR"
+    assert tasks["arthritis (pack)"].rows["train"].tolist() == [4, 5, 6, 7]
+    assert tasks["concepts (pack)"].classes == ("erosion",)
+
+
+def test_sources_are_asked_apart() -> None:
+    findings = [["effusion"], ["effusion"], [], []] * 2
+    sources = ["one"] * 4 + ["two"] * 4
+    tasks = found_in(make_triplets(findings=findings, source=sources), min_positives=2)
+    assert tasks["findings (one)"].rows["train"].tolist() == [0, 1, 2, 3]
+    assert tasks["findings (two)"].rows["train"].tolist() == [4, 5, 6, 7]
+    assert "findings" not in tasks
+
+
+def test_the_wrist_is_the_paper_s_fracture_task() -> None:
+    findings = [["fracture"], ["fracture"], [], [], ["fracture"], []]
+    regions = ["wrist"] * 4 + ["ankle"] * 2
+    task = found_in(make_triplets(findings=findings, region=regions), min_positives=2)["wrist fracture (pack)"]
+    assert task.rows["test"].tolist() == [0, 1, 2, 3]
+    assert task.paper == "GRAZPEDWRI-DX"
+
+
+def test_grades_of_the_knee_count_a_normal_film_as_zero() -> None:
+    findings = [[], [], ["KL1"], ["KL1"], ["KL2"], ["KL2"], None, ["other"]]
+    tasks = found_in(make_triplets(findings=findings, region=["knee"] * 8), min_positives=2)
+    assert tasks["grade (pack)"].labels["test"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert tasks["grade 2 or more (pack)"].labels["test"].ravel().tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_ages_of_children_and_adults_are_apart_and_bone_age_is_read_from_the_hand() -> None:
+    ages = [float(month) for month in range(0, 480, 10)] + [None]
+    regions = ["hand", "knee"] * 24 + ["hand"]
+    tasks = found_in(make_triplets(age_months=ages, bone_age_months=ages, region=regions))
+    assert tasks["age under 18 (pack)"].labels["test"].max() == 210
+    assert tasks["age from 18 (pack)"].labels["test"].min() == 220
+    assert set(tasks["bone age (pack)"].rows["test"] % 2) == {0}
+    assert len(tasks["bone age (pack)"].rows["test"]) == 24
+
+
+def test_masks_are_those_of_fractures_alone_where_there_are_enough() -> None:
+    findings = [["fracture"]] * 20 + [["fracture", "effusion"]] * 5 + [[]]
+    masks = [MASK] * 25 + [None]
+    tasks = found_in(make_triplets(findings=findings, region=["wrist"] * 26, mask=masks))
+    assert len(tasks["fracture masks (pack)"].rows["train"]) == 20
+    assert "masks (pack)" not in tasks
+    few = found_in(make_triplets(findings=[["tumor"]] * 25 + [[]], region=["knee"] * 26, mask=masks))
+    assert len(few["masks (pack)"].rows["train"]) == 25
+
+
+def test_lungs_and_bones_come_from_their_flags() -> None:
+    picture = np.full((32, 32), BONE, dtype=np.uint8)
+    picture[:8] = BONE | LUNG
+    triplets = make_triplets(region=["chest"] * 20 + ["knee"] * 20, structures=[Image.fromarray(picture)] * 40)
+    tasks = found_in(triplets)
+    lungs = read_truth(tasks["lungs (pack)"], triplets, PREPROCESS)["test"]
+    assert lungs.shape == (20, 32, 32)
+    assert lungs.mean() == pytest.approx(0.25)
+    assert read_truth(tasks["bones (pack)"], triplets, PREPROCESS)["test"].all()
+    with pytest.raises(ValueError, match="body region is of multi-class"):
+        read_truth(tasks["body region"], triplets, PREPROCESS)
+
+
+def test_a_finding_without_a_box_is_no_negative_for_boxes() -> None:
+    box = {"x": 1, "y": 1, "width": 8, "height": 8, "label": "effusion"}
+    boxes = [[box]] * 20 + [[]] * 4 + [[box | {"label": "rare"}]]
+    findings = [["effusion"]] * 20 + [[], [], ["effusion"], None, ["rare"]]
+    task = found_in(make_triplets(findings=findings, boxes=boxes))["boxes (pack)"]
+    assert task.classes == ("effusion",)
+    assert task.rows["train"].tolist() == [*range(20), 20, 21]
+
+
+def test_a_mask_is_found_after_rows_were_chosen() -> None:
+    triplets = make_triplets(findings=[["tumor"]] * 30, region=["knee"] * 30, mask=[None] * 10 + [MASK] * 20)
+    shuffled = DatasetDict({split: part.select(range(29, -1, -1)) for split, part in triplets.items()})
+    assert found_in(shuffled)["masks (pack)"].rows["test"].tolist() == list(range(20))
+
+
+def test_sides_are_split_by_patient() -> None:
+    findings = [["effusion"], ["effusion"], [], []]
+    task = found_in(make_triplets(findings=findings), min_positives=2)["findings (pack)"]
+    features = {split: np.arange(8.0).reshape(4, 2) for split in SPLITS}
+    patients = {split: np.array([f"{split}{row}" for row in range(4)]) for split in SPLITS}
+    outcome = probe(task, task.sides(features, patients), Report(task.name, "linear probe", num_resamples=20))
+    assert outcome.result.score.value == 1.0  # the effusions come first, and the features rise
+    with pytest.raises(PatientLeak):
+        task.sides(features, patients | {"test": patients["train"]})
+
+
+def test_the_smaller_task_keeps_rows_and_labels_together() -> None:
+    findings = [["effusion"], ["effusion"], [], []]
+    task = found_in(make_triplets(findings=findings), min_positives=2)["findings (pack)"].at_most(3)
+    assert {split: len(rows) for split, rows in task.rows.items()} == {"train": 3, "validation": 1, "test": 1}
+    assert len(task.labels["train"]) == 3
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="min_positives must be at least 1, got 0"):
+        find_downstream(make_triplets(findings=[[]]), min_positives=0)
