@@ -1,4 +1,4 @@
-"""What an evaluation starts from: a model, films of patients it has not seen, and the films it has."""
+"""What an evaluation starts from: a model, films of patients it has not seen, and films for baselines to learn from."""
 
 import json
 from dataclasses import dataclass, replace
@@ -23,11 +23,12 @@ class EvaluationInputs:
 
     Attributes:
         model: The pre-trained model, in evaluation mode.
-        train: Triplets that the model was trained on, for baselines that have to learn something too.
+        train: Training triplets of ``config``, for baselines that have to learn something too. They are what the model
+            was trained on, but for the weights of the package: those have not seen them.
         triplets: Triplets to evaluate, of other patients.
         films: The same, decoded and squared for the model.
         num_dropped: Films left out because the model knows their patient.
-        config: Of the training run; names the data that ``train`` and, unless told otherwise, ``triplets`` come from.
+        config: As from `data_config`; names the data that ``train`` and, unless told otherwise, ``triplets`` are of.
     """
 
     model: PedCLIP
@@ -59,17 +60,17 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
     trained = training_run(checkpoint)
     config = data_config(checkpoint)
     model = PedCLIP.from_pretrained(checkpoint)
-    train = load_triplets_of(config)["train"]
-    asked = replace(config, data=data or config.data)
-    candidates = _load_candidates(asked, run / "quarantine.csv", is_named=bool(data))[split]
-    triplets, num_dropped = drop_seen_patients(candidates, trained / PATIENTS_FILE, split=split)
+    quarantine = run / "quarantine.csv"
+    own = load_triplets_of(config, quarantine=None if data else quarantine)
+    candidates = _load_named(replace(config, data=data), quarantine) if data else own
+    triplets, num_dropped = drop_seen_patients(candidates[split], trained / PATIENTS_FILE, split=split)
     if not len(triplets):
         raise ValueError(
-            f"the {split} split of data={asked.data!r} has no film of a patient that the model has not seen "
+            f"the {split} split of data={data or config.data!r} has no film of a patient that the model has not seen "
             f"({num_dropped} films dropped); name other data or the other split"
         )
     films = to_arrays(triplets, run / "cache", side=model.preprocess.resize)
-    return EvaluationInputs(model, train, triplets, films, num_dropped, config)
+    return EvaluationInputs(model, own["train"], triplets, films, num_dropped, config)
 
 
 def training_run(checkpoint: Path) -> Path:
@@ -102,15 +103,14 @@ def data_config(checkpoint: Path) -> RunConfig:
     return replace(load_profile("demo"), model=config.model) if trained == checkpoint else config
 
 
-def _load_candidates(asked: RunConfig, quarantine: Path, *, is_named: bool) -> "DatasetDict":
+def _load_named(asked: RunConfig, quarantine: Path) -> "DatasetDict":
     from pedclip.data.table import TableError
 
-    if is_named:
-        try:
-            return load_triplets_of(asked, quarantine=quarantine, split="given")
-        except TableError:
-            pass  # no split column, for which "auto" has an answer; it raises again whatever else is wrong
-    return load_triplets_of(asked, quarantine=quarantine, split="auto")
+    try:
+        return load_triplets_of(asked, quarantine=quarantine, split="given")
+    except TableError:
+        # No split column, for which "auto" has an answer; it raises again whatever else is wrong.
+        return load_triplets_of(asked, quarantine=quarantine, split="auto")
 
 
 def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tuple["Dataset", int]:

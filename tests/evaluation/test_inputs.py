@@ -11,7 +11,7 @@ from datasets import Dataset
 from pedclip.curation.splits import split_of
 from pedclip.evaluation.inputs import drop_seen_patients, open_inputs
 from pedclip.training.config import load_profile
-from pedclip.training.prepare import prepare
+from pedclip.training.prepare import load_triplets_of, prepare
 from pedclip.training.pretrain import build_model, claim_run, patient_key
 from pedclip.weights import SHIPPED, shipped_folder
 
@@ -68,9 +68,15 @@ def columns(triplets: Dataset) -> tuple[list[str], list[str]]:
 
 
 def test_without_a_name_the_held_out_part_of_the_training_data_is_taken(
-    checkpoints: dict[str, Path], tmp_path: Path
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        "pedclip.evaluation.inputs.load_triplets_of",
+        lambda config, **options: read.append(config.data) or load_triplets_of(config, **options),
+    )
     inputs = open_inputs(checkpoints["alone"], data="", split="test", run=tmp_path)
+    assert len(read) == 1  # both parts come from one reading
     assert set(inputs.triplets["patient_id"]) == UNSEEN
     assert inputs.num_dropped == 0
     assert {split_of(patient) for patient in inputs.train["patient_id"]} == {"train"}
