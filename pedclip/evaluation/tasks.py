@@ -8,15 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pedclip.evaluation.intervals import can_resample
 from pedclip.evaluation.prompts import PromptPair, prompt_pair
 from pedclip.evaluation.rows import Row, finding_name, read_rows
-
-MIN_PATIENTS: Final = 2  # of each class; with one, the interval would only repeat that patient
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def _one_against_rest(finding: str) -> Task:
 def _is_answerable(bound: TaskRows, rows: list[Row], min_positives: int) -> bool:
     for label in (1, 0):
         side = bound.indices[bound.labels == label]
-        if len(side) < min_positives or len({rows[i].patient for i in side}) < MIN_PATIENTS:
+        if len(side) < min_positives or not can_resample([rows[i].patient for i in side]):
             return False
     return True
 
