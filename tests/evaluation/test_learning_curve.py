@@ -65,7 +65,7 @@ def test_a_draw_of_one_class_is_left_out_of_a_multi_class_task() -> None:
     methods = {"model": features}
     curve = learning_curve(classes, methods, patients, shares=(0.001, 1.0), seeds=4, report=REPORT)
     assert len(curve.get(("model", 0.001), [])) < 4  # one patient of two images seldom has both classes
-    assert curve["model", 1.0][0].result.score.value > 0.8
+    assert curve["model", 1.0][0].result.score.value > 0.7
 
 
 def test_the_table_has_a_row_per_point() -> None:
