@@ -9,6 +9,8 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the charts need Altair: pip install 'pedclip[notebooks]'") from error
 
+from pedclip.plots.downstream import concept_bars, learning_curves, predicted_age, reliability
+from pedclip.plots.gallery import error_gallery
 from pedclip.plots.history import gate_table, history_table
 from pedclip.plots.images import contact_sheet, overlay, thumbnail_url
 from pedclip.plots.maps import confusion, embedding_map, gate_weights
@@ -19,16 +21,21 @@ from pedclip.plots.training import learning_rate, schedule, training_curves
 __all__ = [
     "COLORS",
     "MAX_ROWS",
+    "concept_bars",
     "confusion",
     "contact_sheet",
     "cost_bars",
     "embedding_map",
+    "error_gallery",
     "gate_table",
     "gate_weights",
     "history_table",
     "intervals",
+    "learning_curves",
     "learning_rate",
     "overlay",
+    "predicted_age",
+    "reliability",
     "schedule",
     "thumbnail_url",
     "training_curves",
