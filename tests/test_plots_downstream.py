@@ -167,7 +167,7 @@ def test_wrong_tables_are_refused() -> None:
         plots.learning_curves(CURVES.assign(share=CURVES["share"] * 100), **WORDS)
     with pytest.raises(ValueError, match="one metric, but age has 2"):
         plots.learning_curves(CURVES.assign(metric=np.where(CURVES["share"] < 1, "AUC", "F1")), **WORDS)
-    with pytest.raises(ValueError, match=r"not 2\.0 in \[0\.65, 0\.75\d*\] for fracture, PedCLIP"):
+    with pytest.raises(ValueError, match=r"not 2\.0 in .* for fracture, PedCLIP"):
         plots.learning_curves(CURVES.assign(value=2.0), **WORDS)
     with pytest.raises(ValueError, match="unit 'days' is unknown"):
         plots.predicted_age(AGES, unit="days", **WORDS)
