@@ -66,13 +66,13 @@ def encode_presence(sentences):
 
 def fracture_rows(num=40):
     return [
-        {"findings": ["fracture"] if i % 2 else [], "region": "wrist", "source": "a", "patient_id": str(i // 4)}
+        {"findings": ["fracture"] if i % 2 else [], "region": "knee", "source": "a", "patient_id": str(i // 4)}
         for i in range(num)
     ]
 
 
 def test_findings_are_scored_image_by_image():
-    rows = [{"findings": None, "region": "wrist", "source": "a", "patient_id": "x"}, *fracture_rows()]
+    rows = [{"findings": None, "region": "knee", "source": "a", "patient_id": "x"}, *fracture_rows()]
     angles = np.random.default_rng(0).uniform(0, np.pi / 2, len(rows))
     image = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     (result,) = zero_shot_findings(image, rows, encode_presence, find_tasks(rows), num_resamples=50)
