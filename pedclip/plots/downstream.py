@@ -54,7 +54,7 @@ def learning_curves(
     methods, tasks = categories(table["method"], "method"), list(pd.unique(table["task"]))
     if (twice := table.groupby("task")["metric"].nunique()).max() > 1:
         raise ValueError(f"a task has one metric, but {twice.idxmax()} has {twice.max()}")
-    width = max(_PANEL, 3 * _PANEL // (min(columns, len(tasks)) + 1))
+    width = max(_PANEL, 3 * _PANEL // max(2, min(columns, len(tasks))))
     chart = alt.concat(*(_curves(table, task, methods, width) for task in tasks), columns=columns, spacing=_SPACING)
     shows = f"{len(tasks)} panels of lines with intervals over the share of patients, for {len(methods)} methods"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
@@ -156,7 +156,7 @@ def _ages(table: pd.DataFrame, unit: str, brush: Any) -> Any:
         .add_params(brush)
     )
     identity = line.mark_line(color=INK, strokeWidth=1, strokeDash=_DASHES).encode(y=alt.Y("age:Q", scale=scale))
-    words = alt.TitleParams(f"Grey: within {year} {unit} of the truth", **_NOTE)
+    words = alt.TitleParams("Grey: within one year of the truth", **_NOTE)
     return alt.layer(band, identity, points).properties(width=330, height=330, title=words)
 
 
@@ -214,11 +214,12 @@ def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = 
     )
     bars = base.mark_bar().encode(color=tints)
     feet = base.mark_point(filled=True, size=40, opacity=1, color="white").encode(x=alt.value(9), shape=marks)
-    rules = base.mark_rule(color=INK, strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2="high:Q")
+    rules = base.mark_rule().encode(x=alt.X("low:Q", scale=scale), x2="high:Q")
+    halo, rules = rules.mark_rule(color="white", strokeWidth=4), rules.mark_rule(color=INK, strokeWidth=2)
     line = alt.Chart(pd.DataFrame({"chance": [0.5]})).encode(x="chance:Q")
     note = line.mark_text(baseline="bottom", dy=-4, color=MUTED).encode(y=alt.value(0), text=alt.value("chance 0.50"))
     concepts = table["concept"].nunique()
-    chart = alt.layer(bars, line.mark_rule(color=INK, strokeDash=_DASHES), feet, rules, note)
+    chart = alt.layer(bars, line.mark_rule(color=INK, strokeDash=_DASHES), feet, halo, rules, note)
     chart = chart.properties(width=420, height=concepts * (18 * len(methods) + 10))
     shows = f"Bars from zero with intervals of the AUC per {concepts} concepts and {len(methods)} methods"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
