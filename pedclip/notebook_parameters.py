@@ -6,6 +6,7 @@ The parameter cell of a notebook and its model here hold the same names and defa
 import os
 from collections.abc import Callable
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Annotated, Final, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -63,6 +64,20 @@ def _endpoint(address: str, info: ValidationInfo) -> str:
     if address and not is_needed:
         raise ValueError("extractor is 'rules', which asks no server")
     return address
+
+
+def _root(folder: str, info: ValidationInfo) -> str:
+    """The folder of a data card, which `data` names."""
+    if folder and not info.data.get("data"):
+        raise ValueError("root is the folder of a data card: name the card with data, such as 'grazpedwri-dx'")
+    return os.path.expanduser(folder)
+
+
+def _rising_shares(shares: list[float]) -> list[float]:
+    rises = all(low < high for low, high in pairwise(shares))
+    if not shares or not rises or shares[0] <= 0 or shares[-1] != 1.0:
+        raise ValueError("the last is all of the training patients")
+    return shares
 
 
 NonNegative = Annotated[int, Field(ge=0)]
@@ -182,11 +197,39 @@ class ZeroShotParameters(Parameters):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
+class ProbeParameters(Parameters):
+    """Notebook 05: probes, segmentation, regression."""
+
+    data: Places = ""
+    root: Annotated[
+        str, AfterValidator(_root), Field(description="'' or the folder of the data card that data names")
+    ] = ""
+    checkpoint: Place = "pedclip-phantom-small"
+    studies: Annotated[int, Field(ge=200)] = 1000
+    features: Literal["embedding", "pooled", "both"] = "both"
+    shares: Annotated[
+        list[float],
+        AfterValidator(_rising_shares),
+        Field(description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]"),
+    ] = [0.01, 0.1, 1.0]
+    draws: Positive = 3
+    num_bootstrap: Annotated[int, Field(ge=100)] = 500
+    min_positives: Positive = 5
+    head_images: Annotated[int, Field(ge=20)] = 240
+    head_epochs: Positive = 10
+    network: Literal["decoder", "unet"] = "decoder"
+    box_classes: NonNegative = 4
+    fine_tune: bool = False
+    batch_size: Positive = 64
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "01_curation": CurationParameters,
     "02_mobe": MobeParameters,
     "03_pretrain": PretrainParameters,
     "04_zero_shot": ZeroShotParameters,
+    "05_probes": ProbeParameters,
 }
 
 
