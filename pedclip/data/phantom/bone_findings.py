@@ -18,24 +18,24 @@ def periosteal_reaction(scene: Scene, finding: Finding) -> str:
     site = shaft_site(scene, replace(finding, along=0.25 + 0.5 * finding.along))
     severity = finding.severity
     axis = np.array([site.shape.x1 - site.shape.x0, site.shape.y1 - site.shape.y0, site.shape.z1 - site.shape.z0])
-    half = min(float(np.linalg.norm(axis)) * (0.16 + 0.14 * severity), 0.18 + 0.20 * severity)
-    density = site.mass * (0.45 + 0.50 * severity)
+    half = min(float(np.linalg.norm(axis)) * (0.20 + 0.12 * severity), 0.22 + 0.18 * severity)
+    density = site.mass * (0.75 + 0.55 * severity)
     sunburst = finding.variant > 0.7 and severity > 0.5
     layers = 1 if severity < SUBTLE or finding.variant < 0.4 else 2
-    for side in (-1, 1) if severity > 0.25 else (finding.sign,):
+    for side in (-1, 1) if severity > 0.15 else (finding.sign,):
         if sunburst:
             _sunburst(scene, finding, site, side, half, density)
             continue
         for layer in range(layers):
-            _layer(scene, finding, site, side, half * (1 - 0.15 * layer), 0.25 + 0.40 * layer, density)
+            _layer(scene, finding, site, side, half * (1 - 0.15 * layer), 0.45 + 0.45 * layer, density)
     return site.words
 
 
 def _layer(scene: Scene, finding: Finding, site: Site, side: int, half: float, off: float, density: float) -> None:
     """A line parallel to the cortex, `off` half-widths outside it."""
     unit = min(max(site.width, 0.035), 0.14)
-    centre = site.point + site.across * side * (site.width + off * unit * (0.6 + 0.6 * finding.severity))
-    width = 0.012 + 0.008 * finding.severity
+    centre = site.point + site.across * side * (site.width + off * unit * (0.8 + 0.5 * finding.severity))
+    width = 0.015 + 0.009 * finding.severity
     line = strip("periosteum", centre, site.along, half, width, density, reach=0.8 * site.width)
     if abs(site.across[2]) > 0.5:  # seen at the side in a lateral view: thin towards the viewer of the frontal one
         wide = 0.8 * site.width
@@ -61,14 +61,14 @@ def _sunburst(scene: Scene, finding: Finding, site: Site, side: int, half: float
 def lytic_lesion(scene: Scene, finding: Finding) -> str:
     """A hole in the bone: geographic with a thin rim, moth-eaten, or one that thins the cortex from inside."""
     site, point, radius = _lesion(scene, finding)
-    depth = site.mass * (0.50 + 0.45 * finding.severity)
+    depth = site.mass * (0.68 + 0.32 * finding.severity)
     if finding.variant < 0.25:
         random = finding.generator()
         for _ in range(8):
             dx, dy = random.uniform(-1.0, 1.0, 2) * radius
             hole = (point[0] + dx, point[1] + 1.2 * dy, point[2])
             size = radius * random.uniform(0.22, 0.38)
-            scene.add(blob("lesion", hole, (size * 1.2, size), density=-0.9 * depth, angle=random.uniform(0, 180)))
+            scene.add(blob("lesion", hole, (size * 1.2, size), density=-0.8 * depth, angle=random.uniform(0, 180)))
         return site.words
     if finding.variant > 0.75 and site.width < _FLAT:  # eccentric: against the cortex
         x, y, z = np.array(point) + site.across * finding.sign * max(0.0, site.width - radius)
@@ -83,7 +83,7 @@ def lytic_lesion(scene: Scene, finding: Finding) -> str:
 def sclerotic_lesion(scene: Scene, finding: Finding) -> str:
     """A dense focus in the bone with a soft edge."""
     site, point, radius = _lesion(scene, finding)
-    density = site.mass * (0.34 + 0.80 * finding.severity)
+    density = site.mass * (0.50 + 0.75 * finding.severity)
     scene.add(_oval("lesion", point, radius, site, 0.55 * density))
     scene.add(_oval("lesion", point, 0.7 * radius, site, 0.45 * density))
     return site.words
@@ -98,7 +98,7 @@ def _oval(name: str, point: Point, radius: float, site: Site, density: float) ->
 def _lesion(scene: Scene, finding: Finding) -> tuple[Site, Point, float]:
     site = shaft_site(scene, finding)
     flat = site.width > _FLAT
-    radius = min(max(site.width * (0.85 + 0.50 * finding.severity), 0.075), 0.15 + 0.10 * finding.severity)
+    radius = min(max(site.width * (0.95 + 0.45 * finding.severity), 0.085), 0.16 + 0.10 * finding.severity)
     moved = site.point + site.across * (finding.sign * 0.45 * site.width if flat else 0.0)
     point = (float(moved[0]), float(moved[1]), float(moved[2]))
     mark(scene, finding, _oval(finding.name, point, 1.1 * radius, site, 1.0))

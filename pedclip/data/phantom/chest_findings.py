@@ -55,8 +55,8 @@ def consolidation(scene: Scene, finding: Finding) -> str:
     words, outwards, down, z = lobes[min(int(finding.pick * len(lobes)), len(lobes) - 1)]
     centre = np.array(lung.at(outwards + random.uniform(-0.2, 0.2), down + random.uniform(-0.1, 0.1), z))
     is_round = finding.variant < 0.25
-    size = lung.width * (0.24 + 0.20 * severity) if is_round else lung.width * (0.26 + 0.40 * severity)
-    full = lung.depth * (0.26 + 0.80 * severity)  # of the whole opacity, where its patches overlap
+    size = lung.width * (0.22 + 0.22 * severity) if is_round else lung.width * (0.24 + 0.42 * severity)
+    full = lung.depth * (0.16 + 0.90 * severity)  # of the whole opacity, where its patches overlap
     count = 1 if is_round else 7
     for _ in range(count):
         dx, dy, dz = random.uniform(-0.6, 0.6, 3) * size * (count > 1)
@@ -100,19 +100,19 @@ def pleural_effusion(scene: Scene, finding: Finding) -> str:
 def pneumothorax(scene: Scene, finding: Finding) -> str:
     """Air around one lung: the thin line of the pleura, and no vessels between it and the wall."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    gap = 0.22 + 0.42 * severity  # share of the half-width of the lung
+    gap = 0.28 + 0.38 * severity  # share of the half-width of the lung
     top, low = np.array(lung.at(-0.25, 0.35 * gap - 0.97)), np.array(lung.at(1.0 - 0.4 * gap, 0.75))
     half = float(np.linalg.norm(low - top)) / 2
     bow = -finding.sign * (0.52 - 0.62 * gap) * lung.width
     line = strip(
-        "pleura", (top + low) / 2, (low - top) / (2 * half), half, 0.011, 0.14 + 0.10 * severity, reach=0.12, bend=bow
+        "pleura", (top + low) / 2, (low - top) / (2 * half), half, 0.012, 0.17 + 0.12 * severity, reach=0.12, bend=bow
     )
     scene.add(line)
     sideways = lung.at(1.0 - 0.95 * gap, 0.0)[0]
     for index, shape in enumerate(scene.shapes):
         if shape.name == "vessel" and (shape.middle[0] - sideways) * finding.sign > 0:
             scene.shapes[index] = replace(shape, density=0.0)
-    dark = -lung.depth * (0.26 + 0.34 * severity)
+    dark = -lung.depth * (0.36 + 0.34 * severity)
     flank = (0.66 * lung.height, 0.46 * gap * lung.width)
     apex = (0.32 * gap * lung.height + 0.015, 0.5 * lung.width)
     for place, size in ((lung.at(1.0 - 0.48 * gap, -0.12), flank), (lung.at(0.1, 0.30 * gap - 0.96), apex)):
@@ -124,7 +124,7 @@ def pneumothorax(scene: Scene, finding: Finding) -> str:
 
 def cardiomegaly(scene: Scene, finding: Finding) -> str:
     """A heart that grows from just above normal to most of the chest, mainly to the left."""
-    factor = 1.02 + 0.38 * finding.severity
+    factor = 1.01 + 0.39 * finding.severity**1.5
     centre = np.array(scene.shapes[scene.find("heart")].middle)
     for index, shape in enumerate(scene.shapes):
         if shape.name != "heart":
@@ -144,7 +144,7 @@ def interstitial_opacity(scene: Scene, finding: Finding) -> str:
     random, severity = finding.generator(), finding.severity
     for sign in (-1, 1):
         lung = _lung(scene, sign)
-        density = lung.depth * (0.10 + 0.46 * severity)
+        density = lung.depth * (0.05 + 0.51 * severity)
         hilum = np.array(lung.at(-0.62, 0.02))
         for angle in np.radians(np.linspace(-75, 75, 8) + random.uniform(-9, 9, 8)):
             direction = np.array([sign * np.cos(angle), np.sin(angle), 0.0])
@@ -165,13 +165,13 @@ def interstitial_opacity(scene: Scene, finding: Finding) -> str:
 def increased_vascularity(scene: Scene, finding: Finding) -> str:
     """Wide vessels near the hila and in the outer third of both lungs, as with a shunt from left to right."""
     random, severity = finding.generator(), finding.severity
-    wide = 1.0 + 1.0 * severity
+    wide = 1.0 + 1.0 * severity**1.3
     for index, shape in enumerate(scene.shapes):
         if "vessel" in shape.name:
             scene.shapes[index] = replace(shape, w0=shape.w0 * wide, wm=shape.wm * wide, w1=shape.w1 * wide)
     for sign in (-1, 1):
         lung = _lung(scene, sign)
-        hilum, density = np.array(lung.at(-0.66, 0.0)), lung.depth * (0.12 + 0.40 * severity)
+        hilum, density = np.array(lung.at(-0.66, 0.0)), lung.depth * (0.07 + 0.45 * severity)
         middle = (float(hilum[0]), float(hilum[1]), 0.0)
         size = lung.width * (0.20 + 0.18 * severity)
         scene.add(blob("hilum", middle, (1.3 * size, 0.8 * size), density=0.35 * density))

@@ -69,7 +69,7 @@ def fracture(scene: Scene, finding: Finding) -> str:
         kind = _plain(finding)
     _DRAW[kind](scene, finding, site)
     if site.words.endswith("rib"):  # seen late, when it heals
-        callus = site.mass * (0.15 + 0.45 * finding.severity)
+        callus = site.mass * (0.20 + 0.70 * finding.severity)
         lump = (1.8 * site.width, (1.0 + 0.5 * finding.severity) * site.width)
         angle = float(np.degrees(np.arctan2(site.along[1], site.along[0])))
         scene.add(blob("callus", tuple(site.point.tolist()), lump, angle=angle, density=callus))
@@ -96,8 +96,8 @@ def _line(scene: Scene, finding: Finding, site: Site, *, slope: float, offset: f
     direction = site.across + slope * site.along
     half = share * site.width * float(np.linalg.norm(direction))
     direction = direction / np.linalg.norm(direction)
-    width = 0.012 + min(site.width, 0.2) * (0.05 + 0.12 * finding.severity)
-    depth = min(0.38 + 0.75 * finding.severity, 0.85) * site.mass
+    width = 0.013 + min(site.width, 0.2) * (0.06 + 0.18 * finding.severity)
+    depth = min(0.42 + 0.80 * finding.severity, 0.95) * site.mass
     centre = site.point + offset * site.width * direction
     line = strip("fracture line", centre, direction, 0.96 * half, width, -depth, reach=site.width, sway=0.5 * width)
     scene.add(line)
@@ -124,17 +124,17 @@ def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: fl
 def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
     """Both cortices bulge; compressed trabeculae make a faint dense band."""
     severity = finding.severity
-    grown = site.width * (0.16 + 0.30 * severity)
+    grown = max(site.width, 0.045) * (0.20 + 0.55 * severity)
     _displace(scene, site, shift=0.0, angle=finding.sign * 0.25 * max(0.0, severity - SUBTLE), bulge=grown)
-    band = site.mass * (0.15 + 0.25 * severity)
-    thick = max(0.16 * site.width, 0.012)
+    band = site.mass * (0.18 + 0.45 * severity)
+    thick = max(0.18 * site.width, 0.014)
     scene.add(strip("buckle", site.point, site.across, 0.95 * site.width, thick, band, reach=site.width))
     mark(scene, finding, strip("", site.point, site.across, site.width + 1.3 * grown, 0.75 * site.shape.wm, 1.0))
 
 
 def _greenstick(scene: Scene, finding: Finding, site: Site) -> None:
     """The bone bends and the cortex on the outside of the bow breaks."""
-    _displace(scene, site, shift=0.0, angle=finding.sign * (0.12 + 0.42 * finding.severity))
+    _displace(scene, site, shift=0.0, angle=finding.sign * (0.14 + 0.56 * finding.severity))
     _line(scene, finding, site, slope=0.15 * finding.sign, offset=-0.48 * finding.sign, share=0.52)
 
 
@@ -149,12 +149,10 @@ def _oblique(scene: Scene, finding: Finding, site: Site) -> None:
 def _complete(scene: Scene, finding: Finding, site: Site, *, slope: float) -> None:
     """A line through the whole bone, displaced unless it is subtle."""
     beyond = max(0.0, finding.severity - SUBTLE)
-    _displace(
-        scene, site, shift=1.7 * finding.sign * beyond * site.width, angle=0.45 * finding.sign * beyond, slope=slope
-    )
+    moved = 1.9 * finding.sign * beyond  # half-widths of the bone
+    _displace(scene, site, shift=moved * site.width, angle=0.6 * finding.sign * beyond, slope=slope)
     # Between the parts as far as they still face each other.
-    moved = 0.85 * finding.sign * beyond
-    _line(scene, finding, site, slope=slope, offset=moved, share=max(0.3, 1 - abs(moved)))
+    _line(scene, finding, site, slope=slope, offset=moved / 2, share=max(0.3, 1 - abs(moved) / 2))
 
 
 def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
@@ -162,7 +160,7 @@ def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
     severity, sign, width = finding.severity, finding.sign, site.width
     end = plate_end(scene, site.index)
     outwards = site.along * end
-    slip = site.across * sign * width * (0.10 + 0.45 * severity) + outwards * width * (0.03 + 0.12 * severity)
+    slip = site.across * sign * width * (0.16 + 0.70 * severity) + outwards * width * (0.05 + 0.22 * severity)
     for index, cap in enumerate(scene.shapes):
         near = np.linalg.norm(np.array(cap.middle) - site.point) < 1.6 * width
         if cap.name == f"{site.shape.name} epiphysis" and near:
@@ -173,11 +171,11 @@ def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
             )  # fmt: skip
     middle = site.point - outwards * 0.34 * width + site.across * sign * 0.44 * width
     direction = site.across * sign * 0.8 - outwards * 0.6
-    thick, depth = 0.010 + width * (0.04 + 0.06 * severity), (0.25 + 0.40 * severity) * site.mass
+    thick, depth = 0.012 + width * (0.05 + 0.10 * severity), (0.35 + 0.55 * severity) * site.mass
     scene.add(strip("fracture line", middle, direction, 0.37 * width, thick, -depth, reach=0.8 * width))
     mark(scene, finding, strip("", middle, direction, 0.55 * width, 0.25 * width, 1.0))
     plate = site.point + outwards * 0.25 * width + slip / 2
-    mark(scene, finding, strip("", plate, site.across, width * (1.05 + 0.2 * severity), 0.38 * width, 1.0))
+    mark(scene, finding, strip("", plate, site.across, width * (1.05 + 0.35 * severity), 0.42 * width, 1.0))
 
 
 _DRAW: Final[dict[str, Callable[[Scene, Finding, Site], None]]] = {
@@ -195,8 +193,8 @@ def _skull_line(scene: Scene, finding: Finding) -> str:
     frontal = at[1] < y - 0.3
     for _ in range(3):
         direction = np.array([np.cos(angle), np.sin(angle), 0.0])
-        half = 0.05 + 0.06 * finding.severity
-        depth, width = 0.07 + 0.18 * finding.severity, 0.007 + 0.004 * finding.severity
+        half = 0.06 + 0.08 * finding.severity
+        depth, width = 0.09 + 0.26 * finding.severity, 0.008 + 0.007 * finding.severity
         centre: Vector = at + direction * half
         scene.add(strip("fracture line", centre, direction, half * 1.1, width, -depth, reach=0.1))
         mark(scene, finding, strip("", centre, direction, half * 1.1, 0.035, 1.0))
@@ -205,15 +203,15 @@ def _skull_line(scene: Scene, finding: Finding) -> str:
 
 
 def compression_fracture(scene: Scene, finding: Finding) -> str:
-    """A vertebral body loses a tenth to a half of its height; its end plate becomes dense."""
+    """A vertebral body loses a third to two thirds of its height; its end plate becomes dense."""
     site = place(scene, choose_bone(scene, finding), 0.0)
     body = site.shape
     height = abs(body.y1 - body.y0)
-    loss = (0.28 + 0.36 * finding.severity) * height
+    loss = (0.34 + 0.34 * finding.severity) * height
     wider = body.wm * (1.0 + 0.10 * finding.severity)
     scene.shapes[site.index] = _lowered(body, loss, wider / body.wm)
     top = site.point + np.array([0.0, loss - height / 2 + 0.02, 0.0])
-    dense = body.density * (0.25 + 0.35 * finding.severity)
+    dense = body.density * (0.50 + 0.50 * finding.severity)
     scene.add(strip("end plate", top, np.array([1.0, 0.0, 0.0]), 0.9 * wider, 0.10 * height, dense, reach=0.6 * wider))
     size = (height * 0.58, wider * 1.05)
     mark(scene, finding, blob(finding.name, body.middle, size))

@@ -20,7 +20,7 @@ def dislocation(scene: Scene, finding: Finding) -> str:
     """The distal bones leave the joint, partly (subluxation) or wholly."""
     joint = pick_joint(scene, finding)
     away, aside = _directions(scene, joint)
-    far = joint.radius * (0.16 + 1.15 * finding.severity)
+    far = joint.radius * (0.26 + 1.06 * finding.severity)
     step = aside * finding.sign * far + away * far * (-0.35 if finding.variant < 0.5 else 0.2)
     _move(scene, joint, step)
     oedema(scene, finding, np.array(joint.point))
@@ -55,9 +55,9 @@ def narrowing(scene: Scene, finding: Finding) -> str:
     """The bones come closer and their surfaces denser."""
     joint = pick_joint(scene, finding)
     away, aside = _directions(scene, joint)
-    _move(scene, joint, -away * joint.radius * (0.10 + 0.28 * finding.severity))
+    _move(scene, joint, -away * joint.radius * (0.10 + 0.32 * finding.severity))
     for end in bone_ends(scene, joint):
-        _dense_surface(scene, end, 0.10 + 0.34 * finding.severity)
+        _dense_surface(scene, end, 0.18 + 0.46 * finding.severity)
     x, y, z = joint.point
     angle = float(np.degrees(np.arctan2(aside[1], aside[0]))) if abs(aside[2]) < 0.5 else 0.0
     size = (joint.radius * 1.05, joint.radius * 0.6)
@@ -71,13 +71,13 @@ def erosion(scene: Scene, finding: Finding) -> str:
     random = finding.generator()
     ends = bone_ends(scene, joint)
     corners = [(end, side) for end in ends for side in (-1, 1)]
-    count = min(2 + round(2 * finding.severity), len(corners))
+    count = min(3 + round(2 * finding.severity), len(corners))
     for chosen in random.permutation(len(corners))[:count]:
         end, side = corners[int(chosen)]
-        size = float(np.clip(end.width * (0.42 + 0.30 * finding.severity), 0.030, 0.13))
+        size = float(np.clip(end.width * (0.45 + 0.28 * finding.severity), 0.036, 0.11))
         x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.70 * end.width
         place = (float(x), float(y), float(z))
-        depth = scene.shapes[end.index].density * (0.45 + 0.40 * finding.severity)
+        depth = scene.shapes[end.index].density * (0.52 + 0.38 * finding.severity)
         scene.add(blob("erosion", place, (size, size), density=-depth, depth=max(1.0, 0.6 * end.width / size)))
         mark(scene, finding, blob(finding.name, place, (1.1 * size, 1.1 * size)))
     return joint.name
@@ -112,7 +112,7 @@ def bony_changes(scene: Scene, finding: Finding) -> str:
     ends = bone_ends(scene, joint)
     for end in ends:
         shape = scene.shapes[end.index]
-        grown = 1.16 + 0.24 * severity
+        grown = 1.24 + 0.28 * severity
         if end.is_short:
             square = min(1.0, shape.square_side + 0.15 + 0.35 * severity)
             scene.shapes[end.index] = replace(
@@ -123,13 +123,13 @@ def bony_changes(scene: Scene, finding: Finding) -> str:
             scene.shapes[end.index] = replace(shape, w0=shape.w0 * grown)
         else:
             scene.shapes[end.index] = replace(shape, w1=shape.w1 * grown)
-        _dense_surface(scene, end, 0.12 + 0.20 * severity)
+        _dense_surface(scene, end, 0.18 + 0.28 * severity)
     for _ in range(2 + round(2 * severity)):
         end = ends[int(random.integers(len(ends)))]
         size = float(np.clip(end.width * (0.30 + 0.20 * severity), 0.024, 0.10))
         offset = random.uniform(-0.5, 0.5) * end.width
         x, y, z = end.tip + end.inward * (size * 1.3 + 0.1 * end.width) + end.across * offset
-        depth = scene.shapes[end.index].density * (0.42 + 0.40 * severity)
+        depth = scene.shapes[end.index].density * (0.48 + 0.40 * severity)
         cyst = (float(x), float(y), float(z))
         scene.add(blob("cyst", cyst, (size, size), density=-depth, depth=max(1.0, 0.5 * end.width / size)))
     size = 1.05 * max(joint.radius, max(end.width for end in ends))

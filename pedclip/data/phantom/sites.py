@@ -88,14 +88,13 @@ def plate_end(scene: Scene, index: int) -> int:
     """The end of a bone where it grows: -1 (start), 1 (end) or 0 (no epiphysis drawn)."""
     shape = scene.shapes[index]
     ends = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
-    for cap in scene.shapes:
-        if cap.name == f"{shape.name} epiphysis":
-            distances = np.linalg.norm(ends - np.array(cap.middle), axis=1)
-            end = -1 if distances[0] < distances[1] else 1
-            # Both ends may have one; the one in the picture counts.
-            if np.abs(np.array(cap.middle)[:2]).max() < 0.8:
-                return end
-    return 0
+    caps = [np.array(cap.middle) for cap in scene.shapes if cap.name == f"{shape.name} epiphysis"]
+    seen = [middle for middle in caps if np.abs(middle[:2]).max() < 0.8]
+    if not seen:
+        return 0
+    towards_end = [np.linalg.norm(ends[1] - middle) < np.linalg.norm(ends[0] - middle) for middle in seen]
+    # Both ends may have one; the distal one breaks more often.
+    return 1 if any(towards_end) else -1
 
 
 def place(scene: Scene, index: int, u: float) -> Site:

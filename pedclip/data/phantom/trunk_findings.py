@@ -93,7 +93,7 @@ def bowel_obstruction(scene: Scene, finding: Finding) -> str:
     for order in range(count):
         y = -0.20 + 0.70 * (order + 0.5) / count + random.uniform(-0.04, 0.04)
         place: Point = (random.uniform(-0.16, 0.16), y, 0.15)
-        half, dark = 0.20 + 0.18 * severity, 0.09 + 0.20 * severity
+        half, dark = 0.18 + 0.20 * severity, 0.07 + 0.22 * severity
         angle = 0.0 if upright else random.uniform(-22, 22)
         loop = blob("loop", place, (half, width), angle=angle, density=-dark, square=0.3)
         scene.add(replace(loop, bend=random.uniform(-0.04, 0.04) * (not upright)))

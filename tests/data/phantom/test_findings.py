@@ -129,6 +129,12 @@ def test_an_undisplaced_fracture_changes_little_more_than_its_line() -> None:
         assert inside.mean() < 0.02
 
 
+@pytest.mark.parametrize("pick", [0.1, 0.9])
+def test_where_both_growth_plates_are_seen_the_distal_one_breaks(pick: float) -> None:
+    words = apply(_scene("forearm", age=9.0), _finding("fracture", variant=0.52, pick=pick))
+    assert words in ("distal radius", "distal ulna")
+
+
 def test_mild_swelling_occurs_without_a_finding() -> None:
     changed = []
     for seed in range(40):
