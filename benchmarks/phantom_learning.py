@@ -1,6 +1,6 @@
 """What can be learned from the phantom, and how many studies that takes: neither trivial nor hopeless.
 
-    python -m benchmarks.phantom_learning --studies-few 400 --studies-many 5000 --size 96 --threads 2 \
+    python -m benchmarks.phantom_learning --studies-few 400 --studies-many 8000 --size 96 --threads 1 \
         --json benchmarks/results/phantom_learning.json
 
 A small network trained from random weights and logistic regression on 32×32 pixels learn region and findings (the
@@ -186,11 +186,11 @@ def _say(line: str) -> None:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies-few", type=int, default=400, help="studies drawn for the small training set")
-    parser.add_argument("--studies-many", type=int, default=5000, help="studies drawn for the large training set")
-    parser.add_argument("--studies-test", type=int, default=3000, help="studies drawn for the test set")
+    parser.add_argument("--studies-many", type=int, default=8000, help="studies drawn for the large training set")
+    parser.add_argument("--studies-test", type=int, default=6000, help="studies drawn for the test set")
     parser.add_argument("--size", type=int, default=96, help="side of the films, pixels, at least 36")
     parser.add_argument("--epochs-few", type=int, default=60, help="passes of the network over the small training set")
-    parser.add_argument("--epochs-many", type=int, default=20, help="passes of the network over the large training set")
+    parser.add_argument("--epochs-many", type=int, default=15, help="passes of the network over the large training set")
     parser.add_argument("--seed", type=int, default=0, help="of films, weights, order and resampling")
     parser.add_argument("--threads", type=int, default=1, help="of torch; set OMP_NUM_THREADS as well for scikit-learn")
     parser.add_argument("--cache", type=Path, default=Path("runs/benchmarks"), help="folder that keeps the drawn films")

@@ -14,38 +14,48 @@ from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import FINDINGS
 from pedclip.data.transforms import Preprocess, to_pixels
 
-WIDTHS: Final = (16, 32, 64, 128, 192)  # channels of the blocks
+STEM: Final = 16  # channels of the first convolution
+STAGES: Final = ((32,), (64,), (128, 128), (192,))  # channels of the convolutions, each stage at half the side
+POOLED: Final = 2  # last stages whose maps are pooled: a small lesion is lost in the coarsest one
 SHIFT: Final = 1 / 12  # largest shift to either side together, as a share of the film
 LEARNING_RATE: Final = 3e-3
 WEIGHT_DECAY: Final = 0.05
-BATCH: Final = 64
+BATCH: Final = 32
 MONTHS: Final = 108.0  # half of the range of bone ages: the head predicts about -1 to 1
 
 
 class SmallCNN(nn.Module):
-    """Convolution, group normalization and GELU in each block, each at half the side of the one before.
+    """Stages of convolution, group normalization and GELU; mean and largest response of the maps of the last two.
 
     Args:
-        widths: Channels of the blocks, each a multiple of 8.
+        stages: Channels of the convolutions of each stage, multiples of 8.
     """
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(self, stages: tuple[tuple[int, ...], ...] = STAGES) -> None:
         super().__init__()
-        blocks: list[nn.Module] = [nn.Conv2d(1, widths[0], 5, stride=2, padding=2, bias=False), *_normed(widths[0])]
-        for before, width in pairwise(widths):
-            blocks += [nn.Conv2d(before, width, 3, padding=1, bias=False), *_normed(width), nn.MaxPool2d(2)]
-        self.blocks = nn.Sequential(*blocks)
-        self.region = nn.Linear(2 * widths[-1], len(REGIONS))
-        self.findings = nn.Linear(2 * widths[-1], len(FINDINGS))
-        self.bone_age = nn.Linear(2 * widths[-1], 1)
+        before = STEM
+        self.stem = _convolution(1, STEM, side=5, stride=2)
+        self.stages = nn.ModuleList()
+        for widths in stages:
+            layers = [_convolution(*pair) for pair in pairwise((before, *widths))]
+            self.stages.append(nn.Sequential(*layers))
+            before = widths[-1]
+        features = 2 * sum(widths[-1] for widths in stages[-POOLED:])
+        self.region = nn.Linear(features, len(REGIONS))
+        self.findings = nn.Linear(features, len(FINDINGS))
+        self.bone_age = nn.Linear(features, 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 1, side, side) -> logits (B, 23), logits (B, F), bone age (B,) in units of 108 months about 108."""
-        maps = self.blocks(pixels)
-        # The largest response beside the mean, because a small lesion hardly moves a mean.
-        pooled = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-        return self.region(pooled), self.findings(pooled), self.bone_age(pooled)[:, 0]
+        maps, pooled = self.stem(pixels), []
+        for order, stage in enumerate(self.stages):
+            maps = stage(F.max_pool2d(maps, 2) if order else maps)
+            if order >= len(self.stages) - POOLED:
+                # The largest response beside the mean, because a small lesion hardly moves a mean.
+                pooled += [maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))]
+        features = torch.cat(pooled, dim=1)
+        return self.region(features), self.findings(features), self.bone_age(features)[:, 0]
 
 
 def train(films: Films, *, epochs: int, seed: int) -> SmallCNN:
@@ -95,8 +105,9 @@ def predict(model: SmallCNN, films: Films) -> tuple[NDArray[np.int64], NDArray[n
     return regions, logits, months
 
 
-def _normed(width: int) -> list[nn.Module]:
-    return [nn.GroupNorm(8, width), nn.GELU()]
+def _convolution(before: int, width: int, *, side: int = 3, stride: int = 1) -> nn.Sequential:
+    kernel = nn.Conv2d(before, width, side, stride=stride, padding=side // 2, bias=False)
+    return nn.Sequential(kernel, nn.GroupNorm(8, width), nn.GELU())
 
 
 def _pixels(films: Films, rows: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
