@@ -1,0 +1,91 @@
+"""What notebook 05 puts on the page."""
+
+import numpy as np
+import pytest
+
+from pedclip.evaluation.downstream import SPLITS, Downstream
+from pedclip.evaluation.run_downstream import Settings, run_probes
+from pedclip.notebook_probes import (
+    age_rows,
+    beside_paper,
+    calibration_rows,
+    class_rows,
+    differences,
+    probabilities,
+    score_rows,
+    task_rows,
+    worst_errors,
+)
+from pedclip.training.arrays import TripletArrays
+
+COUNT = 80
+RNG = np.random.default_rng(0)
+ROWS = {split: np.arange(COUNT) for split in SPLITS}
+PATIENTS = {split: np.array([f"{split}{row}" for row in range(COUNT)]) for split in SPLITS}
+LABELS = {split: RNG.integers(0, 2, (COUNT, 2)).astype(float) for split in SPLITS}
+MONTHS = {split: RNG.uniform(0, 200, COUNT) for split in SPLITS}
+GOOD = {split: LABELS[split] + RNG.normal(0, 0.5, (COUNT, 2)) for split in SPLITS}
+NOISE = {split: RNG.normal(size=(COUNT, 2)) for split in SPLITS}
+WRIST = Downstream("wrist", "multi-label", ("fracture", "swelling"), ROWS, LABELS, paper="GRAZPEDWRI-DX")
+AGE = Downstream("bone age", "regression", (), ROWS, MONTHS, paper="RSNA-BoneAge")
+FILMS = TripletArrays(np.zeros((COUNT, 16, 16), np.uint8), [""] * COUNT, np.zeros(COUNT, np.int64), PATIENTS["test"])
+FOUND = run_probes([WRIST, AGE], {"PedCLIP": GOOD, "untrained": NOISE}, PATIENTS, Settings(num_resamples=100))
+
+
+def test_tasks_and_scores_have_a_row_each() -> None:
+    assert task_rows([WRIST, AGE])["as in the paper"].tolist() == ["GRAZPEDWRI-DX", "RSNA-BoneAge"]
+    table = score_rows(FOUND.values())
+    assert len(table) == 5
+    assert (table.low <= table.value).all()
+    assert score_rows([]).columns.tolist() == table.columns.tolist()
+
+
+def test_differences_are_paired_and_leave_out_what_one_method_lacks() -> None:
+    table = differences(FOUND, "PedCLIP", "untrained", num_resamples=100)
+    assert table.task.tolist() == ["wrist", "bone age"]
+    first = table.iloc[0]
+    assert first.difference == pytest.approx(first["PedCLIP"] - first["untrained"])
+    assert first.low > 0
+    assert differences(FOUND, "PedCLIP", "absent", num_resamples=100).empty
+
+
+def test_classes_end_with_their_mean() -> None:
+    table = class_rows([FOUND["wrist", "PedCLIP"]], "concept")
+    assert table.concept.tolist() == ["fracture", "swelling", "mean"]
+    assert table.value.iloc[2] == pytest.approx(table.value.iloc[:2].mean())
+
+
+def test_probabilities_do_not_overflow() -> None:
+    assert probabilities(np.array([-1e4, 0.0, 1e4])).tolist() == [0.0, 0.5, 1.0]
+    assert probabilities(np.array([1.0])) == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_calibration_counts_every_known_label() -> None:
+    table = calibration_rows([FOUND["wrist", "PedCLIP"]], num_resamples=100)
+    assert table["count"].sum() == 2 * COUNT
+    assert set(table.task) == {"wrist"}
+
+
+def test_the_worst_errors_come_first_and_say_what_was_true() -> None:
+    outcome = FOUND["wrist", "PedCLIP"]
+    table = worst_errors(outcome, WRIST, FILMS, count=5)
+    chance = probabilities(outcome.output)
+    assert table.error.tolist() == sorted(np.abs(chance - outcome.truth).ravel(), reverse=True)[:5]
+    for truth, predicted in zip(table.truth, table.predicted, strict=True):
+        assert truth.startswith("no ") == (int(predicted.split("%")[0]) > 50)
+    months = worst_errors(FOUND["bone age", "untrained"], AGE, FILMS, count=3)
+    errors = np.abs(FOUND["bone age", "untrained"].output - MONTHS["test"])
+    assert months.error.iloc[0] == pytest.approx(errors.max())
+
+
+def test_ages_keep_the_order_of_the_films() -> None:
+    table = age_rows(FOUND["bone age", "PedCLIP"], AGE, FILMS)
+    np.testing.assert_allclose(table.truth, MONTHS["test"])
+    assert table.image.str.startswith("data:image/jpeg").all()
+
+
+def test_the_paper_s_best_other_is_the_largest_auc_and_the_smallest_error() -> None:
+    table = beside_paper(FOUND, [WRIST, AGE], methods=["PedCLIP", "untrained"]).set_index("paper's task")
+    assert table.loc["GRAZPEDWRI-DX", ["paper: PedCLIP", "paper: best other"]].tolist() == [0.970, 0.960]
+    assert table.loc["RSNA-BoneAge", ["paper: PedCLIP", "paper: best other"]].tolist() == [10.6, 12.7]
+    assert table.loc["RSNA-BoneAge", "PedCLIP"] == str(FOUND["bone age", "PedCLIP"].result.score)
