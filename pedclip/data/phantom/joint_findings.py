@@ -75,9 +75,9 @@ def erosion(scene: Scene, finding: Finding) -> str:
     for chosen in random.permutation(len(corners))[:count]:
         end, side = corners[int(chosen)]
         size = float(np.clip(end.width * (0.45 + 0.28 * finding.severity), 0.036, 0.11))
-        x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.70 * end.width
+        x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.60 * end.width
         place = (float(x), float(y), float(z))
-        depth = scene.shapes[end.index].density * (0.52 + 0.38 * finding.severity)
+        depth = scene.shapes[end.index].density * (0.46 + 0.34 * finding.severity)
         scene.add(blob("erosion", place, (size, size), density=-depth, depth=max(1.0, 0.6 * end.width / size)))
         mark(scene, finding, blob(finding.name, place, (1.1 * size, 1.1 * size)))
     return joint.name
