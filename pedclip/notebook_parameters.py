@@ -205,7 +205,7 @@ class ProbeParameters(Parameters):
         str, AfterValidator(_root), Field(description="'' or the folder of the data card that data names")
     ] = ""
     checkpoint: Place = "pedclip-phantom-small"
-    studies: Annotated[int, Field(ge=200)] = 1000
+    studies: Annotated[int, Field(ge=200)] = 1500
     features: Literal["embedding", "pooled", "both"] = "both"
     shares: Annotated[
         list[float],

@@ -8,11 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.anatomy import REGIONS, display_name
-from pedclip.evaluation.calibration import reliability_table
+from pedclip.evaluation.calibration import calibration_error, fit_platt, reliability_table
 from pedclip.evaluation.compare import compare_outcomes
 from pedclip.evaluation.downstream import SPLITS, Downstream
 from pedclip.evaluation.outcome import Outcome
 from pedclip.evaluation.printed import printed
+from pedclip.evaluation.probe import fit_probe
+from pedclip.evaluation.sides import Sides
 from pedclip.plots.images import thumbnail_url
 from pedclip.training.arrays import TripletArrays
 
@@ -23,14 +25,12 @@ _MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability
 
 def task_rows(tasks: Sequence[Downstream]) -> pd.DataFrame:
     """One row per task: what kind it is, how many classes and images it has, and whether the paper asks the same."""
-    rows = []
-    for task in tasks:
-        counts = {split: len(task.rows[split]) for split in SPLITS}
-        rows.append(
-            {"task": task.name, "kind": task.kind, "classes": len(task.classes) or None}
-            | counts
-            | {"as in the paper": task.paper or None}
-        )
+    rows = [
+        {"task": task.name, "kind": task.kind, "classes": str(len(task.classes) or "–")}
+        | {split: str(len(task.rows[split])) for split in SPLITS}
+        | {"as in the paper": task.paper or "–"}
+        for task in tasks
+    ]
     return pd.DataFrame(rows)
 
 
@@ -98,24 +98,41 @@ def class_rows(outcomes: Iterable[Outcome], name: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def calibration_rows(outcomes: Iterable[Outcome], *, bins: int = 5, num_resamples: int) -> pd.DataFrame:
-    """Reliability of the probabilities of multi-label probes, all labels of a task pooled.
+def calibration_rows(
+    task: Downstream, sides: Sides, outcome: Outcome, *, bins: int = 5, num_resamples: int
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Reliability of a multi-label probe as fitted, and after Platt scaling on the validation films.
+
+    All labels are pooled, for the scaling too: a rare finding has too few validation films for two numbers of its own.
 
     Args:
-        outcomes: Of multi-label probes, with log-odds as output.
-        bins: Bins of each task; fewer where there are not 10 films for each.
+        task: Multi-label.
+        sides: Features and labels that the outcome was fitted on.
+        outcome: Of the probe, with log-odds as output.
+        bins: Bins at most; fewer where there are not 10 films for each.
         num_resamples: Of the patients.
+
+    Returns:
+        Rows of `reliability_table` with `task`, and the expected calibration error "as fitted" and "rescaled" ("as
+        fitted" alone where the validation films show one answer).
     """
-    tables = []
-    for outcome in outcomes:
-        truth = outcome.truth.astype(np.float64)
-        known = ~np.isnan(truth)
-        chances = probabilities(outcome.output)[known]
-        patients = np.repeat(outcome.patients[:, None], truth.shape[1], axis=1)[known]
+    fitted = fit_probe(sides.train, sides.validation, kind="multi-label")
+    learned = ~np.isnan(sides.validation.truth)
+    scores, labels = fitted.scores(sides.validation.inputs)[learned], sides.validation.truth[learned]
+    versions = {"as fitted": (1.0, 0.0)}
+    if len(np.unique(labels)) == 2:
+        versions["rescaled"] = fit_platt(labels, scores)
+    truth = outcome.truth.astype(np.float64)
+    known = ~np.isnan(truth)
+    patients = np.repeat(outcome.patients[:, None], truth.shape[1], axis=1)[known]
+    tables, errors = [], {}
+    for version, (slope, intercept) in versions.items():
+        chances = probabilities(slope * outcome.output[known] + intercept)
         fitting = max(1, min(bins, len(chances) // _MIN_BIN))
         table = reliability_table(truth[known], chances, patients, bins=fitting, num_resamples=num_resamples)
-        tables.append(table.assign(task=outcome.result.task))
-    return pd.concat(tables, ignore_index=True)
+        tables.append(table.assign(task=f"{task.name}, {version}"))
+        errors[version] = calibration_error(truth[known], chances, bins=fitting)
+    return pd.concat(tables, ignore_index=True), errors
 
 
 def probabilities(log_odds: NDArray[Any]) -> NDArray[np.float64]:

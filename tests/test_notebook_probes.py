@@ -1,5 +1,7 @@
 """What notebook 05 puts on the page."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,10 +62,15 @@ def test_probabilities_do_not_overflow() -> None:
     assert probabilities(np.array([1.0])) == pytest.approx(1 / (1 + np.exp(-1)))
 
 
-def test_calibration_counts_every_known_label() -> None:
-    table = calibration_rows([FOUND["wrist", "PedCLIP"]], num_resamples=100)
-    assert table["count"].sum() == 2 * COUNT
-    assert set(table.task) == {"wrist"}
+def test_platt_scaling_mends_probabilities_and_counts_every_known_label() -> None:
+    far = {split: 1 + 40 * values for split, values in NOISE.items()}
+    outcome = run_probes([WRIST], {"noise": far}, PATIENTS, Settings(num_resamples=100))["wrist", "noise"]
+    loud = replace(outcome, output=outcome.output * 100)  # a scale that no ranking sees
+    table, errors = calibration_rows(WRIST, WRIST.sides(far, PATIENTS), loud, num_resamples=100)
+    assert table.groupby("task")["count"].sum().tolist() == [2 * COUNT] * 2
+    assert errors["as fitted"] > 0.3
+    table, mended = calibration_rows(WRIST, WRIST.sides(far, PATIENTS), outcome, num_resamples=100)
+    assert mended["rescaled"] < 0.15
 
 
 def test_the_worst_errors_come_first_and_say_what_was_true() -> None:

@@ -96,6 +96,36 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, *, bins: int 
     return sum(gaps) / len(truth)
 
 
+def fit_platt(labels: ArrayLike, log_odds: ArrayLike) -> tuple[float, float]:
+    """Slope and intercept that turn the scores of a probe into log-odds that can be believed.
+
+    A penalty chosen by AUC says nothing of the scale of the scores, because a ranking has none. These two numbers are
+    fitted on films that the probe was not fitted on, and keep the ranking wherever the slope is positive.
+
+    Args:
+        labels: (N,) 0 or 1, both at least once, of validation films.
+        log_odds: (N,) finite scores of the same films; higher is likelier.
+
+    Returns:
+        Slope and intercept; the calibrated log-odds are slope · score + intercept.
+
+    Raises:
+        ValueError: One class only, other labels, scores that are not finite, or lengths that differ.
+
+    Source: Platt, Advances in Large Margin Classifiers (1999) 61-74. Differs: targets 0 and 1, not smoothed.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    truth, scores = np.asarray(labels), np.asarray(log_odds, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != scores.shape or set(np.unique(truth).tolist()) != {0, 1}:
+        raise ValueError(f"Platt scaling needs labels 0 and 1, both present, and as many scores; got {truth.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError("Platt scaling needs finite scores")
+    spread = float(scores.std()) or 1.0  # a solver would not converge on scores in the hundreds
+    line = LogisticRegression(C=np.inf).fit(scores[:, None] / spread, truth)
+    return float(line.coef_[0, 0] / spread), float(line.intercept_[0])
+
+
 def _bins(predicted: Floats, bins: int) -> list[NDArray[np.bool_]]:
     """The films (N,) of each bin that holds any; equal probabilities always share a bin."""
     if bins < 1:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from pedclip.evaluation.calibration import calibration_error, reliability_table
+from pedclip.evaluation.calibration import calibration_error, fit_platt, reliability_table
 
 LABELS = [0, 0, 1, 0, 1, 1, 1, 1]
 PROBABILITIES = [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]
@@ -94,3 +94,19 @@ def test_wrong_arrays_are_refused():
         calibration_error([0, 1], [0.5, 0.5], bins=0)
     with pytest.raises(ValueError, match="one patient per item: expected 2, got 1"):
         reliability_table([0, 1], [0.5, 0.5], ["a"])
+
+
+def test_platt_finds_the_scale_that_was_lost():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20_000)  # log-odds
+    labels = (rng.uniform(size=len(truth)) < 1 / (1 + np.exp(-truth))).astype(int)
+    slope, intercept = fit_platt(labels, 50 * truth + 100)
+    assert slope == pytest.approx(1 / 50, rel=0.05)
+    assert intercept == pytest.approx(-2, abs=0.1)
+
+
+def test_platt_refuses_one_class_and_scores_that_are_not_finite():
+    with pytest.raises(ValueError, match="both present"):
+        fit_platt([1, 1], [0.0, 1.0])
+    with pytest.raises(ValueError, match="finite"):
+        fit_platt([0, 1], [0.0, np.inf])
