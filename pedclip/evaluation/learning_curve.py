@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream import Downstream, Labels, probe
-from pedclip.evaluation.intervals import Floats, Interval, bootstrap_interval
+from pedclip.evaluation.intervals import Floats, Interval, Resampled, bootstrap_interval
 from pedclip.evaluation.outcome import Outcome, Report
 from pedclip.evaluation.sides import rarest_label
 
@@ -76,22 +76,40 @@ def mean_over_draws(outcomes: Sequence[Outcome], *, num_resamples: int = 1000, s
     Raises:
         ValueError: No outcome, or other test images in some.
     """
-    if not outcomes or any(not np.array_equal(outcomes[0].patients, other.patients) for other in outcomes):
-        raise ValueError("a mean needs outcomes of the same test images, at least one")
-    first = outcomes[0]
-    resamplers = [one.metric.resampler(one.truth, one.output) for one in outcomes]
+    _check_same_images(outcomes)
+    return _interval(outcomes, _mean_score(outcomes), _mean_resampler(outcomes), num_resamples, seed)
 
-    def resampled(counts: Floats) -> Floats:
-        mean: Floats = np.mean([resampler(counts) for resampler in resamplers], axis=0)
-        return mean
 
-    return bootstrap_interval(
-        float(np.mean([one.result.score.value for one in outcomes])),
-        resampled,
-        num_items=len(first.patients),
-        groups=first.patients,
-        num_resamples=num_resamples,
-        seed=seed,
+def difference_of_means(
+    first: Sequence[Outcome], second: Sequence[Outcome], *, num_resamples: int = 1000, seed: int = 0
+) -> Interval:
+    """The mean score of some outcomes minus that of others, each resample with the same patients for both.
+
+    Args:
+        first: Such as the draws of a model, at least one.
+        second: Of the same task, such as those of models with random weights, at least one.
+        num_resamples: Of the patients; all outcomes are resampled together.
+        seed: Of the resampling.
+
+    Returns:
+        The difference, in the unit of the metric; for an error, below 0 is better.
+
+    Raises:
+        ValueError: No outcome on a side, another task, or other test images in some.
+    """
+    if not first or not second:
+        raise ValueError("a difference needs at least one outcome on both sides")
+    together = [*first, *second]
+    _check_same_images(together)
+    if len({(one.result.task, one.result.metric) for one in together}) > 1:
+        raise ValueError("a difference needs outcomes of one task and metric")
+    of_first, of_second = _mean_resampler(first), _mean_resampler(second)
+    return _interval(
+        together,
+        _mean_score(first) - _mean_score(second),
+        lambda counts: of_first(counts) - of_second(counts),
+        num_resamples,
+        seed,
     )
 
 
@@ -128,6 +146,34 @@ def curve_table(curves: Mapping[str, Mapping[tuple[str, float], Sequence[Outcome
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _check_same_images(outcomes: Sequence[Outcome]) -> None:
+    if not outcomes or any(not np.array_equal(outcomes[0].patients, other.patients) for other in outcomes):
+        raise ValueError("a mean needs outcomes of the same test images, at least one")
+
+
+def _mean_score(outcomes: Sequence[Outcome]) -> float:
+    return float(np.mean([one.result.score.value for one in outcomes]))
+
+
+def _mean_resampler(outcomes: Sequence[Outcome]) -> Resampled:
+    resamplers = [one.metric.resampler(one.truth, one.output) for one in outcomes]
+
+    def resampled(counts: Floats) -> Floats:
+        mean: Floats = np.mean([resampler(counts) for resampler in resamplers], axis=0)
+        return mean
+
+    return resampled
+
+
+def _interval(
+    outcomes: Sequence[Outcome], value: float, resampled: Resampled, num_resamples: int, seed: int
+) -> Interval:
+    patients = outcomes[0].patients
+    return bootstrap_interval(
+        value, resampled, num_items=len(patients), groups=patients, num_resamples=num_resamples, seed=seed
+    )
 
 
 def _strata(task: Downstream, labels: NDArray[Any]) -> NDArray[Any] | None:

@@ -1,11 +1,13 @@
 """Shares of the training patients, several draws of each."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream import SPLITS, Downstream
-from pedclip.evaluation.learning_curve import curve_table, learning_curve, mean_over_draws
+from pedclip.evaluation.learning_curve import curve_table, difference_of_means, learning_curve, mean_over_draws
 from pedclip.evaluation.outcome import Outcome, Report
 
 COUNTS = {"train": 200, "validation": 60, "test": 80}
@@ -56,6 +58,27 @@ def test_the_mean_over_draws_is_a_mean_and_its_interval_holds_it() -> None:
     assert score.num_groups == 40
     with pytest.raises(ValueError, match="same test images"):
         mean_over_draws([])
+
+
+def test_the_difference_is_paired_over_patients() -> None:
+    """A set of outcomes differs from itself by nothing in every resample, whatever the patients drawn."""
+    curve = curve_of()
+    model, noise = curve["model", 0.1], curve["noise", 0.1]
+    same = difference_of_means(model, model, num_resamples=200)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    gain, loss = (difference_of_means(*pair, num_resamples=200) for pair in ((model, noise), (noise, model)))
+    scores = [np.mean([one.result.score.value for one in outcomes]) for outcomes in (model, noise)]
+    assert gain.value == pytest.approx(scores[0] - scores[1])
+    assert (gain.low, gain.high) == pytest.approx((-loss.high, -loss.low))
+    assert gain.low > 0
+    with pytest.raises(ValueError, match="at least one outcome on both sides"):
+        difference_of_means(model, [])
+    other = dataclasses.replace(noise[0], result=dataclasses.replace(noise[0].result, task="age"))
+    with pytest.raises(ValueError, match="one task and metric"):
+        difference_of_means(model, [other])
+    elsewhere = dataclasses.replace(noise[0], patients=noise[0].patients[::-1])
+    with pytest.raises(ValueError, match="same test images"):
+        difference_of_means(model, [elsewhere])
 
 
 def test_a_draw_of_one_class_is_left_out_of_a_multi_class_task() -> None:
