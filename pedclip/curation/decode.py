@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from pedclip.curation.image_metadata import without_metadata
+
 MIN_SIDE: Final = 16  # pixels; one patch of the image encoder
 MAX_PIXELS: Final = 80_000_000  # three times the largest stitched film; below the limit at which Pillow warns
 _FORMATS: Final = ("PNG", "JPEG", "TIFF")
@@ -80,7 +82,9 @@ def decode(source: str | Path | bytes) -> Pixels:
 
 
 def read_film(source: str | Path | bytes) -> Film:
-    """A file as it is stored in a triplet: grey 8-bit PNG and JPEG untouched, everything else as a grey PNG.
+    """A file as it is stored in a triplet: grey 8-bit PNG and JPEG as coded, everything else as a grey PNG.
+
+    Nothing that stands beside the pixels is kept: EXIF, text and comments may name a patient.
 
     Args:
         source: Path of a file, or the content of one.
@@ -94,7 +98,7 @@ def read_film(source: str | Path | bytes) -> Film:
     content = _content(source)
     pixels, is_plain = _decode(content)
     height, width = pixels.shape
-    return Film(content if is_plain else _png(pixels), height, width)
+    return Film((without_metadata(content) if is_plain else None) or _png(pixels), height, width)
 
 
 def read_mask(source: str | Path | bytes, *, size: tuple[int, int]) -> bytes:

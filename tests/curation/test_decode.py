@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import compress
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
@@ -66,6 +67,37 @@ def test_grey_jpeg_is_stored_untouched() -> None:
     content = encoded(RAMP, "JPEG", quality=95)
     assert read_film(content).content == content
     assert np.abs(decode(content).astype(int) - RAMP).max() <= 4  # quality 95
+
+
+def _remarked(kind: str) -> bytes:
+    """A film with remarks wherever its format has a place for them, and behind its end."""
+    exif = Image.Exif()
+    exif[0x010E] = "Quillfeather"
+    words = PngInfo()
+    words.add_text("Comment", "Quillfeather")
+    words.add_itxt("Title", "Quillfeather", zip=False)
+    own = {"pnginfo": words} if kind == "PNG" else {"comment": "Quillfeather", "progressive": kind == "progressive"}
+    return encoded(RAMP, "PNG" if kind == "PNG" else "JPEG", exif=exif, **own) + encoded(RAMP, "JPEG") + b"Quillfeather"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "baseline", "progressive"])
+def test_what_stands_beside_the_pixels_is_not_stored(kind: str) -> None:
+    content = _remarked(kind)
+    stored = read_film(content).content
+    assert content.count(b"Quillfeather") >= 3
+    assert b"Quillfeather" not in stored
+    assert stored.endswith(b"IEND\xaeB`\x82" if kind == "PNG" else b"\xff\xd9")
+    assert np.array_equal(decode(stored), decode(content))
+    assert read_film(stored).content == stored
+    assert len(stored) < len(content)
+
+
+def test_bytes_between_the_segments_are_not_stored() -> None:
+    content = encoded(RAMP, "JPEG")
+    table = content.index(b"\xff\xdb")
+    stored = read_film(content[:table] + b"Quillfeather" + content[table:]).content
+    assert stored.startswith(b"\x89PNG")
+    assert np.array_equal(decode(stored), decode(content))
 
 
 def test_content_decides_not_the_name(tmp_path: Path) -> None:
