@@ -21,6 +21,7 @@ from pedclip.curation.extract import extract_regions
 from pedclip.curation.film_regions import Decision, Undecided, region_of, side_of
 from pedclip.curation.identifiers import find_identifiers, pseudonym
 from pedclip.curation.regions import filmed_regions
+from pedclip.curation.report_places import state_of
 from pedclip.curation.studies import Archive, Film, Rejected, Study
 
 if TYPE_CHECKING:
@@ -176,9 +177,11 @@ def fingerprint_of(studies: Iterable[Study], settings: Settings) -> str:
     digest = hashlib.sha256("\0".join(parts).encode())
     for study in studies:
         place = study.place
-        digest.update(repr((study.study_id, study.patient_id, place.position, place.row, _state(place.path))).encode())
+        digest.update(
+            repr((study.study_id, study.patient_id, place.position, place.row, state_of(place.path))).encode()
+        )
         for film in study.images:
-            digest.update(repr((film, _state(film.path))).encode())
+            digest.update(repr((film, state_of(film.path))).encode())
     return digest.hexdigest()
 
 
@@ -276,11 +279,6 @@ def _read_pixels(film: Film) -> tuple[bytes, int, Any, float] | BadImage:
         return content, image_hash(pixels), thumbnail(pixels), burned_in_text(pixels)
     except BadImage as error:
         return error
-
-
-def _state(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _identity(extractor: Extractor) -> str:

@@ -35,6 +35,7 @@ class TableFormat:
         path: The file.
         kind: "csv", "jsonl" or "parquet".
         columns: Heading to write before the text ("" for a whole report) and name of the column, in reading order.
+        state: Size and time of change (see `state_of`) when the rows were found.
         header: Names of the columns of a CSV file.
         delimiter: Between the cells of a CSV file.
     """
@@ -42,6 +43,7 @@ class TableFormat:
     path: Path
     kind: Kind
     columns: tuple[tuple[str, str], ...]
+    state: tuple[int, int]
     header: tuple[str, ...] = ()
     delimiter: str = ","
 
@@ -68,7 +70,7 @@ class ReportPlace:
         """The text of the report, sections with their headings.
 
         Raises:
-            ReportChanged: The file was changed, moved or truncated since the place was found.
+            ReportChanged: The table was changed, or the file moved or truncated, since the place was found.
         """
         try:
             if self.kind == "text":
@@ -88,9 +90,11 @@ class ReportPlace:
 
     def _cells(self) -> Mapping[str, Any]:
         table = _format(self)
+        if state_of(self.path) != table.state:  # another report may now stand at the same place
+            raise ValueError("the table was changed")
         if self.kind == "parquet":
-            group, index = _group_of(self.path, self.position)
-            return {name: _column(self.path, group, name)[index] for _, name in table.columns}
+            group, index = _group_of(table, self.position)
+            return {name: _column(table, group, name)[index] for _, name in table.columns}
         with self.path.open("rb") as file:
             file.seek(self.position)
             if self.kind == "jsonl":
@@ -112,6 +116,12 @@ def cell_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # identifiers that a spreadsheet made into numbers
     return str(value).strip()
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change in nanoseconds: what tells one version of a file from the next."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def read_text(path: Path) -> str:
@@ -164,24 +174,24 @@ def _format(place: ReportPlace) -> TableFormat:
     return place.table
 
 
-@lru_cache(maxsize=8)
-def _group_starts(path: Path) -> tuple[int, ...]:
+@lru_cache(maxsize=8)  # by the state of the file as well, so that a table that was changed is read anew
+def _group_starts(table: TableFormat) -> tuple[int, ...]:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with pyarrow.parquet.ParquetFile(table.path) as file:
         sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
     return tuple(sum(sizes[:number]) for number in range(len(sizes) + 1))
 
 
-def _group_of(path: Path, position: int) -> tuple[int, int]:
-    starts = _group_starts(path)
+def _group_of(table: TableFormat, position: int) -> tuple[int, int]:
+    starts = _group_starts(table)
     group = next(number for number in range(len(starts) - 1) if starts[number] <= position < starts[number + 1])
     return group, position - starts[group]
 
 
 @lru_cache(maxsize=32)  # studies come nearly in the order of the table, so that a row group is read about once
-def _column(path: Path, group: int, name: str) -> list[Any]:
+def _column(table: TableFormat, group: int, name: str) -> list[Any]:
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with pyarrow.parquet.ParquetFile(table.path) as file:
         return list(file.read_row_group(group, columns=[name]).column(name).to_pylist())

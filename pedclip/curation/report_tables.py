@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from pedclip.curation.report_places import MAX_REPORT_BYTES, Kind, ReportPlace, TableFormat, cell_text, joined
+from pedclip.curation.report_places import MAX_REPORT_BYTES, Kind, ReportPlace, TableFormat, cell_text, joined, state_of
 from pedclip.curation.studies import ArchiveError, Rejected
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -50,11 +50,12 @@ def read_rows(path: Path, columns: Mapping[str, str] | None = None) -> Iterator[
     Raises:
         ArchiveError: Unreadable as a whole, no column with a report, an unknown role, or an absent column.
     """
+    state = state_of(path)
     rows, names, delimiter = _open(path)
     roles = _roles(path, names, columns or {})
     text_columns = (("", roles["report"]),) if "report" in roles else _sections(path, names)
     kind: Kind = "parquet" if path.suffix == ".parquet" else "csv" if path.suffix in {".csv", ".tsv"} else "jsonl"
-    table = TableFormat(path, kind, text_columns, tuple(names) if kind == "csv" else (), delimiter)
+    table = TableFormat(path, kind, text_columns, state, tuple(names) if kind == "csv" else (), delimiter)
     for row in rows:
         place = ReportPlace(path, kind, row.position, row.number, table)
         if row.cells is None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pedclip.curation.archive import read_archive
+from pedclip.curation.report_places import ReportChanged
 from pedclip.curation.studies import ArchiveError
 from tests.curation.archive_files import reasons, report, save_picture, table
 
@@ -105,6 +106,32 @@ def test_two_reports_of_one_study_are_not_guessed_between(tmp_path: Path) -> Non
     archive = read_archive(tmp_path / "films", tmp_path / "r.csv")
     assert [study.study_id for study in archive.studies] == ["S2"]
     assert reasons(archive) == {"S1.png": "no-report", "r.csv, row 2": "several-reports"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_changed_table_is_never_read_at_the_old_places(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"reports.{kind}"
+
+    def write(*texts: str) -> None:
+        frame = pd.DataFrame([{"study": f"S{n}", "patient": f"P{n}", "report": text} for n, text in enumerate(texts)])
+        match kind:
+            case "csv":
+                frame.to_csv(path, index=False)
+            case "jsonl":
+                frame.to_json(path, orient="records", lines=True)
+            case "parquet":
+                frame.to_parquet(path)
+
+    for number in range(2):
+        save_picture(tmp_path / f"films/S{number}.png", number)
+    write("Knee one.", "Knee two.")
+    archive = read_archive(tmp_path / "films", path)
+    assert [study.report for study in archive.studies] == ["Knee one.", "Knee two."]
+    write("Knee two.", "Knee one.", "Knee three.")
+    with pytest.raises(ReportChanged, match=rf"reports.{kind}, row \d.*restart"):
+        _ = archive.studies[0].report
+    again = read_archive(tmp_path / "films", path)
+    assert [study.report for study in again.studies] == ["Knee two.", "Knee one."]
 
 
 @pytest.mark.parametrize(
