@@ -13,7 +13,14 @@ from typing import Any, Final
 from pedclip.curation.report_places import MAX_REPORT_BYTES, Kind, ReportPlace, TableFormat, cell_text, joined, state_of
 from pedclip.curation.studies import ArchiveError, Rejected
 
-SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_KINDS: Final[dict[str, Kind]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+SUFFIXES: Final = tuple(_KINDS)
 _DELIMITERS: Final = ",;\t|"
 
 
@@ -44,17 +51,18 @@ def read_rows(path: Path, columns: Mapping[str, str] | None = None) -> Iterator[
     """All rows of a table of reports, those that cannot be used as `Rejected`.
 
     Args:
-        path: CSV (UTF-8; commas, semicolons, tabs or bars), JSON Lines or Parquet.
+        path: CSV (UTF-8; commas, semicolons, tabs or bars), JSON Lines or Parquet, by its suffix in any case.
         columns: Role to name of the column, before what report_columns.json knows.
 
     Raises:
-        ArchiveError: Unreadable as a whole, no column with a report, an unknown role, or an absent column.
+        ArchiveError: Another suffix, unreadable as a whole, no column with a report, an unknown role, or an absent
+            column.
     """
+    kind = _kind_of(path)
     state = state_of(path)
-    rows, names, delimiter = _open(path)
+    rows, names, delimiter = _open(path, kind)
     roles = _roles(path, names, columns or {})
     text_columns = (("", roles["report"]),) if "report" in roles else _sections(path, names)
-    kind: Kind = "parquet" if path.suffix == ".parquet" else "csv" if path.suffix in {".csv", ".tsv"} else "jsonl"
     table = TableFormat(path, kind, text_columns, state, tuple(names) if kind == "csv" else (), delimiter)
     for row in rows:
         place = ReportPlace(path, kind, row.position, row.number, table)
@@ -69,13 +77,20 @@ def read_rows(path: Path, columns: Mapping[str, str] | None = None) -> Iterator[
         yield ReportRow(place, {role: cell for role, cell in cells.items() if cell}, text)
 
 
-def _open(path: Path) -> tuple[Iterator[_Row], Sequence[str], str]:
+def _kind_of(path: Path) -> Kind:
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise ArchiveError(f"{path} is no table that can be read; save it as one of {', '.join(SUFFIXES)}.")
+    return kind
+
+
+def _open(path: Path, kind: Kind) -> tuple[Iterator[_Row], Sequence[str], str]:
     """Rows, names of the columns and, of a CSV file, the delimiter."""
     try:
-        if path.suffix in {".csv", ".tsv"}:
+        if kind == "csv":
             header, delimiter, start = _csv_header(path)
             return _csv_rows(path, header, delimiter, start), header, delimiter
-        if path.suffix == ".parquet":
+        if kind == "parquet":
             return _parquet_rows(path), _parquet_names(path), ","
         rows = _json_rows(path)
         return rows, _json_names(path), ","
@@ -83,7 +98,7 @@ def _open(path: Path) -> tuple[Iterator[_Row], Sequence[str], str]:
         raise
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's own errors are ValueErrors
         raise ArchiveError(
-            f"{path} cannot be read ({type(error).__name__}); expected one of {', '.join(SUFFIXES)}, text in UTF-8."
+            f"{path} cannot be read as {kind} ({type(error).__name__}); it is damaged, or its text is not UTF-8."
         ) from error
 
 

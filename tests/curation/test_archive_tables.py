@@ -148,3 +148,12 @@ def test_unusable_tables_are_errors(tmp_path: Path, header: str, columns: dict[s
     (tmp_path / "r.csv").write_text(f"{header}\nS1,P,text\n")
     with pytest.raises(ArchiveError, match=words):
         read_archive(tmp_path / "films", tmp_path / "r.csv", columns=columns)
+
+
+def test_the_suffix_decides_in_any_case_and_others_are_refused(tmp_path: Path) -> None:
+    save_picture(tmp_path / "films/S1.png", 1)
+    (tmp_path / "R.CSV").write_text("study,patient,report\nS1,P,Knee.\n")
+    assert read_archive(tmp_path / "films", tmp_path / "R.CSV").studies[0].report == "Knee."
+    (tmp_path / "r.xlsx").write_bytes(b"PK")
+    with pytest.raises(ArchiveError, match=r"r\.xlsx is no table .* \.csv, \.tsv"):
+        read_archive(tmp_path / "films", tmp_path / "r.xlsx")
