@@ -14,7 +14,7 @@ _FLAT: Final = 0.4  # half-width of a plate or the vault, scene units: lesions l
 
 
 def periosteal_reaction(scene: Scene, finding: Finding) -> str:
-    """New bone along the shaft: one thin layer, several, or a sunburst of spicules."""
+    """New bone along the shaft: one layer, two, or a sunburst of spicules; on one side where it is slightest."""
     site = shaft_site(scene, replace(finding, along=0.25 + 0.5 * finding.along))
     severity = finding.severity
     axis = np.array([site.shape.x1 - site.shape.x0, site.shape.y1 - site.shape.y0, site.shape.z1 - site.shape.z0])
@@ -32,7 +32,7 @@ def periosteal_reaction(scene: Scene, finding: Finding) -> str:
 
 
 def _layer(scene: Scene, finding: Finding, site: Site, side: int, half: float, off: float, density: float) -> None:
-    """A line parallel to the cortex, `off` half-widths outside it."""
+    """A line parallel to the cortex, about `off` half-widths outside it."""
     unit = min(max(site.width, 0.035), 0.14)
     centre = site.point + site.across * side * (site.width + off * unit * (0.8 + 0.5 * finding.severity))
     width = 0.015 + 0.009 * finding.severity
@@ -59,7 +59,7 @@ def _sunburst(scene: Scene, finding: Finding, site: Site, side: int, half: float
 
 
 def lytic_lesion(scene: Scene, finding: Finding) -> str:
-    """A hole in the bone: geographic with a thin rim, moth-eaten, or one that thins the cortex from inside."""
+    """A hole about as wide as the bone: moth-eaten, geographic with a thin rim or without, or against the cortex."""
     site, point, radius = _lesion(scene, finding)
     depth = site.mass * (0.68 + 0.32 * finding.severity)
     if finding.variant < 0.25:

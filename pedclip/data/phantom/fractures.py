@@ -1,7 +1,8 @@
 """Fractures: buckle, greenstick, transverse, oblique, through a growth plate, of the skull, of a vertebral body.
 
-Nothing but the break tells of it: the line is as deep and wide as its severity, and the swelling around it is mild,
-sometimes absent, and seen without fractures too (`soft_tissue.incidental`).
+The break itself tells of it: lines and bands grow denser and wider with the severity, bones are displaced unless it is
+subtle, and ribs show callus. The swelling around it is mild, sometimes absent, and seen without fractures too
+(`soft_tissue.incidental`).
 """
 
 from collections.abc import Callable
@@ -122,7 +123,7 @@ def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: fl
 
 
 def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
-    """Both cortices bulge; compressed trabeculae make a faint dense band."""
+    """Both cortices bulge; compressed trabeculae make a dense band, faint where it is subtle."""
     severity = finding.severity
     grown = max(site.width, 0.045) * (0.20 + 0.55 * severity)
     _displace(scene, site, shift=0.0, angle=finding.sign * 0.25 * max(0.0, severity - SUBTLE), bulge=grown)
@@ -184,7 +185,7 @@ _DRAW: Final[dict[str, Callable[[Scene, Finding, Site], None]]] = {
 
 
 def _skull_line(scene: Scene, finding: Finding) -> str:
-    """A thin line of a few straight runs in the vault, darker and sharper than a suture's weave."""
+    """A thin line of three straight runs in the vault: as faint as a suture where it is subtle, else darker."""
     random, vault = finding.generator(), scene.shapes[scene.find("vault")]
     x, y, z = vault.middle
     at = np.array([x + finding.sign * vault.wm * (0.30 + 0.25 * finding.along), y - 0.45 + 0.55 * finding.pick, 0.0])

@@ -84,7 +84,7 @@ def erosion(scene: Scene, finding: Finding) -> str:
 
 
 def inflammation(scene: Scene, finding: Finding) -> str:
-    """Haze around a joint, blurred fat planes, a spindle-shaped outline and bone that loses mineral."""
+    """Haze around a joint, a spindle-shaped outline and bone that loses mineral."""
     joint = pick_joint(scene, finding)
     centre, severity, r = np.array(joint.point), finding.severity, joint.radius
     for end in bone_ends(scene, joint):
@@ -106,7 +106,7 @@ def inflammation(scene: Scene, finding: Finding) -> str:
 
 
 def bony_changes(scene: Scene, finding: Finding) -> str:
-    """Overgrown, squared bone ends with cysts and dense, uneven surfaces."""
+    """Overgrown bone ends with dense surfaces and cysts; nuclei and epiphyses become square."""
     joint = pick_joint(scene, finding)
     random, severity = finding.generator(), finding.severity
     ends = bone_ends(scene, joint)

@@ -265,7 +265,7 @@ class Scene:
         for k, ((x0, y0, z0), (x1, y1, z1)) in enumerate(pairwise(placed)):
             long, chord = math.dist((x0, y0, z0), (x1, y1, z1)), heading(placed[k], placed[k + 1])
             half = math.hypot(x1 - x0, y1 - y0) / 2
-            # A cubic with these end slopes: see `bend` and `sway` in render.chord.
+            # A cubic with these end slopes: see `bend` and `sway` in `chord.chord`.
             first, last = turned(tangents[k], chord) if k else 0.0, turned(tangents[k + 1], chord)
             last = last if k < count - 1 else -first
             first = first if k else -last

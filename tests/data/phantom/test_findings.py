@@ -143,7 +143,7 @@ def test_mild_swelling_occurs_without_a_finding() -> None:
         incidental(scene, np.random.default_rng(seed))
         assert not scene.extents
         changed.append(len(scene.shapes) > before)
-    assert 2 <= sum(changed) <= 16  # a quarter of the films, less those without any amount
+    assert 2 <= sum(changed) <= 16  # one film of six: a quarter, less those without any amount
 
 
 def test_forms_of_fractures_follow_the_age() -> None:
