@@ -86,7 +86,7 @@ def attenuation(rows: Sequence[Rows], size: int, *, device: str | torch.device =
 def _layers(rows: Sequence[Rows], size: int, device: str | torch.device) -> Layers:
     """Attenuation of soft tissue (negative where air displaces it), bone and lead."""
     side = -(-size // TILE)
-    parts = {layer: torch.zeros(len(rows) * side * side, TILE * TILE, device=device) for layer in _LAYERS}
+    tiles: dict[float, Tensor] = {}  # of the layers that occur
     flat = np.concatenate([np.zeros((0, len(FLAT))), *rows])
     kinds = traits(flat) * len(_LAYERS) + flat[:, FLAT_COLUMN["layer"]].astype(np.int64)
     order = np.argsort(kinds, kind="stable")
@@ -96,14 +96,21 @@ def _layers(rows: Sequence[Rows], size: int, device: str | torch.device) -> Laye
     for kind, count in zip(*np.unique(kinds, return_counts=True), strict=True):
         trait, layer = divmod(int(kind), len(_LAYERS))
         chosen = slice(begin, begin + int(count))
-        _accumulate(parts[layer], table[chosen], owner[chosen], size, trait=trait, summed=layer == ADDED)
+        if layer not in tiles:
+            tiles[layer] = torch.zeros(len(rows) * side * side, TILE * TILE, device=device)
+        _accumulate(tiles[layer], table[chosen], owner[chosen], size, trait=trait, summed=layer == ADDED)
         begin += int(count)
 
-    def image(tiles: Tensor) -> Tensor:
-        grown = tiles.view(-1, side, side, TILE, TILE).transpose(2, 3)
+    def image(*layers: float) -> Tensor:
+        found = [tiles.pop(layer) for layer in layers if layer in tiles]
+        if not found:
+            return torch.zeros((), device=device).expand(len(rows), size, size)
+        for other in found[1:]:
+            found[0].add_(other)
+        grown = found[0].view(-1, side, side, TILE, TILE).transpose(2, 3)
         return grown.reshape(-1, side * TILE, side * TILE)[:, :size, :size].contiguous()
 
-    return Layers(image(parts[SKIN].add_(parts[ADDED])), image(parts[SKELETON]), image(parts[LEAD]))
+    return Layers(image(SKIN, ADDED), image(SKELETON), image(LEAD))
 
 
 def _accumulate(target: Tensor, table: Tensor, owner: Tensor, size: int, *, trait: int, summed: bool) -> None:

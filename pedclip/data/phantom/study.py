@@ -24,7 +24,8 @@ from pedclip.data.structures import BONE, LUNG
 
 _MASK_FROM: Final = 0.05  # share of the thickness at which the extent of a finding begins
 _LUNG_FROM: Final = 0.15  # likewise of a lung
-_STUDIES_AT_ONCE: Final = 16  # of 1 to 4 images each
+# Per device: studies of 1 to 4 images drawn together, as many as fill it (`render` says why).
+_STUDIES_AT_ONCE: Final = {"cpu": 16, "cuda": 128}
 _STREAMS: Final = {"anatomy": 4, "pose": 5, "text": 6, "equipment": 7, "incidental": 8}  # keeps random streams apart
 _LUNGS: Final = ("left lung", "right lung")
 _IN_FRONT_OF_LUNG: Final = ("heart", "mediastinum", "diaphragm")
@@ -87,14 +88,15 @@ def draw_plans(
         plans: What is in them; their numbers and `seed` choose everything else.
         seed: Of anatomy, pose, exposure and words.
         size: Side of the images, pixels.
-        device: Where to draw.
+        device: "cpu" or "cuda": where to draw.
 
     Returns:
         For each study one row per image, as from `draw_study`.
     """
     studies: list[list[dict[str, Any]]] = []
-    for begin in range(0, len(plans), _STUDIES_AT_ONCE):
-        some = plans[begin : begin + _STUDIES_AT_ONCE]
+    at_once = _STUDIES_AT_ONCE[torch.device(device).type]
+    for begin in range(0, len(plans), at_once):
+        some = plans[begin : begin + at_once]
         laid_out = [_lay_out(plan, seed) for plan in some]
         films = [film for _, films in laid_out for film in films]
         drawing = draw([film.spec for film in films], size, device=device)

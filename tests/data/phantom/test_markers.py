@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from pedclip.data.phantom.render import attenuation
 from pedclip.data.phantom.shapes import FLAT, FLAT_COLUMN
 
 
-def _image(side: str, **how: float) -> np.ndarray:
+def _image(side: str, **how: Any) -> np.ndarray:
     return attenuation([marker_rows(side, 0.0, 0.0, 0.5, **how)], 64)[0].numpy() > 0.5
 
 

@@ -106,6 +106,7 @@ def test_no_images_and_no_shapes() -> None:
     assert render([], 64).shape == (0, 64, 64)
     empty = draw([RenderSpec(_flat("hand")[:0], Exposure(border=-1.0))], 64)
     assert not empty.bones.any()
+    assert attenuation([_flat("hand")[:0]] * 2, 64).equal(torch.zeros(2, 64, 64))
     assert empty.images.std() < 40  # nothing but noise
 
 
