@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,14 +16,9 @@ HAMMING: Final = 4  # of 64 bits; a film that was scaled, windowed a little or s
 CORRELATION: Final = 0.995  # of the thumbnails
 JACCARD: Final = 0.8  # of the word triples of two texts
 _SIDE: Final = 16  # pixels of a thumbnail
-_BANDS: Final = (
-    (0, 13),
-    (13, 13),
-    (26, 13),
-    (39, 13),
-    (52, 12),
-)  # first bit, bits; 4 differing bits leave one band equal
-_BLOCK: Final = 2048
+_BANDS: Final = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))  # first bit, bits; 4 differing bits spare one band
+_COMPARISONS: Final = 2**22  # of hashes at a time, 32 MB
+_PAIRS: Final = 2**15  # of thumbnails at a time, 64 MB
 _HASHES: Final = 64
 _ROWS: Final = 4  # hash values of one band of a text; a pair with Jaccard 0.8 shares one of 16 bands with chance 0.9998
 _MIN_WORDS: Final = 8  # "Normal chest." twice is no duplicate
@@ -79,38 +74,46 @@ def near_images(hashes: Sequence[int] | NDArray[np.uint64], thumbnails: NDArray[
     copies = np.flatnonzero(firsts != np.arange(len(codes)))
     equal = [Duplicate(int(firsts[number]), int(number), 1.0) for number in copies]
     kept = np.sort(kept)
-    pairs = kept[_close_pairs(codes[kept])]
-    similarity = _correlation(thumbnails[pairs[:, 0]], thumbnails[pairs[:, 1]])
-    near = [
-        Duplicate(int(first), int(second), round(float(value), 4))
-        for (first, second), value in zip(pairs, similarity, strict=True)
-        if value >= CORRELATION
-    ]
+    units, near = _units(thumbnails[kept]), []
+    for pairs in _close_pairs(codes[kept]):  # far more than there are duplicates: never all of them at once
+        similarity = np.einsum("ij,ij->i", units[pairs[:, 0]], units[pairs[:, 1]])
+        is_near = similarity >= CORRELATION
+        for (first, second), value in zip(kept[pairs[is_near]], similarity[is_near], strict=True):
+            near.append(Duplicate(int(first), int(second), round(float(value), 4)))
     return sorted([*equal, *near], key=lambda pair: (pair.first, pair.second))
 
 
-def _close_pairs(codes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """(P, 2) pairs within `HAMMING` bits: of five bands of bits at least one is equal, so only those are compared."""
-    found = [np.zeros((0, 2), dtype=np.int64)]
-    for shift, bits in _BANDS:
-        keys = (codes >> np.uint64(shift)) & np.uint64(2**bits - 1)
+def _close_pairs(codes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
+    """(P, 2) pairs within `HAMMING` bits, the smaller first, each once, at most `_PAIRS` at a time.
+
+    Of the five bands of bits at least one is equal, so only hashes that share a band are compared.
+    """
+    for number in range(len(_BANDS)):
+        keys = _band(codes, number)
         order = np.argsort(keys, kind="stable")
-        ends = np.flatnonzero(np.diff(keys[order])) + 1
-        for bucket in np.split(order, ends):
-            for start in range(0, len(bucket) - 1, _BLOCK):
-                block, rest = bucket[start : start + _BLOCK], bucket[start:]
-                distance = np.bitwise_count(codes[block, None] ^ codes[None, rest])
-                left, right = np.nonzero(np.triu(distance <= HAMMING, k=1))
-                found.append(np.column_stack([block[left], rest[right]]))
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+        for bucket in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
+            step = max(1, _COMPARISONS // len(bucket))
+            for start in range(0, len(bucket) - 1, step):
+                block, rest = bucket[start : start + step], bucket[start:]
+                differing = codes[block, None] ^ codes[None, rest]
+                left, right = np.nonzero(np.triu(np.bitwise_count(differing) <= HAMMING, k=1))
+                is_new = np.ones(len(left), dtype=bool)  # not found in an earlier band
+                for earlier in range(number):
+                    is_new &= _band(differing[left, right], earlier) != 0
+                pairs = np.column_stack([block[left], rest[right]])[is_new]
+                yield from (pairs[first : first + _PAIRS] for first in range(0, len(pairs), _PAIRS))
 
 
-def _correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
-    one, two = (x.astype(np.float32) - x.mean(axis=1, keepdims=True, dtype=np.float32) for x in (first, second))
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
-    products: NDArray[np.float32] = np.einsum("ij,ij->i", one, two)
-    correlation: NDArray[np.float32] = products / np.maximum(norms, 1e-6)
-    return correlation
+def _band(codes: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
+    shift, bits = _BANDS[number]
+    return (codes >> np.uint64(shift)) & np.uint64(2**bits - 1)
+
+
+def _units(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, 256) thumbnails without their mean and of length 1, so that products are correlations; 0 where constant."""
+    centered = thumbnails - thumbnails.mean(axis=1, keepdims=True, dtype=np.float32)
+    units: NDArray[np.float32] = centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-3)
+    return units
 
 
 def text_hash(text: str) -> NDArray[np.uint32] | None:
