@@ -1,6 +1,5 @@
-"""The measurements of the phantom: what can be learned from it, and what that is worth on real films."""
+"""The measurements of the phantom: what can be learned from it."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,12 @@ import benchmarks.phantom_films as phantom_films
 from benchmarks.phantom_films import Films, draw
 from benchmarks.phantom_learning import main as measure_learning
 from benchmarks.phantom_learning import score, table
-from benchmarks.phantom_transfer import interval
-from benchmarks.phantom_transfer import main as measure_transfer
 from benchmarks.probe import Sides, fit_probe, thumbnails
-from benchmarks.real_tasks import Question, find_questions
 from benchmarks.small_cnn import predict, train
 from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import FINDINGS
 from pedclip.data.schema import SPLITS
 from pedclip.evaluation.metrics import accuracy, auc
-from pedclip.evaluation.rows import Row
-from pedclip.training.prepare import prepare
-from pedclip.training.pretrain import build_model, claim_run
-
-from .training.pack import write_pack
-from .training.tiny import tiny_config
 
 FINDING = "scoliosis"  # any that does not occur everywhere
 COLUMN = list(FINDINGS).index(FINDING)
@@ -155,71 +145,3 @@ def test_the_probe_without_a_second_class_is_chance() -> None:
 def test_thumbnails_are_means() -> None:
     films = np.repeat(np.arange(0, 256, 8, dtype=np.uint8), 2)[None, None, :].repeat(64, axis=1)
     np.testing.assert_allclose(thumbnails(films)[0, :32], np.arange(0, 256, 8) / 255, rtol=1e-6)
-
-
-@pytest.mark.parametrize("metric", ["auc", "accuracy"])
-def test_the_difference_is_paired(metric: Any) -> None:
-    """Equal outputs differ by exactly nothing in every resample; perfect ones from constant ones by one half."""
-    labels = np.array([0, 1] * 10)
-    rows = {split: np.arange(20) for split in ("train", "validation", "test")}
-    question = Question("toy", metric, rows, {split: labels for split in rows})
-    patients = np.array([f"p{row // 2}" for row in range(20)])  # a patient has one film of each class
-    noise = np.random.default_rng(0).integers(0, 2, 20)
-    same = interval(question, [noise], patients, baseline=[noise, noise])
-    assert (same.value, same.low, same.high) == (0, 0, 0)
-    gain = interval(question, [labels], patients, baseline=[np.zeros(20, np.int64)])
-    assert (gain.value, gain.low, gain.high) == (0.5, 0.5, 0.5)
-    assert interval(question, [labels, 1 - labels], patients).value == 0.5  # the mean over seeds
-
-
-def test_questions_follow_the_labels() -> None:
-    def row(source: str, number: int, region: str, *findings: str) -> Row:
-        return Row(frozenset(findings), region, source, f"{source}/{number}")
-
-    knees = [row("knees", grade, "knee", *([f"kl{grade}"] if grade else [])) for grade in range(5)] * 2
-    chests = [row("lungs", n, "chest", "viral pneumonia" if n % 2 else "bacterial pneumonia") for n in range(20)]
-    unlabelled = [Row(None, "knee", "knees", "knees/x")]
-    labelled = [*knees, *chests, *unlabelled]
-    rows = {split: labelled for split in ("train", "validation", "test")}
-    found = {question.name: question for question in find_questions(rows)}
-    assert list(found) == [
-        "body region (all packs)",
-        "bacterial vs viral pneumonia (lungs)",
-        "knee grade 0 to 4 (knees)",
-        "knee grade 2 or more (knees)",
-    ]
-    assert found["knee grade 0 to 4 (knees)"].labels["test"].tolist() == [0, 1, 2, 3, 4] * 2
-    assert found["knee grade 2 or more (knees)"].labels["test"].tolist() == [0, 0, 1, 1, 1] * 2
-    assert found["bacterial vs viral pneumonia (lungs)"].labels["test"].tolist() == [1, 0] * 10
-    assert len(found["body region (all packs)"].rows["test"]) == len(rows["test"])
-
-
-def test_transfer_at_toy_size_leaves_out_whom_an_encoder_knows(tmp_path: Path) -> None:
-    patients = [f"p{number}" for number in range(24)]
-    pack = write_pack(tmp_path / "hands", patients, splits=["train", "train", "val", "test"] * 6, films=3)
-    known = write_pack(tmp_path / "trained" / "hands", ["p3", *patients[:2], "p2"], splits=["train"] * 3 + ["val"])
-    config = dataclasses.replace(tiny_config(), data=str(known))
-    prepared = prepare(config, tmp_path / "run")
-    claim_run(tmp_path / "run", config, prepared.train, prepared.validation, resume=False)
-    checkpoint = build_model(config, prepared.train).save_pretrained(tmp_path / "run" / "checkpoint")
-    common = ["--data", str(pack), "--cache", str(tmp_path / "cache"), "--random-seeds", "2"]
-    measure_transfer([*common, "--encoder", f"tiny={checkpoint}", "--json", str(tmp_path / "report.json")])
-    written = (tmp_path / "report.json").read_text()
-    report = json.loads(written)
-    assert report["films"] == {"train": 36, "validation": 18, "test": 15}
-    assert report["films_left_out_as_seen_in_pretraining"] == {"validation": 0, "test": 3}
-    region = report["tasks"][0]
-    assert set(region["encoders"]) == {"tiny", "random", "pixels", "thumbnail"}
-    assert len(region["encoders"]["random"]["chosen"]) == 2
-    assert "minus_random" not in region["encoders"]["random"]
-    assert str(tmp_path) not in written
-    (tmp_path / "run" / "patients.json").unlink()
-    with pytest.raises(FileNotFoundError, match="Keep the checkpoint in the folder of its training run"):
-        measure_transfer([*common, "--encoder", f"tiny={checkpoint}"])
-
-
-def test_absent_data_and_names_that_are_taken_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="with a name other than random"):
-        measure_transfer(["--data", str(tmp_path), "--encoder", f"random={tmp_path}"])
-    with pytest.raises(SystemExit, match=r"no model\.safetensors there"):
-        measure_transfer(["--data", str(tmp_path), "--encoder", f"mine={tmp_path}"])

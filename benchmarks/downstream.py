@@ -1,0 +1,300 @@
+"""What frozen encoders hold: every downstream task that the phantom or real packs can answer, for several encoders.
+
+    python -m benchmarks.downstream --data phantom --encoder phantom=pedclip-phantom-small --heads
+    python -m benchmarks.downstream --data /folder/of/packs --encoder phantom=pedclip-phantom-small \
+        --encoder real=runs/03_pretrain/real/checkpoint --json benchmarks/results/downstream_real.json
+
+Beside the named encoders stand "random" (the architecture of the first with random weights, the mean over several
+seeds) and "thumbnail" (the shortcut features). Labels are read off by logistic regression and months by ridge
+regression, fitted on shares of the training patients, the penalty chosen on validation, scored on the test patients.
+Masks and boxes take small heads on the patch tokens, for the named encoders and one random one.
+
+A patient whom any of the encoders saw in training (or validation) is left out of the test films, and one whom it saw
+in training out of the validation films, for all methods alike. Training films stay: an encoder pre-trained on these
+packs has seen the films that the probe is fitted on, with their labels as text; the others have not.
+
+Intervals are 95 % over test patients; those of the difference to "random" draw the same patients for both.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.report import describe, write_report
+from pedclip.data import load
+from pedclip.evaluation.downstream import SPLITS, Downstream, Labels, read_truth
+from pedclip.evaluation.features import Features, extract_features
+from pedclip.evaluation.find_downstream import find_downstream
+from pedclip.evaluation.fitting import Schedule
+from pedclip.evaluation.inputs import drop_seen_patients, training_run
+from pedclip.evaluation.learning_curve import difference_of_means, learning_curve, mean_over_draws
+from pedclip.evaluation.outcome import Outcome, Report
+from pedclip.evaluation.regression import predict_mean
+from pedclip.evaluation.run_downstream import MEAN, Settings, run_heads
+from pedclip.evaluation.shortcut import shortcut_features
+from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP
+from pedclip.training.prepare import to_arrays
+from pedclip.training.pretrain import PATIENTS_FILE
+from pedclip.weights import SHIPPED, shipped_folder
+
+PHANTOM: Final = "phantom"
+PHANTOM_SEED: Final = 0  # the films of notebook 05
+RANDOM: Final = "random"
+THUMBNAIL: Final = "thumbnail"
+RESERVED: Final = (RANDOM, THUMBNAIL, MEAN)
+KINDS: Final = {"both": ("embedding", "pooled"), "embedding": ("embedding",), "pooled": ("pooled",)}
+BOX_CLASSES: Final = 4  # the most frequent ones of a source
+HEAD_WIDTHS: Final = (64, 48, 32, 16)  # of the decoder; small, with the learning rate of notebook 05
+
+Curve = dict[tuple[str, float], list[Outcome]]  # (method, share of the training patients) to draws and seeds
+Extracted = Mapping[str, Mapping[str, Features]]  # by encoder and split
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parse(arguments)
+    torch.set_num_threads(options.threads)
+    paths = dict(_named(entry) for entry in options.encoder)
+    if len(paths) < len(options.encoder):
+        raise SystemExit("--encoder: two of them have one name")
+    models = {name: PedCLIP.from_pretrained(path) for name, path in paths.items()}
+    first = next(iter(models.values()))
+    crops = {(model.preprocess.resize, model.preprocess.size) for model in models.values()}
+    if options.heads and len(crops) > 1:
+        raise SystemExit(f"--heads: the encoders must see films of one size and crop, got {sorted(crops)}")
+    triplets, num_dropped = load_unseen(options.data, list(paths.values()), studies=options.studies, size=max(crops)[0])
+    models |= {f"{RANDOM} {seed}": first.untrained(seed) for seed in range(options.random_seeds)}
+    with_heads = [*paths, f"{RANDOM} 0"] if options.heads else []
+    extracted, patients = extract(models, triplets, options.cache, with_tokens=with_heads)
+    methods = probe_inputs(extracted, options.features)
+    methods[THUMBNAIL] = {split: shortcut_features(triplets[split]) for split in SPLITS}
+    results = []
+    for task in find_downstream(triplets, max_box_classes=BOX_CLASSES):
+        if task.kind not in ("masks", "boxes"):
+            curve = probe_curve(task, methods, patients, shares=options.shares, draws=options.draws)
+        elif options.heads:
+            # All test films stay: they cost little, and a few of them may show no box at all.
+            task = replace(task, rows={**task.at_most(options.head_images).rows, "test": task.rows["test"]})
+            truth = read_truth(task, triplets, first.preprocess)
+            encoders = {name: extracted[name] for name in with_heads}
+            curve = head_curve(task, encoders, patients, truth, epochs=options.head_epochs)
+        else:
+            continue
+        results.append(summarize(task, curve, patients))
+        print(table(results[-1]), flush=True)
+    if options.json:
+        report = describe() | {
+            "what": "probes and heads on frozen features; test films of patients that no encoder has seen",
+            "sources": sorted(set(triplets["train"]["source"])),
+            "options": _described(options),
+            "encoders": {name: provenance(path) for name, path in paths.items()},
+            "films": {split: _count(ids) for split, ids in patients.items()},
+            "films_left_out_as_seen_in_pretraining": num_dropped,
+            "tasks": results,
+        }
+        write_report(options.json, report)
+
+
+def load_unseen(data: str, encoders: Sequence[Path], *, studies: int, size: int) -> tuple[Any, dict[str, int]]:
+    """Triplets without the patients that an encoder knows, and the films left out of validation and test.
+
+    The split that the packs give is taken, else a hash of the patient; the phantom has films of `size` pixels.
+    """
+    drawn: dict[str, Any] = {"studies": studies, "seed": PHANTOM_SEED, "size": size} if _is_drawn(data) else {}
+    triplets = load(data, **drawn)
+    num_dropped = {"validation": 0, "test": 0}
+    for encoder in encoders:
+        patients = training_run(encoder) / PATIENTS_FILE
+        for split in num_dropped:
+            triplets[split], count = drop_seen_patients(triplets[split], patients, split=split)
+            num_dropped[split] += count
+    if empty := [split for split in SPLITS if not len(triplets[split])]:
+        raise ValueError(f"the data leave no {' and no '.join(empty)} films; seen in pre-training: {num_dropped}")
+    return triplets, num_dropped
+
+
+def extract(
+    models: Mapping[str, PedCLIP], triplets: Any, cache: Path, *, with_tokens: Sequence[str]
+) -> tuple[Extracted, Labels]:
+    """Features of all films by encoder and split, from the cache where it holds them; and the patients by split."""
+    films = {
+        (side, split): to_arrays(triplets[split], cache / f"{side}-{split}", side=side)
+        for side in {model.preprocess.resize for model in models.values()}
+        for split in SPLITS
+    }
+    extracted = {
+        name: {
+            split: extract_features(model, arrays.images, cache=cache / "features", with_tokens=name in with_tokens)
+            for (side, split), arrays in films.items()
+            if side == model.preprocess.resize
+        }
+        for name, model in models.items()
+    }
+    return extracted, {split: np.asarray(arrays.patients) for (_, split), arrays in films.items()}
+
+
+def probe_inputs(extracted: Extracted, kind: str) -> dict[str, Labels]:
+    """What a linear probe reads of every encoder, (N, C) by split."""
+    return {
+        name: {split: np.hstack([getattr(part, one) for one in KINDS[kind]]) for split, part in parts.items()}
+        for name, parts in extracted.items()
+    }
+
+
+def probe_curve(
+    task: Downstream, methods: Mapping[str, Labels], patients: Labels, *, shares: Sequence[float], draws: int
+) -> Curve:
+    """The learning curve of every method; those with random weights are joined, and months have their mean as well."""
+    report = Report(task.name, MEAN)
+    found = learning_curve(task, methods, patients, shares=shares, seeds=draws, report=report)
+    curve: Curve = {}
+    for (method, share), outcomes in found.items():
+        curve.setdefault((_family(method), share), []).extend(outcomes)
+    if task.kind == "regression":
+        curve[MEAN, 1.0] = [predict_mean(task.sides(next(iter(methods.values())), patients), report=report)]
+    return curve
+
+
+def head_curve(task: Downstream, extracted: Extracted, patients: Labels, truth: Labels, *, epochs: int) -> Curve:
+    """The head of every encoder, on all of the training patients of the task."""
+    tokens: dict[str, Any] = {
+        name: {split: part.tokens for split, part in parts.items()} for name, parts in extracted.items()
+    }
+    schedule = Schedule(epochs=epochs, learning_rate=2e-3, weight_decay=0.05)
+    found = run_heads(task, tokens, patients, truth, Settings(schedule=schedule, widths=HEAD_WIDTHS))
+    return {(_family(method), 1.0): [outcome] for (_, method), outcome in found.items()}
+
+
+def summarize(task: Downstream, curve: Curve, patients: Labels) -> dict[str, Any]:
+    """Plain values of one task.
+
+    Each method has its score at each share, the mean over draws and seeds with the lowest and highest of them; at share
+    1 also the difference to "random" and the value of each class, None where the test films cannot tell.
+    """
+    methods: dict[str, Any] = {}
+    for (method, share), outcomes in curve.items():
+        values = [one.result.score.value for one in outcomes]
+        draws = len({one.result.seed for one in outcomes})
+        extremes = {"draws": draws, "lowest": min(values), "highest": max(values)}
+        entry = methods.setdefault(method, {"shares": {}})
+        entry["shares"][f"{share:g}"] = mean_over_draws(outcomes).to_dict() | extremes
+    for method, entry in methods.items():
+        whole = curve[method, 1.0]
+        if method != RANDOM:
+            entry["minus_random"] = difference_of_means(whole, curve[RANDOM, 1.0]).to_dict()
+        entry["classes"] = {one.name: _mean_class(whole, i) for i, one in enumerate(whole[0].result.classes)}
+    result = curve[RANDOM, 1.0][0].result
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "metric": result.metric,
+        "unit": result.unit,
+        "without_image": {"value": result.baseline, "what": result.baseline_name},
+        "counts": {split: _count(patients[split][rows]) for split, rows in task.rows.items()},
+        "test_positives": {one.name: one.num_positives for one in result.classes},
+        "methods": methods,
+    }
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Plain text: the task, then a line per method with its score at each share and its difference to "random"."""
+    shares = list(result["methods"][RANDOM]["shares"])
+    test, without = result["counts"]["test"], result["without_image"]
+    unit = f" in {result['unit']}, lower is better" if result["unit"] else ""
+    lines = [
+        f"{result['task']}: {result['metric']}{unit}; {result['counts']['train']['films']} training films, "
+        f"{test['films']} test films of {test['patients']} patients; {without['what']} {without['value']:.3f}",
+        f"  {'share of the training patients':30}" + "".join(f"{title:>31}" for title in [*shares, "minus random"]),
+    ]
+    for method, entry in result["methods"].items():
+        cells = [_shown(entry["shares"].get(share)) for share in shares]
+        cells.append(_shown(entry.get("minus_random")))
+        lines.append(f"  {method:30}" + "".join(f"{cell:>31}" for cell in cells))
+    return "\n".join(lines)
+
+
+def provenance(encoder: Path) -> dict[str, Any]:
+    """What an encoder was trained on, in words and without any path."""
+    run = json.loads((training_run(encoder) / "training.json").read_text(encoding="utf-8"))
+    data = {"data": PHANTOM, "studies": run["studies"]} if run["data"] == PHANTOM else {"data": "packs"}
+    digest = hashlib.sha256((encoder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    return data | {"epochs": run["training"]["epochs"], "weights_sha256": digest}
+
+
+def _family(method: str) -> str:
+    return RANDOM if method.startswith(f"{RANDOM} ") else method  # all seeds are reported as one
+
+
+def _is_drawn(data: str) -> bool:
+    return PHANTOM in (part.strip() for part in data.split(","))
+
+
+def _mean_class(outcomes: Sequence[Outcome], number: int) -> float | None:
+    scores = [one.result.classes[number].score for one in outcomes]
+    values = [score.value for score in scores if score is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _count(patients: NDArray[np.str_]) -> dict[str, int]:
+    return {"films": len(patients), "patients": len(np.unique(patients))}
+
+
+def _shown(entry: Mapping[str, float] | None) -> str:
+    return f"{entry['value']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})" if entry else ""
+
+
+def _described(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that decide the result; without paths."""
+    names = ["shares", "draws", "random_seeds", "features", "heads"]
+    names += ["studies"] if _is_drawn(options.data) else []
+    names += ["head_images", "head_epochs"] if options.heads else []
+    return {name: getattr(options, name) for name in names}
+
+
+def _named(entry: str) -> tuple[str, Path]:
+    name, separator, folder = entry.partition("=")
+    if not separator or not name or name in RESERVED or name.startswith(f"{RANDOM} "):
+        raise SystemExit(f"--encoder {entry}: expected NAME=FOLDER, with a name other than {', '.join(RESERVED)}")
+    path = shipped_folder(folder) if folder in SHIPPED else Path(folder)
+    if not (path / WEIGHTS_FILE).is_file():
+        raise SystemExit(f"--encoder {entry}: no {WEIGHTS_FILE} there; make one with notebooks/03_pretrain.ipynb")
+    return name, path
+
+
+def _shares(text: str) -> list[float]:
+    shares = sorted({float(part) for part in text.split(",")})
+    if not 0 < shares[0] or shares[-1] != 1:
+        raise argparse.ArgumentTypeError(f"expected shares above 0, the largest of them 1, got {text}")
+    return shares
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help='"phantom", a folder of packs, or several with commas between')
+    parser.add_argument("--encoder", action="append", required=True, help="NAME=FOLDER, or weights of the package")
+    parser.add_argument("--studies", type=int, default=3000, help="of the phantom")
+    parser.add_argument("--shares", type=_shares, default="0.01,0.1,1", help="of the training patients")
+    parser.add_argument("--draws", type=int, default=3, help="of each share below 1")
+    parser.add_argument("--random-seeds", type=int, default=3, help="untrained encoders that are averaged")
+    parser.add_argument("--features", choices=tuple(KINDS), default="both", help="what a probe reads")
+    parser.add_argument("--heads", action="store_true", help="masks and boxes as well")
+    parser.add_argument("--head-images", type=int, default=600, help="training films of a head at most")
+    parser.add_argument("--head-epochs", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1, help="of torch; set OMP_NUM_THREADS for the rest")
+    parser.add_argument("--cache", type=Path, default=Path("runs/benchmarks"), help="folder of films and features")
+    parser.add_argument("--json", type=Path, help="file for the result")
+    options = parser.parse_args(arguments)
+    if min(options.studies, options.draws, options.random_seeds, options.head_images, options.head_epochs) < 1:
+        parser.error("every number of studies, draws, seeds, images and epochs must be at least 1")
+    return options
+
+
+if __name__ == "__main__":
+    main()
