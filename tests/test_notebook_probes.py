@@ -13,6 +13,7 @@ from pedclip.notebook_probes import (
     calibration_rows,
     class_rows,
     differences,
+    head_settings,
     probabilities,
     score_rows,
     task_rows,
@@ -96,3 +97,10 @@ def test_the_paper_s_best_other_is_the_largest_auc_and_the_smallest_error() -> N
     assert table.loc["GRAZPEDWRI-DX", ["paper: PedCLIP", "paper: best other"]].tolist() == [0.970, 0.960]
     assert table.loc["RSNA-BoneAge", ["paper: PedCLIP", "paper: best other"]].tolist() == [10.6, 12.7]
     assert table.loc["RSNA-BoneAge", "PedCLIP"] == str(FOUND["bone age", "PedCLIP"].result.score)
+
+
+def test_heads_of_the_paper_are_the_published_ones() -> None:
+    paper, demo = head_settings("paper", epochs=50), head_settings("demo", epochs=3)
+    assert paper["widths"] == (512, 256, 128, 64)
+    assert (paper["schedule"].epochs, paper["schedule"].learning_rate) == (50, 5e-4)
+    assert sum(demo["widths"]) < sum(paper["widths"])
