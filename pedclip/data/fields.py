@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pedclip.anatomy import UnknownRegion, UnmappableRegion, find_laterality, find_mentions, find_region
+from pedclip.anatomy import UnknownRegion, UnmappableRegion, find_laterality, find_mentions, find_region, is_paired
 from pedclip.curation.splits import split_of
 from pedclip.data.table import Table
 
@@ -36,11 +36,6 @@ _SEXES: Final = {
 _MONTHS: Final = {"D": 12 / 365.25, "W": 12 * 7 / 365.25, "M": 1.0, "Y": 12.0}
 _OLDEST: Final = 120 * 12  # months
 _OLDEST_BONES: Final = 20 * 12  # months
-# Their films show both sides: "left cardiac border" says nothing about the film.
-_MIDLINE: Final = {
-    *("chest", "abdomen", "pelvis", "skull", "facial_bones"),
-    *("cervical_spine", "thoracic_spine", "lumbar_spine"),
-}
 
 
 class LeftOut(ValueError):
@@ -88,7 +83,7 @@ def read_laterality(row: Mapping[str, str], region: str) -> str:
     for cell in (row.get("laterality", ""), row.get("region", "")):
         if side := find_laterality(cell):
             return side
-    if region in _MIDLINE:
+    if not is_paired(region):  # such a film shows both sides: "left cardiac border" says nothing about it
         return ""
     mentions = find_mentions(row.get("text", ""))
     sides = {mention.laterality for mention in mentions if mention.region == region and mention.laterality}

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.anatomy import REGIONS
+from pedclip.anatomy import REGIONS, is_paired
 from pedclip.data.phantom import abdomen, chest, foot, head, hip, lower_limb, neck, shoulder, spine, upper_limb
 from pedclip.data.phantom.physique import sample_physique
 from pedclip.data.phantom.scene import Scene
@@ -17,12 +17,6 @@ LAYOUTS: Final[dict[str, Callable[[Scene], None]]] = {
     for region in REGIONS
     if hasattr(module, region)
 }
-MIDLINE: Final = (
-    "chest", "abdomen", "pelvis", "skull", "facial_bones", "cervical_spine", "thoracic_spine", "lumbar_spine",
-)  # fmt: skip
-
-# The layout of these leaves room around the part; films of them are collimated closer.
-ZOOM: Final = {"hand": 1.12, "foot": 1.15, "skull": 1.1}
 
 
 def views_of(region: str) -> tuple[str, ...]:
@@ -33,7 +27,7 @@ def views_of(region: str) -> tuple[str, ...]:
         return ("PA", "lateral")
     if region in ("clavicle", "shoulder"):
         return ("AP", "oblique")
-    if region in MIDLINE:
+    if not is_paired(region):
         return ("AP", "lateral")
     return ("AP", "lateral", "oblique")
 

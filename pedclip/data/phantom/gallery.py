@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pedclip.anatomy import REGIONS
-from pedclip.data.phantom.anatomy_shapes import MIDLINE, views_of
+from pedclip.anatomy import REGIONS, is_paired
+from pedclip.data.phantom.anatomy_shapes import views_of
 from pedclip.data.phantom.finding import Finding
 from pedclip.data.phantom.findings import FINDINGS
 from pedclip.data.phantom.population import Part, StudyPlan
@@ -82,7 +82,7 @@ def finding_gallery(
 def _draw(wanted: Sequence[tuple[str, float, tuple[Finding, ...]]], seed: int, size: int) -> list[GalleryFilm]:
     plans = []
     for number, (region, age, findings) in enumerate(wanted):
-        side = "" if region in MIDLINE else "left"
+        side = "left" if is_paired(region) else ""
         part = Part(region, side, views_of(region)[:1], findings)
         name = f"gallery-{seed}-{number:03d}"
         plans.append(StudyPlan(number, name, name, (part,), age, age, "F" if number % 2 else "M", ""))

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pedclip.anatomy import REGIONS
-from pedclip.data.phantom.anatomy_shapes import MIDLINE, views_of
+from pedclip.anatomy import REGIONS, is_paired
+from pedclip.data.phantom.anatomy_shapes import views_of
 from pedclip.data.phantom.finding import Finding
 from pedclip.data.phantom.findings import FINDINGS, WEIGHTS
 
@@ -161,14 +161,14 @@ def _sided_regions(region: str, rng: np.random.Generator) -> list[tuple[str, str
     """The parts of a study: region and side, neighbours on one side of the body."""
     side = str(rng.choice(["left", "right"]))
     other = "right" if side == "left" else "left"
-    sided = [(region, "" if region in MIDLINE else side)]
+    sided = [(region, side if is_paired(region) else "")]
     wanted = 1 + int(rng.random() < _MULTI_PART) * (1 + int(rng.random() < _THIRD_PART))
     while len(sided) < wanted:
         last = sided[-1][0]
         companions = population()["companions"][last]
         shares = np.array(list(companions.values()), dtype=float)
         name = str(rng.choice(list(companions), p=shares / shares.sum()))
-        part = (last, other) if name == "both" else (name, "" if name in MIDLINE else side)
+        part = (last, other) if name == "both" else (name, side if is_paired(name) else "")
         if part in sided:
             break
         sided.append(part)

@@ -5,12 +5,10 @@ from typing import Final
 
 import numpy as np
 
+from pedclip.anatomy import is_paired
 from pedclip.data.phantom.shapes import Pose
 
-_TRUNK: Final = (
-    "chest", "abdomen", "pelvis", "hip", "clavicle", "shoulder", "skull", "facial_bones", "cervical_spine",
-    "thoracic_spine", "lumbar_spine",
-)  # fmt: skip
+_GIRDLES: Final = ("hip", "clavicle", "shoulder")  # paired, but filmed with the trunk
 _LONG: Final = ("femur", "tibia_fibula", "humerus", "forearm")  # both end joints belong into the field
 # Films of these parts are often taken with the limb across the cassette, or fingers down.
 _QUARTER_TURNS: Final = (0.86, 0.05, 0.05, 0.04)  # probabilities of 0, 90, -90 and 180 degrees
@@ -34,7 +32,7 @@ def sample_pose(region: str, *, view: str, age: float, laterality: str, rng: np.
     tilt, scale, dx, dy, turn = rng.normal(size=5).clip(-2.0, 2.0).tolist()
     quarter = float(rng.choice([0.0, 90.0, -90.0, 180.0], p=_QUARTER_TURNS))
     diagonal = rng.random() < 0.12
-    limb = region not in _TRUNK
+    limb = is_paired(region) and region not in _GIRDLES
     infant = max(0.0, 1 - age / 3)
     degrees = tilt * (2.5 + 0.5 * infant)
     if limb:

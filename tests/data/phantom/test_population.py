@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pedclip.anatomy import REGIONS
-from pedclip.data.phantom.anatomy_shapes import MIDLINE, views_of
+from pedclip.anatomy import REGIONS, is_paired
+from pedclip.data.phantom.anatomy_shapes import views_of
 from pedclip.data.phantom.findings import FINDINGS
 from pedclip.data.phantom.population import StudyPlan, deck, plan_study, population
 
@@ -44,7 +44,7 @@ def test_studies_of_several_parts(plans: list[StudyPlan]) -> None:
         sided = [(part.region, part.laterality) for part in plan.parts]
         assert len(set(sided)) == len(sided)
         for part in plan.parts:
-            assert (part.laterality == "") == (part.region in MIDLINE)
+            assert bool(part.laterality) == is_paired(part.region)
             assert set(part.views) <= {*views_of(part.region), "AP"}
             assert all(part.region in FINDINGS[finding.name] for finding in part.findings)
         bilateral += len({region for region, _ in sided}) < len(sided)
