@@ -13,7 +13,7 @@ film belong together by the first of these that fits:
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,7 @@ class _Report:
     study_id: str
     patient: str
     keys: tuple[str, ...]  # what a film may know it by
+    rows: list[Mapping[str, str]] = field(default_factory=list)  # cells of each
     cells: dict[str, Mapping[str, str]] = field(default_factory=dict)  # of each file that a row names
     films: list[Film] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
@@ -98,6 +99,7 @@ def _reports(
         report = _from_row(row)
         before = by_id.setdefault(report.study_id, report)
         if before is not report:
+            before.rows += report.rows
             before.cells.update(report.cells)
             before.keys = tuple(dict.fromkeys(before.keys + report.keys))
             before.is_ambiguous |= before.digest != report.digest or before.patient != report.patient
@@ -112,15 +114,11 @@ def _reports(
     return _without_ambiguous(root, by_id.values(), rejected)
 
 
-def _without_ambiguous(root: Path, reports: Iterable[_Report], rejected: list[Rejected]) -> list[_Report]:
-    kept = []
-    for report in reports:
-        if report.is_ambiguous:
-            what = "rows of one study differ in report or patient"
-            rejected.append(Rejected(report.place.name(root), "several-reports", what))
-        else:
-            kept.append(report)
-    return kept
+def _without_ambiguous(root: Path, reports: Collection[_Report], rejected: list[Rejected]) -> list[_Report]:
+    what = "rows of one study differ in report or patient"
+    ambiguous = [report for report in reports if report.is_ambiguous]
+    rejected += [Rejected(report.place.name(root), "several-reports", what) for report in ambiguous]
+    return [report for report in reports if not report.is_ambiguous]
 
 
 def _from_row(row: ReportRow) -> _Report:
@@ -128,12 +126,11 @@ def _from_row(row: ReportRow) -> _Report:
     names = [cells[role] for role in ("study_id", "accession") if role in cells]
     images: tuple[str, ...] = cells.get("image", ())
     study = names[0] if names else images[0] if images else row.place.name(row.place.path.parent)
-    keys = [*(f"id:{_key(name)}" for name in names)]
-    if patient := cells.get("patient_id", ""):
-        keys.append(f"patient:{_key(patient)}")
+    patient = cells.get("patient_id", "")
+    keys = [*(f"id:{_key(name)}" for name in names), *([f"patient:{_key(patient)}"] if patient else [])]
     digest = hashlib.blake2b(row.text.encode("utf-8", "replace"), digest_size=16).digest()
     plain = {role: cell for role, cell in cells.items() if role != "image"}
-    return _Report(row.place, digest, study, patient, tuple(keys), dict.fromkeys(images or ("",), plain))
+    return _Report(row.place, digest, study, patient, tuple(keys), [plain], dict.fromkeys(images, plain))
 
 
 def _from_file(root: Path, file: ReportFile, *, is_alone: bool, rejected: list[Rejected]) -> _Report | None:
@@ -166,8 +163,7 @@ class _Finder:
     def __init__(self, root: Path, reports: Iterable[_Report], names: Iterable[Path]) -> None:
         self.by_key: dict[str, list[_Report]] = defaultdict(list)
         self.by_file: dict[str, list[_Report]] = defaultdict(list)
-        stems = Counter(name.name for name in names)
-        self.unique = {name for name, count in stems.items() if count == 1}
+        self.unique = {name for name, count in Counter(path.name for path in names).items() if count == 1}
         self.root = root
         for report in reports:
             for key in report.keys:
@@ -234,9 +230,8 @@ def _file_keys(item: FilmFile, num_studies: Mapping[str, int]) -> Iterator[str]:
 
 def _picture_keys(path: Path, root: Path) -> Iterator[str]:
     yield f"beside:{path.with_suffix('')}"
-    stem = path.stem
-    ends = [len(stem), *(match.start() for match in reversed([*_SEPARATORS.finditer(stem)]))]
-    yield from (f"id:{_key(stem[:end])}" for end in ends if end)
+    ends = [len(path.stem), *(match.start() for match in reversed([*_SEPARATORS.finditer(path.stem)]))]
+    yield from (f"id:{_key(path.stem[:end])}" for end in ends if end)
     yield from (f"id:{_key(parent.name)}" for parent in path.relative_to(root).parents if parent.name)
     yield f"folder:{path.parent}"
 
@@ -251,10 +246,16 @@ def _give(finder: _Finder, film: Film, keys: Iterable[str], patient: str, reject
     if report is None:
         rejected.append(Rejected(name, "no-report"))
         return
-    cells = report.cells.get(file) or next(iter(report.cells.values()), {})
-    report.films.append(_with_cells(film, cells))
+    report.films.append(_with_cells(film, report.cells[file] if named else _agreed(report.rows)))
     if patient:
         report.patients.add(patient)
+
+
+def _agreed(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """What no two rows of a study contradict each other in: it holds of a film that none of them names."""
+    cells = {item for row in rows for item in row.items()}
+    counts = Counter(role for role, _ in cells)
+    return {role: cell for role, cell in cells if counts[role] == 1}
 
 
 def _with_cells(film: Film, cells: Mapping[str, str]) -> Film:

@@ -98,7 +98,7 @@ def _open(path: Path, kind: Kind) -> tuple[Iterator[_Row], Sequence[str], str]:
         raise
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's own errors are ValueErrors
         raise ArchiveError(
-            f"{path} cannot be read as {kind} ({type(error).__name__}); it is damaged, or its text is not UTF-8."
+            f"{path} cannot be read as {kind} ({type(error).__name__}); it is damaged, or no text in UTF-8."
         ) from error
 
 

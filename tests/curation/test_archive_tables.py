@@ -62,6 +62,18 @@ def test_image_column_and_section_columns(tmp_path: Path) -> None:
     assert reasons(archive) == {"r.csv, row 4": "no-film"}
 
 
+@pytest.mark.parametrize("files", [("S1_a.png", "S1_b.png"), ("", "")])
+def test_a_film_that_no_row_names_has_what_all_rows_of_its_study_say(tmp_path: Path, files: tuple[str, str]) -> None:
+    for number, name in enumerate("abc"):
+        save_picture(tmp_path / f"films/S1_{name}.png", number)
+    common = {"study": "S1", "patient": "P1", "report": "Knee and hip.", "sex": "F"}
+    rows = [common | {"image": files[0], "region": "knee"}, common | {"image": files[1], "region": "hip"}]
+    (study,) = read_archive(tmp_path / "films", table(tmp_path / "r.csv", rows)).studies
+    regions = ["knee", "hip", ""] if files[0] else ["", "", ""]
+    assert [film.region_hint.words for film in study.images] == regions
+    assert {film.sex for film in study.images} == {"F"}
+
+
 def test_broken_rows_cost_only_themselves(tmp_path: Path) -> None:
     for number in range(1, 7):
         save_picture(tmp_path / f"films/S{number}.png", number)
