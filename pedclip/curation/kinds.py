@@ -5,9 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from pedclip.anatomy import find_mentions
-from pedclip.curation.labels import read_label
-from pedclip.curation.lexicon import Hit, scan, words_of
-from pedclip.curation.sentences import Sentence
+from pedclip.curation.lexicon import Hit, words_of
 
 Kind = Literal["finding", "history", "comparison", "technique", "recommendation", "administrative", "heading"]
 
@@ -25,23 +23,18 @@ _DENIALS: Final = frozenset({"no", "not", "without", "absence"})  # "No acute in
 _SHOWS: Final = re.compile(r"\b(?:shows?|showed|demonstrates?|demonstrated|reveals?|revealed)\b", re.IGNORECASE)
 
 
-def kind_of(sentence: Sentence, section: str) -> Kind:
-    """What a sentence is, from its words and the section (one of `sections.SECTIONS`) that it stands in.
+def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
+    """Kind of a sentence of the findings or the impression that is no heading, from the listed terms in it.
 
     Findings that contain a comparing word ("no change in the apical scar") stay findings; a statement of change alone
     ("unchanged from last week") is a comparison. A limit of the film that still gives a result stays a finding.
 
     Example:
-        >>> kind_of(Sentence("Compared with the prior study, there is no change.", 0, 50), "findings")
+        >>> from pedclip.curation.lexicon import scan
+        >>> text = "Compared with the prior study, there is no change."
+        >>> kind_of_prose(text, scan(text))
         'comparison'
     """
-    if read_label(sentence.text):
-        return "heading"
-    return KIND_OF_SECTION.get(section) or kind_of_prose(sentence.text, scan(sentence.text))
-
-
-def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
-    """Kind of a sentence of the findings or the impression that is no heading, from the listed terms in it."""
     cues = {tag.removeprefix("kind:") for tag in _tags(hits) if tag.startswith("kind:")}
     is_assessed = any(tag.startswith("finding:") for tag in _tags(hits))
     if "administrative" in cues or _is_removed(text, hits) or _is_only_carried(text, hits, cues):
