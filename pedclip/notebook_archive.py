@@ -25,7 +25,7 @@ from pedclip.anatomy import REGIONS, display_name
 from pedclip.artefacts import write_bytes, write_text
 from pedclip.curation.archive import read_archive
 from pedclip.curation.decode import BadImage, Pixels, decode
-from pedclip.curation.film_regions import Undecided, region_of
+from pedclip.curation.film_regions import Undecided, decisions_of
 from pedclip.curation.regions import filmed_regions
 from pedclip.curation.report_tables import SUFFIXES
 from pedclip.curation.studies import Archive, ArchiveError, Film
@@ -146,13 +146,8 @@ def region_decisions(archive: Archive, truth: Mapping[str, str]) -> pd.DataFrame
     rows = []
     for study in archive.studies:
         filmed = [region for region in filmed_regions(study.report) if region in REGIONS]
-        hints = [{region for region in film.region_hint if region} for film in study.images]
-        for number, film in enumerate(study.images):
-            claimed = set().union(*hints[:number], *hints[number + 1 :])
-            try:
-                decision, note = region_of(film.region_hint, filmed, claimed=claimed)
-            except Undecided as error:
-                decision, note = "", f"{error.reason}: {error}"
+        for film, found in decisions_of(study.images, filmed):
+            decision, note = ("", f"{found.reason}: {found}") if isinstance(found, Undecided) else found
             path = film.path.relative_to(archive.root).as_posix()
             tags, words = film.region_hint
             rows.append((path, tags, words, ", ".join(filmed), decision, note, truth.get(path, "")))

@@ -18,7 +18,7 @@ from pedclip.curation.duplicates import as_matrix, image_hash, text_hash, thumbn
 from pedclip.curation.excerpt_words import is_useless
 from pedclip.curation.excerpts import Excerpt, Extractor
 from pedclip.curation.extract import extract_regions
-from pedclip.curation.film_regions import Decision, Undecided, region_of, side_of
+from pedclip.curation.film_regions import Undecided, decisions_of, side_of
 from pedclip.curation.identifiers import find_identifiers, pseudonym
 from pedclip.curation.regions import filmed_regions
 from pedclip.curation.report_places import state_of
@@ -187,18 +187,14 @@ def fingerprint_of(studies: Iterable[Study], settings: Settings) -> str:
 
 def _films_with_regions(study: Study, sides: Mapping[str, str], root: Path, chunk: Chunk) -> Iterator[tuple[Film, str]]:
     filmed = [region for region in sides if region in REGIONS]
-    hints = [{region for region in film.region_hint if region} for film in study.images]
-    for number, film in enumerate(study.images):
+    for film, found in decisions_of(study.images, filmed):
         name = film.path.relative_to(root).as_posix()
-        claimed = set().union(*hints[:number], *hints[number + 1 :])
-        try:
-            decision: Decision = region_of(film.region_hint, filmed, claimed=claimed)
-        except Undecided as error:
-            chunk.rejected.append(Rejected(name, error.reason, str(error)))
+        if isinstance(found, Undecided):
+            chunk.rejected.append(Rejected(name, found.reason, str(found)))
             continue
-        if decision.note:
-            chunk.conflicts.append((name, decision.note))
-        yield film, decision.region
+        if found.note:
+            chunk.conflicts.append((name, found.note))
+        yield film, found.region
 
 
 def _extract(

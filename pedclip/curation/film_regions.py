@@ -16,13 +16,13 @@ A conflict is never decided by preference: Body Part Examined was wrong in 15 % 
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from pedclip.anatomy import RegionError, find_laterality, find_mentions, find_region, is_paired, region_from_dicom
-from pedclip.curation.studies import RegionHint
+from pedclip.curation.studies import Film, RegionHint
 
 
 class Decision(NamedTuple):
@@ -76,6 +76,24 @@ def region_of(hint: RegionHint, filmed: Collection[str], *, claimed: Collection[
         return Decision(region, f"{loser} say {(named - supported).pop()}, {winner} and report {region}")
     reported = f"the report {_listed(filmed)}" if filmed else "the report names none"
     raise Undecided("region-conflict", f"tags say {hint.tags}, words {hint.words}, {reported}")
+
+
+def decisions_of(films: Sequence[Film], filmed: Collection[str]) -> Iterator[tuple[Film, Decision | Undecided]]:
+    """What the rule makes of each film of a study, or why it decides nothing.
+
+    Args:
+        films: All films of the study: what one of them names, another without a name is not.
+        filmed: Regions that the report says were filmed, "neck" left out.
+    """
+    hints = [{region for region in film.region_hint if region} for film in films]
+    for number, film in enumerate(films):
+        claimed = set().union(*hints[:number], *hints[number + 1 :])
+        found: Decision | Undecided
+        try:
+            found = region_of(film.region_hint, filmed, claimed=claimed)
+        except Undecided as error:
+            found = error
+        yield film, found
 
 
 def side_of(region: str, film: str, report: str) -> tuple[str, str]:
