@@ -20,7 +20,6 @@ import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,8 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
         if task.kind not in ("masks", "boxes"):
             curve = probe_curve(task, methods, patients, shares=options.shares, draws=options.draws)
         elif options.heads:
-            # All test films stay: they cost little, and a few of them may show no box at all.
-            task = replace(task, rows={**task.at_most(options.head_images).rows, "test": task.rows["test"]})
+            task = task.at_most(options.head_images)
             truth = read_truth(task, triplets, first.preprocess)
             encoders = {name: extracted[name] for name in with_heads}
             curve = head_curve(task, encoders, patients, truth, epochs=options.head_epochs)

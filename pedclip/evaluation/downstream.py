@@ -49,14 +49,18 @@ class Downstream:
     paper: str = ""
 
     def at_most(self, images: int) -> "Downstream":
-        """The same task with the first images of each split only, for heads that take long to train.
+        """The same task with fewer images to learn from, for heads that take long to train; the test images stay.
 
         Args:
-            images: Training images; validation and test keep a third as many each, at least 1.
+            images: Training images kept, evenly spread over their order; validation keeps a third as many, at least 1.
         """
-        kept = {split: images if split == "train" else max(1, images // 3) for split in SPLITS}
-        rows = {split: self.rows[split][: kept[split]] for split in SPLITS}
-        labels = {split: values[: kept[split]] for split, values in self.labels.items()}
+        kept = {split: np.arange(len(rows)) for split, rows in self.rows.items()}
+        for split, most in (("train", images), ("validation", max(1, images // 3))):
+            number = len(kept[split])
+            if number > most:
+                kept[split] = np.arange(most) * number // most
+        rows = {split: self.rows[split][index] for split, index in kept.items()}
+        labels = {split: values[kept[split]] for split, values in self.labels.items()}
         return replace(self, rows=rows, labels=labels)
 
     def sides(self, inputs: Labels, patients: Labels, truth: Labels | None = None) -> Sides:

@@ -144,11 +144,14 @@ def test_sides_are_split_by_patient() -> None:
         task.sides(features, patients | {"test": patients["train"]})
 
 
-def test_the_smaller_task_keeps_rows_and_labels_together() -> None:
-    findings = [["effusion"], ["effusion"], [], []]
-    task = found_in(make_triplets(findings=findings), min_positives=2)["findings (pack)"].at_most(3)
-    assert {split: len(rows) for split, rows in task.rows.items()} == {"train": 3, "validation": 1, "test": 1}
-    assert len(task.labels["train"]) == 3
+def test_the_smaller_task_is_spread_over_the_images_and_keeps_rows_labels_and_test() -> None:
+    findings = [["effusion"]] * 4 + [[]] * 4
+    task = found_in(make_triplets(findings=findings), min_positives=2)["findings (pack)"].at_most(4)
+    assert {split: rows.tolist() for split, rows in task.rows.items()} == {
+        "train": [0, 2, 4, 6], "validation": [0], "test": list(range(8)),
+    }  # fmt: skip
+    assert task.labels["train"].ravel().tolist() == [1, 1, 0, 0]
+    assert task.at_most(100).rows["train"].tolist() == [0, 2, 4, 6]
 
 
 def test_bad_arguments_are_named() -> None:
