@@ -72,9 +72,6 @@ def chord(rows: Tensor, x: Tensor, y: Tensor, *, trait: int) -> Tensor:
         shorter = p["length"] / (p["length"] - p["cortex"]).clamp_min(_THIN)
         core = _superquadric(u * shorter, v / inside, p, blunt=blunt)
         value -= core * inside * (p["hollow"] / p["wm"])
-    if from_crack is not None:
-        line = torch.exp(-((from_crack / p["gap"].clamp_min(_THIN)) ** 2))
-        value *= 1 - torch.where(p["gap"] > 0, 0.9, 0.0) * line
     return value.mul_(p["density"])
 
 

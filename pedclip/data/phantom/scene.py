@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Unpack
 
@@ -290,11 +290,3 @@ class Scene:
         ahead = self.place((point[0] + away[0] * 0.01, point[1] + away[1] * 0.01, point[2]))
         length = max(math.hypot(ahead[0] - x, ahead[1] - y), 1e-6)
         self.joints.append(Joint(name, (x, y, z), radius, beyond, ((ahead[0] - x) / length, (ahead[1] - y) / length)))
-
-    def move(self, prefixes: tuple[str, ...], dx: float, dy: float) -> None:
-        """Shift all shapes whose name starts with one of the prefixes, in the image plane."""
-        for index, shape in enumerate(self.shapes):
-            if shape.name.startswith(prefixes):
-                self.shapes[index] = replace(
-                    shape, x0=shape.x0 + dx, x1=shape.x1 + dx, y0=shape.y0 + dy, y1=shape.y1 + dy
-                )

@@ -55,8 +55,7 @@ class Shape:
     crack: float = 2.0  # where it is broken, -1 (start) to 1 (end); above 1 means intact
     shift: float = 0.0  # sideways step of the part beyond the crack
     angulation: float = 0.0  # radians between both parts
-    gap: float = 0.0  # half-width of the lucent line
-    slope: float = 0.0  # obliquity of that line
+    slope: float = 0.0  # obliquity of the crack
     bulge: float = 0.0  # widening at the crack (buckle)
     layer: float = SKELETON
 
@@ -135,7 +134,7 @@ def project(rows: Rows, pose: Pose) -> Rows:
         flat[:, FLAT_COLUMN[name]] *= sideways * pose.scale
     for name in ("angulation", "slope"):
         flat[:, FLAT_COLUMN[name]] *= sideways
-    for name in ("cortex", "gap", "bulge"):
+    for name in ("cortex", "bulge"):
         flat[:, FLAT_COLUMN[name]] *= pose.scale
     flat[:, FLAT_COLUMN["density"]] *= np.minimum(thickness / radii[2], MAX_GAIN)
     return flat
