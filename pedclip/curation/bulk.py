@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pedclip.curation.dialogue import converse
-from pedclip.curation.excerpts import Excerpt
+from pedclip.curation.excerpts import Excerpt, check_verbatim
 from pedclip.curation.ledger import key_of
 from pedclip.curation.llm import LLMExtractor, numbered
 from pedclip.curation.loop_thread import running_loop
@@ -43,11 +43,11 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
         concurrency: Requests at once, at least 1. Meanwhile other reports are read and answers checked.
 
     Yields:
-        Excerpt by region, as `extract.extract_regions` returns it.
+        Excerpt by region, checked as `extract.extract_regions` checks it.
 
     Raises:
         BackendError: The model cannot be asked, or stopped answering; start again later.
-        ValueError: The concurrency is below 1.
+        ValueError: The concurrency is below 1, or an excerpt holds what its report does not.
     """
     if concurrency < 1:
         raise ValueError(f"concurrency must be at least 1, got {concurrency}.")
@@ -74,7 +74,9 @@ async def _extract_all(
 
     async def enter(text: str, regions: tuple[str, ...] | None) -> Excerpts:
         async with work:
-            return await extractor.extract_async(text, regions, gate=gate)
+            excerpts = await extractor.extract_async(text, regions, gate=gate)
+        check_verbatim(excerpts, text)
+        return excerpts
 
     return await asyncio.gather(*(enter(*item) for item in items))
 

@@ -27,3 +27,19 @@ def joined(sentences: Iterable[Sentence], *, source: str) -> Excerpt:
     """An excerpt of sentences as they stand in the report."""
     ordered = tuple(sorted(sentences, key=lambda sentence: sentence.start))
     return Excerpt(" ".join(sentence.text for sentence in ordered), ordered, source)
+
+
+def check_verbatim(excerpts: Mapping[str, Excerpt], report_text: str) -> None:
+    """Refuse excerpts that do not come from their report, whatever made them.
+
+    Raises:
+        ValueError: A sentence is not in the report at its span, or a text that nothing rewrote is not made of its
+            sentences. The message holds the region and the source, no text.
+    """
+    for region, excerpt in excerpts.items():
+        for sentence in excerpt.sentences:
+            if report_text[sentence.start : sentence.end] != sentence.text:
+                raise ValueError(f"{region}: a sentence from {excerpt.source} is not in the report at its span.")
+        whole = " ".join(sentence.text for sentence in excerpt.sentences)
+        if excerpt.source != "llm-rewrite" and excerpt.text != whole:
+            raise ValueError(f"{region}: the text of a {excerpt.source} excerpt is not made of its sentences.")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pedclip.anatomy import REGIONS, UnknownRegion
-from pedclip.curation.excerpts import Excerpt, Extractor
+from pedclip.curation.excerpts import Excerpt, Extractor, check_verbatim
 from pedclip.curation.lexicon import NECK
 from pedclip.curation.reading import Report, text_of
 from pedclip.curation.rules import RulesExtractor
@@ -52,14 +52,5 @@ def extract_regions(
             raise ValueError(f"no extractor {extractor[:60]!r}; there are {', '.join(EXTRACTORS)}.")
         extractor = EXTRACTORS[extractor]()
     excerpts = extractor.extract(text, asked)
-    for region, excerpt in excerpts.items():
-        _check_verbatim(region, excerpt, text)
+    check_verbatim(excerpts, text)
     return {region: excerpts[region] for region in (excerpts if asked is None else asked)}
-
-
-def _check_verbatim(region: str, excerpt: Excerpt, text: str) -> None:
-    for sentence in excerpt.sentences:
-        if text[sentence.start : sentence.end] != sentence.text:
-            raise ValueError(f"{region}: a sentence from {excerpt.source} is not in the report at its span.")
-    if excerpt.source != "llm-rewrite" and excerpt.text != " ".join(sentence.text for sentence in excerpt.sentences):
-        raise ValueError(f"{region}: the text of a {excerpt.source} excerpt is not made of its sentences.")

@@ -18,8 +18,10 @@ from pedclip.curation import llm
 from pedclip.curation.backends import ServerBackend
 from pedclip.curation.bulk import Item, extract_many, plan_extraction
 from pedclip.curation.dialogue import Procedure
+from pedclip.curation.excerpts import Excerpt
 from pedclip.curation.ledger import Ledger
 from pedclip.curation.llm import LLMExtractor
+from pedclip.curation.sentences import Sentence
 from tests.curation.chat_server import ChatServer, chat_server, good_model
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +46,19 @@ def test_results_come_in_order_while_answers_do_not() -> None:
         found = list(extract_many(((tiny_report(i), None) for i in range(100)), extractor(server), concurrency=10))
     assert [excerpts["chest"].text for excerpts in found] == [f"Nodule of {i} mm. Single nodule." for i in range(100)]
     assert time.monotonic() - begin < 2.0  # one after the other they would take longer
+
+
+class Inventing(LLMExtractor):
+    """Returns a sentence that no report holds."""
+
+    async def extract_async(self, *_: object, **__: object) -> dict[str, Excerpt]:
+        return {"chest": Excerpt("Large mass.", (Sentence("Large mass.", 0, 11),), "llm-select")}
+
+
+def test_a_sentence_that_the_report_does_not_hold_stops_the_run() -> None:
+    model = Inventing(ServerBackend("http://localhost:1/v1", "tiny"))
+    with pytest.raises(ValueError, match="chest: a sentence from llm-select is not in the report"):
+        list(extract_many([(tiny_report(1), None)], model))
 
 
 def test_reports_are_read_as_they_are_needed_and_leaving_early_is_clean() -> None:
