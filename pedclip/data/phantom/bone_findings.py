@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import SUBTLE, Finding, Vector, mark, strip
+from pedclip.data.phantom.finding import SUBTLE, Finding, mark, strip
 from pedclip.data.phantom.scene import Scene, blob
-from pedclip.data.phantom.shapes import Point, Shape
+from pedclip.data.phantom.shapes import Point, Shape, Vector, to_point
 from pedclip.data.phantom.sites import Site, shaft_site
 
 _FLAT: Final = 0.4  # half-width of a plate or the vault, scene units: lesions lie anywhere on it
@@ -17,7 +17,7 @@ def periosteal_reaction(scene: Scene, finding: Finding) -> str:
     """New bone along the shaft: one layer, two, or a sunburst of spicules; on one side where it is slightest."""
     site = shaft_site(scene, replace(finding, along=0.25 + 0.5 * finding.along))
     severity = finding.severity
-    axis = np.array([site.shape.x1 - site.shape.x0, site.shape.y1 - site.shape.y0, site.shape.z1 - site.shape.z0])
+    axis = np.subtract(site.shape.end, site.shape.start)
     half = min(float(np.linalg.norm(axis)) * (0.20 + 0.12 * severity), 0.22 + 0.18 * severity)
     density = site.mass * (0.75 + 0.55 * severity)
     sunburst = finding.variant > 0.7 and severity > 0.5
@@ -71,8 +71,7 @@ def lytic_lesion(scene: Scene, finding: Finding) -> str:
             scene.add(blob("lesion", hole, (size * 1.2, size), density=-0.8 * depth, angle=random.uniform(0, 180)))
         return site.words
     if finding.variant > 0.75 and site.width < _FLAT:  # eccentric: against the cortex
-        x, y, z = np.array(point) + site.across * finding.sign * max(0.0, site.width - radius)
-        point = (float(x), float(y), float(z))
+        point = to_point(np.array(point) + site.across * finding.sign * max(0.0, site.width - radius))
     scene.add(_oval("lesion", point, radius, site, -depth))
     if 0.25 <= finding.variant < 0.6:
         rim = _oval("rim", point, 1.05 * radius, site, 0.30 * site.mass * (0.4 + 0.6 * finding.severity))
@@ -100,7 +99,7 @@ def _lesion(scene: Scene, finding: Finding) -> tuple[Site, Point, float]:
     flat = site.width > _FLAT
     radius = min(max(site.width * (0.95 + 0.45 * finding.severity), 0.085), 0.16 + 0.10 * finding.severity)
     moved = site.point + site.across * (finding.sign * 0.45 * site.width if flat else 0.0)
-    point = (float(moved[0]), float(moved[1]), float(moved[2]))
+    point = to_point(moved)
     mark(scene, finding, _oval(finding.name, point, 1.1 * radius, site, 1.0))
     words = f"{finding.side} parietal bone" if site.shape.name == "vault" else site.words
     return replace(site, words=words), point, radius

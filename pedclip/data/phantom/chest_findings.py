@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import Finding, Vector, mark, strip
+from pedclip.data.phantom.finding import Finding, mark, strip
 from pedclip.data.phantom.scene import Scene, blob
-from pedclip.data.phantom.shapes import Point, Shape
+from pedclip.data.phantom.shapes import Point, Shape, Vector
 
 # Lobes of each lung: words, and the middle in half-widths of the lung outwards and half-heights down, then z.
 _LOBES: Final = {
@@ -129,7 +129,7 @@ def cardiomegaly(scene: Scene, finding: Finding) -> str:
     for index, shape in enumerate(scene.shapes):
         if shape.name != "heart":
             continue
-        ends = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
+        ends = np.array([shape.start, shape.end])
         x0, y0, z0, x1, y1, z1 = (centre + (ends - centre) * factor + [0.10 * (factor - 1), 0.0, 0.0]).ravel().tolist()
         scene.shapes[index] = grown = replace(
             shape, x0=x0, y0=y0, z0=z0, x1=x1, y1=y1, z1=z1,

@@ -9,12 +9,9 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pedclip.data.phantom.scene import Scene
-from pedclip.data.phantom.shapes import ADDED, LEAD, SKIN, Point, Shape
-
-Vector = NDArray[np.float64]  # (3,)
+from pedclip.data.phantom.shapes import ADDED, LEAD, SKIN, Point, Shape, Vector, to_point
 
 _METAL: Final = 1.7  # attenuation of a few millimetres of steel or titanium
 _SEEN: Final = 0.8  # hardware lies this close to the middle of the image, scene units
@@ -176,7 +173,7 @@ def button(scene: Scene, rng: np.random.Generator) -> bool:
 
 def _length(shape: Shape) -> float:
     """Half-length, scene units."""
-    return float(np.linalg.norm([shape.x1 - shape.x0, shape.y1 - shape.y0, shape.z1 - shape.z0])) / 2
+    return float(np.linalg.norm(np.subtract(shape.end, shape.start))) / 2
 
 
 def _is_seen(bone: Shape, u: float) -> bool:
@@ -188,7 +185,7 @@ def _is_seen(bone: Shape, u: float) -> bool:
 
 def _frame(shape: Shape) -> tuple[Vector, Vector, Vector, float]:
     """Middle, unit vectors along and across (in the image plane), and half-length."""
-    start, end = np.array([shape.x0, shape.y0, shape.z0]), np.array([shape.x1, shape.y1, shape.z1])
+    start, end = np.array(shape.start), np.array(shape.end)
     length = max(_length(shape), 1e-6)
     along = (end - start) / (2 * length)
     across = np.array([-along[1], along[0], 0.0])
@@ -199,13 +196,15 @@ def _piece(shape: Shape, first: float, last: float, wider: float) -> Shape:
     """The part of a shape between two places on its axis (-1 to 1), with all widths times `wider`."""
     centre, along, _, length = _frame(shape)
     widths = np.interp((first, (first + last) / 2, last), (-1, 0, 1), (shape.w0, shape.wm, shape.w1)) * wider
-    start, end = _point(centre + along * length * first), _point(centre + along * length * last)
+    start, end = to_point(centre + along * length * first), to_point(centre + along * length * last)
     w0, wm, w1 = (float(width) for width in widths)
     return Shape(shape.name, *start, *end, w0, wm, w1, flare=1.0, depth=shape.depth)
 
 
 def _rod(name: str, start: Vector, end: Vector, width: float, *, density: float, layer: float = LEAD) -> Shape:
-    return Shape(name, *_point(start), *_point(end), width, width, width, square_end=1.0, density=density, layer=layer)
+    return Shape(
+        name, *to_point(start), *to_point(end), width, width, width, square_end=1.0, density=density, layer=layer
+    )
 
 
 def _disc(name: str, centre: Point, radius: float, *, density: float, layer: float = LEAD) -> Shape:
@@ -227,11 +226,7 @@ def _line(scene: Scene, name: str, points: Iterable[Point], width: float, *, den
 def _smooth(points: list[Point]) -> list[Point]:
     """Seven points on the parabola from the first of three points to the last, drawn towards the second."""
     a, b, c = (np.array(point) for point in points)
-    return [_point(a * (1 - t) ** 2 + 2 * b * t * (1 - t) + c * t**2) for t in np.linspace(0, 1, 7)]
-
-
-def _point(vector: Vector) -> Point:
-    return float(vector[0]), float(vector[1]), float(vector[2])
+    return [to_point(a * (1 - t) ** 2 + 2 * b * t * (1 - t) + c * t**2) for t in np.linspace(0, 1, 7)]
 
 
 CHANCES: Final = (

@@ -4,12 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pedclip.data.phantom.scene import Scene
-from pedclip.data.phantom.shapes import ADDED, Point, Shape
-
-Vector = NDArray[np.float64]  # (3,)
+from pedclip.data.phantom.shapes import ADDED, Shape, Vector, to_point
 
 SUBTLE: Final = 1 / 3  # severities below this are subtle
 _MIN_EXTENT: Final = 0.035  # half-width, scene units: a mask then has a pixel even in small images
@@ -40,7 +37,7 @@ class Finding:
 def mark(scene: Scene, finding: Finding, shape: Shape) -> None:
     """Record where a finding lies."""
     widths = {name: max(getattr(shape, name), _MIN_EXTENT) for name in ("w0", "wm", "w1")}
-    middle, start = np.array(shape.middle), np.array([shape.x0, shape.y0, shape.z0])
+    middle, start = np.array(shape.middle), np.array(shape.start)
     half = float(np.linalg.norm(middle - start))
     if half < _MIN_EXTENT:
         start = middle + (start - middle) * _MIN_EXTENT / max(half, 1e-6)
@@ -48,11 +45,6 @@ def mark(scene: Scene, finding: Finding, shape: Shape) -> None:
     shape = replace(shape, x0=x0, y0=y0, z0=z0, x1=x1, y1=y1, z1=z1)
     plain = replace(shape, density=1.0, cortex=0.0, hollow=0.0, square_end=0.6, square_side=0.6, layer=ADDED, **widths)
     scene.extents.append((finding.name, plain))
-
-
-def to_point(vector: Vector) -> Point:
-    """The three coordinates of a vector (3,)."""
-    return float(vector[0]), float(vector[1]), float(vector[2])
 
 
 def strip(

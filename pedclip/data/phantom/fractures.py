@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import SUBTLE, Finding, Vector, mark, strip
+from pedclip.data.phantom.finding import SUBTLE, Finding, mark, strip
 from pedclip.data.phantom.scene import Scene, blob
-from pedclip.data.phantom.shapes import Shape
+from pedclip.data.phantom.shapes import Shape, Vector
 from pedclip.data.phantom.sites import Site, choose_bone, metaphyseal_site, place, plate_end, shaft_site
 from pedclip.data.phantom.soft_tissue import oedema
 
@@ -108,18 +108,18 @@ def _line(scene: Scene, finding: Finding, site: Site, *, slope: float, offset: f
 def _displace(scene: Scene, site: Site, *, shift: float, angle: float, bulge: float = 0.0, slope: float = 0.0) -> None:
     """Move what lies beyond the break sideways (scene units) and bend it (radians), with its epiphysis."""
     shape = site.shape
-    length = float(np.linalg.norm(np.array([shape.x1 - shape.x0, shape.y1 - shape.y0, shape.z1 - shape.z0]))) / 2
+    length = float(np.linalg.norm(np.subtract(shape.end, shape.start))) / 2
     if sum(other.name == shape.name for other in scene.shapes) > 1:  # a piece of a curved bone
         angle = 0.0
     rest = length * (1 - site.u)
     most = min(0.10, 1.3 * site.width) / max(rest, 0.1)  # the bones beyond stay where they are
     angle = float(np.clip(angle, -most, most))
     scene.shapes[site.index] = replace(shape, crack=site.u, shift=shift, angulation=angle, bulge=bulge, slope=slope)
-    tip, normal = np.array([shape.x1, shape.y1, shape.z1]), np.array([-site.along[1], site.along[0]])
+    tip, normal = np.array(shape.end), np.array([-site.along[1], site.along[0]])
     dx, dy = normal * (shift + angle * rest)
     for index, cap in enumerate(scene.shapes):
         if cap.name == f"{shape.name} epiphysis" and np.linalg.norm(np.array(cap.middle) - tip) < length * 0.6:
-            scene.shapes[index] = replace(cap, x0=cap.x0 + dx, x1=cap.x1 + dx, y0=cap.y0 + dy, y1=cap.y1 + dy)
+            scene.shapes[index] = cap.moved(dx, dy)
 
 
 def _buckle(scene: Scene, finding: Finding, site: Site) -> None:
@@ -165,11 +165,7 @@ def _physeal(scene: Scene, finding: Finding, site: Site) -> None:
     for index, cap in enumerate(scene.shapes):
         near = np.linalg.norm(np.array(cap.middle) - site.point) < 1.6 * width
         if cap.name == f"{site.shape.name} epiphysis" and near:
-            scene.shapes[index] = replace(
-                cap,
-                x0=cap.x0 + slip[0], y0=cap.y0 + slip[1], z0=cap.z0 + slip[2],
-                x1=cap.x1 + slip[0], y1=cap.y1 + slip[1], z1=cap.z1 + slip[2],
-            )  # fmt: skip
+            scene.shapes[index] = cap.moved(*slip)
     middle = site.point - outwards * 0.34 * width + site.across * sign * 0.44 * width
     direction = site.across * sign * 0.8 - outwards * 0.6
     thick, depth = 0.012 + width * (0.05 + 0.10 * severity), (0.35 + 0.55 * severity) * site.mass

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import Finding, Vector, mark, strip
+from pedclip.data.phantom.finding import Finding, mark, strip
 from pedclip.data.phantom.scene import Joint, Scene, blob
-from pedclip.data.phantom.shapes import SKELETON, Point
+from pedclip.data.phantom.shapes import SKELETON, Vector, to_point
 from pedclip.data.phantom.sites import BoneEnd, bone_ends, pick_joint, visible_across
 from pedclip.data.phantom.soft_tissue import bulge, nearest_skin, oedema
 
@@ -24,9 +24,8 @@ def dislocation(scene: Scene, finding: Finding) -> str:
     step = aside * finding.sign * far + away * far * (-0.35 if finding.variant < 0.5 else 0.2)
     _move(scene, joint, step)
     oedema(scene, finding, np.array(joint.point))
-    x, y, z = np.array(joint.point) + step / 2
     size = joint.radius + float(np.linalg.norm(step)) / 3
-    mark(scene, finding, blob(finding.name, (float(x), float(y), float(z)), (size, size)))
+    mark(scene, finding, blob(finding.name, to_point(np.array(joint.point) + step / 2), (size, size)))
     return joint.name
 
 
@@ -58,10 +57,9 @@ def narrowing(scene: Scene, finding: Finding) -> str:
     _move(scene, joint, -away * joint.radius * (0.10 + 0.32 * finding.severity))
     for end in bone_ends(scene, joint):
         _dense_surface(scene, end, 0.18 + 0.46 * finding.severity)
-    x, y, z = joint.point
     angle = float(np.degrees(np.arctan2(aside[1], aside[0]))) if abs(aside[2]) < 0.5 else 0.0
     size = (joint.radius * 1.05, joint.radius * 0.6)
-    mark(scene, finding, blob(finding.name, (x, y, z), size, angle=angle))
+    mark(scene, finding, blob(finding.name, joint.point, size, angle=angle))
     return joint.name
 
 
@@ -75,8 +73,8 @@ def erosion(scene: Scene, finding: Finding) -> str:
     for chosen in random.permutation(len(corners))[:count]:
         end, side = corners[int(chosen)]
         size = float(np.clip(end.width * (0.45 + 0.28 * finding.severity), 0.036, 0.11))
-        x, y, z = end.tip + end.inward * max(0.32 * end.width, 0.8 * size) + end.across * side * 0.60 * end.width
-        place = (float(x), float(y), float(z))
+        inwards = end.inward * max(0.32 * end.width, 0.8 * size)
+        place = to_point(end.tip + inwards + end.across * side * 0.60 * end.width)
         depth = scene.shapes[end.index].density * (0.46 + 0.34 * finding.severity)
         scene.add(blob("erosion", place, (size, size), density=-depth, depth=max(1.0, 0.6 * end.width / size)))
         mark(scene, finding, blob(finding.name, place, (1.1 * size, 1.1 * size)))
@@ -93,10 +91,10 @@ def inflammation(scene: Scene, finding: Finding) -> str:
         if end.is_short:
             scene.shapes[end.index] = replace(shape, density=shape.density * (1 - lost))
         else:
-            x, y, z = end.tip + end.inward * 0.8 * end.width
+            place = to_point(end.tip + end.inward * 0.8 * end.width)
             angle = float(np.degrees(np.arctan2(end.inward[1], end.inward[0])))
             size, depth = (1.1 * end.width, 0.95 * end.width), -lost * shape.density * (1 - 0.5 * shape.hollow)
-            scene.add(blob("osteopenia", (float(x), float(y), float(z)), size, angle=angle, density=depth))
+            scene.add(blob("osteopenia", place, size, angle=angle, density=depth))
     for part in bulge(scene, centre, (-1, 1), 0.01 + 0.16 * severity, 0.005 + 0.025 * severity):
         mark(scene, finding, part)
     haze = blob("haze", joint.point, (1.35 * r, 1.35 * r), density=0.015 + 0.14 * severity, depth=1.0)
@@ -128,9 +126,8 @@ def bony_changes(scene: Scene, finding: Finding) -> str:
         end = ends[int(random.integers(len(ends)))]
         size = float(np.clip(end.width * (0.30 + 0.20 * severity), 0.024, 0.10))
         offset = random.uniform(-0.5, 0.5) * end.width
-        x, y, z = end.tip + end.inward * (size * 1.3 + 0.1 * end.width) + end.across * offset
+        cyst = to_point(end.tip + end.inward * (size * 1.3 + 0.1 * end.width) + end.across * offset)
         depth = scene.shapes[end.index].density * (0.48 + 0.40 * severity)
-        cyst = (float(x), float(y), float(z))
         scene.add(blob("cyst", cyst, (size, size), density=-depth, depth=max(1.0, 0.5 * end.width / size)))
     size = 1.05 * max(joint.radius, max(end.width for end in ends))
     mark(scene, finding, blob(finding.name, joint.point, (0.8 * size, size)))
@@ -149,10 +146,9 @@ def _proximal(scene: Scene, joint: Joint) -> Vector:
     for shape in scene.shapes:
         if shape.layer != SKELETON or shape.name.startswith(joint.beyond or _PAIRED):
             continue
-        start, end = (shape.x0, shape.y0, shape.z0), (shape.x1, shape.y1, shape.z1)
-        length = dist(start, end)
-        if min(dist(start, joint.point), dist(end, joint.point)) < 2.0 * joint.radius and length > max(reach, 0.2):
-            best, reach = (np.array(end) - np.array(start)) / length, length
+        length, near = dist(shape.start, shape.end), min(dist(end, joint.point) for end in (shape.start, shape.end))
+        if near < 2.0 * joint.radius and length > max(reach, 0.2):
+            best, reach = np.subtract(shape.end, shape.start) / length, length
     return best
 
 
@@ -162,9 +158,7 @@ def _move(scene: Scene, joint: Joint, step: Vector) -> None:
     for index, shape in enumerate(scene.shapes):
         paired = not joint.beyond and shape.name.startswith(_PAIRED) and np.sign(shape.middle[0]) == side
         if paired or (joint.beyond and shape.name.startswith(joint.beyond)):
-            start: Point = (shape.x0 + step[0], shape.y0 + step[1], shape.z0 + step[2])
-            end: Point = (shape.x1 + step[0], shape.y1 + step[1], shape.z1 + step[2])
-            scene.shapes[index] = replace(shape, x0=start[0], y0=start[1], z0=start[2], x1=end[0], y1=end[1], z1=end[2])
+            scene.shapes[index] = shape.moved(*step)
 
 
 def _dense_surface(scene: Scene, end: BoneEnd, density: float) -> None:

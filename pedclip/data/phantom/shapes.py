@@ -6,7 +6,7 @@ viewer, and (0, 0) is the image centre.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Final
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 Point = tuple[float, float, float]
+Vector = NDArray[np.float64]  # (3,)
 
 ADDED: Final = 0.0  # attenuations of these shapes add up, as in a projection
 SKIN: Final = 1.0  # of these only the thickest counts: neighbouring parts of one outline
@@ -60,9 +61,29 @@ class Shape:
     layer: float = SKELETON
 
     @property
+    def start(self) -> Point:
+        """Where the axis begins."""
+        return self.x0, self.y0, self.z0
+
+    @property
+    def end(self) -> Point:
+        """Where the axis ends."""
+        return self.x1, self.y1, self.z1
+
+    @property
     def middle(self) -> Point:
         """Centre of the axis."""
         return ((self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2, (self.z0 + self.z1) / 2)
+
+    def moved(self, dx: float, dy: float, dz: float = 0.0) -> "Shape":
+        """The same shape elsewhere."""
+        x0, y0, z0, x1, y1, z1 = self.x0 + dx, self.y0 + dy, self.z0 + dz, self.x1 + dx, self.y1 + dy, self.z1 + dz
+        return replace(self, x0=x0, y0=y0, z0=z0, x1=x1, y1=y1, z1=z1)
+
+
+def to_point(vector: Vector) -> Point:
+    """The three coordinates of a vector (3,)."""
+    return float(vector[0]), float(vector[1]), float(vector[2])
 
 
 PARAMETERS: Final = tuple(name for name in Shape.__dataclass_fields__ if name != "name")

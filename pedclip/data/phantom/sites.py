@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import Finding, Vector
+from pedclip.data.phantom.finding import Finding
 from pedclip.data.phantom.scene import Joint, Scene
-from pedclip.data.phantom.shapes import SKELETON, Shape
+from pedclip.data.phantom.shapes import SKELETON, Shape, Vector
 
 FRAME: Final = 0.62  # findings stay this close to the middle of the image, scene units
 _MOST_ENDS: Final = 6  # surfaces of a joint that findings are drawn on
@@ -87,7 +87,7 @@ def choose_bone(scene: Scene, finding: Finding) -> int:
 def plate_end(scene: Scene, index: int) -> int:
     """The end of a bone where it grows: -1 (start), 1 (end) or 0 (no epiphysis drawn)."""
     shape = scene.shapes[index]
-    ends = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
+    ends = np.array([shape.start, shape.end])
     caps = [np.array(cap.middle) for cap in scene.shapes if cap.name == f"{shape.name} epiphysis"]
     seen = [middle for middle in caps if np.abs(middle[:2]).max() < 0.8]
     if not seen:
@@ -100,7 +100,7 @@ def plate_end(scene: Scene, index: int) -> int:
 def place(scene: Scene, index: int, u: float) -> Site:
     """The place at `u` on the axis of a shape."""
     shape = scene.shapes[index]
-    p0, p1 = np.array([shape.x0, shape.y0, shape.z0]), np.array([shape.x1, shape.y1, shape.z1])
+    p0, p1 = np.array(shape.start), np.array(shape.end)
     half = (p1 - p0) / 2
     along = half / max(float(np.linalg.norm(half)), 1e-6)
     bow = np.array([-along[1], along[0], 0.0]) * (shape.bend * (1 - u * u) + shape.sway * 2.6 * u * (1 - u * u))
@@ -154,13 +154,12 @@ def bone_ends(scene: Scene, joint: Joint) -> list[BoneEnd]:
 def _is_near(shape: Shape, joint: Joint, radii: float) -> bool:
     """Whether an end or the middle of a shape is within some radii of a joint."""
     far = radii * joint.radius + shape.wm
-    ends = ((shape.x0, shape.y0, shape.z0), (shape.x1, shape.y1, shape.z1), shape.middle)
-    return any(dist(end, joint.point) < far for end in ends)
+    return any(dist(place, joint.point) < far for place in (shape.start, shape.end, shape.middle))
 
 
 def _bone_end(scene: Scene, joint: Joint, index: int) -> BoneEnd:
     shape, centre = scene.shapes[index], np.array(joint.point)
-    tips = np.array([[shape.x0, shape.y0, shape.z0], [shape.x1, shape.y1, shape.z1]])
+    tips = np.array([shape.start, shape.end])
     start = bool(np.linalg.norm(tips[0] - centre) < np.linalg.norm(tips[1] - centre))
     half = float(np.linalg.norm(tips[1] - tips[0])) / 2
     axis = (tips[1] - tips[0]) / max(2 * half, 1e-6)

@@ -4,9 +4,9 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import Finding, Vector, mark
+from pedclip.data.phantom.finding import Finding, mark
 from pedclip.data.phantom.scene import Scene, blob
-from pedclip.data.phantom.shapes import SKIN, Shape
+from pedclip.data.phantom.shapes import SKIN, Shape, Vector
 from pedclip.data.phantom.sites import half_width, pick_joint, shaft_site, visible_across
 
 _THICK: Final = 0.45  # half-width from which the outline of the skin is out of the picture, scene units
@@ -82,7 +82,7 @@ def nearest_skin(scene: Scene, point: Vector) -> tuple[Shape, Vector, Vector, fl
     for shape in scene.shapes:
         if shape.layer != SKIN or shape.name != "skin":
             continue
-        p0, p1 = np.array([shape.x0, shape.y0, shape.z0]), np.array([shape.x1, shape.y1, shape.z1])
+        p0, p1 = np.array(shape.start), np.array(shape.end)
         axis = p1 - p0
         u = float(np.clip(2 * ((point - p0) @ axis) / (axis @ axis) - 1, -0.97, 0.97))
         foot = (p0 + p1) / 2 + u * axis / 2

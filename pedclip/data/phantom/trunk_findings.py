@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from pedclip.data.phantom.finding import SUBTLE, Finding, Vector, mark, strip
+from pedclip.data.phantom.finding import SUBTLE, Finding, mark, strip
 from pedclip.data.phantom.scene import Scene, blob
-from pedclip.data.phantom.shapes import SKIN, Point
+from pedclip.data.phantom.shapes import SKIN, Point, Vector
 from pedclip.data.phantom.sites import shaft_site
 
 _COLON: Final = (  # from the rectum backwards, so that the first fill first
