@@ -4,20 +4,19 @@ Shared findings are drawn by one function, so that they look alike on different 
 which boxes and masks are made, and returns the words for its place. The tables are in `findings.json`.
 """
 
-import json
 from collections.abc import Callable
-from importlib import resources
-from typing import Any, Final
+from typing import Final
 
 from pedclip.data.phantom import bone_findings, chest_findings, fractures, joint_findings, soft_tissue, trunk_findings
 from pedclip.data.phantom.finding import Finding
 from pedclip.data.phantom.fractures import form
 from pedclip.data.phantom.scene import Scene
 from pedclip.data.phantom.soft_tissue import incidental
+from pedclip.data.phantom.tables import table
 
 __all__ = ["CONCEPTS", "FINDINGS", "LESIONS", "WEIGHTS", "apply", "form", "incidental"]
 
-_TABLES: Final[dict[str, Any]] = json.loads(resources.files(__package__).joinpath("findings.json").read_text("utf-8"))
+_TABLES: Final = table("findings")
 
 # Name of a finding -> regions in which it occurs.
 FINDINGS: Final[dict[str, tuple[str, ...]]] = {name: tuple(where) for name, where in _TABLES["regions"].items()}

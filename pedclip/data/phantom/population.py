@@ -1,11 +1,8 @@
 """Who is examined and what is found: the plan of study k, whatever the number of studies."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +10,8 @@ from pedclip.anatomy import REGIONS, is_paired
 from pedclip.data.phantom.anatomy_shapes import views_of
 from pedclip.data.phantom.finding import Finding
 from pedclip.data.phantom.findings import FINDINGS, WEIGHTS
+from pedclip.data.phantom.streams import stream
+from pedclip.data.phantom.tables import table
 
 _STUDIES_OF: Final = (
     0,
@@ -94,17 +93,9 @@ class _Patient:
     has_arthritis: bool
 
 
-@cache
-def population() -> dict[str, Any]:
-    """The shares of population.json."""
-    text = Path(__file__).with_name("population.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
-
-
 def deck() -> tuple[str, ...]:
     """First parts of 100 consecutive studies, not shuffled; every region at least once."""
-    return tuple(region for region in REGIONS for _ in range(population()["deck"][region]))
+    return tuple(region for region in REGIONS for _ in range(table("population")["deck"][region]))
 
 
 def plan_study(number: int, seed: int) -> StudyPlan:
@@ -117,11 +108,10 @@ def plan_study(number: int, seed: int) -> StudyPlan:
     Returns:
         A plan that depends on `number` and `seed` only.
     """
-    # The second word keeps the streams of decks, patients and studies apart.
     block, within = divmod(number, len(deck()))
-    region = str(np.random.default_rng([seed, 1, block]).permutation(deck())[within])
+    region = str(stream("deck", seed, block).permutation(deck())[within])
     patient = _patient(number, seed)
-    rng = np.random.default_rng([seed, 3, number])
+    rng = stream("study", seed, number)
     sided = _sided_regions(region, rng)
     condition = _condition([name for name, _ in sided], patient, rng)
     parts: list[Part] = []
@@ -145,7 +135,7 @@ def _patient(number: int, seed: int) -> _Patient:
     group, visit = divmod(number, len(_STUDIES_OF))
     person = group * (max(_STUDIES_OF) + 1) + _STUDIES_OF[visit]
     earlier = _STUDIES_OF[:visit].count(_STUDIES_OF[visit])
-    rng = np.random.default_rng([seed, 2, person])
+    rng = stream("patient", seed, person)
     sex = str(rng.choice(["F", "M"]))
     age = min(_ADULT, float(rng.uniform(0.05, _ADULT)) + 0.6 * earlier)
     ahead = float(rng.normal())
@@ -165,7 +155,7 @@ def _sided_regions(region: str, rng: np.random.Generator) -> list[tuple[str, str
     wanted = 1 + int(rng.random() < _MULTI_PART) * (1 + int(rng.random() < _THIRD_PART))
     while len(sided) < wanted:
         last = sided[-1][0]
-        companions = population()["companions"][last]
+        companions = table("population")["companions"][last]
         shares = np.array(list(companions.values()), dtype=float)
         name = str(rng.choice(list(companions), p=shares / shares.sum()))
         part = (last, other) if name == "both" else (name, side if is_paired(name) else "")
@@ -191,7 +181,7 @@ def _condition(regions: Sequence[str], patient: _Patient, rng: np.random.Generat
     if patient.has_arthritis and any(region in _JOINTS for region in regions):
         return _ARTHRITIS
     if "chest" in regions:
-        for name, share in population()["chest_conditions"].items():
+        for name, share in table("population")["chest_conditions"].items():
             if draw < share:
                 return str(name)
             draw -= share
@@ -219,6 +209,6 @@ def _findings(region: str, condition: str, order: int, rng: np.random.Generator)
 
 
 def _names_of_condition(region: str, condition: str, rng: np.random.Generator) -> list[str]:
-    shares: dict[str, float] = population()["conditions"][condition]
+    shares: dict[str, float] = table("population")["conditions"][condition]
     drawn = [name for name, share in shares.items() if rng.random() < share and region in FINDINGS.get(name, ())]
     return drawn[:4]

@@ -15,9 +15,7 @@ import numpy as np
 from pedclip.data.phantom.layout import LAYOUTS, Lines, Piece, conclusion, terse, with_typo
 from pedclip.data.phantom.population import StudyPlan
 from pedclip.data.phantom.sentences import Subject, body, impression, subject_of
-from pedclip.data.phantom.wording import Slots, capital, expand, grammar, pick, terms, uncapital
-
-__all__ = ["StudyReport", "study_report", "terms"]
+from pedclip.data.phantom.wording import Slots, capital, expand, grammar, pick, uncapital
 
 _SECTIONS: Final = ("exam", "indication", "comparison", "technique", "findings", "impression")
 _ANNOTATED: Final = _SECTIONS[2:]

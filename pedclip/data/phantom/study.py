@@ -20,13 +20,13 @@ from pedclip.data.phantom.render import RenderSpec, attenuation, draw
 from pedclip.data.phantom.reports import StudyReport, study_report
 from pedclip.data.phantom.scene import Scene
 from pedclip.data.phantom.shapes import ADDED, Pose, Rows, Shape, project, stack
+from pedclip.data.phantom.streams import stream
 from pedclip.data.structures import BONE, LUNG
 
 _MASK_FROM: Final = 0.05  # share of the thickness at which the extent of a finding begins
 _LUNG_FROM: Final = 0.15  # likewise of a lung
 # Per device: studies of 1 to 4 images drawn together, as many as fill it (`render` says why).
 _STUDIES_AT_ONCE: Final = {"cpu": 16, "cuda": 128}
-_STREAMS: Final = {"anatomy": 4, "pose": 5, "text": 6, "equipment": 7, "incidental": 8}  # keeps random streams apart
 _LUNGS: Final = ("left lung", "right lung")
 _IN_FRONT_OF_LUNG: Final = ("heart", "mediastinum", "diaphragm")
 
@@ -116,28 +116,26 @@ def report_of(number: int, *, seed: int) -> StudyReport:
 
 
 def _report(plan: StudyPlan, described: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], seed: int) -> StudyReport:
-    rng = np.random.default_rng([seed, _STREAMS["text"], plan.number])
+    rng = stream("text", seed, plan.number)
     return study_report(plan, [sites for sites, _ in described], rng, equipment=[names for _, names in described])
 
 
 def _scene(plan: StudyPlan, order: int, view: str, seed: int) -> tuple[Scene, tuple[str, ...], tuple[str, ...]]:
     """A part in one view; the words for the places of its findings, and the equipment on it."""
     part = plan.parts[order]
-
-    def stream(name: str) -> np.random.Generator:
-        # Equal generators: all views show one person.
-        return np.random.default_rng([seed, _STREAMS[name], plan.number, order])
-
+    # Equal generators for each view: all of them show one person.
+    names = ("anatomy", "incidental", "equipment")
+    anatomy, incidental, worn = (stream(name, seed, plan.number, order) for name in names)
     bones = {"age": plan.age, "bone_age": plan.bone_age}
-    scene = build(part.region, **bones, sex=plan.sex, view=view, rng=stream("anatomy"))
+    scene = build(part.region, **bones, sex=plan.sex, view=view, rng=anatomy)
     sites = tuple(findings.apply(scene, finding) for finding in part.findings)
     if not part.findings:
-        findings.incidental(scene, stream("incidental"))
-    return scene, sites, equipment.apply(scene, part.region, stream("equipment"))
+        findings.incidental(scene, incidental)
+    return scene, sites, equipment.apply(scene, part.region, worn)
 
 
 def _lay_out(plan: StudyPlan, seed: int) -> tuple[StudyReport, list[_Film]]:
-    rng = np.random.default_rng([seed, _STREAMS["pose"], plan.number])
+    rng = stream("pose", seed, plan.number)
     films, described = [], []
     for order, part in enumerate(plan.parts):
         scenes = [_scene(plan, order, view, seed) for view in part.views]

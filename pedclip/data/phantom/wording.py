@@ -4,14 +4,13 @@ In a template `[a|b|]` is a choice, `{name}` a slot, `<be>` a verb that agrees w
 indefinite article. The files are grammar_findings.json, grammar_regions.json and grammar_report.json.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+
+from pedclip.data.phantom.tables import table
 
 Slots = Mapping[str, str | Sequence[str]]
 
@@ -29,17 +28,9 @@ _TIDY: Final = (
 )
 
 
-@cache
 def grammar(name: str) -> dict[str, Any]:
     """One file of the grammar: "findings", "regions" or "report"."""
-    text = Path(__file__).with_name(f"grammar_{name}.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
-
-
-def terms(finding: str) -> tuple[str, ...]:
-    """How a finding is named in the texts."""
-    return tuple(grammar("findings")["findings"][finding]["terms"])
+    return table(f"grammar_{name}")
 
 
 def pick(options: Sequence[str], rng: np.random.Generator) -> str:

@@ -8,7 +8,8 @@ import pytest
 from pedclip.anatomy import REGIONS, is_paired
 from pedclip.data.phantom.anatomy_shapes import views_of
 from pedclip.data.phantom.findings import FINDINGS
-from pedclip.data.phantom.population import StudyPlan, deck, plan_study, population
+from pedclip.data.phantom.population import StudyPlan, deck, plan_study
+from pedclip.data.phantom.tables import table
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +70,11 @@ def test_about_half_of_the_films_are_abnormal_and_every_finding_occurs(plans: li
 
 
 def test_findings_of_a_condition_come_together(plans: list[StudyPlan]) -> None:
-    by_condition = {name: [plan for plan in plans if plan.condition == name] for name in population()["conditions"]}
+    conditions = table("population")["conditions"]
+    by_condition = {name: [plan for plan in plans if plan.condition == name] for name in conditions}
     assert all(len(group) > 25 for group in by_condition.values())
     for name, group in by_condition.items():
-        known = set(population()["conditions"][name])
+        known = set(conditions[name])
         sets = [{finding.name for finding in part.findings} for plan in group for part in plan.parts]
         assert np.mean([len(names & known) > 0 for names in sets]) > 0.7
     joints = [
