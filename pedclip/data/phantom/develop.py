@@ -18,8 +18,11 @@ from pedclip.data.phantom.noise import normals, texture
 
 # Streams of the hash, so that the fields of one film are independent.
 _FLESH, _FIBRES, _TRABECULAE, _QUANTA = range(4)
+_WIDEST_BLUR: Final = 0.009  # deviation of the largest focal spot at the detector, scene units
+_BLUR_PIXELS: Final = 6  # beyond which no blur reaches
 _SCATTER_CELLS: Final = 24  # scatter is smooth: a grid of 24 x 24 holds it
 _SCATTER_REACH: Final = 0.22  # deviation of its spread, scene units
+_SCATTER_TAIL: Final = 6  # cells, 2.3 deviations, beyond which none is counted
 _HISTOGRAM_CELLS: Final = 64  # the display window is set from one pixel in each of about 64 x 64 cells
 _AIR: Final = 0.10  # attenuation below which a pixel counts as air
 _BODY: Final = 0.10  # share of the body that may be darker than the point from which the black point is measured
@@ -72,7 +75,7 @@ def sample_exposure(rng: np.random.Generator) -> Exposure:
         dose=float(np.exp(rng.uniform(np.log(1500), np.log(15000)))),
         energy=float(rng.uniform(0.8, 1.2)),
         heel=float(rng.normal(0, 0.06)),
-        blur=float(rng.uniform(0.002, 0.009)),
+        blur=float(rng.uniform(0.002, _WIDEST_BLUR)),
         scatter=float(rng.uniform(0.02, 0.10) if has_grid else rng.uniform(0.10, 0.45)),
         spill=float(rng.uniform(0.02, 0.12)),
         grain=float(rng.uniform(0.01, 0.04)),
@@ -162,14 +165,15 @@ def _primary(depth: Tensor, value: dict[str, Tensor]) -> Tensor:
 
 
 def _blurred(image: Tensor, sigma: Tensor) -> Tensor:
-    """Unsharpness of the focal spot: Gaussian of deviation `sigma` (B, 1, 1) pixels, cut at 3 deviations or 6 pixels.
+    """Unsharpness of the focal spot: Gaussian of deviation `sigma` (B, 1, 1) pixels.
 
+    It is cut at 3 deviations of the widest spot or at 6 pixels, whichever is less.
     Shifted sums instead of a convolution: the result must not depend on the batch or the number of threads.
     """
     size = image.shape[-1]
-    reach = max(1, min(6, math.ceil(0.009 * 3 * size / 2)))
+    reach = max(1, min(_BLUR_PIXELS, math.ceil(_WIDEST_BLUR * 3 * size / 2)))
     offsets = torch.arange(reach + 1, device=image.device)
-    weights = torch.exp(-(offsets**2) / (2 * sigma.clamp_min(0.05) ** 2))  # (B, 1, reach + 1)
+    weights = _bell(offsets, sigma.clamp_min(0.05))  # (B, 1, reach + 1)
     weights = weights / (2 * weights.sum(-1, keepdim=True) - weights[..., :1])
     for axis in (1, 2):
         padding = (0, 0, reach, reach) if axis == 1 else (reach, reach, 0, 0)
@@ -181,6 +185,11 @@ def _blurred(image: Tensor, sigma: Tensor) -> Tensor:
     return image
 
 
+def _bell(offsets: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian of deviation `sigma` at whole-numbered offsets, 1 in the middle."""
+    return torch.exp(-(offsets**2) / (2 * sigma**2))
+
+
 def _scattered(primary: Tensor, depth: Tensor, ratio: Tensor) -> Tensor:
     """Photons per pixel that arrive from elsewhere: in proportion to beam and thickness, spread over 0.22 scene units.
 
@@ -188,10 +197,9 @@ def _scattered(primary: Tensor, depth: Tensor, ratio: Tensor) -> Tensor:
     """
     size = primary.shape[-1]
     sources = F.adaptive_avg_pool2d((primary * depth)[:, None], _SCATTER_CELLS)[:, 0]
-    sigma = torch.full((1, 1, 1), _SCATTER_REACH * _SCATTER_CELLS / 2, device=primary.device)
-    reach = 6
+    reach = _SCATTER_TAIL
     offsets = torch.arange(-reach, reach + 1, device=primary.device)
-    weights = torch.exp(-(offsets**2) / (2 * sigma**2)).flatten()
+    weights = _bell(offsets, torch.tensor(_SCATTER_REACH * _SCATTER_CELLS / 2, device=primary.device))
     weights = weights / weights.sum()
     for axis in (1, 2):
         padding = (0, 0, reach, reach) if axis == 1 else (reach, reach, 0, 0)
