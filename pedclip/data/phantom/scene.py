@@ -146,35 +146,33 @@ class Scene:
         """A tubular bone with growth plates.
 
         `widths` are half-widths at the start, in the middle and at the end; `plates` the stages of maturity (years)
-        when the nuclei at its start and end appear, None where there is no plate; `closes` when they fuse. An epiphysis
-        is `thick` times the half-width of the bone end, and `caps` shapes both of them.
+        when the nuclei at both ends appear, None where there is no plate; `closes` when they fuse. An epiphysis is
+        `thick` times the half-width of the bone end, and `caps` shapes both of them.
         """
-        slender = self.slender
-        w0, wm, w1 = widths[0] * slender, widths[1] * slender, widths[2] * slender
+        w0, wm, w1 = (width * self.slender for width in widths)
         p0, p1 = self.place(start), self.place(end)
         length = max(math.dist(p0, p1), 1e-6)
         axis = ((p1[0] - p0[0]) / length, (p1[1] - p0[1]) / length, (p1[2] - p0[2]) / length)
         gap = growth_gap(self.maturity, closes)
         closed = 1.0 - min(1.0, gap / 0.03)
         taken = [0.0, 0.0]
-        for at, (onset, width) in enumerate(((plates[0], w0), (plates[1], w1))):
+        for at, (tip, inwards, onset, width) in enumerate(((p0, 1.0, plates[0], w0), (p1, -1.0, plates[1], w1))):
             if onset is not None:
                 cap = thick * width
-                self._cap(name, (p1, p0)[at == 0], axis, (1.0, -1.0)[at], cap, width, onset, caps[at])
+                self._cap(name, tip, axis, inwards, cap, width, onset, caps[at])
                 if gap == 0:
-                    self._scar(name, (p1, p0)[at == 0], axis, (1.0, -1.0)[at] * cap, width, closes)
+                    self._scar(name, tip, axis, inwards * cap, width, closes)
                 # A closed plate leaves no step: the shaft then runs into the epiphysis.
                 taken[at] = (cap + gap * min(2 * width, _WIDEST_PLATE)) * (1 - closed) + 0.5 * cap * closed
         (a, b), cortex = taken, wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
         # Bone ends are spongy: they are thicker than the shaft but hardly denser in the image.
         density *= math.sqrt(wm / max(w0, wm, w1))
-        self.add(
-            Shape(
-                name, p0[0] + axis[0] * a, p0[1] + axis[1] * a, p0[2] + axis[2] * a,
-                p1[0] - axis[0] * b, p1[1] - axis[1] * b, p1[2] - axis[2] * b, w0, wm, w1, flare, 1.0, 0.1, depth,
-                density * self.mineral, cortex, 0.58, bend + self.physique.bow * length, sway,
-            )
+        shaft = Shape(
+            name, p0[0] + axis[0] * a, p0[1] + axis[1] * a, p0[2] + axis[2] * a, p1[0] - axis[0] * b,
+            p1[1] - axis[1] * b, p1[2] - axis[2] * b, w0, wm, w1, flare, 1.0, 0.1, depth, density * self.mineral,
+            cortex, 0.58, bend + self.physique.bow * length, sway,
         )  # fmt: skip
+        self.add(shaft)
         if breakable:
             self.breakable.append(name)
 
