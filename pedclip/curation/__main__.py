@@ -33,7 +33,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pedclip.curation", description="From an archive to triplets.")
     parser.add_argument("--archive", type=Path, required=True, help="folder with DICOM, PNG, JPEG or TIFF films")
     parser.add_argument(
-        "--reports", type=Path, help="table of reports: .csv, .jsonl or .parquet (default: in --archive)"
+        "--reports",
+        type=Path,
+        help="table of reports: .csv, .jsonl or .parquet (default: text files and structured reports in --archive)",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder to write triplets/ and the lists into")
     parser.add_argument("--source", default="", help="name of the data set (default: name of the archive folder)")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-_TRANSIENT: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_TRANSIENT: Final = frozenset({408, 409, 425, 429})  # and whatever is 500 or more, except 501
 _REFUSED: Final = frozenset({400, 413, 415, 422, 501})
 _LONGEST_BODY: Final = 4_000_000  # bytes; a server that sends more is not answering the question
 _LONGEST_WAIT: Final = 300.0  # seconds; a server that asks for more is down
@@ -89,11 +89,11 @@ class ServerBackend:
         api_key: Sent as a bearer token; "" for none. Never stored.
         timeout: Seconds for one answer, above 0.
         repetitions: Times that one question is sent at most, at least 1.
-        first_wait: Seconds before the first repetition, doubled each time, with jitter.
+        first_wait: Seconds before the first repetition, at least 0, doubled each time, with jitter.
         seed: Of the sampling and of the jitter; the temperature is 0.
 
     Raises:
-        ValueError: The endpoint is no http(s) address.
+        ValueError: The endpoint is no http(s) address, or holds a password, or a number is out of range.
     """
 
     endpoint: str
@@ -105,8 +105,13 @@ class ServerBackend:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the endpoint, and name the host that will see the reports."""
+        """Check endpoint and ranges, and name the host that will see the reports."""
+        if self.timeout <= 0 or self.repetitions < 1 or self.first_wait < 0:
+            given = f"{self.timeout}, {self.repetitions} and {self.first_wait}"
+            raise ValueError(f"expected timeout > 0, repetitions >= 1 and first_wait >= 0, got {given}.")
         address = urlsplit(self.endpoint)
+        if address.username is not None:  # every message and log names the endpoint
+            raise ValueError("endpoint holds a user or password; pass the key as api_key instead.")
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise ValueError(f'endpoint must be an address such as "http://localhost:8000/v1", got {self.endpoint!r}.')
         if not is_loopback(address.hostname):

@@ -72,7 +72,7 @@ def find_files(root: Path, *, without: frozenset[Path] = frozenset()) -> Iterato
 
     Args:
         root: An existing folder, without links in its path.
-        without: Resolved paths that are not looked at (the table of reports, the output).
+        without: Resolved paths that are not looked at (the table of reports).
     """
     for path in _walk(root, root, without, 0):
         yield path if isinstance(path, Rejected) else _classify(path, root)

@@ -102,7 +102,7 @@ class Study:
         """The whole report, read from its file.
 
         Raises:
-            ReportChanged: The file is no longer what it was when the archive was read.
+            ReportChanged: The table was changed since the archive was read, or the file can no longer be read.
         """
         return self.place.read()
 

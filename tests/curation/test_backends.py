@@ -159,6 +159,18 @@ def test_endpoint_must_be_an_address(endpoint: str) -> None:
         ServerBackend(endpoint, "tiny")
 
 
+def test_password_in_the_endpoint_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="api_key") as caught:
+        ServerBackend("http://user:hidden@localhost:8000/v1", "tiny")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"repetitions": 0}, {"first_wait": -1}])
+def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} >"):
+        ServerBackend("http://localhost:8000/v1", "tiny", **options)
+
+
 def test_other_host_is_named_before_use_and_this_one_is_not(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         ServerBackend("http://[::1]:8000/v1", "tiny")
