@@ -19,7 +19,7 @@ def periosteal_reaction(scene: Scene, finding: Finding) -> str:
     severity = finding.severity
     axis = np.subtract(site.shape.end, site.shape.start)
     half = min(float(np.linalg.norm(axis)) * (0.20 + 0.12 * severity), 0.22 + 0.18 * severity)
-    density = site.mass * (0.75 + 0.55 * severity)
+    density = site.mass * (0.95 + 0.45 * severity)
     sunburst = finding.variant > 0.7 and severity > 0.5
     layers = 1 if severity < SUBTLE or finding.variant < 0.4 else 2
     for side in (-1, 1) if severity > 0.15 else (finding.sign,):
@@ -35,7 +35,7 @@ def _layer(scene: Scene, finding: Finding, site: Site, side: int, half: float, o
     """A line parallel to the cortex, about `off` half-widths outside it."""
     unit = min(max(site.width, 0.035), 0.14)
     centre = site.point + site.across * side * (site.width + off * unit * (0.8 + 0.5 * finding.severity))
-    width = 0.015 + 0.009 * finding.severity
+    width = 0.019 + 0.007 * finding.severity
     line = strip("periosteum", centre, site.along, half, width, density, reach=0.8 * site.width)
     if abs(site.across[2]) > 0.5:  # seen at the side in a lateral view: thin towards the viewer of the frontal one
         wide = 0.8 * site.width

@@ -56,7 +56,7 @@ def consolidation(scene: Scene, finding: Finding) -> str:
     centre = np.array(lung.at(outwards + random.uniform(-0.2, 0.2), down + random.uniform(-0.1, 0.1), z))
     is_round = finding.variant < 0.25
     size = lung.width * (0.22 + 0.22 * severity) if is_round else lung.width * (0.24 + 0.42 * severity)
-    full = lung.depth * (0.16 + 0.90 * severity)  # of the whole opacity, where its patches overlap
+    full = lung.depth * (0.12 + 0.94 * severity)  # of the whole opacity, where its patches overlap
     count = 1 if is_round else 7
     for _ in range(count):
         dx, dy, dz = random.uniform(-0.6, 0.6, 3) * size * (count > 1)
@@ -100,19 +100,19 @@ def pleural_effusion(scene: Scene, finding: Finding) -> str:
 def pneumothorax(scene: Scene, finding: Finding) -> str:
     """Air around one lung: the thin line of the pleura, and no vessels between it and the wall."""
     lung, severity = _lung(scene, finding.sign), finding.severity
-    gap = 0.28 + 0.38 * severity  # share of the half-width of the lung
+    gap = 0.24 + 0.42 * severity  # share of the half-width of the lung
     top, low = np.array(lung.at(-0.25, 0.35 * gap - 0.97)), np.array(lung.at(1.0 - 0.4 * gap, 0.75))
     half = float(np.linalg.norm(low - top)) / 2
     bow = -finding.sign * (0.52 - 0.62 * gap) * lung.width
     line = strip(
-        "pleura", (top + low) / 2, (low - top) / (2 * half), half, 0.012, 0.17 + 0.12 * severity, reach=0.12, bend=bow
+        "pleura", (top + low) / 2, (low - top) / (2 * half), half, 0.012, 0.15 + 0.14 * severity, reach=0.12, bend=bow
     )
     scene.add(line)
     sideways = lung.at(1.0 - 0.95 * gap, 0.0)[0]
     for index, shape in enumerate(scene.shapes):
         if shape.name == "vessel" and (shape.middle[0] - sideways) * finding.sign > 0:
             scene.shapes[index] = replace(shape, density=0.0)
-    dark = -lung.depth * (0.36 + 0.34 * severity)
+    dark = -lung.depth * (0.28 + 0.42 * severity)
     flank = (0.66 * lung.height, 0.46 * gap * lung.width)
     apex = (0.32 * gap * lung.height + 0.015, 0.5 * lung.width)
     for place, size in ((lung.at(1.0 - 0.48 * gap, -0.12), flank), (lung.at(0.1, 0.30 * gap - 0.96), apex)):

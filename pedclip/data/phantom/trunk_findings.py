@@ -68,11 +68,11 @@ def constipation(scene: Scene, finding: Finding) -> str:
     """Mottled stool: in rectum and left colon when mild, along the whole frame when marked."""
     random, severity = finding.generator(), finding.severity
     size = 0.075 + 0.035 * severity
-    for x, y in _COLON[: 7 + round(12 * severity)]:
+    for x, y in _COLON[: 5 + round(14 * severity)]:
         dx, dy = random.normal(0, 0.025, 2)
         place: Point = (x + dx, y + dy, 0.15)
         radii, angle = size * random.uniform(0.75, 1.35, 2), random.uniform(0, 180)
-        density = (0.08 + 0.15 * severity) * random.uniform(0.7, 1.2)
+        density = (0.06 + 0.17 * severity) * random.uniform(0.7, 1.2)
         stool = blob("stool", place, (float(radii[0]), float(radii[1])), angle=angle, density=density)
         scene.add(stool)
         mark(scene, finding, stool)
