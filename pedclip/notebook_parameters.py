@@ -215,7 +215,7 @@ class ProbeParameters(Parameters):
     draws: Positive = 3
     num_bootstrap: Annotated[int, Field(ge=100)] = 500
     min_positives: Positive = 5
-    head_images: Annotated[int, Field(ge=20)] = 240
+    head_images: Annotated[int, Field(ge=20)] = 160
     head_epochs: Positive = 10
     network: Literal["decoder", "unet"] = "decoder"
     box_classes: NonNegative = 4
