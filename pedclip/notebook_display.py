@@ -52,18 +52,17 @@ def show_images(
         images: Each (H, W) gray or (H, W, 3) coloured, 8 bits; an (N, H, W) array is a sequence of N.
         titles: One for each.
         columns: Pictures in a row.
-        side: Height of each picture in pixels. Sheets of more than 300,000 pixels are stored as JPEG.
+        side: Height of each picture in pixels. Coloured sheets, and those of more than 300,000 pixels, are JPEG.
         alt: What is to be seen, for those who cannot.
     """
     sheet = contact_sheet(images, titles, columns=columns, side=side)
     buffer = io.BytesIO()
-    is_large = sheet.width * sheet.height > _LOSSLESS_PIXELS
-    if is_large:
-        sheet.save(buffer, "JPEG", quality=80, optimize=True)
+    is_lossless = sheet.mode == "L" and sheet.width * sheet.height <= _LOSSLESS_PIXELS
+    if is_lossless:
+        sheet.save(buffer, "PNG", optimize=True)
     else:
-        # Fewer grays would draw rings into smooth radiographs; only coloured overlays are reduced.
-        (sheet if sheet.mode == "L" else sheet.quantize(256)).save(buffer, "PNG", optimize=True)
-    kind = "image/jpeg" if is_large else "image/png"
+        sheet.save(buffer, "JPEG", quality=80, optimize=True)
+    kind = "image/png" if is_lossless else "image/jpeg"
     picture = base64.b64encode(buffer.getvalue()).decode()
     metadata = {kind: {"alt": alt, "width": sheet.width, "height": sheet.height}}
     _show({kind: picture, "text/plain": f"images: {len(images)}"}, metadata)

@@ -128,10 +128,24 @@ def _draw(spec: dict[str, Any]) -> tuple[bytes, int, int]:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("pictures of charts need vl-convert: pip install 'pedclip[notebooks]'") from error
     version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
-    picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, vl_version=version, scale=_SCALE)))
+    # Radiographs inside a chart are thumbnails: enlarged they would show no more and fill the notebook.
+    scale = 1.0 if _draws_images(spec) else _SCALE
+    picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, vl_version=version, scale=scale)))
     buffer = io.BytesIO()
     picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue(), round(picture.width / _SCALE), round(picture.height / _SCALE)
+    return buffer.getvalue(), round(picture.width / scale), round(picture.height / scale)
+
+
+def _draws_images(spec: Any) -> bool:
+    """Whether any mark of a specification is a picture."""
+    if isinstance(spec, list):
+        return any(_draws_images(part) for part in spec)
+    if not isinstance(spec, dict):
+        return False
+    mark = spec.get("mark")
+    kind = mark.get("type") if isinstance(mark, dict) else mark
+    layers = (spec[key] for key in ("layer", "hconcat", "vconcat", "concat", "spec") if key in spec)
+    return kind == "image" or any(_draws_images(part) for part in layers)
 
 
 def _theme() -> Any:
