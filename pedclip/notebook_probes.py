@@ -20,7 +20,7 @@ from pedclip.evaluation.sides import Sides
 from pedclip.plots.images import thumbnail_url
 from pedclip.training.arrays import TripletArrays
 
-GALLERY_SIDE: Final = 100  # pixels of a film in the gallery
+GALLERY_SIDE: Final = 88  # pixels of a film in the gallery
 HOVER_SIDE: Final = 32  # and in a tooltip
 _MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability diagram
 

@@ -113,11 +113,15 @@ def difference_of_means(
     )
 
 
-def curve_table(curves: Mapping[str, Mapping[tuple[str, float], Sequence[Outcome]]]) -> pd.DataFrame:
+def curve_table(
+    curves: Mapping[str, Mapping[tuple[str, float], Sequence[Outcome]]], *, num_resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
     """Learning curves for the chart and for a file.
 
     Args:
         curves: Task to what `learning_curve` returned.
+        num_resamples: Of the patients.
+        seed: Of the resampling.
 
     Returns:
         One row per task, method and share: `task`, `metric` (with its unit), `method`, `share`, `value` (mean over
@@ -127,7 +131,8 @@ def curve_table(curves: Mapping[str, Mapping[tuple[str, float], Sequence[Outcome
     rows: list[dict[str, Any]] = []
     for name, curve in curves.items():
         for (method, share), outcomes in curve.items():
-            score, result = mean_over_draws(outcomes), outcomes[0].result
+            score = mean_over_draws(outcomes, num_resamples=num_resamples, seed=seed)
+            result = outcomes[0].result
             values = [one.result.score.value for one in outcomes]
             rows.append(
                 {

@@ -201,7 +201,7 @@ def make_row(sample: Sample) -> Made:
 
 def _image(path: Path, content: bytes) -> tuple[dict[str, Any], Size]:
     film = read_film(content or path)  # the path says why it cannot be opened
-    is_plain = film.content is content
+    is_plain = film.content == content  # nothing had to be decoded anew or left out
     image = {"bytes": None, "path": str(path.resolve())} if is_plain else {"bytes": film.content, "path": None}
     return image, (film.height, film.width)
 
