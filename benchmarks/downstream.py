@@ -28,30 +28,26 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import describe, write_report
-from pedclip.data import load
-from pedclip.evaluation.downstream import SPLITS, Downstream, Labels, read_truth
-from pedclip.evaluation.features import Features, extract_features
+from pedclip.curation.splits import SPLITS
+from pedclip.data.loading import PHANTOM, load
+from pedclip.evaluation.downstream import Downstream, Labels, read_truth
+from pedclip.evaluation.features import KINDS, Features, extract_features
 from pedclip.evaluation.find_downstream import find_downstream
-from pedclip.evaluation.fitting import Schedule
-from pedclip.evaluation.inputs import drop_seen_patients, training_run
+from pedclip.evaluation.inputs import training_run, without_seen_patients
 from pedclip.evaluation.learning_curve import difference_of_means, learning_curve, mean_over_draws
 from pedclip.evaluation.outcome import Outcome, Report
 from pedclip.evaluation.regression import predict_mean
-from pedclip.evaluation.run_downstream import MEAN, Settings, run_heads
+from pedclip.evaluation.run_downstream import MEAN, Settings, head_settings, run_heads
 from pedclip.evaluation.shortcut import shortcut_features
 from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP
 from pedclip.training.prepare import to_arrays
-from pedclip.training.pretrain import PATIENTS_FILE
 from pedclip.weights import SHIPPED, shipped_folder
 
-PHANTOM: Final = "phantom"
 PHANTOM_SEED: Final = 0  # the films of notebook 05
 RANDOM: Final = "random"
 THUMBNAIL: Final = "thumbnail"
 RESERVED: Final = (RANDOM, THUMBNAIL, MEAN)
-KINDS: Final = {"both": ("embedding", "pooled"), "embedding": ("embedding",), "pooled": ("pooled",)}
 BOX_CLASSES: Final = 4  # the most frequent ones of a source
-HEAD_WIDTHS: Final = (64, 48, 32, 16)  # of the decoder; small, with the learning rate of notebook 05
 
 Curve = dict[tuple[str, float], list[Outcome]]  # (method, share of the training patients) to draws and seeds
 Extracted = Mapping[str, Mapping[str, Features]]  # by encoder and split
@@ -68,11 +64,15 @@ def main(arguments: list[str] | None = None) -> None:
     crops = {(model.preprocess.resize, model.preprocess.size) for model in models.values()}
     if options.heads and len(crops) > 1:
         raise SystemExit(f"--heads: the encoders must see films of one size and crop, got {sorted(crops)}")
-    triplets, num_dropped = load_unseen(options.data, list(paths.values()), studies=options.studies, size=max(crops)[0])
+    films = load_films(options.data, studies=options.studies, size=max(crops)[0])
+    triplets, num_dropped = without_seen_patients(films, list(paths.values()))
     models |= {f"{RANDOM} {seed}": first.untrained(seed) for seed in range(options.random_seeds)}
     with_heads = [*paths, f"{RANDOM} 0"] if options.heads else []
     extracted, patients = extract(models, triplets, options.cache, with_tokens=with_heads)
-    methods = probe_inputs(extracted, options.features)
+    methods: dict[str, Labels] = {
+        name: {split: part.inputs(options.features) for split, part in parts.items()}
+        for name, parts in extracted.items()
+    }
     methods[THUMBNAIL] = {split: shortcut_features(triplets[split]) for split in SPLITS}
     results = []
     for task in find_downstream(triplets, max_box_classes=BOX_CLASSES):
@@ -100,22 +100,10 @@ def main(arguments: list[str] | None = None) -> None:
         write_report(options.json, report)
 
 
-def load_unseen(data: str, encoders: Sequence[Path], *, studies: int, size: int) -> tuple[Any, dict[str, int]]:
-    """Triplets without the patients that an encoder knows, and the films left out of validation and test.
-
-    The split that the packs give is taken, else a hash of the patient; the phantom has films of `size` pixels.
-    """
+def load_films(data: str, *, studies: int, size: int) -> Any:
+    """Triplets, split as the packs say, else by a hash of the patient; the phantom has films of `size` pixels."""
     drawn: dict[str, Any] = {"studies": studies, "seed": PHANTOM_SEED, "size": size} if _is_drawn(data) else {}
-    triplets = load(data, **drawn)
-    num_dropped = {"validation": 0, "test": 0}
-    for encoder in encoders:
-        patients = training_run(encoder) / PATIENTS_FILE
-        for split in num_dropped:
-            triplets[split], count = drop_seen_patients(triplets[split], patients, split=split)
-            num_dropped[split] += count
-    if empty := [split for split in SPLITS if not len(triplets[split])]:
-        raise ValueError(f"the data leave no {' and no '.join(empty)} films; seen in pre-training: {num_dropped}")
-    return triplets, num_dropped
+    return load(data, **drawn)
 
 
 def extract(
@@ -138,14 +126,6 @@ def extract(
     return extracted, {split: np.asarray(arrays.patients) for (_, split), arrays in films.items()}
 
 
-def probe_inputs(extracted: Extracted, kind: str) -> dict[str, Labels]:
-    """What a linear probe reads of every encoder, (N, C) by split."""
-    return {
-        name: {split: np.hstack([getattr(part, one) for one in KINDS[kind]]) for split, part in parts.items()}
-        for name, parts in extracted.items()
-    }
-
-
 def probe_curve(
     task: Downstream, methods: Mapping[str, Labels], patients: Labels, *, shares: Sequence[float], draws: int
 ) -> Curve:
@@ -165,8 +145,7 @@ def head_curve(task: Downstream, extracted: Extracted, patients: Labels, truth: 
     tokens: dict[str, Any] = {
         name: {split: part.tokens for split, part in parts.items()} for name, parts in extracted.items()
     }
-    schedule = Schedule(epochs=epochs, learning_rate=2e-3, weight_decay=0.05)
-    found = run_heads(task, tokens, patients, truth, Settings(schedule=schedule, widths=HEAD_WIDTHS))
+    found = run_heads(task, tokens, patients, truth, Settings(**head_settings("demo", epochs=epochs)))
     return {(_family(method), 1.0): [outcome] for (_, method), outcome in found.items()}
 
 

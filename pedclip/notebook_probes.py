@@ -8,33 +8,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.anatomy import REGIONS, display_name
+from pedclip.curation.splits import SPLITS
 from pedclip.evaluation.calibration import calibration_error, fit_platt, reliability_table
 from pedclip.evaluation.compare import compare_outcomes
-from pedclip.evaluation.downstream import SPLITS, Downstream
-from pedclip.evaluation.fitting import Schedule
+from pedclip.evaluation.downstream import Downstream
 from pedclip.evaluation.outcome import Outcome
-from pedclip.evaluation.printed import printed
 from pedclip.evaluation.probe import fit_probe
-from pedclip.evaluation.segmentation import WIDTHS
 from pedclip.evaluation.sides import Sides
+from pedclip.evaluation.tables import printed
 from pedclip.plots.images import thumbnail_url
 from pedclip.training.arrays import TripletArrays
 
 GALLERY_SIDE: Final = 88  # pixels of a film in the gallery
 HOVER_SIDE: Final = 32  # and in a tooltip
 _MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability diagram
-
-
-def head_settings(profile: str, **options: Any) -> dict[str, Any]:
-    """How heads for masks and boxes are made and trained, as arguments of `Settings`.
-
-    Args:
-        profile: "paper" for the published widths and learning rate, "demo" for a decoder that trains in seconds.
-        **options: Of `Schedule`, such as `epochs` and `seed`.
-    """
-    if profile == "paper":
-        return {"schedule": Schedule(weight_decay=0.05, **options), "widths": WIDTHS}
-    return {"schedule": Schedule(learning_rate=2e-3, weight_decay=0.05, **options), "widths": (64, 48, 32, 16)}
 
 
 def task_rows(tasks: Sequence[Downstream]) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def test_downstream_leaves_out_whom_an_encoder_knows(tmp_path: Path, capsys: pyt
     assert {split: count["films"] for split, count in report["films"].items()} == {
         "train": 36, "validation": 18, "test": 15,
     }  # fmt: skip
-    assert report["films_left_out_as_seen_in_pretraining"] == {"validation": 0, "test": 3}
+    assert report["films_left_out_as_seen_in_pretraining"] == {"train": 0, "validation": 0, "test": 3}
     assert report["encoders"]["tiny"] | {"weights_sha256": ""} == {"data": "packs", "epochs": 3, "weights_sha256": ""}
     (region,) = report["tasks"]
     assert (region["task"], region["counts"]["test"]) == ("body region", {"films": 15, "patients": 5})
@@ -83,7 +83,7 @@ def test_downstream_on_the_phantom_with_heads(tmp_path: Path) -> None:
     sizes = "--studies 150 --shares 1 --random-seeds 2 --heads --head-images 24 --head-epochs 1".split()
     report = measured(tmp_path, "--data", "phantom", "--encoder", f"tiny={checkpoint}", *sizes)
     assert report["encoders"]["tiny"]["studies"] == 20
-    assert report["films_left_out_as_seen_in_pretraining"] == {"validation": 0, "test": 0}
+    assert report["films_left_out_as_seen_in_pretraining"] == {"train": 0, "validation": 0, "test": 0}
     tasks = {task["task"]: task for task in report["tasks"]}
     assert {task["metric"] for task in tasks.values()} >= {"accuracy", "MAE", "Dice", "mAP"}
     age = tasks["age under 18 (phantom)"]["methods"]

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pedclip.evaluation.downstream import SPLITS, Downstream
+from pedclip.curation.splits import SPLITS
+from pedclip.evaluation.downstream import Downstream
 from pedclip.evaluation.run_downstream import Settings, run_probes
 from pedclip.notebook_probes import (
     age_rows,
@@ -13,20 +14,17 @@ from pedclip.notebook_probes import (
     calibration_rows,
     class_rows,
     differences,
-    head_settings,
     probabilities,
     score_rows,
     task_rows,
     worst_errors,
 )
 from pedclip.training.arrays import TripletArrays
+from tests.evaluation.tiny_tasks import random_table
 
 COUNT = 80
 RNG = np.random.default_rng(0)
-ROWS = {split: np.arange(COUNT) for split in SPLITS}
-PATIENTS = {split: np.array([f"{split}{row}" for row in range(COUNT)]) for split in SPLITS}
-LABELS = {split: RNG.integers(0, 2, (COUNT, 2)).astype(float) for split in SPLITS}
-MONTHS = {split: RNG.uniform(0, 200, COUNT) for split in SPLITS}
+ROWS, PATIENTS, LABELS, MONTHS = random_table(COUNT, 2)
 GOOD = {split: LABELS[split] + RNG.normal(0, 0.5, (COUNT, 2)) for split in SPLITS}
 NOISE = {split: RNG.normal(size=(COUNT, 2)) for split in SPLITS}
 WRIST = Downstream("wrist", "multi-label", ("fracture", "swelling"), ROWS, LABELS, paper="GRAZPEDWRI-DX")
@@ -97,10 +95,3 @@ def test_the_paper_s_best_other_is_the_largest_auc_and_the_smallest_error() -> N
     assert table.loc["GRAZPEDWRI-DX", ["paper: PedCLIP", "paper: best other"]].tolist() == [0.970, 0.960]
     assert table.loc["RSNA-BoneAge", ["paper: PedCLIP", "paper: best other"]].tolist() == [10.6, 12.7]
     assert table.loc["RSNA-BoneAge", "PedCLIP"] == str(FOUND["bone age", "PedCLIP"].result.score)
-
-
-def test_heads_of_the_paper_are_the_published_ones() -> None:
-    paper, demo = head_settings("paper", epochs=50), head_settings("demo", epochs=3)
-    assert paper["widths"] == (512, 256, 128, 64)
-    assert (paper["schedule"].epochs, paper["schedule"].learning_rate) == (50, 5e-4)
-    assert sum(demo["widths"]) < sum(paper["widths"])

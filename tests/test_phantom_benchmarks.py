@@ -16,8 +16,8 @@ from benchmarks.phantom_learning import score, table
 from benchmarks.probe import Sides, fit_probe, thumbnails
 from benchmarks.small_cnn import predict, train
 from pedclip.anatomy import REGIONS
+from pedclip.curation.splits import SPLITS
 from pedclip.data.phantom import FINDINGS
-from pedclip.data.schema import SPLITS
 from pedclip.evaluation.metrics import accuracy, auc
 
 FINDING = "scoliosis"  # any that does not occur everywhere

@@ -20,11 +20,11 @@ import numpy as np
 
 from pedclip.artefacts import write_json, write_text
 from pedclip.curation.chunks import Settings, fingerprint_of, is_done, load_chunk, read_chunk, save_chunk
-from pedclip.curation.datasheet import SPLITS, data_sheet
+from pedclip.curation.datasheet import data_sheet
 from pedclip.curation.duplicates import joined_groups, near_images, near_texts
 from pedclip.curation.excerpts import Extractor
 from pedclip.curation.identifiers import read_salt
-from pedclip.curation.splits import split_of
+from pedclip.curation.splits import SPLITS, split_of
 from pedclip.curation.studies import Archive, Study
 
 STUDIES_PER_CHUNK: Final = 64  # about 100 films, a few hundred MB of pixels at most

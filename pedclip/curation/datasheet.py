@@ -10,6 +10,7 @@ import numpy as np
 
 from pedclip.anatomy import REGIONS
 from pedclip.curation.excerpt_words import word_lists
+from pedclip.curation.splits import SPLITS
 
 # Lower bound in months and name; after the age groups of the NICHD Pediatric Terminology (Williams et al., 2012).
 AGE_BANDS: Final = (
@@ -22,7 +23,6 @@ AGE_BANDS: Final = (
     (216, "18 years and more"),
 )
 UNKNOWN: Final = "unknown"
-SPLITS: Final = ("train", "validation", "test")
 _COUNTED: Final = (
     *("region", "age", "sex", "finding", "excerpt_length", "laterality", "view", "text_source", "split"),
 )

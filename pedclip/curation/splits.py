@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-_SPLITS: Final = ("train", "validation", "test")
+SPLITS: Final = ("train", "validation", "test")
 _BYTES: Final = 6  # 48 bits divide exactly in a float, so the position stays below 1
 
 
@@ -37,7 +37,7 @@ def split_of(patient_id: str, *, salt: str = "pedclip", fractions: Sequence[floa
     bounds = _bounds(fractions)
     digest = hashlib.sha256(f"{salt}\0{patient_id}".encode()).digest()
     position = int.from_bytes(digest[:_BYTES], "big") / 256**_BYTES
-    return next(name for name, bound in zip(_SPLITS, bounds, strict=True) if position < bound)
+    return next(name for name, bound in zip(SPLITS, bounds, strict=True) if position < bound)
 
 
 def _bounds(fractions: Sequence[float]) -> tuple[float, float, float]:

@@ -12,6 +12,7 @@ from datasets import DatasetDict
 
 from pedclip.anatomy import REGIONS
 from pedclip.curation.decode import BadImage, Film, read_film, read_mask
+from pedclip.curation.splits import SPLITS
 from pedclip.data.boxes import clip_box
 from pedclip.data.fields import (
     LeftOut,
@@ -27,7 +28,6 @@ from pedclip.data.fields import (
     region_of_folder,
 )
 from pedclip.data.prompts import label_text, patient_words, read_labels
-from pedclip.data.schema import SPLITS
 from pedclip.data.table import TABLE, Table, find_table, read_boxes
 from pedclip.data.triplets import make_split
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 from datasets import Dataset, DatasetDict, Value, concatenate_datasets
 
 from pedclip.artefacts import write_text
+from pedclip.curation.splits import SPLITS
 from pedclip.data.folder import FolderReading, NothingUsable, Rejected, read_folder, table_missing
-from pedclip.data.schema import FEATURES, SPLITS
+from pedclip.data.schema import FEATURES
 from pedclip.data.table import check_roles, find_table
 from pedclip.data.triplets import is_triplets, load_triplets
 
@@ -147,11 +148,9 @@ def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
 
 
 def _card_names() -> list[str]:
-    """Names of the data cards; none where Pydantic or the cards are not installed."""
-    try:
-        from pedclip.data.cards import CardError, card_names
-    except ModuleNotFoundError:
-        return []
+    """Names of the data cards; none where the cards are not installed."""
+    from pedclip.data.cards import CardError, card_names
+
     try:
         return card_names()
     except CardError:

@@ -6,7 +6,6 @@ from datasets import ClassLabel, Dataset, Features, Image, List, Value
 
 from pedclip.anatomy import REGIONS
 
-SPLITS: Final = ("train", "validation", "test")
 LATERALITIES: Final = ("", "left", "right", "both")
 TEXT_SOURCES: Final = ("rules", "llm-select", "llm-rewrite", "caption", "label-prompt", "phantom")
 

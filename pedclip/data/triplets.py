@@ -10,7 +10,8 @@ from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 from datasets.utils import logging as datasets_logging
 
 from pedclip.artefacts import atomic_folder
-from pedclip.data.schema import FEATURES, OPTIONAL, SPLITS, with_optional
+from pedclip.curation.splits import SPLITS
+from pedclip.data.schema import FEATURES, OPTIONAL, with_optional
 
 _ROWS_PER_SHARD: Final = 4000
 _BYTES_PER_SHARD: Final = 256 * 2**20  # one shard is in memory while it is written, and films are of any size

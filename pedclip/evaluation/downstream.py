@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pedclip.curation.splits import SPLITS
 from pedclip.data.transforms import Preprocess
 from pedclip.evaluation.crops import read_boxes, read_masks
 from pedclip.evaluation.outcome import Outcome, Report
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["multi-label", "multi-class", "regression", "masks", "boxes"]
 Labels = Mapping[str, NDArray[Any]]  # by split
-
-SPLITS: Final = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)

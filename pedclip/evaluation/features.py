@@ -21,6 +21,8 @@ from pedclip.artefacts import atomic_folder, write_json
 from pedclip.data.transforms import Preprocess, to_pixels
 from pedclip.evaluation.embed import Evaluable, evaluating
 
+# What a probe reads.
+KINDS: Final = {"both": ("embedding", "pooled"), "embedding": ("embedding",), "pooled": ("pooled",)}
 VERSION: Final = 1  # of what is stored: raise it when the same model and films give other features
 _DESCRIPTION: Final = "features.json"
 
@@ -56,6 +58,10 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.embedding)
+
+    def inputs(self, kind: str) -> NDArray[np.float32]:
+        """(N, C) what a linear probe reads: "embedding", "pooled", or "both" side by side."""
+        return np.hstack([getattr(self, name) for name in KINDS[kind]])
 
 
 def extract_features(

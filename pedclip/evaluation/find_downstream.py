@@ -8,16 +8,17 @@ because telling two collections apart is no knowledge of films.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.anatomy import REGIONS
+from pedclip.curation.splits import SPLITS
 from pedclip.data.phantom.findings import CONCEPTS
 from pedclip.data.structures import BONE, LUNG
-from pedclip.evaluation.concepts import CONCEPT_NAMES
-from pedclip.evaluation.downstream import SPLITS, Downstream
+from pedclip.evaluation.downstream import Downstream
 from pedclip.evaluation.rows import Row, finding_name, read_rows
 from pedclip.evaluation.tasks import find_tasks
 
@@ -34,6 +35,18 @@ _GRADES: Final = tuple(f"grade {grade}" for grade in range(5))
 Rows = Mapping[str, list[Row]]  # by split
 Triplets = Mapping[str, "Dataset"]
 Answer = Callable[[Row], float | None]  # None: the image takes no part
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What the tasks need of a split beside its rows: ages, whether a mask is there, and the labels of its boxes."""
+
+    months: Mapping[str, NDArray[np.float64]]  # column to (N,), NaN where unknown
+    given: Mapping[str, NDArray[np.bool_]]  # column to (N,)
+    box_labels: Sequence[Sequence[str]]  # (N,)
+
+
+AllColumns = Mapping[str, _Columns]  # by split
 
 
 def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_classes: int = 0) -> list[Downstream]:
@@ -55,6 +68,7 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
     if min_positives < 1:
         raise ValueError(f"min_positives must be at least 1, got {min_positives}")
     rows = {split: read_rows(triplets[split]) for split in SPLITS}
+    columns = {split: _read_columns(triplets[split]) for split in SPLITS}
     sources = sorted({row.source for row in rows["train"]})
     found = [_classes("body region", rows, _region, REGIONS)]
     for source in sources:
@@ -63,9 +77,9 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
         found += _named(source, rows, min_positives)
         found += _findings(source, rows, min_positives)
         found += _grades(source, rows, min_positives)
-        found += _ages(source, rows, triplets)
-        found += _masks(source, rows, triplets)
-        found.append(_boxes(source, rows, triplets, min_positives, max_box_classes or None))
+        found += _ages(source, rows, columns)
+        found += _masks(source, rows, columns)
+        found.append(_boxes(source, rows, columns, min_positives, max_box_classes or None))
     return [task for task in found if task is not None]
 
 
@@ -79,14 +93,17 @@ def _named(source: str, rows: Rows, least: int) -> list[Downstream | None]:
 
 
 def _findings(source: str, rows: Rows, least: int) -> list[Downstream | None]:
-    """All findings as one task, those of the chest as another, and the six concepts of arthritis."""
+    """All findings as one task, those of the chest as another, and the six concepts of inflammatory arthritis.
+
+    Source: of the concepts, PedCLIP, Fig. 4 right (decision P27): an independent probe for each.
+    """
     shown: dict[str, set[str]] = {}
     for row in rows["train"]:
         for name in row.findings or () if row.source == source else ():
             shown.setdefault(name, set()).add(row.region)
     names = sorted(name for name in shown if not _GRADE.fullmatch(name))
     chest = [name for name in names if "chest" in shown[name]]
-    concepts = [name for name in CONCEPT_NAMES if finding_name(CONCEPTS[name]) in shown]
+    concepts = [name for name in CONCEPTS if finding_name(CONCEPTS[name]) in shown]
     everywhere = [_of(source, _has(name, shown[name])) for name in names]
     in_chest = [_of(source, _has(name, {"chest"})) for name in chest]
     asked = [_of(source, _has(name, shown[name])) for name in (finding_name(CONCEPTS[one]) for one in concepts)]
@@ -110,7 +127,7 @@ def _grades(source: str, rows: Rows, least: int) -> list[Downstream | None]:
     ]
 
 
-def _ages(source: str, rows: Rows, triplets: Triplets) -> list[Downstream]:
+def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
     """Bone age of hands and wrists; age of children and of adults apart, as one line would be fitted to the adults."""
     found = []
     for name, column, low, high, regions, paper in (
@@ -120,7 +137,7 @@ def _ages(source: str, rows: Rows, triplets: Triplets) -> list[Downstream]:
     ):
         chosen, months = {}, {}
         for split, entries in rows.items():
-            values = np.array(triplets[split][column], dtype=np.float64)
+            values = columns[split].months[column]
             is_asked = np.array([row.source == source and row.region in regions for row in entries], dtype=bool)
             # A missing age is NaN and compares false.
             chosen[split] = np.flatnonzero(is_asked & (values >= low) & (values < high))
@@ -130,7 +147,7 @@ def _ages(source: str, rows: Rows, triplets: Triplets) -> list[Downstream]:
     return found
 
 
-def _masks(source: str, rows: Rows, triplets: Triplets) -> list[Downstream]:
+def _masks(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
     """Masks of structures and of findings, of the images that have one.
 
     Where enough images show a fracture and nothing else, the masks asked for are theirs, as in the paper; else all.
@@ -143,7 +160,7 @@ def _masks(source: str, rows: Rows, triplets: Triplets) -> list[Downstream]:
         ("masks", "mask", 0, lambda row: True, ""),
     ):
         chosen = {
-            split: np.flatnonzero(_given(triplets[split], column) & _where(entries, source, asked))
+            split: np.flatnonzero(columns[split].given[column] & _where(entries, source, asked))
             for split, entries in rows.items()
         }
         if _is_enough(chosen) and not any(task.column == column == "mask" for task in found):
@@ -151,12 +168,12 @@ def _masks(source: str, rows: Rows, triplets: Triplets) -> list[Downstream]:
     return found
 
 
-def _boxes(source: str, rows: Rows, triplets: Triplets, least: int, most: int | None) -> Downstream | None:
+def _boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: int | None) -> Downstream | None:
     """Boxes of the classes that are frequent enough, on images that have one and on those labelled normal.
 
     An image with a finding and without a box may simply not have been annotated, so it takes no part.
     """
-    labels = {split: [[box["label"] for box in boxes or ()] for boxes in triplets[split]["boxes"]] for split in SPLITS}
+    labels = {split: columns[split].box_labels for split in SPLITS}
     counts = {
         split: Counter(
             label for row, own in zip(rows[split], labels[split], strict=True) if row.source == source for label in own
@@ -236,6 +253,14 @@ def _grade(row: Row) -> float | None:
     """Kellgren-Lawrence grade; an image without a finding has grade 0."""
     found = [int(match[1]) for name in row.findings or () if (match := _GRADE.fullmatch(name))]
     return found[0] if found else (0 if row.findings == frozenset() else None)
+
+
+def _read_columns(split: "Dataset") -> _Columns:
+    return _Columns(
+        months={name: np.array(split[name], dtype=np.float64) for name in ("bone_age_months", "age_months")},
+        given={name: _given(split, name) for name in ("structures", "mask")},
+        box_labels=[[box["label"] for box in boxes or ()] for boxes in split["boxes"]],
+    )
 
 
 def _given(split: "Dataset", column: str) -> NDArray[np.bool_]:

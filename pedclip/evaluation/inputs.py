@@ -1,12 +1,14 @@
 """What an evaluation starts from: a model, films of patients it has not seen, and films for baselines to learn from."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pedclip.curation.splits import SPLITS
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig, load_config, load_profile
@@ -111,6 +113,37 @@ def _load_named(asked: RunConfig, quarantine: Path) -> "DatasetDict":
     except TableError:
         # No split column, for which "auto" has an answer; it raises again whatever else is wrong.
         return load_triplets_of(asked, quarantine=quarantine, split="auto")
+
+
+def without_seen_patients(triplets: "DatasetDict", checkpoints: Sequence[Path]) -> tuple["DatasetDict", dict[str, int]]:
+    """All three splits without the test and validation films that one of the checkpoints makes unfit.
+
+    Training films stay: pre-training has seen them with their reports, but nothing is scored on them.
+
+    Args:
+        triplets: "train", "validation" and "test".
+        checkpoints: As for `training_run`.
+
+    Returns:
+        The rest, and the number of films dropped by split.
+
+    Raises:
+        FileNotFoundError: As `training_run`.
+        ValueError: A split is empty.
+    """
+    from datasets import DatasetDict
+
+    kept = DatasetDict(triplets)
+    for checkpoint in checkpoints:
+        for split in ("validation", "test"):
+            kept[split], _ = drop_seen_patients(kept[split], training_run(checkpoint) / PATIENTS_FILE, split=split)
+    num_dropped = {split: len(triplets[split]) - len(kept[split]) for split in SPLITS}
+    if empty := [split for split in SPLITS if not len(kept[split])]:
+        raise ValueError(
+            f"the data leave no film in {' and '.join(empty)} (dropped as seen in pre-training: {num_dropped}); "
+            "all three splits are needed"
+        )
+    return kept, num_dropped
 
 
 def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tuple["Dataset", int]:

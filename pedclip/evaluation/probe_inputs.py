@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pedclip.evaluation.downstream import SPLITS
-from pedclip.evaluation.inputs import data_config, drop_seen_patients, training_run
+from pedclip.curation.splits import SPLITS
+from pedclip.evaluation.inputs import data_config, without_seen_patients
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.arrays import TripletArrays
 from pedclip.training.prepare import to_arrays
-from pedclip.training.pretrain import PATIENTS_FILE
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-PHANTOM: Final = "phantom"
 _MAX_WORKERS: Final = 4  # processes that draw the phantom
 
 
@@ -43,10 +41,7 @@ class ProbeInputs:
 
 
 def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, run: Path) -> ProbeInputs:
-    """Model and films for probes; nobody in pre-training is among the test films.
-
-    Validation films of patients in pre-training's own training split are left out as well. Training films stay:
-    pre-training has seen them with their reports but no probe is scored on them.
+    """Model and films for probes, as `without_seen_patients` leaves them.
 
     Args:
         checkpoint: As for `open_inputs`.
@@ -58,9 +53,9 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
 
     Raises:
         FileNotFoundError: As `training_run` and `pedclip.data.load`.
-        ValueError: A split is empty.
+        ValueError: As `without_seen_patients`.
     """
-    from pedclip.data import load
+    from pedclip.data.loading import PHANTOM, load
 
     config = data_config(checkpoint)
     options: dict[str, Any] = {"quarantine": run / "quarantine.csv"}
@@ -70,17 +65,7 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
     elif name == PHANTOM:
         workers = min(_MAX_WORKERS, os.cpu_count() or 1)
         options |= {"studies": studies, "seed": config.training.seed, "size": config.phantom_size, "workers": workers}
-    triplets = load(name, **options)
-    num_dropped = {"train": 0}
-    for split in ("validation", "test"):
-        triplets[split], num_dropped[split] = drop_seen_patients(
-            triplets[split], training_run(checkpoint) / PATIENTS_FILE, split=split
-        )
-    if empty := [split for split in SPLITS if not len(triplets[split])]:
-        raise ValueError(
-            f"data={name!r} leaves no film in {' and '.join(empty)} (dropped as seen in pre-training: {num_dropped}); "
-            "a probe needs all three splits"
-        )
+    triplets, num_dropped = without_seen_patients(load(name, **options), [checkpoint])
     model = PedCLIP.from_pretrained(checkpoint)
     films = {split: to_arrays(triplets[split], run / "cache" / split, side=model.preprocess.resize) for split in SPLITS}
     return ProbeInputs(model, triplets, films, num_dropped)

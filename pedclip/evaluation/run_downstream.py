@@ -16,6 +16,7 @@ from pedclip.evaluation.regression import predict_mean
 from pedclip.evaluation.segmentation import WIDTHS, segment
 
 MEAN: Final = "mean of training"
+_DEMO_WIDTHS: Final = (64, 48, 32, 16)
 
 Found = dict[tuple[str, str], Outcome]  # (name of the task, method)
 
@@ -43,6 +44,18 @@ class Settings:
     def report(self, task: Downstream, method: str) -> Report:
         """What is said of an outcome beside its numbers."""
         return Report(task.name, method, self.num_resamples, self.seed)
+
+
+def head_settings(profile: str, **options: Any) -> dict[str, Any]:
+    """How heads for masks and boxes are made and trained, as arguments of `Settings`.
+
+    Args:
+        profile: "paper" for the published widths and learning rate, "demo" for a decoder that trains in seconds.
+        **options: Of `Schedule`, such as `epochs` and `seed`.
+    """
+    if profile == "paper":
+        return {"schedule": Schedule(weight_decay=0.05, **options), "widths": WIDTHS}
+    return {"schedule": Schedule(learning_rate=2e-3, weight_decay=0.05, **options), "widths": _DEMO_WIDTHS}
 
 
 def run_probes(

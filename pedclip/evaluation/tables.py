@@ -1,84 +1,39 @@
-"""Results as tidy tables, one row per number."""
+"""The numbers that the papers print, as data: what a reader puts beside our own."""
 
-from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Final
 
 import pandas as pd
 
-from pedclip.evaluation.intervals import Interval
-from pedclip.evaluation.results import RegionResult, RetrievalResult, TaskResult
+PAPERS: Final = {
+    "pedclip": "PedCLIP, MICCAI 2025: Tables 1 and 2; Figures 1, 4 and 5 as read from the figures",
+    "pecm": "PECM, cross-modal image-report retrieval: Tables 1 to 5",
+    "synthetic": "Synthetic data for medical vision-language pre-training: Tables 1 to 3",
+    "survey": "CLIP in medical imaging, a survey: accuracies of Figure 16 that the text states",
+}
 
 
-def task_table(results: Sequence[TaskResult]) -> pd.DataFrame:
-    """AUC per task and method.
-
-    A task's name carries its source where several sources have a task of that name.
-
-    Args:
-        results: Of all methods.
-
-    Returns:
-        Columns `row`, `method`, `value`, `low`, `high`, `positives`, `negatives`, `patients`.
-    """
-    sources: dict[str, set[str]] = {}
-    for result in results:
-        sources.setdefault(result.task, set()).add(result.source)
-    rows = [
-        {
-            "row": f"{result.task} ({result.source})" if len(sources[result.task]) > 1 else result.task,
-            "method": result.method,
-            **_bounds(result.auc),
-            "positives": result.num_positives,
-            "negatives": result.num_negatives,
-            "patients": result.num_patients,
-        }
-        for result in results
-    ]
-    columns = ["row", "method", "value", "low", "high", "positives", "negatives", "patients"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def region_table(results: Sequence[RegionResult]) -> pd.DataFrame:
-    """Accuracy of region recognition per method.
-
-    Returns:
-        Columns `method`, `value`, `low`, `high`, `macro`, `chance` (always answering the commonest region).
-    """
-    rows = [
-        {
-            "method": result.method,
-            **_bounds(result.accuracy),
-            "macro": result.macro_accuracy,
-            "chance": result.chance_majority,
-        }
-        for result in results
-    ]
-    return pd.DataFrame(rows, columns=["method", "value", "low", "high", "macro", "chance"])
-
-
-def retrieval_table(results: Sequence[tuple[str, RetrievalResult]]) -> pd.DataFrame:
-    """Recall per method, direction and K.
+def printed(paper: str) -> pd.DataFrame:
+    """Every printed number of a paper, one row each, in the order of its tables.
 
     Args:
-        results: Pairs of method and result.
+        paper: A key of `PAPERS`.
 
     Returns:
-        Columns `method`, `direction`, `metric`, `k`, `value`, `low`, `high`, `chance`.
+        Columns `table`, `group` (as the table groups its rows), `row`, `column`, `unit` (AUC is a share in
+        pedclip's tables and per cent where the unit says so), `value` (NaN where a dash is printed), `change` (the
+        printed difference to another row, NaN where none is).
+
+    Raises:
+        ValueError: Another name.
     """
-    rows = [
-        {
-            "method": method,
-            "direction": score.direction,
-            "metric": score.metric,
-            "k": score.k,
-            **_bounds(score.score),
-            "chance": score.chance,
-        }
-        for method, result in results
-        for score in result.scores
-        if score.metric == "recall"
-    ]
-    return pd.DataFrame(rows, columns=["method", "direction", "metric", "k", "value", "low", "high", "chance"])
+    if paper not in PAPERS:
+        raise ValueError(f"there is no paper {paper!r}; expected one of {', '.join(PAPERS)}")
+    return _read(paper).copy()
 
 
-def _bounds(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+@cache
+def _read(paper: str) -> pd.DataFrame:
+    with (files("pedclip.evaluation") / "printed" / f"{paper}.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file, keep_default_na=False, na_values={"value": [""], "change": [""]})

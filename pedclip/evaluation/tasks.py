@@ -142,9 +142,9 @@ def find_tasks(rows: Iterable[Row | Mapping[str, Any]], min_positives: int = 5) 
 def _bind(task: Task, rows: list[Row], source: str) -> Task:
     """The task within one source and the regions where its positives occur there."""
     positive_rows = [row for row in rows if not (row.findings or frozenset()).isdisjoint(task.positive)]
-    regions = tuple(sorted({row.region for row in positive_rows if row.region in (task.regions or (row.region,))}))
-    if not regions:
-        return replace(task, source=source)  # no image is positive, and none answers
+    shown = {row.region for row in positive_rows}
+    # Without a positive in the regions of the task these stay, and its images have one answer only.
+    regions = tuple(sorted(shown.intersection(task.regions) if task.regions else shown)) or task.regions
     prompts = task.prompts
     if len(task.positive) == 1 and task.negative == "rest" and len(regions) == 1:
         prompts = prompt_pair(task.positive[0], regions[0])

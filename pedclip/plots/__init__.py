@@ -14,6 +14,7 @@ from pedclip.plots.gallery import error_gallery
 from pedclip.plots.history import gate_table, history_table
 from pedclip.plots.images import contact_sheet, overlay, thumbnail_url
 from pedclip.plots.maps import confusion, embedding_map, gate_weights
+from pedclip.plots.marks import marked
 from pedclip.plots.results import cost_bars, intervals
 from pedclip.plots.theme import COLORS, MAX_ROWS, use
 from pedclip.plots.training import learning_rate, schedule, training_curves
@@ -33,6 +34,7 @@ __all__ = [
     "intervals",
     "learning_curves",
     "learning_rate",
+    "marked",
     "overlay",
     "predicted_age",
     "reliability",

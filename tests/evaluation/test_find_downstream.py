@@ -7,10 +7,11 @@ import pytest
 from datasets import Dataset, DatasetDict
 from PIL import Image
 
+from pedclip.curation.splits import SPLITS
 from pedclip.data.schema import FEATURES
 from pedclip.data.structures import BONE, LUNG
 from pedclip.data.transforms import Preprocess
-from pedclip.evaluation.downstream import SPLITS, Downstream, probe, read_truth
+from pedclip.evaluation.downstream import Downstream, probe, read_truth
 from pedclip.evaluation.find_downstream import find_downstream
 from pedclip.evaluation.outcome import Report
 from pedclip.evaluation.sides import PatientLeak

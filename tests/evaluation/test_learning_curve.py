@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pedclip.evaluation.downstream import SPLITS, Downstream
+from pedclip.curation.splits import SPLITS
+from pedclip.evaluation.downstream import Downstream
 from pedclip.evaluation.learning_curve import curve_table, difference_of_means, learning_curve, mean_over_draws
 from pedclip.evaluation.outcome import Outcome, Report
 

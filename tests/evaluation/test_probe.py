@@ -161,3 +161,12 @@ def test_refuses_labels_of_another_kind(truth: NDArray[np.int64], kind: Kind, wo
     train = Side(np.zeros((4, 2)), truth, np.arange(4))
     with pytest.raises(ValueError, match=words):
         fit_probe(train, train, kind=kind, num_classes=3)
+
+
+def test_labels_are_probed_independently() -> None:
+    task = sides()
+    parts = [Side(part.inputs, part.truth[:, [2]], part.patients) for part in (task.train, task.validation, task.test)]
+    three = linear_probe(task, ["a", "b", "c"], kind="multi-label", report=REPORT)
+    alone = linear_probe(Sides(*parts), ["c"], kind="multi-label", report=REPORT)
+    assert alone.result.settings["C"][0] == three.result.settings["C"][2]
+    assert alone.output[:, 0] == pytest.approx(three.output[:, 2], abs=5e-2)  # as near as the solver's tolerance

@@ -48,7 +48,7 @@ def test_patients_of_pre_training_leave_test_and_validation_but_not_training(tmp
 
 def test_a_part_without_a_film_is_named(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "hands", PATIENTS[:8], splits=SPLITS[:8])
-    with pytest.raises(ValueError, match="leaves no film in test"):
+    with pytest.raises(ValueError, match="the data leave no film in test"):
         open_probe_inputs(SHIPPED_FOLDER, data=str(pack), root="", studies=0, run=tmp_path / "run")
 
 

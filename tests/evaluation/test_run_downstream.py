@@ -4,19 +4,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pedclip.curation.splits import SPLITS
 from pedclip.evaluation.average_precision import Boxes
 from pedclip.evaluation.crops import box_array
-from pedclip.evaluation.downstream import SPLITS, Downstream
+from pedclip.evaluation.downstream import Downstream
 from pedclip.evaluation.fitting import Schedule
-from pedclip.evaluation.run_downstream import MEAN, Settings, run_heads, run_probes
+from pedclip.evaluation.run_downstream import MEAN, Settings, head_settings, run_heads, run_probes
 from pedclip.evaluation.sides import PatientLeak
+from tests.evaluation.tiny_tasks import random_table
 
 COUNT = 60
 RNG = np.random.default_rng(0)
-ROWS = {split: np.arange(COUNT) for split in SPLITS}
-PATIENTS = {split: np.array([f"{split}{row // 2}" for row in range(COUNT)]) for split in SPLITS}
-LABELS = {split: RNG.integers(0, 2, (COUNT, 1)).astype(float) for split in SPLITS}
-MONTHS = {split: RNG.uniform(0, 200, COUNT) for split in SPLITS}
+ROWS, PATIENTS, LABELS, MONTHS = random_table(COUNT, 1, films_per_patient=2)
 GOOD = {split: np.hstack([LABELS[split], MONTHS[split][:, None] / 100]) for split in SPLITS}
 NOISE = {split: RNG.normal(size=(COUNT, 2)) for split in SPLITS}
 FINDING = Downstream("finding", "multi-label", ("finding",), ROWS, LABELS)
@@ -71,3 +70,10 @@ def test_heads_learn_where_the_tokens_say_it() -> None:
     found = run_heads(BOXES, {"model": tokens_of(halves)}, PATIENTS, boxes, SETTINGS)
     assert found["boxes", "model"].result.metric == "mAP"
     assert found["boxes", "model"].result.score.value > 0.2
+
+
+def test_heads_of_the_paper_are_the_published_ones() -> None:
+    paper, demo = head_settings("paper", epochs=50), head_settings("demo", epochs=3)
+    assert paper["widths"] == (512, 256, 128, 64)
+    assert (paper["schedule"].epochs, paper["schedule"].learning_rate) == (50, 5e-4)
+    assert sum(demo["widths"]) < sum(paper["widths"])

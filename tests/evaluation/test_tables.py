@@ -1,62 +1,77 @@
-"""Tables hold the numbers of the results, one row each."""
+"""The printed tables: averages and differences re-computed, with the papers' own slips named."""
 
-from pedclip.evaluation.intervals import Interval
-from pedclip.evaluation.results import RegionResult, RetrievalResult, RetrievalScore, TaskResult
-from pedclip.evaluation.tables import region_table, retrieval_table, task_table
+import pandas as pd
+import pytest
 
-AUC = Interval(0.8, 0.7, 0.9, num_items=30, num_groups=10)
+from pedclip.evaluation.tables import PAPERS, printed
 
 
-def test_a_task_carries_its_source_only_where_the_name_is_shared() -> None:
-    results = [
-        TaskResult("fracture", "a", "zero-shot", AUC, 10, 20, 9),
-        TaskResult("fracture", "b", "zero-shot", Interval(0.6, 0.5, 0.65, 5, 5), 2, 3, 5),
-        TaskResult("effusion", "b", "zero-shot", AUC, 4, 5, 6),
-        TaskResult("effusion", "b", "shortcut", AUC, 4, 5, 6),
-    ]
-    table = task_table(results)
-    assert table["row"].tolist() == ["fracture (a)", "fracture (b)", "effusion", "effusion"]
-    assert table.iloc[1].to_dict() == {
-        "row": "fracture (b)",
-        "method": "zero-shot",
-        "value": 0.6,
-        "low": 0.5,
-        "high": 0.65,
-        "positives": 2,
-        "negatives": 3,
-        "patients": 5,
+def wide(paper: str, table: str) -> pd.DataFrame:
+    numbers = printed(paper)
+    return numbers[numbers["table"] == table].pivot(index=["group", "row"], columns="column", values="value")
+
+
+def test_averages_of_table_1_re_compute() -> None:
+    table = wide("pedclip", "Table 1")
+    assert len(table) == 14
+    mean = table.drop(columns="average").mean(axis=1)
+    # Three printed digits; 0.5015 and 0.5345 may round either way.
+    assert (mean - table["average"]).abs().max() <= 0.0005 + 1e-9
+
+
+def test_figures_repeat_table_1() -> None:
+    numbers = printed("pedclip")
+    ours = numbers[(numbers["row"] == "PedCLIP") & (numbers["table"] == "Table 1")].set_index("column")["value"]
+    for table, row in (("Figure 1", "PedCLIP"), ("Figure 4 left", "MoBE in layer 11")):
+        drawn = numbers[(numbers["table"] == table) & (numbers["row"] == row)].set_index("column")["value"]
+        assert (drawn / 100 - ours[drawn.index]).abs().max() < 0.0011, table  # one is 75.9 for 0.760
+    figure = wide("pedclip", "Figure 5").droplevel("group")
+    changes = numbers[numbers["change"].notna() & (numbers["table"] == "Figure 5")]
+    for _, one in changes.iterrows():
+        assert figure.loc[one["row"], one["column"]] - figure.loc["MLP-target", one["column"]] == pytest.approx(
+            one["change"], abs=0.051
+        )
+
+
+def test_changes_of_the_synthetic_paper_re_compute_but_for_five() -> None:
+    numbers = printed("synthetic")
+    place = ["table", "row", "column"]
+    real = numbers[numbers["group"] == "real images"].set_index(place)["value"]
+    changed = numbers[numbers["change"].notna()]
+    expected = changed["value"].to_numpy() - real.loc[pd.MultiIndex.from_frame(changed[place])].to_numpy()
+    slips = changed[abs(expected - changed["change"]) > 0.051]
+    found = {(one["group"].split()[0], one["row"], one["column"]) for _, one in slips.iterrows()}
+    assert found == {
+        ("RoentGen", "GLoRIA", "CheXpert 100%"),
+        ("RoentGen", "GLoRIA", "COVIDx 10%"),
+        ("SD", "GLoRIA", "RSNA 1%"),
+        ("SD", "MGCA", "RSNA 1%"),
+        ("SD", "MGCA", "Object-CXR 10%"),
     }
+    assert len(changed) == 126 - 6  # a dash has no change
 
 
-def test_no_task_keeps_the_columns() -> None:
-    assert task_table([]).columns.tolist() == [
-        "row",
-        "method",
-        "value",
-        "low",
-        "high",
-        "positives",
-        "negatives",
-        "patients",
-    ]
+def test_gain_that_pecm_claims_re_computes() -> None:
+    table = wide("pecm", "Table 1").droplevel("group")
+    gain = table.loc["PECM (Ours)"] - table.loc["MCR + MbA"]
+    assert gain["image to report Recall@5"] == pytest.approx(6.363, abs=1e-9)
+    components = wide("pecm", "Table 4").droplevel("group")
+    assert components.loc["PER+DSCE+ARR", "image to report Recall@5"] == 58.644
 
 
-def test_regions_show_the_majority_as_chance() -> None:
-    result = RegionResult(
-        "zero-shot", AUC, 0.75, 0.4, 1 / 23, ("hand", "knee"), ("hand", "knee"), ((3, 1), (1, 5)), 10, 8
-    )
-    expected = {"method": "zero-shot", "value": 0.8, "low": 0.7, "high": 0.9, "macro": 0.75, "chance": 0.4}
-    assert region_table([result]).to_dict("records") == [expected]
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_number_has_one_place_and_a_range(paper: str) -> None:
+    numbers = printed(paper)
+    assert not numbers.duplicated(["table", "group", "row", "column"]).any()
+    shares = numbers[numbers["unit"].isin(["AUC", "Dice", "share"])]["value"]
+    assert shares.between(0, 1).all()
+    assert numbers[numbers["unit"].str.endswith("%")]["value"].dropna().between(0, 100).all()
+    assert numbers["value"].isna().sum() == (11 if paper == "synthetic" else 0)  # mAP below 1 % is a dash
 
 
-def test_retrieval_shows_recall_and_no_hits() -> None:
-    scores = (
-        RetrievalScore("image to text", "recall", 1, AUC, 0.1),
-        RetrievalScore("image to text", "hit", 1, AUC, 0.2),
-        RetrievalScore("text to image", "recall", 5, AUC, 0.3),
-    )
-    table = retrieval_table([("zero-shot", RetrievalResult(scores, 30, 20))])
-    assert table[["method", "direction", "metric", "k", "chance"]].to_numpy().tolist() == [
-        ["zero-shot", "image to text", "recall", 1, 0.1],
-        ["zero-shot", "text to image", "recall", 5, 0.3],
-    ]
+def test_another_name_and_a_callers_own_copy() -> None:
+    with pytest.raises(ValueError, match="no paper 'mgca'"):
+        printed("mgca")
+    changed = printed("survey")
+    changed["value"] = 0.0
+    assert printed("survey")["value"].max() == 100

@@ -1,9 +1,12 @@
-"""A task with known answers: bright squares on a noisy grid of tokens."""
+"""Tasks with known answers: bright squares on a noisy grid of tokens, and labels with features that hold them."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pedclip.curation.splits import SPLITS
+from pedclip.evaluation.downstream import Labels
 
 GRID = 8  # patches per side
 CELL = 4  # pixels per patch
@@ -30,3 +33,14 @@ def squares(number: int, seed: int, *, empty: float = 0.2) -> tuple[NDArray[np.f
         masks[image, CELL * top : CELL * (top + size), CELL * left : CELL * (left + size)] = True
         corners.append((left, top, left + size, top + size))
     return tokens.reshape(number, GRID * GRID, 3), corners, masks
+
+
+def random_table(count: int, labels: int, *, films_per_patient: int = 1) -> tuple[Labels, Labels, Labels, Labels]:
+    """By split, the rows (count,), patients, random labels (count, labels) and random months (count,)."""
+    rng = np.random.default_rng(0)
+    return (
+        {split: np.arange(count) for split in SPLITS},
+        {split: np.array([f"{split}{row // films_per_patient}" for row in range(count)]) for split in SPLITS},
+        {split: rng.integers(0, 2, (count, labels)).astype(float) for split in SPLITS},
+        {split: rng.uniform(0, 200, count) for split in SPLITS},
+    )

@@ -16,14 +16,14 @@ from datasets.fingerprint import get_temporary_cache_files_directory
 
 from pedclip.anatomy import REGIONS
 from pedclip.curation.decode import BadImage, read_film
-from pedclip.curation.splits import split_of
+from pedclip.curation.splits import SPLITS, split_of
 from pedclip.data.adapters import find_adapter
 from pedclip.data.adapters.reader import Reader, dicom_facts
 from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Sample, Size
 from pedclip.data.cards import Card, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.prompts import label_text, patient_words
-from pedclip.data.schema import FEATURES, SPLITS
+from pedclip.data.schema import FEATURES
 from pedclip.data.triplets import make_split
 
 _THREADS: Final = 8

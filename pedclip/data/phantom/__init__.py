@@ -53,8 +53,7 @@ def generate(studies: int = 400, seed: int = 0, size: int = 224, *, workers: int
     """
     from datasets import DatasetDict
 
-    from pedclip.curation.splits import split_of
-    from pedclip.data.schema import SPLITS
+    from pedclip.curation.splits import SPLITS, split_of
     from pedclip.data.triplets import make_split
 
     _check(studies=(studies, 1), seed=(seed, 0), size=(size, MIN_SIZE), workers=(workers, 0))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import pedclip.data
+from pedclip.curation.splits import SPLITS
 from pedclip.data.cards import CardError, FolderDiffers, read_card
 from pedclip.data.folder import NothingUsable
-from pedclip.data.schema import SPLITS
 from pedclip.data.table import TableError
 from tests.data.cards.layouts import FILMS, LAYOUTS, load_listed, png, put
 
