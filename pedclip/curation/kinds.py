@@ -45,6 +45,8 @@ def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
         return "comparison"
     if cues & {"compared", "unchanged"} and _is_only_change(text, hits, cues):
         return "comparison"
+    # "Given the rotation, heart size is unchanged" says how the heart is.
+    is_assessed = is_assessed or ("unchanged" in cues and _names_structure(text))
     if "limits" in cues and not _is_result_despite_limits(hits):
         return "technique"
     if _is_history(text, hits, cues):

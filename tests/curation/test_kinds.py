@@ -16,6 +16,7 @@ CASES = {
         "Mild rotation of the distal fragment.",
         "The bones suggest rickets.",
         "No cortical break on these views.",
+        "Allowing for patient rotation, the mediastinum is unchanged.",
     ],
     "history": [
         "This 4-year-old girl presented with a limp.",
