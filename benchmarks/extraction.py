@@ -44,8 +44,8 @@ def records(path: Path) -> list[dict[str, Any]]:
 def second_reader(data: Path) -> list[dict[str, Any]]:
     """Reports of the packs that a reader annotated who had not seen what the rules make of them.
 
-    The reader (a language model, by the rules of extraction-gold) came after the rules, so these reports come near to an
-    estimate for reports that nobody looked at. All but two tell of a single region, so they do not test the parting.
+    The reader (a language model, by the rules of extraction-gold) came after the rules, so these reports come near
+    to an estimate for reports that nobody looked at. All but two tell of a single region: the parting is not tested.
     """
     annotated = {one["report_id"]: one for one in records(SECOND_READER)}
     texts = {
