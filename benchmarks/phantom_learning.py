@@ -18,16 +18,19 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.phantom_films import Films, draw, joined
-from benchmarks.probe import Sides, fit_probe, thumbnails
 from benchmarks.report import describe, write_report
 from benchmarks.small_cnn import SmallCNN, num_parameters, predict, train
 from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import FINDINGS
 from pedclip.evaluation.metrics import accuracy, auc, mae
+from pedclip.evaluation.probe import fit_probe
+from pedclip.evaluation.sides import Side
 
 SEVERITIES: Final = {"subtle": (0.0, 1 / 3), "moderate": (1 / 3, 2 / 3), "marked": (2 / 3, 1.01)}
+THUMBNAIL: Final = 32  # pixels per side
 MIN_POSITIVES: Final = 2  # test films; below, an interval says nothing
 SETTINGS: Final = ("few", "many")
 
@@ -157,22 +160,31 @@ def _by_network(model: SmallCNN, test: Films) -> Prediction:
 
 
 def _by_regression(splits: dict[str, Films], test: Films) -> Prediction:
-    sides = (splits["train"], splits["validation"], test)
-    pixels = [thumbnails(films.images) for films in sides]
-    region = fit_probe({"pixels": Sides(*pixels)}, sides[0].regions, sides[1].regions, metric="accuracy").output
-    one_hot = np.eye(len(REGIONS), dtype=np.float32)
-    features = [np.hstack([part, one_hot[films.regions]]) for part, films in zip(pixels, sides, strict=True)]
-    scores = np.zeros((len(test), len(FINDINGS)))
-    for column in range(len(FINDINGS)):
-        inside = [films.occurs[:, column] for films in sides]
-        if not inside[2].any():
-            continue
-        fitted, chosen = (
-            films.findings[rows, column].astype(np.int64) for films, rows in zip(sides[:2], inside[:2], strict=True)
-        )
-        kinds = {"pixels": Sides(*(part[rows] for part, rows in zip(features, inside, strict=True)))}
-        scores[inside[2], column] = fit_probe(kinds, fitted, chosen, metric="auc").output
-    return {"region": region, "findings": scores}
+    """Regions from the pixels, findings from the pixels and the region, each finding where it can occur."""
+    fitted, chosen = ((films, thumbnails(films.images)) for films in (splits["train"], splits["validation"]))
+    pixels = thumbnails(test.images)
+    by_region = [Side(small, films.regions, films.patients) for films, small in (fitted, chosen)]
+    region = fit_probe(*by_region, kind="multi-class", num_classes=len(REGIONS))
+    by_finding = [
+        Side(_with_region(films, small), np.where(films.occurs, films.findings, np.nan), films.patients)
+        for films, small in (fitted, chosen)
+    ]
+    findings = fit_probe(*by_finding, kind="multi-label")
+    return {
+        "region": region.scores(pixels).argmax(axis=1),
+        "findings": findings.scores(_with_region(test, pixels)),
+    }
+
+
+def _with_region(films: Films, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.hstack([pixels, np.eye(len(REGIONS), dtype=np.float32)[films.regions]])
+
+
+def thumbnails(films: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, side, side) films -> (N, 1024) the films at 32×32 pixels, gray values in [0, 1]."""
+    shrunk = [Image.fromarray(film).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX) for film in films]
+    pixels = np.array([np.asarray(film).ravel() for film in shrunk], np.float32)
+    return pixels.reshape(-1, THUMBNAIL**2) / np.float32(255)
 
 
 def _cell(interval: dict[str, float] | None, digits: int = 2) -> str:

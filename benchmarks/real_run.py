@@ -8,6 +8,7 @@ training of that name is not repeated.
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def main() -> None:
     training["configuration"] = json.loads((trained / "training.json").read_text()) | {"data": "the packs, joined"}
     if options.json:
         shown = [[Path(word).name if word == options.data else word for word in command] for command in commands]
-        written = [" ".join(command) for command in shown]
+        written = [shlex.join(command) for command in shown]
         write_report(
             options.json,
             describe()

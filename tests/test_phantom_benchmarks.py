@@ -12,13 +12,11 @@ from PIL import Image
 import benchmarks.phantom_films as phantom_films
 from benchmarks.phantom_films import Films, draw
 from benchmarks.phantom_learning import main as measure_learning
-from benchmarks.phantom_learning import score, table
-from benchmarks.probe import Sides, fit_probe, thumbnails
+from benchmarks.phantom_learning import score, table, thumbnails
 from benchmarks.small_cnn import predict, train
 from pedclip.anatomy import REGIONS
 from pedclip.curation.splits import SPLITS
 from pedclip.data.phantom import FINDINGS
-from pedclip.evaluation.metrics import accuracy, auc
 
 FINDING = "scoliosis"  # any that does not occur everywhere
 COLUMN = list(FINDINGS).index(FINDING)
@@ -120,26 +118,6 @@ def test_learning_at_toy_size(tmp_path: Path) -> None:
     assert set(report["region"]) == {"CNN few", "CNN many", "LR few", "LR many", "majority"}
     assert set(report["findings"]) == set(FINDINGS)
     assert str(tmp_path) not in written
-
-
-def test_the_probe_takes_what_validation_prefers() -> None:
-    rng = np.random.default_rng(0)
-    labels = [rng.integers(0, 2, 60) for _ in range(3)]
-    noise = Sides(*(rng.normal(size=(60, 4)) for _ in labels))
-    telling = Sides(*(rng.normal(size=(60, 4)) + 3 * side[:, None] for side in labels))
-    kinds = {"noise": noise, "telling": telling}
-    ranked = fit_probe(kinds, labels[0], labels[1], metric="auc")
-    named = fit_probe(kinds, labels[0], labels[1], metric="accuracy")
-    assert ranked.features == named.features == "telling"
-    assert auc(labels[2], ranked.output) > 0.99
-    assert accuracy(labels[2], named.output) > 0.95
-
-
-def test_the_probe_without_a_second_class_is_chance() -> None:
-    sides = Sides(np.ones((5, 2)), np.ones((5, 2)), np.ones((3, 2)))
-    zeros = np.zeros(5, np.int64)
-    assert fit_probe({"x": sides}, zeros, zeros, metric="auc").output.tolist() == [0, 0, 0]
-    assert fit_probe({"x": sides}, zeros + 7, zeros, metric="accuracy").output.tolist() == [7, 7, 7]
 
 
 def test_thumbnails_are_means() -> None:
