@@ -11,11 +11,12 @@ import pandas as pd
 
 from pedclip.anatomy import REGIONS, display_name
 from pedclip.curation.answers import Rejection, read_rewritten
-from pedclip.curation.backends import ServerBackend
+from pedclip.curation.backends import Backend, ServerBackend
 from pedclip.curation.dialogue import Procedure
 from pedclip.curation.excerpts import Excerpt, joined
 from pedclip.curation.ledger import Ledger
 from pedclip.curation.llm import LLMExtractor, numbered
+from pedclip.curation.local_model import load_folder
 from pedclip.curation.questions import Mode
 from pedclip.curation.reading import read_report
 from pedclip.curation.regions import filmed_in
@@ -28,20 +29,33 @@ MIN_REPORTS: Final = 10  # a region of fewer reports gets no row: its interval w
 _NEEDED: Final = ("report_text", "excerpts", "left_out")
 
 
-def language_model(endpoint: str, model: str, mode: Mode, *, answers: str | Path = "") -> LLMExtractor:
-    """A language model behind a server; making it sends nothing.
+def language_model(
+    endpoint: str, model: str, mode: Mode, *, answers: str | Path = "", in_process: bool = False
+) -> LLMExtractor:
+    """A language model behind a server or in this process; making it sends nothing.
 
     The key of the server is taken from the environment variable PEDCLIP_API_KEY, as a parameter would be stored.
 
     Args:
         endpoint: Address such as "http://localhost:8000/v1"; "" stands for this one, to plan without a server.
-        model: Name that the server knows the model by.
+        model: Name that the server knows the model by; in this process the folder of the model.
         mode: "select" or "rewrite".
         answers: File that keeps the answers for the next run; "" keeps them in memory.
+        in_process: Load the model here, on the GPU where there is one; there must be no endpoint then.
+
+    Raises:
+        ValueError: Both an endpoint and this process.
+        FileNotFoundError: There is no such folder.
+        BackendError: The folder holds no chat model.
     """
-    backend = ServerBackend(
-        endpoint or "http://localhost:8000/v1", model, api_key=os.environ.get("PEDCLIP_API_KEY", "")
-    )
+    if in_process and endpoint:
+        raise ValueError(f"expected an endpoint or this process, got {endpoint!r} and in_process=True.")
+    backend: Backend
+    if in_process:
+        backend = load_folder(model)
+    else:
+        key = os.environ.get("PEDCLIP_API_KEY", "")
+        backend = ServerBackend(endpoint or "http://localhost:8000/v1", model, api_key=key)
     return LLMExtractor(backend, Procedure(mode=mode), ledger=Ledger(answers))
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from pedclip.curation.bulk import plan_extraction
 from pedclip.curation.extract import extract_regions
+from pedclip.curation.local_model import TransformersBackend
 from pedclip.curation.score import score_report
 from pedclip.notebook_errors import MissingArtefact
 from pedclip.notebook_extraction import (
@@ -18,6 +19,7 @@ from pedclip.notebook_extraction import (
     verdict,
     worst_reports,
 )
+from tests.curation.tiny_llama import save_tiny_llama
 
 REPORT = "EXAM: Left hip; left knee.\nFINDINGS: Left hip: No effusion is seen. Left knee: The patella is intact."
 GOLD = {
@@ -88,3 +90,11 @@ def test_a_model_is_planned_with_a_key_that_is_never_shown(monkeypatch: pytest.M
     assert (plan.requests, model.usage.requests) == (2, 0)
     assert model.backend.api_key == "secret-of-the-server"  # type: ignore[attr-defined]
     assert "secret" not in repr(model.backend)
+
+
+def test_a_model_in_this_process_is_its_folder(tmp_path: Path) -> None:
+    model = language_model("", str(save_tiny_llama(tmp_path)), "select", in_process=True)
+    assert isinstance(model.backend, TransformersBackend)
+    assert plan_extraction([(REPORT, None)], model).requests == 2
+    with pytest.raises(ValueError, match="an endpoint or this process"):
+        language_model("http://localhost:8000/v1", str(tmp_path), "select", in_process=True)

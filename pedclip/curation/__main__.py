@@ -1,8 +1,17 @@
 """Curate from a shell: ``python -m pedclip.curation --archive films/ --reports reports.csv --output curated/``.
 
-With ``--extractor llm --endpoint URL --model NAME`` a language model is asked first, about all reports at once, and its
-answers are kept in the ledger; a run that was stopped asks only what is left. ``--dry-run`` tells what would be asked.
-The key of the server, if it wants one, is taken from the environment variable PEDCLIP_API_KEY.
+With ``--extractor llm`` a language model is asked first, about all reports at once, and its answers are kept in the
+ledger; a run that was stopped asks only what is left. ``--endpoint URL --model NAME`` asks a server, whose key, if it
+wants one, is taken from the environment variable PEDCLIP_API_KEY; ``--model FOLDER`` alone loads the model into this
+process, and nothing leaves the machine. ``--dry-run`` tells what would be asked.
+
+This command runs on one machine. For reports that several machines should read, call Ray from Python (needs
+``pip install 'pedclip[ray]'``); it makes excerpts, not triplets, and each worker keeps a ledger of its own:
+
+    from pedclip.curation.bulk import ray_extract
+    reports = ray.data.read_parquet("reports.parquet")  # columns report and films (list of regions), and your keys
+    make = lambda: LLMExtractor(ServerBackend(endpoint, model), ledger=Ledger(f"/local/{os.getpid()}.sqlite"))
+    ray_extract(reports, make, regions_column="films", workers=4).write_parquet("excerpts/")
 """
 
 import argparse
@@ -14,9 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pedclip.curation.archive import read_archive
-from pedclip.curation.backends import BackendError, ServerBackend
+from pedclip.curation.backends import Backend, BackendError, ServerBackend
 from pedclip.curation.chunks import items_of
 from pedclip.curation.curate import CurationResult, curate
+from pedclip.curation.local_model import find_folder, load_folder
 from pedclip.curation.studies import Archive
 
 if TYPE_CHECKING:
@@ -24,7 +34,8 @@ if TYPE_CHECKING:
     from pedclip.curation.llm import LLMExtractor
 
 _MODEL_OPTIONS: Final = ("endpoint", "model", "mode", "ledger", "concurrency")
-_CONCURRENCY: Final = 32
+_CONCURRENCY: Final = 32  # on a server
+_BATCH: Final = 16  # in this process
 _log = logging.getLogger(__name__)
 
 
@@ -126,11 +137,13 @@ def _estimate(archive: Archive, llm: "LLMExtractor", options: argparse.Namespace
     return str(plan_extraction(items_of(archive), llm, concurrency=_concurrency(options)))
 
 
-def _backend(options: argparse.Namespace) -> ServerBackend:
-    return ServerBackend(options.endpoint, options.model, api_key=os.environ.get("PEDCLIP_API_KEY", ""))
+def _backend(options: argparse.Namespace) -> Backend:
+    if options.endpoint:
+        return ServerBackend(options.endpoint, options.model, api_key=os.environ.get("PEDCLIP_API_KEY", ""))
+    return load_folder(options.model, batch_size=_concurrency(options))
 
 
-def _extractor(backend: ServerBackend, ledger: "Ledger", options: argparse.Namespace) -> "LLMExtractor":
+def _extractor(backend: Backend, ledger: "Ledger", options: argparse.Namespace) -> "LLMExtractor":
     from pedclip.curation.dialogue import Procedure
     from pedclip.curation.llm import LLMExtractor
 
@@ -143,12 +156,14 @@ def _check(options: argparse.Namespace) -> None:
     if options.extractor != "llm" and (given or options.dry_run):
         name = given[0] if given else "dry-run"
         raise ValueError(f"--{name} is for a language model only; add --extractor llm.")
-    if options.extractor == "llm" and not (options.endpoint and options.model):
-        missing = "--model NAME" if options.endpoint else "--endpoint URL"
+    if options.extractor == "llm" and not options.model:
         raise ValueError(
-            f"--extractor llm needs {missing}; there is no default, so that reports go only where you say. "
-            "Example: --endpoint http://localhost:8000/v1 --model meta-llama/Llama-3.1-8B-Instruct"
+            "--extractor llm needs --model, the name of a model on a server or the folder of one for this process; "
+            "there is no default, so that reports go only where you say. Examples: "
+            "--endpoint http://localhost:8000/v1 --model meta-llama/Llama-3.1-8B-Instruct, or --model models/llama"
         )
+    if options.extractor == "llm" and not options.endpoint:
+        find_folder(options.model)  # now, not after an archive was read
     if options.concurrency is not None and options.concurrency < 1:
         raise ValueError(f"--concurrency must be at least 1, got {options.concurrency}.")
     if _ledger_file(options).resolve().is_relative_to(options.output.resolve()):
@@ -161,7 +176,7 @@ def _ledger_file(options: argparse.Namespace) -> Path:
 
 
 def _concurrency(options: argparse.Namespace) -> int:
-    return options.concurrency or _CONCURRENCY
+    return options.concurrency or (_CONCURRENCY if options.endpoint else _BATCH)
 
 
 def _columns(pairs: Sequence[str]) -> dict[str, str]:

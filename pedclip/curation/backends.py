@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -190,8 +191,7 @@ class ServerBackend:
 
     async def _post(self, question: Question, *, has_schema: bool) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body; status 0 where there was no complete response."""
-        import aiohttp
-
+        aiohttp = _aiohttp()
         if self._session is None:
             self._session = self._open()
         data = json.dumps(self._payload(question, has_schema=has_schema)).encode()
@@ -207,15 +207,17 @@ class ServerBackend:
             return 0, {}, b""
 
     def _open(self) -> "ClientSession":
-        import aiohttp
-
+        aiohttp = _aiohttp()
         headers = {"Content-Type": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         # How many questions are asked at once is the caller's choice, hence no limit here.
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=self.timeout)
-        return aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout, trust_env=False)
+        session: ClientSession = aiohttp.ClientSession(
+            connector=connector, headers=headers, timeout=timeout, trust_env=False
+        )
+        return session
 
     def _payload(self, question: Question, *, has_schema: bool) -> dict[str, Any]:
         payload: dict[str, Any] = {
@@ -229,6 +231,14 @@ class ServerBackend:
             schema = {"name": "answer", "strict": True, "schema": question.schema}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         return payload
+
+
+def _aiohttp() -> ModuleType:
+    try:
+        import aiohttp
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("a model behind a server needs aiohttp: pip install 'pedclip[llm]'") from error
+    return aiohttp
 
 
 def is_loopback(host: str) -> bool:

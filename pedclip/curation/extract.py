@@ -11,6 +11,11 @@ from pedclip.curation.rules import RulesExtractor
 
 __all__ = ["EXTRACTORS", "Excerpt", "Extractor", "extract_regions"]
 
+_NEEDS_MODEL: Final = (
+    "the extractor 'llm' needs a model, as reports go only where you say; pass one instead of the name: "
+    "LLMExtractor(load_folder(folder)) in this process or LLMExtractor(ServerBackend(endpoint, model)) on a server, "
+    "from pedclip.curation.llm, .local_model and .backends."
+)
 EXTRACTORS: Final[Mapping[str, Callable[[], Extractor]]] = {"rules": RulesExtractor}
 
 
@@ -32,7 +37,8 @@ def extract_regions(
     Raises:
         TypeError: The report is neither a text nor a mapping of texts.
         UnknownRegion: A region is neither one of the 23 nor "neck".
-        ValueError: The extractor has no such name, or returned a sentence that the report does not hold.
+        ValueError: The extractor has no such name ("llm" is none: it needs a model), or returned a sentence that the
+            report does not hold.
 
     Source: PedCLIP, text preparation with one excerpt per listed part (methods/pedclip.md, P18). Differs: the paper's
         prompts are not published; rules are the default, and a language model is one more extractor.
@@ -48,6 +54,8 @@ def extract_regions(
         if name not in REGIONS and name != NECK:
             raise UnknownRegion(name, f"expected one of pedclip.anatomy.REGIONS or {NECK!r}, got {name[:60]!r}.")
     if isinstance(extractor, str):
+        if extractor == "llm":
+            raise ValueError(_NEEDS_MODEL)
         if extractor not in EXTRACTORS:
             raise ValueError(f"no extractor {extractor[:60]!r}; there are {', '.join(EXTRACTORS)}.")
         extractor = EXTRACTORS[extractor]()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pedclip.curation.backends import Answer, BackendError, QuestionRefused
@@ -11,6 +12,48 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _Waiting = tuple[list[int], Question, "asyncio.Future[Answer]"]
+
+
+def find_folder(folder: str | Path) -> Path:
+    """The full path of a model's folder.
+
+    Raises:
+        FileNotFoundError: No such folder; the message says how to get one.
+    """
+    path = Path(folder).expanduser().resolve()
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {path} with a chat model. Fetch one first, for example with "
+            "'hf download meta-llama/Llama-3.1-8B-Instruct --local-dir FOLDER', or name the endpoint of a server."
+        )
+    return path
+
+
+def load_folder(folder: str | Path, *, batch_size: int = 16) -> "TransformersBackend":
+    """The chat model in a folder, on the first GPU where there is one; nothing is downloaded.
+
+    Args:
+        folder: Holds config.json, tokenizer and weights. Its full path names the model in a ledger.
+        batch_size: As for `TransformersBackend`.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        BackendError: It holds no chat model that can be loaded; the message says what is missing.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    path = find_folder(folder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # ImportError: some tokenizers need a package of their own, which the reason names.
+    errors = (OSError, ValueError, ImportError, SafetensorError, torch.OutOfMemoryError)
+    try:
+        return TransformersBackend(str(path), device=device, batch_size=batch_size)
+    except errors as error:
+        reason = " ".join(str(error).split())
+        raise BackendError(
+            f"{path} cannot be loaded as a chat model; it needs config.json, tokenizer and weights ({reason})"
+        ) from error
 
 
 class TransformersBackend:
@@ -33,14 +76,17 @@ class TransformersBackend:
     def __init__(self, name_or_folder: str, *, device: str = "cpu", dtype: str = "auto", batch_size: int = 16) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        is_local = Path(name_or_folder).is_dir()
         self.name = name_or_folder
         self.batch_size = batch_size
-        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name_or_folder)
+        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            name_or_folder, local_files_only=is_local
+        )
         if not self._tokenizer.chat_template:
             raise BackendError(f"{name_or_folder} has no chat template; name an instruction-tuned model.")
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        model: Any = AutoModelForCausalLM.from_pretrained(name_or_folder, dtype=dtype)
+        model: Any = AutoModelForCausalLM.from_pretrained(name_or_folder, dtype=dtype, local_files_only=is_local)
         self._model = model.to(device).eval()
         self._waiting: list[_Waiting] = []
         self._work: asyncio.Task[None] | None = None
@@ -128,4 +174,5 @@ def _settle(future: "asyncio.Future[Answer]", result: Answer | Exception) -> Non
     if isinstance(result, Answer):
         future.set_result(result)
     else:
-        future.set_exception(BackendError(f"the model failed ({result}); if memory ran out, lower batch_size."))
+        hint = "if memory ran out, ask fewer questions at once (batch_size, or --concurrency)"
+        future.set_exception(BackendError(f"the model failed ({result}); {hint}."))

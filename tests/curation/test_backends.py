@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -178,3 +179,9 @@ def test_other_host_is_named_before_use_and_this_one_is_not(caplog: pytest.LogCa
         backend = ServerBackend("https://models.example.org/v1", "tiny", api_key="secret")
     assert caplog.messages == ["Text of reports will be sent to models.example.org."]
     assert "secret" not in repr(backend) + str(backend.identity)
+
+
+def test_without_its_package_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'pedclip\[llm\]'"):
+        asyncio.run(ServerBackend("http://localhost:1/v1", "tiny").complete(QUESTION))

@@ -1,6 +1,8 @@
 """The shell command with a language model: what it would cost, what it sends where, and how it continues."""
 
 import asyncio
+import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,11 @@ import pytest
 from aiohttp import web
 
 from pedclip.curation.__main__ import main
+from pedclip.curation.backends import Answer
+from pedclip.curation.local_model import TransformersBackend
 from tests.curation.archive_files import PARTS, film, report, triplets_of
 from tests.curation.chat_server import chat_server, good_model
+from tests.curation.tiny_llama import save_tiny_llama
 
 STUDIES = 80  # more than one part of a run
 
@@ -98,6 +103,46 @@ def test_rewriting_is_a_choice(tmp_path: Path) -> None:
     assert row["text_source"] == "llm-rewrite"
 
 
+def test_a_folder_is_asked_in_this_process_and_nothing_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_films(tmp_path / "films")
+    (tmp_path / "llama").mkdir()
+    save_tiny_llama(tmp_path / "llama")
+    asked: list[int] = []
+
+    def generate(_: TransformersBackend, batch: list[Any]) -> list[Answer]:
+        asked.append(len(batch))
+        return [Answer(json.dumps({"keep": [1]})) for _ in batch]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("connected")
+
+    monkeypatch.setattr(TransformersBackend, "_generate", generate)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.chdir(tmp_path)
+    options = ["--archive", "films", "--extractor", "llm", "--model", "llama", "--ledger", "answers.sqlite"]
+    assert main([*options, "--output", "out", "--dry-run"]) == 0
+    assert f"requests  {STUDIES} to send" in capsys.readouterr().out
+    assert asked == []
+    assert main([*options, "--output", "out", "--concurrency", "8"]) == 0
+    assert (sum(asked), max(asked)) == (STUDIES, 8)
+    rows = triplets_of(tmp_path / "out")
+    assert {row["text_source"] for row in rows} == {"llm-select"}
+    assert sorted(row["text"] for row in rows) == sorted(f"Gap of {number} mm." for number in range(STUDIES))
+    assert main([*options, "--output", "again"]) == 0
+    assert sum(asked) == STUDIES
+
+
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film(tmp_path / "films/im", 1, BodyPartExamined="KNEE")
+    (tmp_path / "films/report.txt").write_text(report("knee"))
+    places = ["--archive", str(tmp_path / "films"), "--output", str(tmp_path / "out")]
+    assert main([*places, "--extractor", "llm", "--model", str(tmp_path / "films")]) == 2
+    assert "cannot be loaded as a chat model; it needs config.json" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_host_is_named_once_and_gets_nothing_in_a_dry_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,8 +157,9 @@ def test_another_host_is_named_once_and_gets_nothing_in_a_dry_run(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--extractor", "llm"], "needs --endpoint URL"),
-        (["--extractor", "llm", "--endpoint", "http://localhost:1/v1"], "needs --model NAME"),
+        (["--extractor", "llm"], "needs --model"),
+        (["--extractor", "llm", "--endpoint", "http://localhost:1/v1"], "needs --model"),
+        (["--extractor", "llm", "--model", "nowhere"], "nowhere with a chat model. Fetch one first"),
         (["--extractor", "llm", "--endpoint", "localhost", "--model", "m"], "must be an address"),
         (["--endpoint", "http://localhost:1/v1"], "--endpoint is for a language model only; add --extractor llm"),
         (["--dry-run"], "--dry-run is for a language model only"),

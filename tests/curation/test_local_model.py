@@ -12,7 +12,7 @@ from pedclip.curation.bulk import extract_many
 from pedclip.curation.dialogue import Procedure
 from pedclip.curation.extract import extract_regions
 from pedclip.curation.llm import LLMExtractor
-from pedclip.curation.local_model import TransformersBackend
+from pedclip.curation.local_model import TransformersBackend, load_folder
 from pedclip.curation.questions import Question
 from tests.curation.tiny_llama import save_tiny_llama
 
@@ -62,6 +62,25 @@ def test_model_without_chat_template_is_refused(folder: Path, tmp_path: Path) ->
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(BackendError, match="no chat template"):
         TransformersBackend(str(tmp_path))
+
+
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "model.safetensors", "half of the weights"])
+def test_an_incomplete_folder_is_named_with_what_it_needs(folder: Path, tmp_path: Path, missing: str) -> None:
+    for path in folder.iterdir():
+        if path.name != missing:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    if missing == "half of the weights":
+        (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:2000])
+    with pytest.raises(BackendError, match=r"cannot be loaded as a chat model; it needs config\.json") as error:
+        load_folder(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_is_named_by_its_full_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert load_folder(folder.name).identity["model"] == str(folder)
+    with pytest.raises(FileNotFoundError, match="hf download"):
+        load_folder("nowhere")
 
 
 def test_model_that_knows_the_answer_is_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
