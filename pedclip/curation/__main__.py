@@ -41,37 +41,85 @@ _log = logging.getLogger(__name__)
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Command line as values."""
-    parser = argparse.ArgumentParser(prog="python -m pedclip.curation", description="From an archive to triplets.")
-    parser.add_argument("--archive", type=Path, required=True, help="folder with DICOM, PNG, JPEG or TIFF films")
+    parser = argparse.ArgumentParser(
+        prog="python -m pedclip.curation",
+        description="From an archive of films and reports to triplets of image, text and body region. Everything that "
+        "becomes none is listed with its reason in OUTPUT/rejected.csv.",
+    )
+    parser.add_argument(
+        "--archive", type=Path, metavar="FOLDER", required=True, help="holds DICOM, PNG, JPEG or TIFF films"
+    )
     parser.add_argument(
         "--reports",
         type=Path,
+        metavar="FILE",
         help="table of reports: .csv, .jsonl or .parquet (default: text files and structured reports in --archive)",
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write triplets/ and the lists into")
-    parser.add_argument("--source", default="", help="name of the data set (default: name of the archive folder)")
     parser.add_argument(
-        "--salt", type=Path, help="key of the pseudonyms, kept secret (default: OUTPUT.salt, made once)"
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        required=True,
+        help="triplets/ and the lists are written into it; outside --archive",
+    )
+    parser.add_argument(
+        "--source", metavar="NAME", default="", help="of the data set, in each triplet (default: name of --archive)"
+    )
+    parser.add_argument(
+        "--salt", type=Path, metavar="FILE", help="key of the pseudonyms, kept secret (default: OUTPUT.salt, made once)"
     )
     parser.add_argument(
         "--column",
         action="append",
         default=[],
         metavar="ROLE=NAME",
-        help="name of a column of the table, such as report=note or patient_id=case; repeatable",
+        help="a column of the table, such as report=note; repeatable. Roles: report, study_id, accession, patient_id, "
+        "image, region, view, laterality, age (in years, or as 018M), age_months, sex (default: usual names)",
     )
     parser.add_argument(
-        "--acknowledge-identifiers", action="store_true", help="write although excerpts hold dates, names or the like"
+        "--acknowledge-identifiers",
+        action="store_true",
+        help="write although excerpts hold dates, names or the like (default: stop, and list them in identifiers.csv)",
     )
-    parser.add_argument("--extractor", choices=("rules", "llm"), default="rules", help="what reads the reports")
-    model = parser.add_argument_group("with --extractor llm")
-    model.add_argument("--endpoint", metavar="URL", help="OpenAI-compatible server, such as http://localhost:8000/v1")
-    model.add_argument("--model", metavar="NAME", help="name that the server knows the model by")
-    model.add_argument("--mode", choices=("select", "rewrite"), help="select sentences (default), or rewrite them")
-    model.add_argument("--ledger", type=Path, metavar="FILE", help="answers so far (default: OUTPUT.answers.sqlite)")
-    model.add_argument("--concurrency", type=int, metavar="N", help=f"requests at once (default: {_CONCURRENCY})")
-    model.add_argument("--dry-run", action="store_true", help="print requests, tokens and duration; nothing is sent")
+    parser.add_argument(
+        "--extractor", choices=("rules", "llm"), default="rules", help="what reads the reports (default: rules)"
+    )
+    _add_model_options(parser.add_argument_group("with --extractor llm", "PEDCLIP_API_KEY holds the key of a server."))
     return parser.parse_args(arguments)
+
+
+def _add_model_options(model: "argparse._ArgumentGroup") -> None:
+    model.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="OpenAI-compatible server, such as http://localhost:8000/v1 (default: none; the model runs in this "
+        "process, on the GPU where there is one)",
+    )
+    model.add_argument(
+        "--model", metavar="NAME", help="what the server calls the model; without --endpoint its folder (no default)"
+    )
+    model.add_argument(
+        "--mode",
+        choices=("select", "rewrite"),
+        help="select: the model answers with sentence numbers; rewrite: with text (default: select)",
+    )
+    model.add_argument(
+        "--ledger",
+        type=Path,
+        metavar="FILE",
+        help="keeps the answers, so that nothing is asked twice (default: OUTPUT.answers.sqlite)",
+    )
+    model.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help=f"questions at once, at least 1 (default: {_CONCURRENCY} on a server, {_BATCH} in this process)",
+    )
+    model.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print requests, tokens and minutes (at 2 seconds an answer), ask and write nothing (default: run)",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from pedclip.curation import report_tables
 from pedclip.curation.__main__ import main
 from pedclip.curation.backends import Answer
 from pedclip.curation.local_model import TransformersBackend
@@ -152,6 +154,18 @@ def test_another_host_is_named_once_and_gets_nothing_in_a_dry_run(
     assert [r.getMessage() for r in caplog.records if "example.org" in r.getMessage()] == [
         "Text of reports will be sent to models.example.org."
     ]
+
+
+def test_help_says_the_default_of_every_option_and_names_every_role(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    options = re.split(r"\n  (?=--)", capsys.readouterr().out)[1:]
+    missing = [option.split()[0] for option in options if "default" not in option]
+    assert len(options) == 14
+    assert missing == ["--archive", "--output"]  # they are required
+    content = json.loads(Path(report_tables.__file__).with_name("report_columns.json").read_text())
+    roles = next(option for option in options if option.startswith("--column"))
+    assert set(content["roles"]) <= set(re.findall(r"\w+", roles))
 
 
 @pytest.mark.parametrize(
