@@ -108,27 +108,30 @@ def ship(run: Path, output: Path, *, studies: int) -> None:
     report = json.loads((run / "report.json").read_text())
     for name in ("training.json", PATIENTS_FILE):
         shutil.copy(run / name, output / name)
-    (output / "README.md").write_text(card(load_config(run / "training.json"), report, metrics))
-    size = (output / WEIGHTS_FILE).stat().st_size / 1e6
-    write_report(output / "metrics.json", describe() | {"training": report, "evaluation": metrics, "weights_MB": size})
+    size, header = (output / WEIGHTS_FILE).stat().st_size / 1e6, describe()
+    config, revision = load_config(run / "training.json"), str(header["git_revision"])
+    (output / "README.md").write_text(card(config, report, metrics, revision=revision))
+    write_report(output / "metrics.json", header | {"training": report, "evaluation": metrics, "weights_MB": size})
     print(f"{output}: {size:.1f} MB")
 
 
-def card(config: RunConfig, report: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """Model card in Markdown."""
+def card(config: RunConfig, report: dict[str, Any], metrics: dict[str, Any], *, revision: str) -> str:
+    """Model card in Markdown; `revision` is that of the code that measured."""
     rows = []
-    for name, pick in (
-        ("region recognition, accuracy", lambda found: found["region"]["accuracy"]),
-        ("Recall@5, film to sentence", lambda found: _recall(found["retrieval"])),
+    ours = metrics["zero-shot"]
+    for name, pick, chance in (
+        ("region recognition, accuracy", lambda found: found["region"]["accuracy"], ours["region"]["chance_majority"]),
+        ("Recall@5, film to sentence", lambda found: _recall(found)["score"], _recall(ours)["chance"]),
         *(
-            (f"{task['task']}, AUC", partial(lambda found, row: found["tasks"][row]["auc"], row=row))
-            for row, task in enumerate(metrics["zero-shot"]["tasks"])
+            (f"{task['task']}, AUC", partial(lambda found, row: found["tasks"][row]["auc"], row=row), 0.5)
+            for row, task in enumerate(ours["tasks"])
         ),
     ):
-        ours, untrained = (_shown(pick(metrics[method])) for method in ("zero-shot", "untrained"))
-        rows.append(f"| {name} | {ours} | {untrained} |")
+        shown = [_shown(pick(metrics[method])) for method in ("zero-shot", "untrained")]
+        rows.append(f"| {name} | {' | '.join(shown)} | {chance:.3f} |")
     table = "\n".join(rows)
     films, minutes, training, model = report["films"], report["seconds"] / 60, config.training, config.model
+    final = report["final"]
     return f"""---
 license: apache-2.0
 library_name: pedclip
@@ -146,26 +149,29 @@ no child's film, and nothing it says about one means anything. Never for diagnos
 - **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}²,
   {len(model.regions)} experts; BERT of width {model.text_width} and {model.text_depth} layers.
 - **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate};
-  {minutes:.0f} min on {report["device"]} ({report["torch_threads"]} threads).
-- **Made by**: `{COMMAND} train`, then `{COMMAND} ship`.
+  {minutes:.0f} min on {report["device"]} ({report["torch_threads"]} threads). Contrastive loss
+  {final["train/contrastive"]:.2f} on training and {final["val/contrastive"]:.2f} on validation films at the end.
+- **Made by**: `{COMMAND} train` at revision {report["git_revision"]}, then `{COMMAND} ship` at
+  {revision}. Where the phantom differs between the two, the model has learned from the older films and
+  is measured on the newer.
 - **Files**: 16-bit weights (safetensors), `preprocess.json`, tokenizer, `training.json`, `metrics.json`, and
   `patients.json` with keys of the patients it was trained on. Prompts: `pedclip/evaluation/prompts.json`.
 
 ## Measured
 
 Zero-shot on {metrics["films"]} films of {metrics["patients"]} patients of another phantom (seed {TEST_SEED}), with 95 %
-bootstrap intervals over patients.
+bootstrap intervals over patients. Chance is the commonest region, a random sentence of all that occur, or an AUC of one
+half.
 
-| task | this model | untrained |
-|---|---|---|
+| task | this model | untrained | chance |
+|---|---|---|---|
 {table}
 """
 
 
-def _recall(scores: Sequence[dict[str, Any]]) -> dict[str, float]:
+def _recall(found: dict[str, Any]) -> dict[str, Any]:
     wanted = ("recall", "image to text", 5)
-    score = next(s["score"] for s in scores if (s["metric"], s["direction"], s["k"]) == wanted)
-    return dict(score)
+    return next(one for one in found["retrieval"] if (one["metric"], one["direction"], one["k"]) == wanted)
 
 
 def _shown(interval: dict[str, float]) -> str:

@@ -9,10 +9,12 @@ import pytest
 
 from benchmarks.downstream import main as measure_downstream
 from benchmarks.gpu_all import main
+from benchmarks.shipped_weights import card
 from pedclip.evaluation.run_downstream import MEAN
-from pedclip.training.config import RunConfig
+from pedclip.training.config import RunConfig, load_config
 from pedclip.training.prepare import prepare
 from pedclip.training.pretrain import build_model, claim_run
+from pedclip.weights import SHIPPED, shipped_folder
 
 from .training.pack import write_pack
 from .training.tiny import tiny_config
@@ -111,3 +113,15 @@ def test_downstream_refuses_names_that_are_taken_and_shares_without_all_patients
     with pytest.raises(SystemExit):
         measure_downstream(["--data", "phantom", "--encoder", f"a={shipped}", "--shares", "0.1"])
     assert "the largest of them 1" in capsys.readouterr().err
+
+
+def test_the_card_of_the_shipped_weights_is_what_their_files_make() -> None:
+    folder = shipped_folder(SHIPPED[0])
+    metrics = json.loads((folder / "metrics.json").read_text())
+    made = card(
+        load_config(folder / "training.json"),
+        metrics["training"],
+        metrics["evaluation"],
+        revision=metrics["git_revision"],
+    )
+    assert (folder / "README.md").read_text() == made
