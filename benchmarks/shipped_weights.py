@@ -102,13 +102,14 @@ def measure(model: PedCLIP, *, studies: int) -> dict[str, Any]:
 
 def ship(run: Path, output: Path, *, studies: int) -> None:
     """Write the half-precision folder with its card, measured as it will be loaded."""
+    header = describe()  # before the folder of the package changes
     model = PedCLIP.from_pretrained(run / "checkpoint")
     model.save_pretrained(output, half=True)
     metrics = measure(PedCLIP.from_pretrained(output), studies=studies)
     report = json.loads((run / "report.json").read_text())
     for name in ("training.json", PATIENTS_FILE):
         shutil.copy(run / name, output / name)
-    size, header = (output / WEIGHTS_FILE).stat().st_size / 1e6, describe()
+    size = (output / WEIGHTS_FILE).stat().st_size / 1e6
     config, revision = load_config(run / "training.json"), str(header["git_revision"])
     (output / "README.md").write_text(card(config, report, metrics, revision=revision))
     write_report(output / "metrics.json", header | {"training": report, "evaluation": metrics, "weights_MB": size})
