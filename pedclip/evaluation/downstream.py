@@ -29,11 +29,12 @@ class Downstream:
     Args:
         name: As it is reported, with the source in brackets.
         kind: "multi-label", "multi-class", "regression", "masks" or "boxes".
-        classes: Labels in the order of the columns or class numbers; none for "regression" and "masks".
+        classes: Labels in the order of the columns or class numbers; for masks that are filled boxes, the labels of
+            these; none for "regression" and other masks.
         rows: By split, (N,) positions of the images that take part.
         labels: By split, (N, L) 0, 1 or NaN for "multi-label", (N,) class numbers or (N,) months; empty for masks and
             boxes, which `read_truth` reads.
-        column: Of the triplets, for masks and boxes.
+        column: Of the triplets, for masks and boxes; "boxes" for masks that are filled boxes.
         flag: Bit of `pedclip.data.structures`, for "structures".
         paper: Column of the paper's Table 2 that asks the same, "" where none does.
     """
@@ -109,5 +110,6 @@ def read_truth(task: Downstream, triplets: Mapping[str, "Dataset"], preprocess: 
     if task.kind == "boxes":
         return {split: read_boxes(part, preprocess, task.classes) for split, part in chosen.items()}
     return {
-        split: read_masks(part, preprocess, column=task.column, flag=task.flag)[0] for split, part in chosen.items()
+        split: read_masks(part, preprocess, column=task.column, flag=task.flag, classes=task.classes)[0]
+        for split, part in chosen.items()
     }

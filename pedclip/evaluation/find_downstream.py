@@ -6,9 +6,7 @@ because telling two collections apart is no knowledge of films.
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,8 +15,8 @@ from numpy.typing import NDArray
 from pedclip.anatomy import REGIONS
 from pedclip.curation.splits import SPLITS
 from pedclip.data.phantom.findings import CONCEPTS
-from pedclip.data.structures import BONE, LUNG
 from pedclip.evaluation.downstream import Downstream
+from pedclip.evaluation.find_marks import AllColumns, Rows, find_boxes, find_masks, is_enough, read_columns
 from pedclip.evaluation.rows import Row, finding_name, read_rows
 from pedclip.evaluation.tasks import find_tasks
 
@@ -28,25 +26,11 @@ if TYPE_CHECKING:
 ADULT: Final = 216.0  # months
 BONE_AGE_REGIONS: Final = ("hand", "wrist")  # where the atlases of bone age are read
 MIN_REGIONS: Final = 5  # of a source, to be asked for the region within it
-MIN_IMAGES: Final = 20  # training images of an age, a mask or a box
 _GRADE: Final = re.compile(r"kl ?([0-4])")  # Kellgren and Lawrence
 _GRADES: Final = tuple(f"grade {grade}" for grade in range(5))
 
-Rows = Mapping[str, list[Row]]  # by split
 Triplets = Mapping[str, "Dataset"]
 Answer = Callable[[Row], float | None]  # None: the image takes no part
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """What the tasks need of a split beside its rows: ages, whether a mask is there, and the labels of its boxes."""
-
-    months: Mapping[str, NDArray[np.float64]]  # column to (N,), NaN where unknown
-    given: Mapping[str, NDArray[np.bool_]]  # column to (N,)
-    box_labels: Sequence[Sequence[str]]  # (N,)
-
-
-AllColumns = Mapping[str, _Columns]  # by split
 
 
 def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_classes: int = 0) -> list[Downstream]:
@@ -68,7 +52,7 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
     if min_positives < 1:
         raise ValueError(f"min_positives must be at least 1, got {min_positives}")
     rows = {split: read_rows(triplets[split]) for split in SPLITS}
-    columns = {split: _read_columns(triplets[split]) for split in SPLITS}
+    columns = {split: read_columns(triplets[split]) for split in SPLITS}
     sources = sorted({row.source for row in rows["train"]})
     found = [_classes("body region", rows, _region, REGIONS)]
     for source in sources:
@@ -78,8 +62,8 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
         found += _findings(source, rows, min_positives)
         found += _grades(source, rows, min_positives)
         found += _ages(source, rows, columns)
-        found += _masks(source, rows, columns)
-        found.append(_boxes(source, rows, columns, min_positives, max_box_classes or None))
+        found += find_masks(source, rows, columns)
+        found.append(find_boxes(source, rows, columns, min_positives, max_box_classes or None))
     return [task for task in found if task is not None]
 
 
@@ -142,58 +126,9 @@ def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
             # A missing age is NaN and compares false.
             chosen[split] = np.flatnonzero(is_asked & (values >= low) & (values < high))
             months[split] = values[chosen[split]]
-        if _is_enough(chosen) and np.ptp(months["train"]) > 0:
+        if is_enough(chosen) and np.ptp(months["train"]) > 0:
             found.append(Downstream(f"{name} ({source})", "regression", (), chosen, months, paper=paper))
     return found
-
-
-def _masks(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
-    """Masks of structures and of findings, of the images that have one.
-
-    Where enough images show a fracture and nothing else, the masks asked for are theirs, as in the paper; else all.
-    """
-    found: list[Downstream] = []
-    for name, column, flag, asked, paper in (
-        ("lungs", "structures", LUNG, lambda row: row.region == "chest", ""),
-        ("bones", "structures", BONE, lambda row: row.region != "chest", ""),
-        ("fracture masks", "mask", 0, lambda row: row.findings == {"fracture"}, "GRAZPEDWRI-DX segmentation"),
-        ("masks", "mask", 0, lambda row: True, ""),
-    ):
-        chosen = {
-            split: np.flatnonzero(columns[split].given[column] & _where(entries, source, asked))
-            for split, entries in rows.items()
-        }
-        if _is_enough(chosen) and not any(task.column == column == "mask" for task in found):
-            found.append(Downstream(f"{name} ({source})", "masks", (), chosen, {}, column, flag, paper))
-    return found
-
-
-def _boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: int | None) -> Downstream | None:
-    """Boxes of the classes that are frequent enough, on images that have one and on those labelled normal.
-
-    An image with a finding and without a box may simply not have been annotated, so it takes no part.
-    """
-    labels = {split: columns[split].box_labels for split in SPLITS}
-    counts = {
-        split: Counter(
-            label for row, own in zip(rows[split], labels[split], strict=True) if row.source == source for label in own
-        )
-        for split in SPLITS
-    }
-    ranked = [name for name, count in counts["train"].most_common() if min(count, counts["test"][name]) >= least]
-    classes = tuple(ranked[:most])
-    chosen = {
-        split: np.flatnonzero(
-            [
-                row.source == source and (row.findings == frozenset() if not own else not set(classes).isdisjoint(own))
-                for row, own in zip(rows[split], labels[split], strict=True)
-            ]
-        )
-        for split in SPLITS
-    }
-    if not classes or not _is_enough(chosen):
-        return None
-    return Downstream(f"boxes ({source})", "boxes", classes, chosen, {}, "boxes")
 
 
 def _classes(name: str, rows: Rows, answer: Answer, classes: Sequence[str]) -> Downstream | None:
@@ -253,25 +188,3 @@ def _grade(row: Row) -> float | None:
     """Kellgren-Lawrence grade; an image without a finding has grade 0."""
     found = [int(match[1]) for name in row.findings or () if (match := _GRADE.fullmatch(name))]
     return found[0] if found else (0 if row.findings == frozenset() else None)
-
-
-def _read_columns(split: "Dataset") -> _Columns:
-    return _Columns(
-        months={name: np.array(split[name], dtype=np.float64) for name in ("bone_age_months", "age_months")},
-        given={name: _given(split, name) for name in ("structures", "mask")},
-        box_labels=[[box["label"] for box in boxes or ()] for boxes in split["boxes"]],
-    )
-
-
-def _given(split: "Dataset", column: str) -> NDArray[np.bool_]:
-    """(N,) whether a picture is there, without decoding it."""
-    parts = split.select_columns([column]).with_format("arrow").iter(batch_size=1000)
-    return np.array([valid for part in parts for valid in part[column].is_valid().to_pylist()], dtype=bool)
-
-
-def _where(entries: Iterable[Row], source: str, asked: Callable[[Row], bool]) -> NDArray[np.bool_]:
-    return np.array([row.source == source and asked(row) for row in entries], dtype=bool)
-
-
-def _is_enough(chosen: Mapping[str, NDArray[np.intp]]) -> bool:
-    return len(chosen["train"]) >= MIN_IMAGES and len(chosen["test"]) >= 2

@@ -9,7 +9,7 @@ from PIL import Image
 from pedclip.data.schema import FEATURES
 from pedclip.data.structures import BONE, LUNG
 from pedclip.data.transforms import Preprocess, square, to_pixels
-from pedclip.evaluation.crops import box_array, boxes_in_crop, mask_in_crop, read_boxes, read_masks
+from pedclip.evaluation.crops import box_array, boxes_in_crop, fill_boxes, mask_in_crop, read_boxes, read_masks
 
 CROP = Preprocess(size=80, resize=100)
 
@@ -64,6 +64,33 @@ def test_masks_and_boxes_of_triplets() -> None:
     bones = read_masks(triplets, CROP, column="structures", flag=BONE)[0]
     assert bones[0].sum() == lungs[0].sum() == 30 * 80
     assert read_masks(triplets, CROP)[1].tolist() == [False, True]
+    filled, has_box = read_masks(triplets, CROP, column="boxes", classes=["fracture"])
+    assert has_box.tolist() == [True, False]
+    assert filled.nonzero()[1].max() == filled.nonzero()[2].max() == 39
+    assert filled.sum() == 40 * 40
+    assert read_masks(triplets, CROP, column="boxes", classes=["cast"])[1].tolist() == [False, False]
     first, second = read_boxes(triplets, CROP, ["fracture"])
     assert first.corners.tolist() == [[0, 0, 0.5, 0.5]]
     assert len(second.labels) == 0
+
+
+@pytest.mark.parametrize("size", [(200, 102), (122, 200), (100, 100)])
+def test_filled_boxes_lie_where_the_boxes_of_the_detection_task_lie(size: tuple[int, int]) -> None:
+    box = {"x": size[0] / 4, "y": size[1] / 3, "width": size[0] / 4, "height": size[1] / 6, "label": "fracture"}
+    other = box | {"x": 0.0, "label": "cast"}
+    mask = mask_in_crop(fill_boxes([box, other], size, ["fracture"]), CROP)
+    left, top, right, bottom = (boxes_in_crop([box], size, CROP, ["fracture"]).corners * CROP.size)[0]
+    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    assert mask.sum() > max(50, 0.95 * len(rows) * len(columns))  # a rectangle; its corners may be smoothed away
+    # Within a pixel: the edge is rounded once on the film and once in the crop.
+    assert (columns[0], rows[0]) == pytest.approx((left, top), abs=1)
+    assert (columns[-1] + 1, rows[-1] + 1) == pytest.approx((right, bottom), abs=1)
+
+
+def test_filled_boxes_end_with_the_film_and_may_be_none() -> None:
+    box = {"x": -3.0, "y": 8.4, "width": 5.0, "height": 40.0, "label": "fracture"}
+    mask = fill_boxes([box, box | {"x": 1.0, "width": 4.0}], (10, 12), ["fracture"])
+    expected = np.zeros((12, 10), dtype=bool)
+    expected[8:, :5] = True  # overlapping boxes are joined
+    np.testing.assert_array_equal(mask, expected)
+    assert not fill_boxes([box], (10, 12), ["cast"]).any()

@@ -106,6 +106,38 @@ def test_masks_are_those_of_fractures_alone_where_there_are_enough() -> None:
     assert len(few["masks (pack)"].rows["train"]) == 25
 
 
+BOX = {"x": 4.0, "y": 8.0, "width": 8.0, "height": 16.0, "label": "fracture"}
+
+
+def test_boxes_of_fractures_are_filled_in_where_a_source_has_no_mask() -> None:
+    findings = [["fracture"]] * 15 + [["fracture", "cast"]] * 10 + [["fracture"], [], ["cast"]]
+    boxes = [[BOX]] * 25 + [[], [], [BOX | {"label": "cast"}]]
+    columns = {"findings": findings, "region": ["wrist"] * 28, "boxes": boxes}
+    triplets = make_triplets(**columns)
+    task = found_in(triplets)["fracture masks (pack)"]
+    assert (task.kind, task.paper, task.classes) == ("masks", "GRAZPEDWRI-DX segmentation", ("fracture",))
+    assert task.rows["train"].tolist() == list(range(25))  # beside a cast too, but none that nobody boxed
+    masks = read_truth(task, triplets, PREPROCESS)["test"]
+    assert masks[:, 8:24, 4:12].all()
+    assert masks.sum() == 25 * 16 * 8
+    drawn = found_in(make_triplets(**columns, mask=[None] * 27 + [MASK]))  # a single real mask
+    assert not any(one.kind == "masks" for one in drawn.values())
+
+
+def test_the_masks_of_opacities_have_films_without_one_where_the_protocol_says_so() -> None:
+    opacity, rest = BOX | {"label": "lung opacity"}, ["abnormality other than lung opacity"]
+    columns = {
+        "findings": [["lung opacity"]] * 20 + [[], rest, ["lung opacity"], None],
+        "boxes": [[opacity]] * 20 + [[]] * 4,
+    }
+    triplets = make_triplets(**columns, source=["rsna-pneumonia"] * 24)
+    task = found_in(triplets)["lung opacity masks (rsna-pneumonia)"]
+    assert task.rows["train"].tolist() == [*range(20), 20, 21]  # neither unboxed nor unlabelled ones
+    assert read_truth(task, triplets, PREPROCESS)["train"].any(axis=(1, 2)).tolist() == [True] * 20 + [False] * 2
+    other = found_in(make_triplets(**columns))["lung opacity masks (pack)"]
+    assert other.rows["train"].tolist() == list(range(20))
+
+
 def test_lungs_and_bones_come_from_their_flags() -> None:
     picture = np.full((32, 32), BONE, dtype=np.uint8)
     picture[:8] = BONE | LUNG
