@@ -17,6 +17,7 @@ from pedclip.curation.splits import SPLITS
 from pedclip.data.phantom.findings import CONCEPTS
 from pedclip.evaluation.downstream import Downstream
 from pedclip.evaluation.find_marks import AllColumns, Rows, find_boxes, find_masks, is_enough, read_columns
+from pedclip.evaluation.protocols import protocol_of
 from pedclip.evaluation.rows import Row, finding_name, read_rows
 from pedclip.evaluation.tasks import find_tasks
 
@@ -69,9 +70,10 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
 
 def _named(source: str, rows: Rows, least: int) -> list[Downstream | None]:
     """The questions of tasks.json, in the regions where the training images of the source show the finding."""
+    column = protocol_of(source).column
     bound = find_tasks([row for row in rows["train"] if row.source == source], least)
     return [
-        _labels(f"{task.name} ({source})", [task.name], rows, [task.label], least, paper=task.paper)
+        _labels(f"{task.name} ({source})", [task.name], rows, [task.label], least, paper=column(task.paper))
         for task in (entry.task for entry in bound if entry.task.is_named)
     ]
 
@@ -91,11 +93,11 @@ def _findings(source: str, rows: Rows, least: int) -> list[Downstream | None]:
     everywhere = [_of(source, _has(name, shown[name])) for name in names]
     in_chest = [_of(source, _has(name, {"chest"})) for name in chest]
     asked = [_of(source, _has(name, shown[name])) for name in (finding_name(CONCEPTS[one]) for one in concepts)]
+    column = protocol_of(source).column("Pedi-CXR")
+    # Where all findings are of the chest, both tasks are one.
     return [
-        _labels(f"findings ({source})", names, rows, everywhere, least),
-        _labels(f"chest findings ({source})", chest, rows, in_chest, least, paper="Pedi-CXR")
-        if chest != names
-        else None,
+        _labels(f"findings ({source})", names, rows, everywhere, least, paper=column if chest == names else ""),
+        _labels(f"chest findings ({source})", chest, rows, in_chest, least, paper=column) if chest != names else None,
         _labels(f"concepts ({source})", concepts, rows, asked, least),
     ]
 

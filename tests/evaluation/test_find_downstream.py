@@ -62,6 +62,22 @@ def test_two_findings_of_different_regions_leave_gaps_that_no_metric_counts() ->
     assert tasks["concepts (pack)"].classes == ("erosion",)
 
 
+def test_a_source_of_chests_alone_has_one_task_of_findings_and_it_is_the_papers() -> None:
+    findings = [["effusion"], ["effusion"], ["pneumonia"], ["pneumonia"], [], []]
+    tasks = found_in(make_triplets(findings=findings), min_positives=2)
+    assert [(task.name, task.paper) for task in tasks.values()] == [("findings (pack)", "Pedi-CXR")]
+    knees = found_in(make_triplets(findings=findings, region=["knee"] * 6), min_positives=2)
+    assert knees["findings (pack)"].paper == ""
+
+
+def test_a_source_of_other_patients_stands_for_no_column() -> None:
+    findings = [["cardiomegaly"], ["cardiomegaly"], ["effusion"], ["effusion"], [], []]
+    for source, papers in (("nih-chestxray14", {""}), ("chd-cxr", {"CHD", ""}), ("pack", {"CHD", "Pedi-CXR"})):
+        tasks = found_in(make_triplets(findings=findings, source=[source] * 6), min_positives=2)
+        assert sorted(tasks) == [f"findings ({source})", f"heart and vessels ({source})"]
+        assert {task.paper for task in tasks.values()} == papers
+
+
 def test_sources_are_asked_apart() -> None:
     findings = [["effusion"], ["effusion"], [], []] * 2
     sources = ["one"] * 4 + ["two"] * 4

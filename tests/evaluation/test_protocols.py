@@ -1,0 +1,26 @@
+"""What is stored of the papers' protocols fits the data cards."""
+
+import pytest
+
+from pedclip.data.cards import read_card
+from pedclip.evaluation.protocols import EmptyMasks, Protocol, _protocols, protocol_of
+from pedclip.evaluation.rows import finding_name
+from pedclip.evaluation.tables import printed
+
+
+def test_entries_are_of_data_sets_with_a_card_and_use_names_as_they_are_compared() -> None:
+    columns = set(printed("pedclip")["column"])
+    assert len(_protocols()) >= 9
+    for source, protocol in _protocols().items():
+        assert read_card(source).source == source
+        assert columns.issuperset(protocol.columns or ())
+        if protocol.empty_masks:
+            assert protocol.empty_masks.finding == finding_name(protocol.empty_masks.finding)
+
+
+def test_an_unknown_source_may_carry_any_column() -> None:
+    assert protocol_of("somebody's films") == Protocol()
+    assert Protocol().column("CHD") == "CHD"
+    assert Protocol(columns=("CHD",)).column("Pedi-CXR") == ""
+    with pytest.raises(ValueError, match="all, equal, got 'half'"):
+        EmptyMasks("effusion", "half")
