@@ -20,7 +20,7 @@ _WORDS: Final = {
 _COLUMNS: Final = {"fracture_visible": "fracture", "osteopenia": "osteopenia", "metal": "metal", "cast": "cast"}
 _SIDES: Final = {"L": "left", "R": "right"}
 _VIEWS: Final = {"1": "AP", "2": "lateral"}
-_NO_FINDING: Final = "text"  # the box around a side marker
+_MARKER: Final = "text"  # the box around a side marker: no finding, and nothing to be detected
 
 
 def read_graz(reader: Reader) -> Iterator[Sample]:
@@ -40,8 +40,9 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
             boxes = yolo_boxes(yolo[stem], reader.card.box_labels, refuse)
         elif stem in voc:
             boxes = voc_boxes(voc[stem], reader.card.box_labels, refuse)
+        boxes = tuple(box for box in boxes if box.label != _MARKER)
         flagged = [word for name, word in _COLUMNS.items() if flag(row, name, no=("", "0", "0.0"))]
-        drawn = [_WORDS.get(box.label, box.label) for box in boxes if box.label != _NO_FINDING]
+        drawn = [_WORDS.get(box.label, box.label) for box in boxes]
         return Sample(
             path=films.get(stem, reader.root / f"{stem}.png"),
             file=stem,

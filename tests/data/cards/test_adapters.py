@@ -97,10 +97,9 @@ def test_graz_reads_flags_boxes_age_side_and_view(root: Path) -> None:
     assert REGIONS[row["region"]] == "wrist"
     assert (row["laterality"], row["view"], row["sex"], row["age_months"]) == ("left", "AP", "F", 126)
     assert (row["patient_id"], row["study_id"], row["findings"]) == ("1", "1-1", ["fracture"])
-    first, second = row["boxes"]
-    assert first == {"x": 7.5, "y": 6, "width": 5, "height": 12, "label": "fracture"}
-    assert second["label"] == "text"
-    assert rows_of(load("grazpedwri-dx", root))["0000_0000000000_01_WRI-L1_F010"]["findings"] == []
+    assert row["boxes"] == [{"x": 7.5, "y": 6, "width": 5, "height": 12, "label": "fracture"}]  # not the side marker
+    normal = rows_of(load("grazpedwri-dx", root))["0000_0000000000_01_WRI-L1_F010"]
+    assert (normal["findings"], normal["boxes"]) == ([], [])
 
 
 def test_graz_reads_pascal_voc_where_there_is_no_yolo(root: Path) -> None:
