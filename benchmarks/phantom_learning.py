@@ -165,15 +165,17 @@ def _by_regression(splits: dict[str, Films], test: Films) -> Prediction:
     pixels = thumbnails(test.images)
     by_region = [Side(small, films.regions, films.patients) for films, small in (fitted, chosen)]
     region = fit_probe(*by_region, kind="multi-class", num_classes=len(REGIONS))
-    by_finding = [
-        Side(_with_region(films, small), np.where(films.occurs, films.findings, np.nan), films.patients)
-        for films, small in (fitted, chosen)
-    ]
-    findings = fit_probe(*by_finding, kind="multi-label")
-    return {
-        "region": region.scores(pixels).argmax(axis=1),
-        "findings": findings.scores(_with_region(test, pixels)),
-    }
+    scores = np.zeros((len(test), len(FINDINGS)))
+    for column in range(len(FINDINGS)):
+        inside = test.occurs[:, column]
+        one = [
+            Side(_with_region(films, small), films.findings[:, [column]], films.patients).take(films.occurs[:, column])
+            for films, small in (fitted, chosen)
+        ]
+        if not len(one[0]):
+            continue  # no training film of these regions: all are scored alike
+        scores[inside, column] = fit_probe(*one, kind="multi-label").scores(_with_region(test, pixels)[inside])[:, 0]
+    return {"region": region.scores(pixels).argmax(axis=1), "findings": scores}
 
 
 def _with_region(films: Films, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
