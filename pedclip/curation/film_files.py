@@ -23,6 +23,7 @@ MAX_FILE_BYTES: Final = 400_000_000  # the largest film that can be decoded has 
 _HEAD: Final = 4096  # bytes
 _MAX_DEPTH: Final = 40  # folders
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+_PIXELS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double and integer pixel data
 _SIGNATURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 _TAGS: Final = (
     *("SOPClassUID", "Modality", "StudyInstanceUID", "AccessionNumber", "PatientID", "PatientAge", "PatientSex"),
@@ -150,19 +151,46 @@ def _read_header(path: Path, name: str, head: bytes) -> Found:
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():  # each value is checked below
             warnings.simplefilter("ignore")
-            header = pydicom.dcmread(
-                path, force=head[128:132] != b"DICM", stop_before_pixels=True, specific_tags=list(_TAGS)
-            )
-            return _from_header(header, path, name)
+            with path.open("rb") as file:
+                header = pydicom.dcmread(
+                    file, force=head[128:132] != b"DICM", stop_before_pixels=True, specific_tags=list(_TAGS)
+                )
+                has_pixels = _tag(file.read(4), header) in _PIXELS
+            return _from_header(header, path, name, has_pixels=has_pixels)
     except (*_ERRORS, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
         return Rejected(name, "corrupt", f"DICOM header ({type(error).__name__})")
 
 
-def _from_header(header: Any, path: Path, name: str) -> Found:
+def _tag(code: bytes, header: Any) -> int:
+    """Group and element of four bytes, 0 at the end of a file."""
+    group, element = struct.unpack("<HH" if header.original_encoding[1] else ">HH", code.ljust(4, b"\0"))
+    return int(group << 16 | element)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a DICOM object without pixels says what it is and ends where its last element does."""
+    import pydicom
+
+    with path.open("rb") as file:
+        # Values are skipped: one that the file no longer holds puts the position behind its end.
+        header = pydicom.dcmread(file, force=True, defer_size=0)
+        end = file.tell()
+    kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+    if not kind or not len(header):
+        return False
+    last = header.get_item(list(header.keys())[-1], keep_deferred=True)
+    if isinstance(last, pydicom.dataelem.RawDataElement) and last.length != 0xFFFFFFFF:
+        end = last.value_tell + last.length
+    return bool(end == path.stat().st_size)
+
+
+def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool) -> Found:
     ids = (_text(header, "StudyInstanceUID"), _text(header, "AccessionNumber"), _text(header, "PatientID"))
     modality = _text(header, "Modality").upper()
     if modality == "SR":
         return ReportFile(path, True, *ids)
+    if not has_pixels and not _is_whole(path):
+        return Rejected(name, "corrupt", "DICOM that ends too early")
     if problem := _problem(header, modality):
         return Rejected(name, *problem)
     series = [_text(header, tag) for tag in ("SeriesDescription", "ProtocolName", _TAGS[-1])]
@@ -186,7 +214,7 @@ def _from_header(header: Any, path: Path, name: str) -> Found:
 def _problem(header: Any, modality: str) -> tuple[str, str] | None:
     """Reason and detail, where the header alone says that this is no film."""
     if not is_radiograph(modality):
-        return "not-a-radiograph", f"modality {modality[:16]}"
+        return "not-a-radiograph", f"modality {modality[:16]}" if modality else "no modality"
     if "Rows" not in header or "Columns" not in header:
         return "not-a-radiograph", "DICOM without pixels"
     height, width = int(header.Rows), int(header.Columns)

@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from pedclip.curation.archive import read_archive
-from pedclip.curation.film_files import MAX_FILE_BYTES
-from pedclip.curation.studies import Archive, ArchiveError, RegionHint
+from pedclip.curation.film_files import MAX_FILE_BYTES, find_files
+from pedclip.curation.studies import Archive, ArchiveError, RegionHint, Rejected
 from tests.curation.archive_files import film, reasons, report, structured_report, table
 
 
@@ -95,7 +97,7 @@ def test_dicom_tree_becomes_studies_and_every_other_file_is_listed(tree: Path, t
         "odd/nobody": "no-patient",
         "odd/stranger": "no-report",
         "odd/words.dcm": "not-an-image",
-        "odd/cut": "not-a-radiograph",
+        "odd/cut": "corrupt",
         "odd/empty": "empty-file",
         "odd/model.pkl": "not-an-image",
         "odd/bundle.zip": "not-an-image",
@@ -130,6 +132,37 @@ def test_anatomic_region_speaks_where_body_part_does_not(tmp_path: Path) -> None
     film(tmp_path / "a/x", 1, BodyPartExamined="EXTREMITY", AnatomicRegionSequence=Sequence([code]))
     (tmp_path / "a/r.txt").write_text(report("elbow"))
     assert read_archive(tmp_path).studies[0].images[0].region_hint.tags == "elbow"
+
+
+def test_a_film_cut_anywhere_before_its_pixels_is_corrupt(tmp_path: Path) -> None:
+    film(tmp_path / "whole", 1, BodyPartExamined="KNEE")
+    content = (tmp_path / "whole").read_bytes()
+    pixels = content.index(b"\xe0\x7f\x10\x00")
+    ends = set(range(132, pixels + 12)) - whole_ends(tmp_path / "whole")
+    for end in ends:
+        (tmp_path / "cut" / str(end)).parent.mkdir(exist_ok=True)
+        (tmp_path / "cut" / str(end)).write_bytes(content[:end])
+    found = list(find_files(tmp_path / "cut"))
+    assert {(item.reason if isinstance(item, Rejected) else "film") for item in found} == {"corrupt"}
+    assert len(found) == len(ends) > 350
+
+
+def whole_ends(path: Path) -> set[int]:
+    """Where a film could end and still be a whole object: behind each element."""
+    header = dcmread(path)
+    elements = [header.get_item(tag) for tag in list(header.keys())]
+    return {element.value_tell + element.length for element in elements if isinstance(element, RawDataElement)}
+
+
+@pytest.mark.parametrize("uid", ["1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.1.3.10"])
+def test_a_whole_object_that_is_no_image_is_no_radiograph_and_a_cut_one_is_corrupt(tmp_path: Path, uid: str) -> None:
+    names = {"Modality": "PR", "SOPClassUID": uid, "ContentLabel": "PRESENTATION"}
+    structured_report(tmp_path / "whole", {"Findings": "Clear."}, **names)
+    content = (tmp_path / "whole").read_bytes()
+    for end in (len(content) - 1, len(content) - 60):
+        (tmp_path / f"cut {end}").write_bytes(content[:end])
+    found = [item for item in find_files(tmp_path) if isinstance(item, Rejected)]
+    assert [item.reason for item in found] == ["corrupt", "corrupt", "not-a-radiograph"]
 
 
 def test_text_and_structured_reports_beside_the_films(tmp_path: Path) -> None:
