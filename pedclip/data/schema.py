@@ -32,6 +32,7 @@ FEATURES: Final = Features(
         # None: nobody labelled this image. []: labelled, and nothing was found. The difference decides who may
         # serve as a negative in an evaluation.
         "findings": List(Value("string")),
+        "uncertain": List(Value("string")),  # findings that may be there; None where nobody would have said so
         "boxes": List(BOX),
         "mask": Image(),  # None where there is none
         "severity": List(Value("float32")),  # of each of `findings`, 0 to 1, below 1/3 subtle; None where unknown
@@ -43,7 +44,8 @@ FEATURES: Final = Features(
     }
 )
 
-OPTIONAL: Final = ("severity", "bone_age_months", "structures")  # sets made before these columns existed are read too
+# Sets made before these columns existed are read too.
+OPTIONAL: Final = ("uncertain", "severity", "bone_age_months", "structures")
 
 
 def with_optional(dataset: Dataset) -> Dataset:

@@ -45,7 +45,8 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
 
     Returns:
         Region; then per source region, named questions, findings, concepts, grades, ages, masks and boxes. A finding
-        is asked in the regions where the source shows it, and an image nobody labelled takes no part.
+        is asked in the regions where the source shows it; an image that nobody labelled, or where the finding is
+        uncertain, takes no part.
 
     Raises:
         ValueError: `min_positives` below 1, or rows without the columns needed.
@@ -179,7 +180,7 @@ def _of(source: str, answer: Answer) -> Answer:
 
 
 def _has(name: str, regions: set[str]) -> Answer:
-    return lambda row: None if row.findings is None or row.region not in regions else float(name in row.findings)
+    return lambda row: None if row.region not in regions or (is_shown := row.shows([name])) is None else float(is_shown)
 
 
 def _region(row: Row) -> float:
@@ -189,4 +190,4 @@ def _region(row: Row) -> float:
 def _grade(row: Row) -> float | None:
     """Kellgren-Lawrence grade; an image without a finding has grade 0."""
     found = [int(match[1]) for name in row.findings or () if (match := _GRADE.fullmatch(name))]
-    return found[0] if found else (0 if row.findings == frozenset() else None)
+    return found[0] if found else (0 if row.is_normal else None)

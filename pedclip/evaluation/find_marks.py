@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pedclip.curation.splits import SPLITS
 from pedclip.data.structures import BONE, LUNG
 from pedclip.evaluation.downstream import Downstream
-from pedclip.evaluation.protocols import EmptyMasks, protocol_of
+from pedclip.evaluation.protocols import protocol_of
 from pedclip.evaluation.rows import Row
 
 if TYPE_CHECKING:
@@ -99,15 +99,11 @@ def _with_empty(chosen: Chosen, rows: Rows, source: str) -> Chosen:
         return chosen
     joined = {}
     for split, own in chosen.items():
-        empty = np.flatnonzero([row.source == source and _lacks(row, rule) for row in rows[split]])
+        empty = np.flatnonzero([row.source == source and row.shows([rule.finding]) is False for row in rows[split]])
         if split == "train" and rule.training == "equal" and len(empty) > len(own):
             empty = empty[np.arange(len(own)) * len(empty) // len(own)]  # evenly over their order
         joined[split] = np.union1d(own, empty)
     return joined
-
-
-def _lacks(row: Row, rule: EmptyMasks) -> bool:
-    return row.findings is not None and rule.finding not in row.findings
 
 
 def find_boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: int | None) -> Downstream | None:
@@ -135,7 +131,7 @@ def find_boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: i
         rows,
         columns,
         source,
-        lambda row, own: row.findings == frozenset() if not own else not set(classes).isdisjoint(own),
+        lambda row, own: row.is_normal if not own else not set(classes).isdisjoint(own),
     )
     if not classes or not is_enough(chosen):
         return None

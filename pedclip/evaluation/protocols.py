@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 _TRAINING: Final = ("all", "equal")
+_ANSWERS: Final = ("present", "absent")
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,22 @@ class Protocol:
         columns: Columns of PedCLIP's tables that tasks of the source may stand beside; None: any that ask the same.
             Films of adults, and sets made for one question, are no stand-in for a column of children's films.
         empty_masks: Films without a mask that take part in segmentation; None: none do.
+        uncertain: Normalized finding to "present" or "absent", as which it counts where it is labelled uncertain; an
+            uncertain finding that is not named takes no part.
+
+    Raises:
+        ValueError: An answer to an uncertain finding that is neither.
+
+    Source: of CheXpert's uncertain findings, MGCA's public code (methods of the baselines, section 4).
     """
 
     columns: tuple[str, ...] | None = None
     empty_masks: EmptyMasks | None = None
+    uncertain: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if wrong := set(self.uncertain.values()).difference(_ANSWERS):
+            raise ValueError(f"an uncertain finding counts as {' or '.join(_ANSWERS)}, got {', '.join(sorted(wrong))}")
 
     def column(self, paper: str) -> str:
         """The column if tasks of the source may carry it, else ""."""
@@ -66,5 +79,6 @@ def _read(entry: Mapping[str, Any]) -> Protocol:
     empty = entry.get("empty_masks")
     return Protocol(
         columns=tuple(entry["columns"]) if "columns" in entry else None,
+        uncertain=entry.get("uncertain", {}),
         empty_masks=EmptyMasks(finding=empty["finding"], training=empty["training"]) if empty else None,
     )

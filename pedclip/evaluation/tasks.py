@@ -50,18 +50,18 @@ class Task:
             )
 
     def label(self, row: Row) -> int | None:
-        """1, 0, or None where the image takes no part; an unlabelled image never does."""
+        """1, 0, or None where the image takes no part: one that is unlabelled, or whose answer is uncertain."""
         if row.findings is None or (self.source and row.source != self.source):
             return None
         if self.regions and row.region not in self.regions:
             return None
-        is_positive = not row.findings.isdisjoint(self.positive)
+        is_positive = row.shows(self.positive)
         if isinstance(self.negative, tuple):
-            is_negative = not row.findings.isdisjoint(self.negative)
-            return None if is_positive == is_negative else int(is_positive)
+            is_negative = row.shows(self.negative)
+            return None if None in (is_positive, is_negative) or is_positive == is_negative else int(bool(is_positive))
         if is_positive:
             return 1
-        return 0 if self.negative == "rest" or not row.findings else None
+        return 0 if row.is_normal or (self.negative == "rest" and is_positive is False) else None
 
     def select(self, rows: Iterable[Row | Mapping[str, Any]]) -> "TaskRows":
         """The images that take part, with their labels; perhaps none."""

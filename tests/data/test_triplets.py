@@ -51,11 +51,12 @@ def test_what_is_saved_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_optional_columns_come_back_and_may_be_absent(tmp_path: Path) -> None:
-    filled = {"severity": [0.25], "bone_age_months": 61.5, "structures": picture(7)}
+    filled = {"uncertain": ["edema"], "severity": [0.25], "bone_age_months": 61.5, "structures": picture(7)}
     rows = make_split([triplet(0, **filled), triplet(1)])
     empty = make_split([])
     loaded = load_triplets(save_triplets(DatasetDict(train=rows, validation=empty, test=empty), tmp_path / "new"))
     assert np.array_equal(np.asarray(loaded["train"][0]["structures"]), np.asarray(rows[0]["structures"]))
+    assert loaded["train"]["uncertain"] == [["edema"], None]
     assert loaded["train"]["severity"] == [[0.25], None]
     assert loaded["train"]["bone_age_months"] == [61.5, None]
     folder = tmp_path / "old"
@@ -65,7 +66,7 @@ def test_optional_columns_come_back_and_may_be_absent(tmp_path: Path) -> None:
     for data in (load_triplets(folder), load_triplets(_saved(older, tmp_path / "again"))):
         assert data["train"].features == FEATURES
         assert data["train"]["text"] == rows["text"]
-        assert [data["train"][0][name] for name in OPTIONAL] == [None, None, None]
+        assert [data["train"][0][name] for name in OPTIONAL] == [None] * 4
 
 
 def _saved(train: Dataset, path: Path) -> Path:

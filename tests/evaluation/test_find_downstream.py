@@ -78,6 +78,19 @@ def test_a_source_of_other_patients_stands_for_no_column() -> None:
         assert {task.paper for task in tasks.values()} == papers
 
 
+def test_an_uncertain_finding_takes_no_part_and_its_film_is_not_normal() -> None:
+    findings = [["edema"], ["edema"], [], [], []]
+    uncertain = [None, ["effusion"], None, [], ["edema"]]
+    boxes = [[BOX | {"label": "edema"}]] * 20 + [[]] * 2
+    task = found_in(make_triplets(findings=findings, uncertain=uncertain), min_positives=2)["findings (pack)"]
+    assert task.rows["train"].tolist() == [0, 1, 2, 3]
+    open_ones = {"findings": [["edema"]] * 20 + [[]] * 2, "uncertain": [None] * 21 + [["nodule"]], "boxes": boxes}
+    assert found_in(make_triplets(**open_ones))["boxes (pack)"].rows["train"].tolist() == list(range(21))
+    knees = {"findings": [[], [], ["kl2"], ["kl2"], []], "uncertain": [[], [], [], [], ["kl1"]], "region": ["knee"] * 5}
+    grades = found_in(make_triplets(**knees), min_positives=2)["grade (pack)"]
+    assert grades.labels["train"].tolist() == [0, 0, 2, 2]
+
+
 def test_sources_are_asked_apart() -> None:
     findings = [["effusion"], ["effusion"], [], []] * 2
     sources = ["one"] * 4 + ["two"] * 4

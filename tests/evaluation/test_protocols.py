@@ -14,6 +14,8 @@ def test_entries_are_of_data_sets_with_a_card_and_use_names_as_they_are_compared
     for source, protocol in _protocols().items():
         assert read_card(source).source == source
         assert columns.issuperset(protocol.columns or ())
+        for finding in protocol.uncertain:
+            assert finding in [finding_name(label) for label in read_card(source).labels]
         if protocol.empty_masks:
             assert protocol.empty_masks.finding == finding_name(protocol.empty_masks.finding)
 
@@ -24,3 +26,5 @@ def test_an_unknown_source_may_carry_any_column() -> None:
     assert Protocol(columns=("CHD",)).column("Pedi-CXR") == ""
     with pytest.raises(ValueError, match="all, equal, got 'half'"):
         EmptyMasks("effusion", "half")
+    with pytest.raises(ValueError, match="present or absent, got maybe"):
+        Protocol(uncertain={"edema": "maybe"})

@@ -44,6 +44,30 @@ def test_bacterial_against_viral_leaves_out_normal_unlabelled_and_both():
     assert members(found["bacterial vs viral pneumonia", "a"]) == [(0, 1), (1, 1), (2, 0), (3, 0)]
 
 
+def test_an_uncertain_finding_is_neither_positive_nor_negative():
+    rows = make_rows(*[(["edema"], "chest", "a")] * 2, *[([], "chest", "a")] * 3, (["viral pneumonia"], "chest", "a"))
+    rows[0]["uncertain"] = ["Viral_Pneumonia"]
+    rows[2]["uncertain"] = ["edema"]
+    found = by_name(find_tasks(rows, min_positives=2))
+    assert members(found["edema", "a"]) == [(0, 1), (1, 1), (3, 0), (4, 0), (5, 0)]
+    pair = {"prompts": prompt_pair("edema")}
+    normal = Task("edema vs normal", ("edema",), "normal", **pair)
+    assert members(normal.select(rows)) == [(0, 1), (1, 1), (3, 0), (4, 0)]
+    either = Task("edema vs viral", ("edema",), ("viral pneumonia",), **pair)
+    assert members(either.select(rows)) == [(1, 1), (5, 0)]  # the first film may show both
+
+
+def test_the_protocol_of_chexpert_decides_on_five_uncertain_findings():
+    names = ["Atelectasis", "Edema", "Pleural Effusion", "Cardiomegaly", "Consolidation", "Pneumonia"]
+    rows = [make_row(["fracture"], source="chexpert") | {"uncertain": names}, make_row([], source="mimic-cxr")]
+    rows[1]["uncertain"] = names
+    first, second = read_rows(rows)
+    assert first.findings == {"fracture", "atelectasis", "edema", "pleural effusion"}
+    assert first.uncertain == {"pneumonia"}
+    assert (second.findings, len(second.uncertain), second.is_normal) == (frozenset(), 6, False)
+    assert [first.shows([name]) for name in ("edema", "cardiomegaly", "pneumonia")] == [True, False, None]
+
+
 def test_a_finding_against_the_rest_of_its_source():
     found = by_name(find_tasks(CHEST, min_positives=2))
     assert members(found["bacterial pneumonia", "a"]) == [(0, 1), (1, 1), (2, 0), (3, 0), (4, 0), (6, 1)]
@@ -119,12 +143,14 @@ def test_schema_rows_are_read_without_decoding_images():
     columns = {name: [None] * 4 for name in FEATURES} | {
         "image": [broken] * 4,
         "findings": [["Fracture"], None, [], ["fracture"]],
+        "uncertain": [["Metal"], ["metal"], None, ["fracture"]],
         "region": ["wrist", "hand", "wrist", "wrist"],
         "source": ["a"] * 4,
         "patient_id": ["1", "2", "3", "4"],
     }
     rows = read_rows(Dataset.from_dict(columns, features=FEATURES))
-    assert rows[0] == Row(frozenset({"fracture"}), "wrist", "a", "a/1")
+    assert rows[0] == Row(frozenset({"fracture"}), "wrist", "a", "a/1", frozenset({"metal"}))
+    assert rows[1].uncertain == rows[3].uncertain == frozenset()  # unlabelled; or found after all
     assert [row.findings for row in rows[1:3]] == [None, frozenset()]
     assert read_rows(rows) == rows
 

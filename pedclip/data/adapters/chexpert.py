@@ -47,11 +47,12 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
         age_months=read_age({"age": row["Age"]}) or None,  # 0 stands for unknown
         sex=read_sex(row["Sex"]),
         labels=labels,
+        uncertain=uncertain_findings(row, reader.card.labels),
     )
 
 
 def certain_labels(row: Row, names: Sequence[str]) -> Labels | None:
-    """Labels of a row in CheXpert's code: 1 is present, 0 absent, -1 uncertain (says nothing here), blank unmentioned.
+    """Labels of a row in CheXpert's code: 1 is present, 0 absent, -1 uncertain (not certain), blank unmentioned.
 
     Returns:
         The labels, None where none is certain.
@@ -68,3 +69,8 @@ def certain_labels(row: Row, names: Sequence[str]) -> Labels | None:
         return None
     findings = [name for name in present if name != NORMAL]
     return labels_of(findings, [] if NORMAL in present else absent)
+
+
+def uncertain_findings(row: Row, names: Sequence[str]) -> tuple[str, ...]:
+    """Findings of a row that are -1, in the words of `certain_labels`."""
+    return labels_of([name for name in names if row[name] in {"-1", "-1.0"} and name != NORMAL]).findings

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from pedclip.curation.extract import extract_regions
-from pedclip.data.adapters.chexpert import certain_labels
+from pedclip.data.adapters.chexpert import certain_labels, uncertain_findings
 from pedclip.data.adapters.reader import Reader, Row, one_of
 from pedclip.data.adapters.sample import Sample
 from pedclip.data.fields import LeftOut, read_view
@@ -29,6 +29,7 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
         folder = Path("files", f"p{subject[:2]}", f"p{subject}", f"s{study}")
         text = _report(reader.root / folder.with_suffix(".txt"))
         view = views.get(image, "")
+        certain, uncertain = labels.get(study, (None, ()))
         if not text and study not in labels:
             raise LeftOut("neither a report nor a certain label")
         return Sample(
@@ -41,7 +42,8 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
             region="chest",
             split=_SPLITS[one_of(row["split"], tuple(_SPLITS), "split")],
             view=_VIEWS.get(view, read_view(view)),
-            labels=labels.get(study),
+            labels=certain,
+            uncertain=uncertain,
             text=text,
             text_source="rules",
         )
@@ -58,7 +60,8 @@ def _rows(reader: Reader, table: str, columns: list[str]) -> Iterator[tuple[int,
     return reader.rows(reader.file(f"{name}.gz", name), columns)
 
 
-def _labels(reader: Reader) -> dict[str, Labels]:
+def _labels(reader: Reader) -> dict[str, tuple[Labels, tuple[str, ...]]]:
+    """What is certain and what is uncertain of each study that has a certain label."""
     labels = {}
     for number, row in _rows(reader, "chexpert", ["study_id", *reader.card.labels]):
         try:
@@ -67,7 +70,7 @@ def _labels(reader: Reader) -> dict[str, Labels]:
             reader.reject(f"{_VERSION}-chexpert.csv", number, str(error))
             continue
         if found is not None:
-            labels[row["study_id"]] = found
+            labels[row["study_id"]] = found, uncertain_findings(row, reader.card.labels)
     return labels
 
 

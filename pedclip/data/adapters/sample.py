@@ -78,6 +78,7 @@ class Sample:
         sex: "F", "M" or "".
         bone_age_months: Months, None where it was not measured.
         labels: None where nobody labelled the image.
+        uncertain: Findings that may be there, in plain lower-case words; empty without labels.
         text: Text that came with the image, "" to make sentences of the labels.
         text_source: Where `text` is from, one of the schema's.
         boxes: May be empty.
@@ -100,6 +101,7 @@ class Sample:
     sex: str = ""
     bone_age_months: float | None = None
     labels: Labels | None = None
+    uncertain: tuple[str, ...] = ()
     text: str = ""
     text_source: str = "caption"
     boxes: tuple[Box, ...] = ()

@@ -189,6 +189,7 @@ def make_row(sample: Sample) -> Made:
         "age_months": sample.age_months,
         "sex": sample.sex,
         "findings": None if sample.labels is None else list(sample.labels.findings),
+        "uncertain": list(sample.uncertain) or None,
         "boxes": _boxes(sample, size, lambda line, reason: problems.append((line, reason))),
         "mask": _mask(sample, size, lambda line, reason: problems.append((line, reason))),
         "bone_age_months": sample.bone_age_months,

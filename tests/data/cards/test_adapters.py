@@ -146,9 +146,9 @@ def test_mimic_takes_the_report_without_its_history_else_the_labels(root: Path) 
     assert labelled["view"] == "PA"
 
 
-def test_chexpert_keeps_certain_labels_alone(root: Path) -> None:
+def test_chexpert_keeps_certain_and_uncertain_labels_apart(root: Path) -> None:
     row = rows_of(load("chexpert", root))["patient00001/study2/view1_frontal.jpg"]
-    assert row["findings"] == ["edema"]  # uncertain pneumonia says nothing
+    assert (row["findings"], row["uncertain"]) == (["edema"], ["pneumonia"])
     assert (row["patient_id"], row["view"], row["sex"], row["age_months"]) == ("patient00001", "AP", "M", 816)
     assert "pneumonia" not in row["text"].lower()
 
@@ -235,7 +235,8 @@ def test_mimic_refuses_what_it_does_not_know_and_passes_over_what_is_uncertain(r
     LAYOUTS["mimic-cxr"](root, FILMS)
     labels = read_card("mimic-cxr").labels
     values = ["-1.0", "2.0", *["1.0"] * (len(FILMS) - 2)]
-    rows = [["1", f"5{number:07d}", value, *[""] * (len(labels) - 1)] for number, value in enumerate(values)]
+    blank = [""] * (len(labels) - 2)
+    rows = [["1", f"5{number:07d}", value, *blank, "-1.0"] for number, value in enumerate(values)]
     put_table(root / "mimic-cxr-2.0.0-chexpert.csv.gz", ["subject_id", "study_id", *labels], rows)
     split = [[f"{n:08x}-aaaa", f"5{n:07d}", f"1{p:07d}", part] for n, (p, part) in enumerate(FILMS)]
     split[2][3] = "holdout"
@@ -248,7 +249,9 @@ def test_mimic_refuses_what_it_does_not_know_and_passes_over_what_is_uncertain(r
         ["00000000-aaaa", "2", "neither a report nor a certain label"],  # film 0 has no report
         ["00000002-aaaa", "4", "unknown split 'holdout'; expected one of test, validate, train"],
     ]
-    assert rows_of(data)["00000001-aaaa"]["findings"] is None
+    read = rows_of(data)
+    assert [read["00000001-aaaa"][name] for name in ("findings", "uncertain")] == [None, None]
+    assert read["00000003-aaaa"]["uncertain"] == [labels[-1].lower()]
 
 
 def test_chd_takes_a_validation_folder_for_what_it_is(root: Path) -> None:
