@@ -6,6 +6,7 @@ because telling two collections apart is no knowledge of films.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ADULT: Final = 216.0  # months
 BONE_AGE_REGIONS: Final = ("hand", "wrist")  # where the atlases of bone age are read
 MIN_REGIONS: Final = 5  # of a source, to be asked for the region within it
+NO_FINDING: Final = "no finding"  # the class of images labelled normal
 _GRADE: Final = re.compile(r"kl ?([0-4])")  # Kellgren and Lawrence
 _GRADES: Final = tuple(f"grade {grade}" for grade in range(5))
 
@@ -44,9 +46,9 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
         max_box_classes: The most frequent classes of boxes that are asked for; 0 asks for all.
 
     Returns:
-        Region; then per source region, named questions, findings, concepts, grades, ages, masks and boxes. A finding
-        is asked in the regions where the source shows it; an image that nobody labelled, or where the finding is
-        uncertain, takes no part.
+        Region; then per source region, named questions, findings, concepts, classes, grades, ages, masks and boxes. A
+        finding is asked in the regions where the source shows it; an image that nobody labelled, or where the finding
+        is uncertain, takes no part.
 
     Raises:
         ValueError: `min_positives` below 1, or rows without the columns needed.
@@ -62,6 +64,7 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
             found.append(_classes(f"body region ({source})", rows, _of(source, _region), REGIONS))
         found += _named(source, rows, min_positives)
         found += _findings(source, rows, min_positives)
+        found.append(_exclusive(source, rows, min_positives))
         found += _grades(source, rows, min_positives)
         found += _ages(source, rows, columns)
         found += find_masks(source, rows, columns)
@@ -101,6 +104,29 @@ def _findings(source: str, rows: Rows, least: int) -> list[Downstream | None]:
         _labels(f"chest findings ({source})", chest, rows, in_chest, least, paper=column) if chest != names else None,
         _labels(f"concepts ({source})", concepts, rows, asked, least),
     ]
+
+
+def _exclusive(source: str, rows: Rows, least: int) -> Downstream | None:
+    """Which finding, or none, where a film shows one at most: a multi-class task, scored by accuracy.
+
+    All labelled films are of one region, as it would tell the finding elsewhere; grades are a task of their own. A
+    class with too few images in training or test is not asked; without three classes there is no task.
+
+    Source: the COVIDx task of MGCA and the synthetic-image study (COVID-19, other pneumonia, normal).
+    """
+    labelled = {
+        split: [row for row in rows[split] if row.source == source and row.findings is not None] for split in SPLITS
+    }
+    entries = [row for part in labelled.values() for row in part]
+    if len({row.region for row in entries}) != 1 or any(len(row.findings or ()) > 1 for row in entries):
+        return None
+    counts = [Counter(_only(row) for row in labelled[split]) for split in ("train", "test")]
+    names = sorted(name for name in counts[0] if name is not None and min(count[name] for count in counts) >= least)
+    if NO_FINDING not in names or len(names) < 3 or any(_GRADE.fullmatch(name) for name in names):
+        return None
+    classes = [NO_FINDING, *(name for name in names if name != NO_FINDING)]
+    answer = _of(source, lambda row: classes.index(name) if (name := _only(row)) in classes else None)
+    return _classes(f"classes ({source})", rows, answer, classes)
 
 
 def _grades(source: str, rows: Rows, least: int) -> list[Downstream | None]:
@@ -181,6 +207,13 @@ def _of(source: str, answer: Answer) -> Answer:
 
 def _has(name: str, regions: set[str]) -> Answer:
     return lambda row: None if row.region not in regions or (is_shown := row.shows([name])) is None else float(is_shown)
+
+
+def _only(row: Row) -> str | None:
+    """The finding of an image that shows one at most; None where that is not known."""
+    if row.findings is None or row.uncertain:
+        return None
+    return next(iter(row.findings), NO_FINDING)
 
 
 def _region(row: Row) -> float:

@@ -63,7 +63,7 @@ def test_two_findings_of_different_regions_leave_gaps_that_no_metric_counts() ->
 
 
 def test_a_source_of_chests_alone_has_one_task_of_findings_and_it_is_the_papers() -> None:
-    findings = [["effusion"], ["effusion"], ["pneumonia"], ["pneumonia"], [], []]
+    findings = [["effusion"], ["effusion"], ["pneumonia"], ["pneumonia", "effusion"], [], []]
     tasks = found_in(make_triplets(findings=findings), min_positives=2)
     assert [(task.name, task.paper) for task in tasks.values()] == [("findings (pack)", "Pedi-CXR")]
     knees = found_in(make_triplets(findings=findings, region=["knee"] * 6), min_positives=2)
@@ -71,11 +71,39 @@ def test_a_source_of_chests_alone_has_one_task_of_findings_and_it_is_the_papers(
 
 
 def test_a_source_of_other_patients_stands_for_no_column() -> None:
-    findings = [["cardiomegaly"], ["cardiomegaly"], ["effusion"], ["effusion"], [], []]
+    findings = [["cardiomegaly"], ["cardiomegaly", "effusion"], ["effusion"], ["effusion"], [], []]
     for source, papers in (("nih-chestxray14", {""}), ("chd-cxr", {"CHD", ""}), ("pack", {"CHD", "Pedi-CXR"})):
         tasks = found_in(make_triplets(findings=findings, source=[source] * 6), min_positives=2)
         assert sorted(tasks) == [f"findings ({source})", f"heart and vessels ({source})"]
         assert {task.paper for task in tasks.values()} == papers
+
+
+COVIDX = [["covid-19"]] * 3 + [["pneumonia"]] * 2 + [[]] * 3 + [None, ["rare"]]
+
+
+def test_findings_that_exclude_each_other_are_classes_too() -> None:
+    tasks = found_in(
+        make_triplets(findings=COVIDX, uncertain=[None] * 7 + [["pneumonia"], None, None]), min_positives=2
+    )
+    task = tasks["classes (pack)"]
+    assert (task.kind, task.classes) == ("multi-class", ("no finding", "covid-19", "pneumonia"))
+    assert task.rows["test"].tolist() == list(range(7))  # not the uncertain, the unlabelled and the rare one
+    assert task.labels["test"].tolist() == [1, 1, 1, 2, 2, 0, 0]
+    assert tasks["findings (pack)"].classes == ("covid-19", "pneumonia")
+
+
+@pytest.mark.parametrize(
+    ("findings", "regions"),
+    [
+        ([*COVIDX[:-1], ["covid-19", "pneumonia"]], ["chest"] * 10),  # both on one film
+        (COVIDX, ["chest"] * 9 + ["knee"]),  # the region would tell
+        (COVIDX[:3] * 2 + COVIDX[5:9], ["chest"] * 10),  # two classes
+        ([["kl2"]] * 4 + [["kl3"]] * 3 + [[]] * 3, ["knee"] * 10),  # grades
+        ([["a"]] * 4 + [["b"]] * 3 + [["c"]] * 3, ["chest"] * 10),  # nothing is normal
+    ],
+)
+def test_other_findings_are_no_classes(findings: list[Any], regions: list[str]) -> None:
+    assert "classes (pack)" not in found_in(make_triplets(findings=findings, region=regions), min_positives=2)
 
 
 def test_an_uncertain_finding_takes_no_part_and_its_film_is_not_normal() -> None:
