@@ -18,16 +18,13 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.archive_size import extrapolate
 from benchmarks.report import describe, write_report
 from pedclip.curation.extract import extract_regions
 from pedclip.curation.reading import read_report
 from pedclip.curation.regions import filmed_in
-from pedclip.curation.score import Agreement, ReportScore, score_report, summarize
+from pedclip.curation.score import Agreement, ReportScore, f1_interval, score_report, summarize
 from pedclip.data.phantom import generate_reports
-from pedclip.evaluation.intervals import Floats, bootstrap_interval
 
 INVENTED = Path(__file__).resolve().parents[1] / "tests/curation/invented_reports.jsonl"
 SECOND_READER = Path(__file__).parent / "annotations/second_reader.jsonl"  # places in reports of the packs, no text
@@ -68,17 +65,6 @@ def second_reader(data: Path) -> list[dict[str, Any]]:
     ]
 
 
-def f1_interval(counts: Sequence[Agreement]) -> dict[str, Any]:
-    table = np.array([[count.both, count.predicted + count.gold] for count in counts], dtype=np.float64)
-
-    def f1(weights: Floats) -> Floats:
-        both, total = (weights @ table).T
-        return np.where(total > 0, 2 * both / np.maximum(total, 1), np.nan)
-
-    value = float(f1(np.ones((1, len(table))))[0])
-    return bootstrap_interval(value, f1, num_items=len(table), groups=None, num_resamples=RESAMPLES, seed=0).to_dict()
-
-
 def quality(gold: Sequence[dict[str, Any]]) -> dict[str, Any]:
     scores: list[ReportScore] = [score_report(record, extract_regions(record["report_text"])) for record in gold]
     in_reports = {
@@ -86,7 +72,10 @@ def quality(gold: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "words": [sum(score.words.values(), Agreement()) for score in scores],
         "regions": [score.regions for score in scores],
     }
-    return summarize(scores) | {"f1_intervals": {name: f1_interval(counts) for name, counts in in_reports.items()}}
+    intervals = {
+        name: f1_interval(counts, num_resamples=RESAMPLES, seed=0).to_dict() for name, counts in in_reports.items()
+    }
+    return summarize(scores) | {"f1_intervals": intervals}
 
 
 def on_pack(path: Path) -> dict[str, Any]:

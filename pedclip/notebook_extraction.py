@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from pedclip.anatomy import REGIONS, display_name
@@ -20,8 +19,7 @@ from pedclip.curation.local_model import load_folder
 from pedclip.curation.questions import Mode
 from pedclip.curation.reading import read_report
 from pedclip.curation.regions import filmed_in
-from pedclip.curation.score import Agreement, ReportScore, summarize
-from pedclip.evaluation.intervals import Floats, bootstrap_interval
+from pedclip.curation.score import Agreement, ReportScore, f1_interval, summarize
 from pedclip.notebook_errors import MissingArtefact
 
 ALL: Final = "all regions"
@@ -129,15 +127,17 @@ def f1_table(scores: Mapping[str, Sequence[ReportScore]], *, num_resamples: int,
         fewer than ten reports are left out.
     """
     rows = []
-    for method, found in scores.items():
+    for method, scored in scores.items():
         for region in (ALL, *REGIONS):
-            counts = [_counts(score, region) for score in found if region == ALL or region in score.sentences]
+            counts = [_counts(score, region) for score in scored if region == ALL or region in score.sentences]
             if len(counts) < MIN_REPORTS:
                 continue
             total = sum(counts, Agreement())
-            value, low, high = _f1_interval(counts, total.f1, num_resamples, seed)
+            found = f1_interval(counts, num_resamples=num_resamples, seed=seed)
+            # A chart draws the bar from low to high around the value, which a percentile interval may just miss.
+            low, high = min(found.low, found.value), max(found.high, found.value)
             name = ALL if region == ALL else display_name(region)
-            rows.append((name, method, value, low, high, total.precision, total.recall, len(counts)))
+            rows.append((name, method, found.value, low, high, total.precision, total.recall, len(counts)))
     columns = ["row", "method", "value", "low", "high", "precision", "recall", "reports"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -164,17 +164,3 @@ def worst_reports(scores: Sequence[ReportScore], count: int) -> list[int]:
 
 def _counts(score: ReportScore, region: str) -> Agreement:
     return sum(score.sentences.values(), Agreement()) if region == ALL else score.sentences[region]
-
-
-def _f1_interval(
-    counts: Sequence[Agreement], value: float, num_resamples: int, seed: int
-) -> tuple[float, float, float]:
-    table = np.array([[one.both, one.predicted + one.gold] for one in counts], dtype=np.float64)
-
-    def f1(weights: Floats) -> Floats:
-        both, total = (weights @ table).T
-        result: Floats = np.where(total > 0, 2 * both / np.maximum(total, 1), np.nan)
-        return result
-
-    found = bootstrap_interval(value, f1, num_items=len(table), groups=None, num_resamples=num_resamples, seed=seed)
-    return found.value, min(found.low, found.value), max(found.high, found.value)

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pedclip.curation.excerpts import Excerpt
 from pedclip.curation.labels import read_label
 from pedclip.curation.sentences import split_sentences
+from pedclip.evaluation.intervals import Floats, Interval, bootstrap_interval
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,28 @@ def summarize(scores: Sequence[ReportScore]) -> dict[str, Any]:
         leaked, total = (sum(score.leaks[kind][i] for score in scores) for i in (0, 1))
         summary[f"leaked_{kind}"] = {"leaked": leaked, "of": total, "share": leaked / total if total else 0.0}
     return summary
+
+
+def f1_interval(counts: Sequence[Agreement], *, num_resamples: int, seed: int) -> Interval:
+    """F1 of all reports together, with its 95 % percentile bootstrap interval over reports.
+
+    Args:
+        counts: (N,) agreement on each report.
+        num_resamples: At least 1.
+        seed: Of the resampling.
+
+    Raises:
+        ValueError: Fewer than two reports, or no resample asked for.
+    """
+    table = np.array([[one.both, one.predicted + one.gold] for one in counts], dtype=np.float64)
+
+    def f1(weights: Floats) -> Floats:
+        both, total = (weights @ table).T
+        result: Floats = np.where(total > 0, 2 * both / np.maximum(total, 1), np.nan)
+        return result
+
+    value = sum(counts, Agreement()).f1
+    return bootstrap_interval(value, f1, num_items=len(table), groups=None, num_resamples=num_resamples, seed=seed)
 
 
 def _agreement(output: Iterable[str], right: Iterable[str]) -> Agreement:

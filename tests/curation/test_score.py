@@ -1,7 +1,7 @@
 import pytest
 
 from pedclip.curation.excerpts import Excerpt
-from pedclip.curation.score import score_report, summarize
+from pedclip.curation.score import Agreement, f1_interval, score_report, summarize
 from pedclip.curation.sentences import Sentence
 
 GOLD = {
@@ -46,3 +46,14 @@ def test_perfect_and_empty() -> None:
 def test_a_repeated_sentence_counts_as_often_as_it_is_said() -> None:
     gold = {"excerpts": {"knee": ["Normal.", "Normal."]}, "left_out": []}
     assert summarize([score_report(gold, {"knee": excerpt("Normal.")})])["sentences"]["recall"] == 0.5
+
+
+def test_the_interval_of_f1_is_over_reports() -> None:
+    counts = [Agreement(both=4, predicted=4, gold=4)] * 2 + [Agreement(both=0, predicted=1, gold=1)] * 2
+    found = f1_interval(counts, num_resamples=2000, seed=0)
+    assert (found.value, found.num_items) == (pytest.approx(16 / 20), 4)
+    assert (found.low, found.high) == (0.0, 1.0)  # 1 resample of 16 draws only wrong reports, 1 only right ones
+    steady = f1_interval(counts[:2], num_resamples=10, seed=0)
+    assert (steady.low, steady.value, steady.high) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="at least"):
+        f1_interval(counts[:1], num_resamples=10, seed=0)
