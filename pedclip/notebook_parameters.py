@@ -3,109 +3,32 @@
 The parameter cell of a notebook and its model here hold the same names and defaults; the style test compares them.
 """
 
-import os
-from collections.abc import Callable
 from difflib import get_close_matches
-from itertools import pairwise
 from typing import Annotated, Final, Literal, get_args, get_origin
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from pedclip.anatomy import REGIONS
 from pedclip.notebook_errors import ParameterError
-
-
-def _zero_or_at_least(smallest: int) -> Callable[[int], int]:
-    def check(value: int) -> int:
-        if value != 0 and value < smallest:
-            raise ValueError
-        return value
-
-    return check
-
-
-def _known_regions(regions: list[str]) -> list[str]:
-    for region in regions:
-        if region not in REGIONS:
-            close = get_close_matches(region, REGIONS, n=1)
-            raise ValueError(
-                f"'{region}' is none of the 23 regions" + (f"; did you mean '{close[0]}'?" if close else "")
-            )
-    if len(set(regions)) < len(regions):
-        raise ValueError("a region stands there twice")
-    return regions
-
-
-def _block_numbers(layers: list[int]) -> list[int]:
-    if any(layer < 0 for layer in layers) or sorted(set(layers)) != layers:
-        raise ValueError
-    return layers
-
-
-def _expand_each(places: str) -> str:
-    return ",".join(os.path.expanduser(place.strip()) for place in places.split(","))
-
-
-def _with_archive(place: str, info: ValidationInfo) -> str:
-    if place and not info.data.get("archive"):
-        raise ValueError("it goes with an archive of yours, and archive is ''")
-    return os.path.expanduser(place)
-
-
-def _endpoint(address: str, info: ValidationInfo) -> str:
-    parts = urlsplit(address)
-    if address and (parts.scheme not in {"http", "https"} or not parts.hostname):
-        raise ValueError("it is no http or https address")
-    is_needed = info.data.get("extractor") == "llm"
-    if not address and is_needed:
-        raise ValueError("extractor is 'llm': name the server that may read the reports")
-    if address and not is_needed:
-        raise ValueError("extractor is 'rules', which asks no server")
-    return address
-
-
-def _root(folder: str, info: ValidationInfo) -> str:
-    """The folder of a data card, which `data` names."""
-    if folder and not info.data.get("data"):
-        raise ValueError("root is the folder of a data card: name the card with data, such as 'grazpedwri-dx'")
-    return os.path.expanduser(folder)
-
-
-def _rising_shares(shares: list[float]) -> list[float]:
-    rises = all(low < high for low, high in pairwise(shares))
-    if not shares or not rises or shares[0] <= 0 or shares[-1] != 1.0:
-        raise ValueError("the last is all of the training patients")
-    return shares
-
-
-NonNegative = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-# 0 stands for "as the profile says" in all three.
-ProfileCount = Annotated[int, Field(ge=0, description="0 (as the profile says) or an integer, at least 1")]
-ProfileBatch = Annotated[
-    int, AfterValidator(_zero_or_at_least(2)), Field(description="0 (as the profile says) or an integer, at least 2")
-]
-ProfileSide = Annotated[
-    int, AfterValidator(_zero_or_at_least(32)), Field(description="0 (as the profile says) or pixels, at least 32")
-]
-ProfileRate = Annotated[float, Field(ge=0, le=1, description="0 (as the profile says) or a number above 0, at most 1")]
-Place = Annotated[str, AfterValidator(os.path.expanduser)]
-Places = Annotated[str, AfterValidator(_expand_each)]
-RunName = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
-        description="a folder name: letters, digits, '.', '_' and '-', the first a letter or digit, at most 100",
-    ),
-]
-Regions = Annotated[list[str], AfterValidator(_known_regions), Field(description="a list of names from REGIONS")]
-Layers = Annotated[
-    list[int],
-    AfterValidator(_block_numbers),
-    Field(description="a list of block numbers from 0, each once, in rising order"),
-]
+from pedclip.notebook_kinds import (
+    Layers,
+    NonNegative,
+    Place,
+    Places,
+    Positive,
+    ProfileBatch,
+    ProfileCount,
+    ProfileRate,
+    ProfileSide,
+    Regions,
+    RunName,
+    endpoint_of_extractor,
+    rising_shares,
+    root_of_card,
+    with_archive,
+    zero_or_at_least,
+)
 
 
 class Parameters(BaseModel):
@@ -124,16 +47,20 @@ class CurationParameters(Parameters):
 
     archive: Place = ""
     reports: Annotated[
-        str, AfterValidator(_with_archive), Field(description="'' or a table of reports (.csv, .jsonl, .parquet)")
+        str, AfterValidator(with_archive), Field(description="'' or a table of reports (.csv, .jsonl, .parquet)")
     ] = ""
     columns: Annotated[
-        dict[str, str], Field(description="a mapping of role to name of a column, such as {'report': 'note'}")
+        dict[str, str],
+        Field(
+            description="a mapping of role to name of a column, such as {'report': 'note'}",
+            examples=["{report: note}"],
+        ),
     ] = {}
     studies: Annotated[int, Field(ge=20)] = 100
     extractor: Literal["rules", "llm"] = "rules"
     endpoint: Annotated[
         str,
-        AfterValidator(_endpoint),
+        AfterValidator(endpoint_of_extractor),
         Field(
             validate_default=True,
             description="'' with the extractor 'rules', an address such as 'http://localhost:8000/v1' with 'llm'",
@@ -162,7 +89,7 @@ class PretrainParameters(Parameters):
     data: Places = "phantom"
     studies: Annotated[
         int,
-        AfterValidator(_zero_or_at_least(20)),
+        AfterValidator(zero_or_at_least(20)),
         Field(description="0 (as the profile says) or an integer, at least 20"),
     ] = 0
     epochs: ProfileCount = 0
@@ -202,15 +129,18 @@ class ProbeParameters(Parameters):
 
     data: Places = ""
     root: Annotated[
-        str, AfterValidator(_root), Field(description="'' or the folder of the data card that data names")
+        str, AfterValidator(root_of_card), Field(description="'' or the folder of the data card that data names")
     ] = ""
     checkpoint: Place = "pedclip-phantom-small"
     studies: Annotated[int, Field(ge=200)] = 1500
     features: Literal["embedding", "pooled", "both"] = "both"
     shares: Annotated[
         list[float],
-        AfterValidator(_rising_shares),
-        Field(description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]"),
+        AfterValidator(rising_shares),
+        Field(
+            description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]",
+            examples=["[0.01, 1.0]"],
+        ),
     ] = [0.01, 0.1, 1.0]
     draws: Positive = 3
     num_bootstrap: Annotated[int, Field(ge=100)] = 500
@@ -236,6 +166,8 @@ PARAMETERS: Final[dict[str, type[Parameters]]] = {
 def validate(values: dict[str, object], notebook: str) -> Parameters:
     """Turn the values of a parameter cell into the frozen model of its notebook.
 
+    A list or mapping may come as its text in YAML, because that is what `papermill -p` hands over.
+
     Args:
         values: Every parameter by name; what is missing takes the default.
         notebook: Name without the ending, such as "03_pretrain".
@@ -249,6 +181,8 @@ def validate(values: dict[str, object], notebook: str) -> Parameters:
     Example:
         >>> validate({"epochs": 2}, "03_pretrain").epochs
         2
+        >>> validate({"regions": "[hand, wrist]"}, "03_pretrain").regions
+        ['hand', 'wrist']
         >>> validate({"devices": "abc"}, "03_pretrain")
         Traceback (most recent call last):
         pedclip.notebook_errors.ParameterError: devices='abc' is not allowed: an integer, at least 1
@@ -256,8 +190,9 @@ def validate(values: dict[str, object], notebook: str) -> Parameters:
     if notebook not in PARAMETERS:
         raise ParameterError(f"no notebook is called '{notebook}'; there are: {', '.join(PARAMETERS)}")
     model = PARAMETERS[notebook]
+    given = {name: _parsed(value, model.model_fields.get(name)) for name, value in values.items()}
     try:
-        return model.model_validate(values)
+        return model.model_validate(given)
     except ValidationError as error:
         problems = error.errors()
     # An unknown name explains the rest: whoever misspelt `epochs` should not read about another parameter first.
@@ -268,9 +203,22 @@ def validate(values: dict[str, object], notebook: str) -> Parameters:
         hint = f" did you mean '{close[0]}'?" if close else ""
         raise ParameterError(f"unknown parameter '{name}';{hint} allowed: {', '.join(model.model_fields)}")
     own_words = str(first.get("ctx", {}).get("error", ""))
-    expected = describe(model.model_fields[name]) + (f" ({own_words})" if own_words else "")
-    given = values.get(name, model.model_fields[name].default)
-    raise ParameterError(f"{name}={_shorten(given)} is not allowed: {expected}")
+    field = model.model_fields[name]
+    expected = describe(field) + (f" ({own_words})" if own_words else "")
+    if field.examples and isinstance(given.get(name), str):
+        expected += f'; for papermill write  -p {name} "{field.examples[0]}"'
+    raise ParameterError(f"{name}={_shorten(values.get(name, field.default))} is not allowed: {expected}")
+
+
+def _parsed(value: object, field: FieldInfo | None) -> object:
+    """The list or mapping that a text spells where one is expected; any other value as it came."""
+    if field is None or not isinstance(value, str) or not isinstance(field.default, list | dict):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return found if isinstance(found, type(field.default)) else value
 
 
 def describe(field: FieldInfo) -> str:

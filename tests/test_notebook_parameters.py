@@ -61,6 +61,52 @@ def test_curation_takes_a_server_only_when_it_is_named() -> None:
     assert not validate(table, "01_curation").model_dump()["reports"].startswith("~")
 
 
+@pytest.mark.parametrize(
+    ("notebook", "name", "text", "value"),
+    [
+        ("05_probes", "shares", "[0.01, 1.0]", [0.01, 1.0]),
+        ("05_probes", "shares", "[0.5, 1]", [0.5, 1.0]),
+        ("03_pretrain", "regions", "[hand, 'wrist']", ["hand", "wrist"]),
+        ("03_pretrain", "regions", "[]", []),
+        ("03_pretrain", "mobe_layers", "[1, 3]", [1, 3]),
+        ("01_curation", "columns", "{report: note}", {"report": "note"}),
+        ("01_curation", "columns", '{"report": "note"}', {"report": "note"}),
+        ("05_probes", "checkpoint", "[1]", "[1]"),  # a text stays one where a text is expected
+    ],
+)
+def test_a_list_or_mapping_may_come_as_text_as_papermill_hands_it_over(
+    notebook: str, name: str, text: str, value: object
+) -> None:
+    assert validate({name: text}, notebook).model_dump()[name] == value
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "text", "words"),
+    [
+        ("05_probes", "shares", "0.01, 1.0", 'write  -p shares "[0.01, 1.0]"'),
+        ("05_probes", "shares", "[0.01", 'write  -p shares "[0.01, 1.0]"'),
+        ("05_probes", "shares", "[0.5, 0.1]", "shares='[0.5, 0.1]' is not allowed: a list of rising shares"),
+        ("05_probes", "shares", "", "write  -p shares"),
+        ("03_pretrain", "regions", "[hnd]", "did you mean 'hand'?"),
+        ("01_curation", "columns", "report: [note", 'write  -p columns "{report: note}"'),
+    ],
+)
+def test_a_text_that_is_no_list_is_refused_with_the_way_to_write_it(
+    notebook: str, name: str, text: str, words: str
+) -> None:
+    with pytest.raises(ParameterError, match=re.escape(words)) as caught:
+        validate({name: text}, notebook)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_way_to_write_a_list_is_itself_allowed() -> None:
+    for notebook, model in PARAMETERS.items():
+        for name, field in model.model_fields.items():
+            if isinstance(field.default, list | dict):
+                assert field.examples, name
+                validate({name: field.examples[0]}, notebook)
+
+
 def test_an_integer_is_a_number_and_the_values_are_frozen() -> None:
     parameters = validate({"learning_rate": 1, "data": "~/a, ~/b"}, "03_pretrain")
     assert parameters.model_dump()["learning_rate"] == 1.0

@@ -1,0 +1,112 @@
+"""Kinds of parameters that several notebooks share, with the rules that a type alone cannot say."""
+
+import os
+from collections.abc import Callable
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from pedclip.anatomy import REGIONS
+
+
+def zero_or_at_least(smallest: int) -> Callable[[int], int]:
+    """A check: 0, or a number that is not below the smallest."""
+
+    def check(value: int) -> int:
+        if value != 0 and value < smallest:
+            raise ValueError
+        return value
+
+    return check
+
+
+def _known_regions(regions: list[str]) -> list[str]:
+    for region in regions:
+        if region not in REGIONS:
+            close = get_close_matches(region, REGIONS, n=1)
+            raise ValueError(
+                f"'{region}' is none of the 23 regions" + (f"; did you mean '{close[0]}'?" if close else "")
+            )
+    if len(set(regions)) < len(regions):
+        raise ValueError("a region stands there twice")
+    return regions
+
+
+def _block_numbers(layers: list[int]) -> list[int]:
+    if any(layer < 0 for layer in layers) or sorted(set(layers)) != layers:
+        raise ValueError
+    return layers
+
+
+def _expand_each(places: str) -> str:
+    return ",".join(os.path.expanduser(place.strip()) for place in places.split(","))
+
+
+def with_archive(place: str, info: ValidationInfo) -> str:
+    """A path that means something only beside `archive`."""
+    if place and not info.data.get("archive"):
+        raise ValueError("it goes with an archive of yours, and archive is ''")
+    return os.path.expanduser(place)
+
+
+def endpoint_of_extractor(address: str, info: ValidationInfo) -> str:
+    """An address, exactly where `extractor` asks a server."""
+    parts = urlsplit(address)
+    if address and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError("it is no http or https address")
+    is_needed = info.data.get("extractor") == "llm"
+    if not address and is_needed:
+        raise ValueError("extractor is 'llm': name the server that may read the reports")
+    if address and not is_needed:
+        raise ValueError("extractor is 'rules', which asks no server")
+    return address
+
+
+def root_of_card(folder: str, info: ValidationInfo) -> str:
+    """The folder of a data card, which `data` names."""
+    if folder and not info.data.get("data"):
+        raise ValueError("root is the folder of a data card: name the card with data, such as 'grazpedwri-dx'")
+    return os.path.expanduser(folder)
+
+
+def rising_shares(shares: list[float]) -> list[float]:
+    """Shares above 0, each larger than the one before, the last 1."""
+    rises = all(low < high for low, high in pairwise(shares))
+    if not shares or not rises or shares[0] <= 0 or shares[-1] != 1.0:
+        raise ValueError("the last is all of the training patients")
+    return shares
+
+
+NonNegative = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+# 0 stands for "as the profile says" in all three.
+ProfileCount = Annotated[int, Field(ge=0, description="0 (as the profile says) or an integer, at least 1")]
+ProfileBatch = Annotated[
+    int, AfterValidator(zero_or_at_least(2)), Field(description="0 (as the profile says) or an integer, at least 2")
+]
+ProfileSide = Annotated[
+    int, AfterValidator(zero_or_at_least(32)), Field(description="0 (as the profile says) or pixels, at least 32")
+]
+ProfileRate = Annotated[float, Field(ge=0, le=1, description="0 (as the profile says) or a number above 0, at most 1")]
+Place = Annotated[str, AfterValidator(os.path.expanduser)]
+Places = Annotated[str, AfterValidator(_expand_each)]
+RunName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="a folder name: letters, digits, '.', '_' and '-', the first a letter or digit, at most 100",
+    ),
+]
+Regions = Annotated[
+    list[str],
+    AfterValidator(_known_regions),
+    Field(description="a list of names from REGIONS", examples=["[hand, wrist]"]),
+]
+Layers = Annotated[
+    list[int],
+    AfterValidator(_block_numbers),
+    Field(description="a list of block numbers from 0, each once, in rising order", examples=["[6, 11]"]),
+]
