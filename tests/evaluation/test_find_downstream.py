@@ -78,6 +78,21 @@ def test_a_source_of_other_patients_stands_for_no_column() -> None:
         assert {task.paper for task in tasks.values()} == papers
 
 
+def test_as_many_films_without_a_pneumothorax_as_with_one_are_learned_from_and_all_are_tested() -> None:
+    findings = [["pneumothorax"]] * 21 + [[]] * 63
+    masks = [MASK] * 20 + [None] * 64  # one could not be read
+    triplets = make_triplets(findings=findings, mask=masks, source=["siim-acr-pneumothorax"] * 84)
+    task = found_in(triplets)["masks (siim-acr-pneumothorax)"]
+    train, test = task.rows["train"], task.rows["test"]
+    assert train[:20].tolist() == list(range(20))
+    assert len(train) == 40
+    assert train[20] == 21
+    assert np.diff(train[20:]).max() <= 4  # spread over the table
+    assert test.tolist() == [*range(20), *range(21, 84)]
+    truth = read_truth(task, triplets, PREPROCESS)["test"]
+    assert truth.any(axis=(1, 2)).tolist() == [True] * 20 + [False] * 63
+
+
 COVIDX = [["covid-19"]] * 3 + [["pneumonia"]] * 2 + [[]] * 3 + [None, ["rare"]]
 
 
