@@ -18,6 +18,7 @@ from pedclip.notebook_display import say, show_images, show_report, show_source,
 from pedclip.notebook_environment import default_runs, provenance, quiet, shown
 from pedclip.notebook_errors import CheckFailed, InputError, MissingArtefact, ParameterError, readable
 from pedclip.notebook_parameters import PARAMETERS, Parameters, validate
+from pedclip.weights import SHIPPED
 
 __all__ = [
     "CheckFailed",
@@ -242,7 +243,8 @@ def require_artefact(
         notebook: Number of the notebook that needs it.
         needs: What it is, with its article: "a checkpoint".
         command_hint: The command that makes it.
-        parameter: The parameter that takes someone else's.
+        parameter: The parameter that takes someone else's; for "checkpoint" the message names the weights of the
+            package and says how to pass those of an own run.
 
     Returns:
         The path.
@@ -251,11 +253,14 @@ def require_artefact(
         MissingArtefact: It does not exist; the message says how to make it and how to pass another.
     """
     if not Path(path).exists():
-        raise MissingArtefact(
-            f"notebook {notebook} needs {needs}; there is none in {shown(Path(path))}.\n"
-            f"  Make one:      {command_hint}\n"
-            f"  or use yours:  -p {parameter} /path/to/folder"
-        )
+        message = f"notebook {notebook} needs {needs}; there is none in {shown(Path(path))}.\n"
+        message += f"  Make one:      {command_hint}\n"
+        if parameter == "checkpoint":
+            message += (
+                '  and pass it:   -p checkpoint ""  (the run of notebook 03 of this name)\n'
+                f"  or shipped:    -p checkpoint {' or '.join(SHIPPED)}\n"
+            )
+        raise MissingArtefact(f"{message}  or use yours:  -p {parameter} /path/to/folder")
     return Path(path)
 
 

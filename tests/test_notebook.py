@@ -135,8 +135,13 @@ def test_a_missing_artefact_says_how_to_make_it_and_how_to_pass_another(tmp_path
     assert str(caught.value).splitlines() == [
         "notebook 04 needs a checkpoint; there is none in runs/none/checkpoint.",
         f"  Make one:      {hint}",
+        '  and pass it:   -p checkpoint ""  (the run of notebook 03 of this name)',
+        "  or shipped:    -p checkpoint pedclip-phantom-small",
         "  or use yours:  -p checkpoint /path/to/folder",
     ]
+    with pytest.raises(MissingArtefact) as caught:
+        require_artefact(tmp_path / "none", notebook="04", needs="a set", command_hint=hint, parameter="data")
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()[1:]] == ["  Make one", "  or use yours"]
     assert require_artefact(tmp_path, notebook="04", needs="a checkpoint", command_hint=hint) == tmp_path
 
 

@@ -129,13 +129,18 @@ def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
         return [PHANTOM]
     path = Path(source)
     if not path.is_dir():
-        names = [PHANTOM, *_card_names()]
+        names = [PHANTOM, *(name for name in _card_names() if name != PHANTOM)]
         if str(source) in names:
             raise FileNotFoundError(_root_missing(str(source)))
         close = get_close_matches(str(source), names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         what = "is a file, not a folder" if path.exists() else "does not exist"
-        raise FileNotFoundError(f"{path} {what}; expected 'phantom', a triplet directory or a folder of images.{hint}")
+        cards = f"the name of a data card with its root ({', '.join(names[1:])}), " if names[1:] else ""
+        raise FileNotFoundError(
+            f"{path} {what}; expected '{PHANTOM}', {cards}or a folder: "
+            "a triplet directory, or images with a table."
+            f"{hint}"
+        )
     if _is_pack(path, columns):
         return [path]
     folders = [item for item in sorted(path.iterdir()) if item.is_dir() and not item.name.startswith(".")]
@@ -161,7 +166,8 @@ def _root_missing(name: str) -> str:
     from pedclip.data.cards import access_words, read_card
 
     return (
-        f"{name} is a data card; say where its files are: pedclip.data.load({name!r}, root='/folder/of/it').\n"
+        f"{name} is a data card; say where its files are: in notebook 05 with  -p data {name} -p root /folder/of/it, "
+        f"in Python with  pedclip.data.load({name!r}, root='/folder/of/it').\n"
         f"{access_words(read_card(name))}"
     )
 
