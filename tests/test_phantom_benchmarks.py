@@ -13,6 +13,7 @@ import benchmarks.phantom_films as phantom_films
 from benchmarks.phantom_films import Films, draw
 from benchmarks.phantom_learning import main as measure_learning
 from benchmarks.phantom_learning import score, table, thumbnails
+from benchmarks.phantom_reports import main as measure_reports
 from benchmarks.small_cnn import predict, train
 from pedclip.anatomy import REGIONS
 from pedclip.curation.splits import SPLITS
@@ -123,3 +124,25 @@ def test_learning_at_toy_size(tmp_path: Path) -> None:
 def test_thumbnails_are_means() -> None:
     films = np.repeat(np.arange(0, 256, 8, dtype=np.uint8), 2)[None, None, :].repeat(64, axis=1)
     np.testing.assert_allclose(thumbnails(films)[0, :32], np.arange(0, 256, 8) / 255, rtol=1e-6)
+
+
+def test_the_share_of_several_regions_is_read_where_a_pack_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Lungs are clear. No fracture."
+    packs: dict[str, list[dict[str, Any]]] = {
+        "said/reports.jsonl": [{"raw_text": text, "multi_body_part": number < 1} for number in range(4)],
+        "silent/reports.jsonl": [{"raw_text": text}],
+        "gold/gold.jsonl": [{"report_text": text, "filmed_regions": names} for names in (["knee"], ["knee", "foot"])],
+    }
+    for place, rows in packs.items():
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    measure_reports(["--data", str(tmp_path), "--studies", "20", "--json", str(tmp_path / "report.json")])
+    found = json.loads((tmp_path / "report.json").read_text())["packs"]
+    shares = {name: found[name]["multi_part_share"] for name in ("said", "silent", "gold")}
+    assert shares == {"said": 0.25, "silent": None, "gold": 0.5}
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["phantom", "gold", "said", "silent"]
+    (line,) = (line for line in lines if line.startswith("multi_part_share"))
+    assert line.split()[2:] == ["0.5", "0.25", "–"]
