@@ -64,16 +64,17 @@ def regress(sides: Sides, *, report: Report, unit: str = "months", penalties: Se
         ValueError: As `fit_ridge`.
     """
     linear, chosen = fit_ridge(sides.train, sides.validation, penalties=penalties)
-    return _score(sides, linear(sides.test.inputs)[:, 0], report, unit, {"ridge": chosen})
+    return score_months(sides, linear(sides.test.inputs)[:, 0], report, unit, {"ridge": chosen})
 
 
 def predict_mean(sides: Sides, *, report: Report, unit: str = "months") -> Outcome:
     """The mean of the training targets for every test image: what a regression must beat."""
     _check(sides.train)
-    return _score(sides, np.full(len(sides.test), float(sides.train.truth.mean())), report, unit, {})
+    return score_months(sides, np.full(len(sides.test), float(sides.train.truth.mean())), report, unit, {})
 
 
-def _score(sides: Sides, predicted: Floats, report: Report, unit: str, settings: dict[str, Any]) -> Outcome:
+def score_months(sides: Sides, predicted: Floats, report: Report, unit: str, settings: dict[str, Any]) -> Outcome:
+    """Predictions (N,) of the test images as an outcome; also for fine-tuned models."""
     without_image = mae(sides.test.truth, np.full(len(sides.test), float(sides.train.truth.mean())))
     return report.outcome(
         sides,

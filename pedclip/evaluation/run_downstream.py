@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pedclip.evaluation.detection import detect
 from pedclip.evaluation.downstream import Downstream, Labels, probe
 from pedclip.evaluation.features import ImageModel
-from pedclip.evaluation.fine_tune import FINE_TUNE_SCHEDULE, fine_tune
+from pedclip.evaluation.fine_tune import FINE_TUNE_SCHEDULE, fine_tune, fine_tune_months
 from pedclip.evaluation.fitting import Schedule
 from pedclip.evaluation.outcome import Outcome, Report
 from pedclip.evaluation.regression import predict_mean
@@ -126,7 +126,7 @@ def run_fine_tuning(
     *,
     schedule: Schedule = FINE_TUNE_SCHEDULE,
 ) -> Found:
-    """The whole encoder trained for each task of labels, as method "fine-tuned"; the model itself does not change.
+    """The whole encoder trained for each task of labels or months, as method "fine-tuned"; the model does not change.
 
     Args:
         tasks: Those of other kinds are passed over.
@@ -141,9 +141,12 @@ def run_fine_tuning(
     """
     found: Found = {}
     for task in tasks:
+        if task.kind in ("masks", "boxes"):
+            continue
+        sides, report = task.sides(films, patients), settings.report(task, "fine-tuned")
         if task.kind == "multi-label" or task.kind == "multi-class":
-            sides, report = task.sides(films, patients), settings.report(task, "fine-tuned")
-            found[task.name, "fine-tuned"] = fine_tune(
-                model, sides, task.classes, kind=task.kind, report=report, schedule=schedule
-            )
+            outcome = fine_tune(model, sides, task.classes, kind=task.kind, report=report, schedule=schedule)
+        else:
+            outcome = fine_tune_months(model, sides, report=report, schedule=schedule)
+        found[task.name, "fine-tuned"] = outcome
     return found

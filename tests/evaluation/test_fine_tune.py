@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from pedclip.evaluation.fine_tune import Classifier, fine_tune
+from pedclip.evaluation.downstream import Downstream
+from pedclip.evaluation.fine_tune import Classifier, fine_tune, fine_tune_months
 from pedclip.evaluation.fitting import Schedule, fit_best
 from pedclip.evaluation.outcome import Report
+from pedclip.evaluation.run_downstream import Settings, run_fine_tuning
 from pedclip.evaluation.sides import Side, Sides
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.pretrain import build_model
@@ -42,6 +44,54 @@ def test_learns_and_leaves_the_model_alone(model: PedCLIP, *, multi_label: bool)
     assert done.result.metric == ("AUC" if multi_label else "accuracy")
     assert 1 <= done.result.settings["epoch"] <= 8
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def months_task(seed: int, *, tells: bool = True) -> Sides:
+    """Films whose brightness tells the months, in another range than a fresh head would guess; or noise."""
+    parts = []
+    for offset, name in enumerate(("train", "validation", "test")):
+        rng = np.random.default_rng(seed + offset)
+        level = rng.integers(20, 230, 48)
+        films = ((level[:, None, None] if tells else 100) + rng.integers(-15, 15, (48, 18, 18))).astype(np.uint8)
+        parts.append(Side(films, 120 + 0.4 * level, np.array([f"{name}{i}" for i in range(48)])))
+    return Sides(*parts)
+
+
+def test_months_are_learned_from_the_films(model: PedCLIP) -> None:
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    sides = months_task(0)
+    result = fine_tune_months(model, sides, report=REPORT, schedule=QUICK).result
+    assert (result.metric, result.unit, result.baseline_name) == ("MAE", "months", "mean of training")
+    assert result.baseline > 15
+    assert result.score.value < 0.5 * result.baseline
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    control = fine_tune_months(model, months_task(0, tells=False), report=REPORT, schedule=QUICK).result
+    assert control.score.value > 0.8 * control.baseline
+
+
+def test_months_must_be_finite(model: PedCLIP) -> None:
+    sides = months_task(0)
+    truth = np.where(np.arange(48) == 3, np.nan, sides.train.truth)
+    broken = Sides(Side(sides.train.inputs, truth, sides.train.patients), sides.validation, sides.test)
+    with pytest.raises(ValueError, match="finite targets"):
+        fine_tune_months(model, broken, report=REPORT, schedule=QUICK)
+
+
+def test_every_task_of_labels_and_months_is_fine_tuned(model: PedCLIP) -> None:
+    sides = months_task(0)
+    parts = {"train": sides.train, "validation": sides.validation, "test": sides.test}
+    rows = {split: np.arange(48) for split in parts}
+    months = {split: side.truth for split, side in parts.items()}
+    old = {split: (values > 180).astype(float)[:, None] for split, values in months.items()}
+    tasks = [
+        Downstream("bone age", "regression", (), rows, months),
+        Downstream("old", "multi-label", ("old",), rows, old),
+        Downstream("lungs", "masks", (), rows, {}, "structures"),
+    ]
+    films = {split: side.inputs for split, side in parts.items()}
+    patients = {split: side.patients for split, side in parts.items()}
+    found = run_fine_tuning(tasks, model, films, patients, Settings(num_resamples=20), schedule=QUICK)
+    assert {name: outcome.result.metric for (name, _), outcome in found.items()} == {"bone age": "MAE", "old": "AUC"}
 
 
 def test_encoder_moves_with_the_head(model: PedCLIP) -> None:
