@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, mean_absolute_error, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, roc_auc_score
 
 from pedclip.evaluation.metrics import accuracy, auc, dice, hit_at_k, mae, precision_at_k, recall_at_k
 
@@ -116,6 +116,16 @@ def test_dice_by_hand():
     assert dice(target, predicted) == (0.5 + 1) / 2  # one pixel of 2 + 2 shared; two empty masks agree
     assert dice(predicted, target) == dice(target, predicted)
     assert dice([np.ones((2, 3)), np.zeros((4, 4))], [np.ones((2, 3)), np.eye(4)]) == 0.5
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 7), st.integers(1, 7))
+def test_dice_equals_the_f1_of_the_pixels_of_each_image(seed, num_images, height, width):
+    rng = np.random.default_rng(seed)
+    # A share of 0 makes empty masks, a share of 1 full ones, on either side and on both.
+    shares = rng.choice([0.0, 0.0, 0.3, 0.7, 1.0], (2, num_images, 1, 1))
+    target, predicted = rng.random((2, num_images, height, width)) < shares
+    expected = [f1_score(a.ravel(), b.ravel(), zero_division=1.0) for a, b in zip(target, predicted, strict=True)]
+    assert dice(target, predicted) == pytest.approx(np.mean(expected), abs=SAME)
 
 
 @pytest.mark.parametrize(
