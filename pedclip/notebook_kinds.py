@@ -53,16 +53,26 @@ def with_archive(place: str, info: ValidationInfo) -> str:
 
 
 def endpoint_of_extractor(address: str, info: ValidationInfo) -> str:
-    """An address, exactly where `extractor` asks a server."""
+    """An address, only where `extractor` asks a language model."""
     parts = urlsplit(address)
     if address and (parts.scheme not in {"http", "https"} or not parts.hostname):
         raise ValueError("it is no http or https address")
-    is_needed = info.data.get("extractor") == "llm"
-    if not address and is_needed:
-        raise ValueError("extractor is 'llm': name the server that may read the reports")
-    if address and not is_needed:
+    if address and info.data.get("extractor") != "llm":
         raise ValueError("extractor is 'rules', which asks no server")
     return address
+
+
+def model_of_extractor(model: str, info: ValidationInfo) -> str:
+    """The model that a server knows, or the folder of one to run here where `extractor` is "llm" without a server."""
+    if info.data.get("extractor") != "llm" or info.data.get("endpoint", "refused"):
+        return model
+    folder = os.path.expanduser(model)
+    if not os.path.isdir(folder):
+        raise ValueError(
+            "extractor is 'llm': name the server that may read the reports with endpoint, or let model be the folder of "
+            "a chat model to run here"
+        )
+    return folder
 
 
 def root_of_card(folder: str, info: ValidationInfo) -> str:

@@ -24,6 +24,7 @@ from pedclip.notebook_kinds import (
     Regions,
     RunName,
     endpoint_of_extractor,
+    model_of_extractor,
     rising_shares,
     root_of_card,
     with_archive,
@@ -63,12 +64,18 @@ class CurationParameters(Parameters):
         AfterValidator(endpoint_of_extractor),
         Field(
             validate_default=True,
-            description="'' with the extractor 'rules', an address such as 'http://localhost:8000/v1' with 'llm'",
+            description="'', or with the extractor 'llm' an address such as 'http://localhost:8000/v1'",
         ),
     ] = ""
-    model: Annotated[str, Field(min_length=1, description="the name that the server knows the model by")] = (
-        "meta-llama/Llama-3.1-8B-Instruct"
-    )
+    model: Annotated[
+        str,
+        AfterValidator(model_of_extractor),
+        Field(
+            validate_default=True,
+            min_length=1,
+            description="the name that the server knows the model by, or without an endpoint the folder of the model",
+        ),
+    ] = "meta-llama/Llama-3.1-8B-Instruct"
     mode: Literal["select", "rewrite"] = "select"
     gold: Place = ""
     gold_reports: Annotated[int, Field(ge=50, le=5000)] = 400

@@ -37,9 +37,9 @@ def test_a_wrong_parameter_is_refused_in_one_clear_line(name: str, value: object
     ("values", "words"),
     [
         ({"extractor": "gpt"}, "extractor='gpt' is not allowed: one of 'rules', 'llm'"),
-        ({"extractor": "llm", "endpoint": "ftp://x"}, "endpoint='ftp://x' is not allowed: '' with the extractor"),
+        ({"extractor": "llm", "endpoint": "ftp://x"}, "endpoint='ftp://x' is not allowed: '', or with the extractor"),
         ({"endpoint": "http://localhost:8000/v1"}, "(extractor is 'rules', which asks no server)"),
-        ({"extractor": "llm"}, "endpoint='' is not allowed"),
+        ({"extractor": "llm"}, "(extractor is 'llm': name the server that may read the reports with endpoint, or let"),
         ({"endpoint": "ftp://x"}, "(it is no http or https address)"),
         ({"studies": 0}, "studies=0 is not allowed: an integer, at least 20"),
         ({"reports": "/a.csv"}, "reports='/a.csv' is not allowed: '' or a table of reports"),
@@ -54,9 +54,11 @@ def test_curation_refuses_what_cannot_go_together(values: dict[str, object], wor
     assert "\n" not in str(caught.value)
 
 
-def test_curation_takes_a_server_only_when_it_is_named() -> None:
+def test_curation_takes_a_server_or_a_folder_only_when_it_is_named() -> None:
     named = {"extractor": "llm", "endpoint": "http://localhost:8000/v1"}
     assert validate(named, "01_curation").model_dump()["endpoint"] == named["endpoint"]
+    here = validate({"extractor": "llm", "model": "."}, "01_curation").model_dump()
+    assert (here["endpoint"], here["model"]) == ("", ".")
     table = {"archive": "/films", "reports": "~/a.csv"}
     assert not validate(table, "01_curation").model_dump()["reports"].startswith("~")
 
