@@ -69,8 +69,8 @@ def model_of_extractor(model: str, info: ValidationInfo) -> str:
     folder = os.path.expanduser(model)
     if not os.path.isdir(folder):
         raise ValueError(
-            "extractor is 'llm': name the server that may read the reports with endpoint, or let model be the folder of "
-            "a chat model to run here"
+            "extractor is 'llm': name the server that may read the reports with endpoint, or let model be the folder "
+            "of a chat model to run here"
         )
     return folder
 
