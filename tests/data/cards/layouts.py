@@ -138,7 +138,8 @@ def mimic_cxr(root: Path, films: Sequence[Film]) -> None:
         subject, study, image = f"1{patient:07d}", f"5{number:07d}", f"{number:08x}-aaaa"
         split.append([image, study, subject, part])
         views.append([image, subject, study, "CHEST (PA AND LAT)", "LATERAL" if number % 2 else "PA"])
-        labels.append([subject, study, *("1.0" if label == "Edema" else "" for label in CHEXPERT)])
+        edema = "1.0" if number % 4 < 2 else "0.0"
+        labels.append([subject, study, *(edema if label == "Edema" else "" for label in CHEXPERT)])
         folder = root / "files" / f"p{subject[:2]}" / f"p{subject}"
         put(folder / f"s{study}" / f"{image}.jpg", jpeg())
         if number % 3:
@@ -157,7 +158,7 @@ def chexpert(root: Path, films: Sequence[Film]) -> None:
         rows = []
         for number, patient in of_part(films, part):
             inner = f"{folder}/patient{patient:05d}/study{number + 1}/view1_frontal.jpg"
-            values = {"Edema": "1.0", "Pneumonia": "-1.0", "Fracture": "0.0"}
+            values = {"Edema": ("0.0", "1.0", "-1.0")[number % 3], "Pneumonia": "-1.0", "Fracture": "0.0"}
             rows.append(
                 [f"CheXpert-v1.0-small/{inner}", "Male", 68, "Frontal", "AP", *(values.get(x, "") for x in CHEXPERT)]
             )
