@@ -72,22 +72,39 @@ def test_platt_scaling_mends_probabilities_and_counts_every_known_label() -> Non
     assert mended["rescaled"] < 0.15
 
 
-def test_the_worst_errors_come_first_and_say_what_was_true() -> None:
+def test_the_worst_errors_are_misses_and_false_alarms_with_each_film_once() -> None:
     outcome = FOUND["wrist", "PedCLIP"]
     table = worst_errors(outcome, WRIST, FILMS, count=5)
     chance = probabilities(outcome.output)
-    assert table.error.tolist() == sorted(np.abs(chance - outcome.truth).ravel(), reverse=True)[:5]
-    for truth, predicted in zip(table.truth, table.predicted, strict=True):
-        assert truth.startswith("no ") == (int(predicted.split("%")[0]) > 50)
-    months = worst_errors(FOUND["bone age", "untrained"], AGE, FILMS, count=3)
-    errors = np.abs(FOUND["bone age", "untrained"].output - MONTHS["test"])
-    assert months.error.iloc[0] == pytest.approx(errors.max())
+    misses, alarms = (part for _, part in table.groupby("half", sort=False))
+    assert misses.half.iloc[0].startswith("Worst misses")
+    missed = np.where(outcome.truth == 1, 1 - chance, 0).max(axis=1)  # of each film the label most wrong
+    assert misses.error.tolist() == pytest.approx(sorted(missed, reverse=True)[:5])
+    raised = np.where(outcome.truth == 0, chance, 0).max(axis=1)
+    assert alarms.error.tolist() == pytest.approx(sorted(raised, reverse=True)[:5])
+    assert misses.truth.str.fullmatch("(fracture|swelling): finding present").all()
+    assert alarms.truth.str.fullmatch("(fracture|swelling): finding absent").all()
+
+
+def test_a_probability_is_never_said_to_be_nothing_and_an_unknown_label_is_no_error() -> None:
+    truth, output = np.array([[1.0, np.nan], [0.0, 1.0]]), np.array([[-9.0, 9.0], [9.0, 0.0]])
+    outcome = replace(FOUND["wrist", "PedCLIP"], truth=truth, output=output)
+    table = worst_errors(outcome, WRIST, FILMS, count=4)
+    assert table.predicted.tolist() == ["judged <1 % likely", "judged 50 % likely", "judged >99 % likely"]
+
+
+def test_ages_are_judged_too_old_and_too_young() -> None:
+    outcome = FOUND["bone age", "untrained"]
+    table = worst_errors(outcome, AGE, FILMS, count=3)
+    errors = outcome.output - MONTHS["test"]
+    assert table.half.tolist() == ["Judged too old"] * 3 + ["Judged too young"] * 3
+    assert table.error.iloc[[0, 3]].tolist() == pytest.approx([errors.max(), -errors.min()])
 
 
 def test_ages_keep_the_order_of_the_films() -> None:
     table = age_rows(FOUND["bone age", "PedCLIP"], AGE, FILMS)
     np.testing.assert_allclose(table.truth, MONTHS["test"])
-    assert table.image.str.startswith("data:image/jpeg").all()
+    assert table.image.str.startswith("data:image/webp").all()
 
 
 def test_the_paper_s_best_other_is_the_largest_auc_and_the_smallest_error() -> None:

@@ -43,6 +43,7 @@ CONCEPTS = CONCEPTS.assign(low=CONCEPTS["value"] - 0.1, high=CONCEPTS["value"] +
 BINS = reliability_table(np.arange(40) % 3 == 0, np.arange(40) / 40, np.arange(40), bins=4, num_resamples=50)
 ERRORS = pd.DataFrame({"task": ["age"] * 3 + ["fracture"] * 10, "error": [1.0, 3.0, 2.0, *range(10)]})
 ERRORS = ERRORS.assign(image=[film(10 * number) for number in range(13)], truth="yes", predicted="no")
+ERRORS = ERRORS.assign(half=["too old", "too young", "too old"] + ["misses"] * 5 + ["false alarms"] * 5)
 CHARTS: dict[str, Any] = {
     "learning_curves": lambda: plots.learning_curves(CURVES, **WORDS),
     "predicted_age": lambda: plots.predicted_age(AGES, **WORDS),
@@ -127,28 +128,27 @@ def test_bars_and_probabilities_go_from_0_to_1() -> None:
     assert dots["size"]["scale"]["domain"] == [0, 10]  # 40 films in 4 bins
 
 
-def test_the_gallery_puts_the_worst_first_in_pages_of_four_columns() -> None:
+def test_the_gallery_puts_the_worst_of_each_half_first_in_rows_of_four() -> None:
     spec = CHARTS["errors"]().to_dict()
     rows = rows_of(spec, "image")
     assert len(rows) == 13
     assert len(spec["datasets"]) == 1  # pictures are stored once
     fracture = [row for row in rows if row["task"] == "fracture"]
-    assert [row["error"] for row in fracture] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
-    assert [(row["page"], row["row"], row["column"]) for row in fracture[3:9]] == [
-        (1, 0, 3),
-        (1, 1, 0),
-        (1, 1, 1),
-        (1, 1, 2),
-        (1, 1, 3),
-        (2, 0, 0),
-    ]
-    assert {row["task"]: row["pages"] for row in rows} == {"age": 1, "fracture": 2}
-    task, page = spec["params"]
+    assert [row["error"] for row in fracture] == [4, 3, 2, 1, 0, 9, 8, 7, 6, 5]
+    assert [row["column"] for row in fracture] == [0, 1, 2, 3, 0] * 2
+    assert [row["heading"] for row in fracture] == ["misses", *[""] * 4, "false alarms", *[""] * 4]
+    tops = [row["top"] for row in fracture]
+    height = tops[4] - tops[0]  # of a row, with two lines of words
+    assert height > 130 + 2 * 12
+    assert [top - tops[0] for top in tops] == [0] * 4 + [height] + [2 * height + 22] * 4 + [3 * height + 22]
+    age = [row for row in rows if row["task"] == "age"]
+    assert [(row["error"], row["top"] - tops[0]) for row in age] == [(2, 0), (1, 0), (3, height + 22)]
+    assert spec["height"] == fracture[-1]["top"] + height  # nothing is cut off, whatever task is chosen
+    (task,) = spec["params"]  # and no page to go back from
     assert task["value"] == "age"
     assert task["bind"]["options"] == ["age", "fracture"]
-    assert (page["bind"]["min"], page["bind"]["max"]) == (1, 2)
     one = plots.error_gallery(ERRORS.iloc[:3], **WORDS).to_dict()
-    assert "bind" not in one["params"][1]  # a slider with one place moves nothing
+    assert "bind" not in one["params"][0]  # a list of one task chooses nothing
 
 
 def test_the_picture_of_the_gallery_shows_the_chosen_films() -> None:
@@ -185,5 +185,5 @@ def test_wrong_tables_are_refused() -> None:
         plots.error_gallery(ERRORS.assign(image="https://example.org/a.png"), **WORDS)
     with pytest.raises(ValueError, match="an error is a number"):
         plots.error_gallery(ERRORS.assign(error=np.nan), **WORDS)
-    with pytest.raises(ValueError, match="at least 1 film, got 0"):
-        plots.error_gallery(ERRORS, page=0, **WORDS)
+    with pytest.raises(ValueError, match="no column half"):
+        plots.error_gallery(ERRORS.drop(columns="half"), **WORDS)

@@ -7,102 +7,100 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pedclip.plots.theme import MUTED, tidy, titled
+from pedclip.plots.theme import INK, tidy, titled
 
 _COLUMNS: Final = 4
 _SIDE: Final = 130  # pixels of the longer side of a film
 _CELL: Final = 168  # pixels: four films fit in 700
 _LINE: Final = 24  # characters of 12 px under a film
 _LINE_HEIGHT: Final = 16
+_HEADING: Final = 22  # pixels over the first row of a half
 _GAP: Final = 14
 
 
-def error_gallery(frame: pd.DataFrame, *, title: str, subtitle: str, page: int = 8, name: str = "errors") -> Any:
-    """Films with the truth and the answer below, the worst first, in pages chosen by a slider.
+def error_gallery(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "errors") -> Any:
+    """Films with the truth and the answer below, in halves that err in opposite directions, the worst first.
 
     Args:
-        frame: Columns `image` (a `data:` URL as from ``thumbnail_url(film, side=130)``), `task`, `truth` and
-            `predicted` (texts) and `error` (larger is worse); the order of first appearance is that of the tasks.
+        frame: Columns `image` (a `data:` URL as from ``thumbnail_url(film, side=130)``), `task`, `half` (heading, such
+            as "Worst misses"), `truth` and `predicted` (texts) and `error` (larger is worse); the order of first
+            appearance is that of the tasks, and of the halves of a task.
         title: The finding.
         subtitle: The data.
-        page: Films shown at once, at least 1; four in a row.
         name: File name without ending.
 
     Returns:
-        The films of one task and page; a list chooses the task and a slider the page. The stored picture shows the
-        first page of the first task.
+        All films of one task, four in a row; a list chooses the task. The stored picture shows the first task.
 
     Raises:
-        ValueError: A column is missing, an error is not a number, an image is not a `data:` URL, or `page` is below 1.
+        ValueError: A column is missing, an error is not a number, or an image is not a `data:` URL.
     """
-    table = tidy(frame, "image", "task", "truth", "predicted", "error")
-    if page < 1:
-        raise ValueError(f"page must be at least 1 film, got {page}")
+    table = tidy(frame, "image", "task", "half", "truth", "predicted", "error")
     if not np.isfinite(table["error"].to_numpy(dtype=float)).all():
         raise ValueError("an error is a number; leave out films without truth")
     if not table["image"].str.match(r"data:image/").all():
         raise ValueError("the column image holds data: URLs (see thumbnail_url)")
-    tasks = [str(task) for task in pd.unique(table["task"])]
-    table = _placed(table, page)
-    pages = int(table["pages"].max())
-    choices = [alt.param(name="task", value=tasks[0], bind=alt.binding_select(options=tasks, name="Task: "))]
-    slider = alt.binding_range(min=1, max=pages, step=1, name="Page: ")
-    choices.append(alt.param(name="page", value=1, **({"bind": slider} if pages > 1 else {})))
-    rows = int(table["row"].max()) + 1
-    chart = _films(table, rows).add_params(*choices)
+    table = table.astype({"task": str, "half": str})
+    tasks = list(pd.unique(table["task"]))
+    menu = {"bind": alt.binding_select(options=tasks, name="Task: ")} if len(tasks) > 1 else {}
+    chart = _films(_placed(table)).add_params(alt.param(name="task", value=tasks[0], **menu))
     shows = (
-        f"{len(table)} films of {len(tasks)} tasks ({', '.join(tasks)}) in pages of {page}, the largest error first, "
+        f"{len(table)} films of {len(tasks)} tasks ({', '.join(tasks)}), the largest error first, "
         "each with its truth and the model's answer below"
     )
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
 
 
-def _placed(table: pd.DataFrame, page: int) -> pd.DataFrame:
-    """Each film with its place within its task: page, row and column, and the words below."""
-    table = table.sort_values("error", ascending=False, kind="stable")
-    place = table.groupby("task", sort=False).cumcount()
-    films = table.groupby("task")["task"].transform("size")
+def _placed(table: pd.DataFrame) -> pd.DataFrame:
+    """Each film with its column, the words below, and its top in pixels; the first film of a half has its heading."""
+    halves = {task: list(pd.unique(part["half"])) for task, part in table.groupby("task", sort=False)}
+    order = [halves[task].index(half) for task, half in zip(table["task"], table["half"], strict=True)]
+    table = table.assign(order=order).sort_values(["order", "error"], ascending=[True, False], kind="stable")
+    place = table.groupby(["task", "half"], sort=False).cumcount()
+    words = [_words(*texts) for texts in zip(table["truth"], table["predicted"], strict=True)]
+    lines = max(text.count("\n") + 1 for text in words)
+    height = _SIDE + lines * _LINE_HEIGHT + _GAP
+    # Rows above a half: those of the halves before it in the same task.
+    sizes = table.groupby(["task", "order"])["error"].size()
+    rows = -(-sizes // _COLUMNS)
+    above = rows.groupby("task").cumsum() - rows
+    before = [int(above[task, half]) for task, half in zip(table["task"], table["order"], strict=True)]
     return table.assign(
-        task=table["task"].astype(str),
-        page=place // page + 1,
-        pages=-(-films // page),
-        row=place % page // _COLUMNS,
-        column=place % page % _COLUMNS,
-        words=[_words(*texts) for texts in zip(table["truth"], table["predicted"], strict=True)],
-    )
+        column=place % _COLUMNS,
+        top=(place // _COLUMNS + before) * height + (table["order"] + 1) * _HEADING,
+        bottom=lambda placed: placed["top"] + height,
+        heading=[half if first == 0 else "" for half, first in zip(table["half"], place, strict=True)],
+        words=words,
+    ).drop(columns="order")
 
 
 def _words(truth: object, predicted: object) -> str:
     """Truth and answer, each in at most three lines."""
-    texts = (f"truth: {truth}", f"answer: {predicted}")
+    texts = (str(truth), str(predicted))
     return "\n".join(line for text in texts for line in textwrap.wrap(text, _LINE, max_lines=3, placeholder=" …"))
 
 
-def _films(table: pd.DataFrame, rows: int) -> Any:
-    lines = int(table["words"].str.count("\n").max()) + 1
-    height = _SIDE + lines * _LINE_HEIGHT + _GAP
-    # Past the last page of a short task, its last page stays.
-    shown = "datum.task === task && datum.page === min(page, datum.pages)"
+def _films(table: pd.DataFrame) -> Any:
     base = (
         alt.Chart(table)
-        .transform_filter(shown)
+        .transform_filter("datum.task === task")
         .transform_calculate(
             x=f"(datum.column + 0.5) * {_CELL}",
-            y=f"datum.row * {height} + {_SIDE / 2}",
-            below=f"datum.row * {height} + {_SIDE + 6}",
-            heading="datum.task + ': page ' + datum.page + ' of ' + datum.pages + ', the worst first'",
+            y=f"datum.top + {_SIDE / 2}",
+            below=f"datum.top + {_SIDE + 6}",
+            over="datum.top - 6",
         )
         .encode(
             x=alt.X("x:Q", scale=None, axis=None),
-            tooltip=["task:N", "truth:N", "predicted:N", alt.Tooltip("error:Q", format=".3~g")],
+            tooltip=["task:N", "half:N", "truth:N", "predicted:N", alt.Tooltip("error:Q", format=".3~g")],
         )
     )
     films = base.mark_image(width=_SIDE, height=_SIDE).encode(y=alt.Y("y:Q", scale=None, axis=None), url="image:N")
     words = base.mark_text(baseline="top", lineBreak="\n", lineHeight=_LINE_HEIGHT).encode(
         y=alt.Y("below:Q", scale=None, axis=None), text="words:N"
     )
-    where = base.transform_filter("datum.row === 0 && datum.column === 0")
-    where = where.mark_text(align="left", baseline="bottom", color=MUTED).encode(
-        x=alt.value(0), y=alt.value(-8), text="heading:N"
+    headings = base.transform_filter("datum.heading !== ''")
+    headings = headings.mark_text(align="left", baseline="bottom", fontWeight="bold", color=INK).encode(
+        x=alt.value(0), y=alt.Y("over:Q", scale=None, axis=None), text="heading:N"
     )
-    return alt.layer(films, words, where).properties(width=_COLUMNS * _CELL, height=rows * height)
+    return alt.layer(films, words, headings).properties(width=_COLUMNS * _CELL, height=int(table["bottom"].max()))

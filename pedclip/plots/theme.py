@@ -128,11 +128,12 @@ def _draw(spec: dict[str, Any]) -> tuple[bytes, int, int]:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("pictures of charts need vl-convert: pip install 'pedclip[notebooks]'") from error
     version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
-    # Radiographs inside a chart are thumbnails: enlarged they would show no more and fill the notebook.
-    scale = 1.0 if _draws_images(spec) else _SCALE
+    # Radiographs inside a chart are thumbnails: enlarged they would show no more and fill the notebook, and so would
+    # gray levels that no eye tells apart.
+    scale, colors = (1.0, 64) if _draws_images(spec) else (_SCALE, 256)
     picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, vl_version=version, scale=scale)))
     buffer = io.BytesIO()
-    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    picture.convert("RGB").quantize(colors, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), round(picture.width / scale), round(picture.height / scale)
 
 
