@@ -104,6 +104,9 @@ def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
     before = _tags(hit for hit in hits if hit.start < cue)
     if first not in _SUSPICION_FIRST and any(tag.startswith("finding:") for tag in before):
         return False
+    clause = text.rfind(";", 0, cue)
+    if any(tag.startswith("hint:") for hit in hits if hit.start < clause for tag in hit.tags):
+        return False  # "PICC tip in the SVC; it may be advanced."
     return _SHOWS.search(text, cue) is None
 
 

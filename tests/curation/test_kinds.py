@@ -16,6 +16,7 @@ CASES = {
         "Mild rotation of the distal fragment.",
         "The bones suggest rickets.",
         "No cortical break on these views.",
+        "PICC tip in the SVC; retraction may be helpful.",
         "Allowing for patient rotation, the mediastinum is unchanged.",
     ],
     "history": [
