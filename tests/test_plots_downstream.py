@@ -108,8 +108,13 @@ def test_ages_have_equal_axes_and_the_rectangle_chooses_the_errors() -> None:
     points = scatter["layer"][-1]["encoding"]
     assert points["x"]["scale"]["domain"] == points["y"]["scale"]["domain"] == [0, 216]
     assert points["tooltip"][0]["field"] == "image"
-    bars = histogram["layer"][0]
+    assert [tip.get("title", "")[-8:] for tip in points["tooltip"][2:]] == ["(months)"] * 3
+    assert scatter["title"]["text"][0].startswith("Drag a rectangle")
+    every, bars = histogram["layer"][:2]
+    assert "transform" not in every
     assert bars["transform"] == [{"filter": {"param": "brush"}}]
+    # Whatever is chosen, and if it is nothing, the bars keep their bins and their height.
+    assert bars["encoding"]["y"]["scale"]["domain"] == every["encoding"]["y"]["scale"]["domain"] == [0, 1]
     assert bars["encoding"]["x"]["bin"] == {"extent": [-18, 18], "step": 2}
     assert [row["error"] for row in rows_of(spec, "error")] == [17.0, -5.0, 15.0]
     assert sum("image" in rows[0] for rows in spec["datasets"].values()) == 1  # pictures are stored once
@@ -126,6 +131,21 @@ def test_bars_and_probabilities_go_from_0_to_1() -> None:
     dots = panel["layer"][-1]["encoding"]
     assert dots["x"]["scale"]["domain"] == dots["y"]["scale"]["domain"] == [0, 1]
     assert dots["size"]["scale"]["domain"] == [0, 10]  # 40 films in 4 bins
+
+
+def test_tasks_before_and_after_scaling_stand_in_pairs_and_points_count_films_and_labels() -> None:
+    names = ["a, as fitted", "a, rescaled", "b, as fitted", "b, rescaled"]
+    four = plots.reliability(pd.concat([BINS.assign(task=name) for name in names]), **WORDS).to_dict()
+    assert four["columns"] == 2
+    assert [panel["title"]["text"] for panel in four["concat"]] == [[name] for name in names]
+    axes = [panel["layer"][-1]["encoding"]["y"].get("title") for panel in four["concat"]]
+    assert axes == ["observed share", None] * 2
+    dots = four["concat"][0]["layer"][-1]["encoding"]
+    assert dots["size"]["title"] == dots["tooltip"][-1]["title"] == "pairs of film and label"
+    three = plots.reliability(pd.concat([BINS.assign(task=name) for name in names[:3]]), **WORDS)
+    assert three.to_dict()["columns"] == 3
+    for chart in (three, plots.reliability(pd.concat([BINS.assign(task=name) for name in names]), **WORDS)):
+        assert picture(chart)[1]["width"] <= 700
 
 
 def test_the_gallery_puts_the_worst_of_each_half_first_in_rows_of_four() -> None:

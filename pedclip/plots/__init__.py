@@ -9,7 +9,8 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the charts need Altair: pip install 'pedclip[notebooks]'") from error
 
-from pedclip.plots.downstream import concept_bars, learning_curves, predicted_age, reliability
+from pedclip.plots.ages import predicted_age
+from pedclip.plots.downstream import concept_bars, learning_curves, reliability
 from pedclip.plots.gallery import error_gallery
 from pedclip.plots.history import gate_table, history_table
 from pedclip.plots.images import contact_sheet, overlay, thumbnail_url

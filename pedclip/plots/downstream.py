@@ -1,4 +1,4 @@
-"""Charts of downstream tasks: label efficiency, predicted ages, concepts, calibration."""
+"""Charts of downstream tasks: label efficiency, concepts, calibration."""
 
 import math
 import textwrap
@@ -8,18 +8,18 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pedclip.plots.theme import COLORS, GRID, INK, MUTED, categories, color, shape, tidy, titled
+from pedclip.plots.theme import COLORS, INK, MUTED, categories, color, shape, tidy, titled
 
 _PANEL: Final = 170  # pixels: three panels with their axes fit in 700
 _DODGE: Final = 5  # pixels between the interval bars of two methods
-_BANDS: Final = {"months": 12, "years": 1}
 _PERCENT: Final = "format(datum.value * 100, '.3~g') + ' %'"
 _SPACING: Final = {"row": 24, "column": 20}
-_LINE: Final = 24  # characters of 12 px over a panel
+_PAIR: Final = 230  # and two
+_LETTER: Final = 7  # pixels of a character of 12 px over a panel
+_COUNTED: Final = "pairs of film and label"
 _ROOM: Final = 560  # pixels for the names of methods
 _DASHES: Final = [4, 3]
 _VALUES: Final = ("value", "low", "high")
-_NOTE: Final[dict[str, Any]] = {"fontSize": 12, "fontWeight": "normal", "color": MUTED, "offset": 8}
 
 
 def learning_curves(
@@ -95,91 +95,6 @@ def _curves(table: pd.DataFrame, task: str, methods: list[str], width: int) -> A
     return alt.layer(*layers).properties(width=width, height=_PANEL, title=_heading(task, subtitle=metric))
 
 
-def predicted_age(
-    frame: pd.DataFrame, *, title: str, subtitle: str, unit: str = "months", name: str = "predicted_age"
-) -> Any:
-    """Predicted against true age; a dragged rectangle shows the errors of the films inside.
-
-    Args:
-        frame: Columns `truth` (0 or more), `predicted`, `region`, and `image` (a `data:` URL as from
-            ``thumbnail_url``, drawn by the tooltip); a few hundred films.
-        title: The finding.
-        subtitle: The data.
-        unit: "months" or "years", of both ages.
-        name: File name without ending.
-
-    Returns:
-        Scatter with the line of no error and a band of one year to both sides, beside a histogram of the error.
-
-    Raises:
-        ValueError: A column is missing, an age is not a number, a true age is below 0, the unit is unknown, or an
-            image is not a `data:` URL.
-    """
-    table = tidy(frame, "truth", "predicted", "region", "image")
-    if unit not in _BANDS:
-        raise ValueError(f"unit '{unit}' is unknown; a unit is one of {', '.join(_BANDS)}")
-    if not (np.isfinite(table["predicted"]).all() and table["truth"].between(0, math.inf, inclusive="left").all()):
-        raise ValueError("ages are numbers, and true ages are 0 or more")
-    if not table["image"].str.match(r"data:image/").all():
-        raise ValueError("the column image holds data: URLs (see thumbnail_url)")
-    table["error"] = table["predicted"] - table["truth"]
-    brush = alt.selection_interval(name="brush")
-    chart = alt.hconcat(_ages(table, unit, brush), _errors(table, unit, brush), spacing=20)
-    shows = (
-        f"Scatter of {len(table)} predicted against true ages with the line of no error, and a histogram of the error"
-    )
-    return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
-
-
-def _ages(table: pd.DataFrame, unit: str, brush: Any) -> Any:
-    year = _BANDS[unit]
-    # From 0, or below where a prediction is, to the end, in at most seven steps of whole years.
-    years = math.ceil(max(table["truth"].max(), table["predicted"].max()) / year) or 1
-    step = year * math.ceil(years / 7)
-    bottom = step * math.floor(min(0.0, float(table["predicted"].min())) / step)
-    top = step * math.ceil(years * year / step)
-    scale = alt.Scale(domain=[bottom, top], nice=False)
-    axis = alt.Axis(values=list(range(bottom, top + 1, step)))
-    edge = pd.DataFrame({"age": [bottom, top]})
-    edge = edge.assign(low=edge["age"] - year, high=edge["age"] + year)
-    line = alt.Chart(edge).encode(x=alt.X("age:Q", scale=scale, axis=axis))
-    band = line.mark_area(color=GRID, opacity=0.6, clip=True).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
-    points = (
-        alt.Chart(table)
-        .mark_point(filled=True, size=40, opacity=0.7)
-        .encode(
-            x=alt.X("truth:Q", title=f"true age ({unit})", scale=scale, axis=axis),
-            y=alt.Y("predicted:Q", title=f"predicted age ({unit})", scale=scale, axis=axis),
-            color=alt.condition(brush, alt.value(COLORS[0]), alt.value("#AAAAAA")),
-            tooltip=["image:N", "region:N", *_numbers("truth", "predicted", "error", digits=".1f")],
-        )
-        .add_params(brush)
-    )
-    identity = line.mark_line(color=INK, strokeWidth=1, strokeDash=_DASHES).encode(y=alt.Y("age:Q", scale=scale))
-    words = alt.TitleParams("Grey: within one year of the truth", **_NOTE)
-    return alt.layer(band, identity, points).properties(width=330, height=330, title=words)
-
-
-def _errors(table: pd.DataFrame, unit: str, brush: Any) -> Any:
-    largest = float(table["error"].abs().max())
-    # A round width of the bins, with 0 on an edge, that gives at most ten on either side.
-    widths = (0.5, 1, 2, 3, 6, 12, 24, 48) if unit == "months" else (0.05, 0.1, 0.25, 0.5, 1, 2, 4)
-    step = next((width for width in widths if largest <= 10 * width), widths[-1])
-    reach = step * (math.ceil(largest / step) or 1)
-    bins, words = alt.Bin(extent=[-reach, reach], step=step), f"predicted minus true ({unit})"
-    stride = step * (math.ceil(reach / step / 2))
-    axis = alt.Axis(values=[number * stride for number in (-2, -1, 0, 1, 2)], grid=False, labelFlush=False)
-    # A fixed range, as that of the bars in a rectangle would jump.
-    x = alt.X("error:Q", bin=bins, title=words, axis=axis, scale=alt.Scale(domain=[-reach, reach], nice=False))
-    tooltip = [alt.Tooltip("error:Q", bin=bins, title=words), alt.Tooltip("count():Q", title="films")]
-    y = alt.Y("count():Q", title="films", axis=alt.Axis(tickMinStep=1, tickCount=5), scale=alt.Scale(nice=5))
-    # The bars read the same table as the points, so the pictures are stored once.
-    bars = alt.Chart(table).mark_bar(color=COLORS[0]).encode(x=x, y=y, tooltip=tooltip)
-    zero = alt.Chart(pd.DataFrame({"error": [0]})).mark_rule(color=INK, strokeDash=_DASHES).encode(x="error:Q")
-    heading = alt.TitleParams("Drag a rectangle to choose films", **_NOTE)
-    return alt.layer(bars.transform_filter(brush), zero).properties(width=210, height=330, title=heading)
-
-
 def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "concepts") -> Any:
     """How well similarity to a concept's text ranks the films that show it: grouped bars from zero.
 
@@ -226,11 +141,11 @@ def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = 
 
 
 def reliability(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "reliability") -> Any:
-    """Observed shares against predicted probabilities, one panel per task.
+    """Observed shares against predicted probabilities, one panel per task, an even number of them in two columns.
 
     Args:
         frame: Columns `task`, and those of ``pedclip.evaluation.calibration.reliability_table``: `predicted` (mean
-            probability), `observed`, `low`, `high` (all in [0, 1]) and `count` (at least 1).
+            probability), `observed`, `low`, `high` (all in [0, 1]) and `count` (pairs of film and label, at least 1).
         title: The finding.
         subtitle: The data.
         name: File name without ending.
@@ -249,27 +164,30 @@ def reliability(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "
         raise ValueError(f"a count is at least 1, not {table['count'].min()}")
     counts = sorted({int(table["count"].min()), int(table["count"].max())})
     parts = [table[table["task"] == task] for task in pd.unique(table["task"])]
-    panels = [_calibration(part, counts, is_first=index % 3 == 0) for index, part in enumerate(parts)]
-    chart = alt.concat(*panels, columns=3, spacing=_SPACING)
+    # Pairs of panels, such as a task before and after scaling, stand side by side.
+    columns, side = (2, _PAIR) if len(parts) % 2 == 0 else (3, _PANEL)
+    panels = [_calibration(part, counts, side, is_first=index % columns == 0) for index, part in enumerate(parts)]
+    chart = alt.concat(*panels, columns=columns, spacing=_SPACING)
     shows = f"{len(panels)} panels of observed share against predicted probability with intervals and the diagonal"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
 
 
-def _calibration(part: pd.DataFrame, counts: list[int], *, is_first: bool) -> Any:
+def _calibration(part: pd.DataFrame, counts: list[int], side: int, *, is_first: bool) -> Any:
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2~f", labelFlush=False)
     corners = pd.DataFrame({"predicted": [0, 1], "observed": [0, 1]})
     x = alt.X("predicted:Q", title="predicted probability", scale=scale, axis=axis)
     y = alt.Y("observed:Q", title="observed share" if is_first else None, scale=scale, axis=axis)
     diagonal = alt.Chart(corners).mark_line(color=MUTED, strokeWidth=1, strokeDash=_DASHES).encode(x=x, y=y)
-    tooltip = [*_numbers("predicted", "observed", "low", "high"), *_numbers("count", digits=",d")]
+    counted = alt.Tooltip("count:Q", format=",d", title=_COUNTED)
+    tooltip = [*_numbers("predicted", "observed", "low", "high"), counted]
     base = alt.Chart(part).encode(x=x, tooltip=tooltip)
     rules = base.mark_rule(color=COLORS[0], strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     legend = alt.Legend(orient="bottom", symbolFillColor=COLORS[0], symbolStrokeWidth=0, values=counts)
-    sizes = alt.Size("count:Q", title="films", scale=alt.Scale(domain=[0, counts[-1]], range=[12, 100]), legend=legend)
+    sizes = alt.Size("count:Q", title=_COUNTED, scale=alt.Scale(domain=[0, counts[-1]], range=[12, 100]), legend=legend)
     dots = base.mark_point(filled=True, color=COLORS[0], opacity=0.8).encode(y=y, size=sizes)
-    heading = _heading(str(part["task"].iloc[0]))
-    return alt.layer(diagonal, rules, dots).properties(width=_PANEL, height=_PANEL, title=heading)
+    heading = _heading(str(part["task"].iloc[0]), width=side)
+    return alt.layer(diagonal, rules, dots).properties(width=side, height=side, title=heading)
 
 
 def _cues(methods: list[str]) -> tuple[Any, Any]:
@@ -280,8 +198,8 @@ def _cues(methods: list[str]) -> tuple[Any, Any]:
     return tuple(channel("method", methods, title=None, legend=legend) for channel in (color, shape))
 
 
-def _heading(task: str, **options: Any) -> Any:
-    return alt.TitleParams(textwrap.wrap(task, _LINE), fontSize=12, subtitlePadding=2, offset=8, **options)
+def _heading(task: str, *, width: int = _PANEL, **options: Any) -> Any:
+    return alt.TitleParams(textwrap.wrap(task, width // _LETTER), fontSize=12, subtitlePadding=2, offset=8, **options)
 
 
 def _numbers(*fields: str, digits: str = ".3f") -> list[Any]:
