@@ -123,14 +123,14 @@ def f1_table(scores: Mapping[str, Sequence[ReportScore]], *, num_resamples: int,
         seed: Of the bootstrap.
 
     Returns:
-        Columns `row` (region), `method`, `value`, `low`, `high`, `precision`, `recall` and `reports`; regions with
-        fewer than ten reports are left out.
+        Columns `row` (region), `method`, `value`, `low`, `high`, `precision`, `recall` and `reports`; a region with
+        fewer than ten reports has no row.
     """
     rows = []
     for method, scored in scores.items():
         for region in (ALL, *REGIONS):
             counts = [_counts(score, region) for score in scored if region == ALL or region in score.sentences]
-            if len(counts) < MIN_REPORTS:
+            if not counts or (region != ALL and len(counts) < MIN_REPORTS):
                 continue
             total = sum(counts, Agreement())
             found = f1_interval(counts, num_resamples=num_resamples, seed=seed)
