@@ -66,6 +66,7 @@ def test_every_field_is_read(make: Callable[..., Path]) -> None:
         "age_months": 84.0,
         "sex": "F",
         "findings": [],
+        "uncertain": None,
         "boxes": [],
         "mask": None,
         "severity": None,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pedclip.data.cards import read_card
+from pedclip.data.cards import card_names, read_card
 from pedclip.evaluation.protocols import EmptyMasks, Protocol, _protocols, protocol_of
 from pedclip.evaluation.rows import finding_name
 from pedclip.evaluation.tables import printed
@@ -12,7 +12,7 @@ def test_entries_are_of_data_sets_with_a_card_and_use_names_as_they_are_compared
     columns = set(printed("pedclip")["column"])
     assert len(_protocols()) >= 9
     for source, protocol in _protocols().items():
-        assert read_card(source).source == source
+        assert source in card_names() or f"| {source} |" in read_card("small-real-packs").text
         assert columns.issuperset(protocol.columns or ())
         for finding in protocol.uncertain:
             assert finding in [finding_name(label) for label in read_card(source).labels]
