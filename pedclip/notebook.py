@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pedclip import plots
 from pedclip.artefacts import write_json
-from pedclip.notebook_display import say, show_images, show_report, show_source, show_table
+from pedclip.notebook_display import say, show_images, show_report, show_source, show_table, show_text
 from pedclip.notebook_environment import default_runs, provenance, quiet, shown
 from pedclip.notebook_errors import CheckFailed, InputError, MissingArtefact, ParameterError, readable
 from pedclip.notebook_parameters import PARAMETERS, Parameters, validate
@@ -37,6 +37,7 @@ __all__ = [
     "show_report",
     "show_source",
     "show_table",
+    "show_text",
     "start",
 ]
 

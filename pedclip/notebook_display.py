@@ -8,6 +8,7 @@ import html
 import inspect
 import io
 import math
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -16,9 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pedclip.evaluation.intervals import Interval
 from pedclip.plots import contact_sheet
 from pedclip.plots.report_text import report_table
 
+_NUMBER: Final = re.compile(r"[<>]?[-−+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( ?%)?")
+_MISSING: Final = "–"
+_CODE: Final = "overflow-x:auto;white-space:pre;word-break:normal"  # a page scrolls rather than break a line of code
 _LOSSLESS_PIXELS: Final = 300_000  # larger sheets of radiographs would fill a notebook
 
 
@@ -27,8 +32,22 @@ def say(markdown: str) -> None:
     _show({"text/markdown": markdown, "text/plain": "text"})
 
 
+def show_text(text: str, *, caption: str = "") -> None:
+    """Render a text as it is, such as a request to a language model; lines too long for the page break at words.
+
+    Args:
+        text: Any.
+        caption: A line in bold above it.
+    """
+    heading = f"<p><b>{html.escape(caption)}</b></p>" if caption else ""
+    style = "white-space:pre-wrap;word-break:normal;overflow-wrap:break-word"
+    _show({"text/html": f'{heading}<pre style="{style}">{html.escape(text)}</pre>', "text/plain": "text"})
+
+
 def show_table(rows: pd.DataFrame | Sequence[Mapping[str, Any]], *, caption: str = "") -> None:
-    """Render a table; numbers are rounded for reading, missing values are dashes.
+    """Render a table: numbers rounded for reading and to the right, texts to the left, dashes for missing values.
+
+    A column without any value is left out.
 
     Args:
         rows: A table (a named or labelled index becomes columns), or one mapping per row.
@@ -37,16 +56,40 @@ def show_table(rows: pd.DataFrame | Sequence[Mapping[str, Any]], *, caption: str
     table = rows.copy() if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     if not isinstance(table.index, pd.RangeIndex):
         table = table.reset_index()
-    text = table.map(_readable).to_html(index=False, border=0)
-    if caption:
-        text = text.replace("<thead>", f"<caption>{html.escape(caption)}</caption><thead>", 1)
-    _show({"text/html": text, "text/plain": f"table: {len(table)} rows x {len(table.columns)} columns"})
+    columns = [(str(name), [reader_text(value) for value in table.iloc[:, i]]) for i, name in enumerate(table.columns)]
+    # The plain twin counts what was given, which no value can change.
+    shape = f"table: {len(table)} rows x {len(columns)} columns"
+    _show({"text/html": _table_html(columns, len(table), caption), "text/plain": shape})
+
+
+def _table_html(columns: Sequence[tuple[str, Sequence[str]]], num_rows: int, caption: str) -> str:
+    kept = [
+        (name, cells) for name, cells in columns if num_rows == 0 or any(cell not in ("", _MISSING) for cell in cells)
+    ]
+    sides = [
+        "right" if all(cell == _MISSING or _NUMBER.fullmatch(cell) for cell in cells) else "left" for _, cells in kept
+    ]
+    heads = [
+        f'<th style="text-align:{side}">{html.escape(name)}</th>' for (name, _), side in zip(kept, sides, strict=True)
+    ]
+    rows = [[_cell(cells[row], side) for (_, cells), side in zip(kept, sides, strict=True)] for row in range(num_rows)]
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return f"<table>{title}<thead><tr>{''.join(heads)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: str, side: str) -> str:
+    # What begins with a number, such as a value with its interval, is one word.
+    unbroken = ";white-space:nowrap" if _NUMBER.match(text) and len(text) < 40 else ""
+    return f'<td style="text-align:{side}{unbroken}">{html.escape(text)}</td>'
 
 
 def show_images(
     images: Sequence[NDArray[np.uint8]], titles: Sequence[str], *, columns: int = 4, side: int = 150, alt: str
 ) -> None:
     """Render radiographs in a grid, each under its title.
+
+    The picture is stored as HTML, because JupyterLab shows a bare picture without its alternative text.
 
     Args:
         images: Each (H, W) gray or (H, W, 3) coloured, 8 bits; an (N, H, W) array is a sequence of N.
@@ -63,9 +106,14 @@ def show_images(
     else:
         sheet.save(buffer, "JPEG", quality=80, optimize=True)
     kind = "image/png" if is_lossless else "image/jpeg"
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    metadata = {kind: {"alt": alt, "width": sheet.width, "height": sheet.height}}
-    _show({kind: picture, "text/plain": f"images: {len(images)}"}, metadata)
+    url = f"data:{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    size = f'width="{sheet.width}" height="{sheet.height}"'
+    _show(
+        {
+            "text/html": f'<img src="{url}" alt="{html.escape(alt)}" {size} style="max-width:100%;height:auto">',
+            "text/plain": f"images: {len(images)}",
+        }
+    )
 
 
 def show_report(report_text: str, assignments: Mapping[str, Mapping[str, Sequence[str]]], *, caption: str = "") -> None:
@@ -88,25 +136,37 @@ def show_source(thing: Any) -> None:
     """
     source = textwrap.dedent(inspect.getsource(thing)).rstrip()
     name = f"{thing.__module__}.{thing.__qualname__}"
-    _show({"text/markdown": f"`{name}`\n\n```python\n{source}\n```", "text/plain": f"source: {name}"})
+    page = f'<p><code>{html.escape(name)}</code></p><pre style="{_CODE}">{html.escape(source)}</pre>'
+    _show({"text/html": page, "text/plain": f"source: {name}"})
 
 
-def _show(data: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
+def _show(data: dict[str, str]) -> None:
     from IPython.display import display
 
-    display(data, raw=True, metadata=metadata or {})  # type: ignore[no-untyped-call]
+    display(data, raw=True)  # type: ignore[no-untyped-call]
 
 
-def _readable(value: Any) -> str:
-    """Three figures after the point near one, none in the thousands; a dash for what is missing."""
+def reader_text(value: Any) -> str:
+    """A value as a table shows it.
+
+    Args:
+        value: A float gets three figures after the point near one and none in the thousands, an interval the same
+            three times; what is missing becomes a dash, anything else its own text.
+
+    Example:
+        >>> reader_text(32.8561), reader_text(0.91234), reader_text(None)
+        ('32.9', '0.912', '–')
+    """
+    if isinstance(value, Interval):
+        return f"{reader_text(value.value)} ({reader_text(value.low)} to {reader_text(value.high)})"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if not isinstance(value, float | np.floating):
-        return "–" if value is None or value is pd.NA else str(value)
+        return _MISSING if value is None or value is pd.NA else str(value)
     number = float(value)
     size = abs(number)
     if math.isnan(number):
-        return "–"
+        return _MISSING
     if 0 < size < 0.001:
         return f"{number:.1e}"
     return f"{number:.3f}" if size < 10 else f"{number:.1f}" if size < 1000 else f"{number:,.0f}"

@@ -16,6 +16,7 @@ from pedclip.evaluation.outcome import Outcome
 from pedclip.evaluation.probe import fit_probe
 from pedclip.evaluation.sides import Sides
 from pedclip.evaluation.tables import printed
+from pedclip.notebook_display import reader_text
 from pedclip.plots.images import thumbnail_url
 from pedclip.training.arrays import TripletArrays
 
@@ -234,7 +235,9 @@ def beside_paper(
         others = column.loc[column["row"] != "PedCLIP", "value"]
         best = float(others.min() if column["unit"].iloc[0] == "MAE" else others.max())
         scores = {
-            method: str(found[task.name, method].result.score) for method in methods if (task.name, method) in found
+            method: reader_text(found[task.name, method].result.score)
+            for method in methods
+            if (task.name, method) in found
         }
         printed_values = {"metric": column["unit"].iloc[0], "paper: PedCLIP": own, "paper: best other": best}
         rows.append({"paper's task": task.paper} | printed_values | {"our task": task.name} | scores)

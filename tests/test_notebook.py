@@ -1,11 +1,14 @@
 import base64
 import copy
+import html
+import inspect
 import io
 import json
 import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
+from pedclip.evaluation.intervals import Interval
 from pedclip.notebook import (
     CheckFailed,
     Config,
@@ -29,6 +33,7 @@ from pedclip.notebook import (
     show_images,
     show_source,
     show_table,
+    show_text,
     start,
 )
 from pedclip.notebook_execute import tidy
@@ -146,9 +151,9 @@ def test_a_missing_artefact_says_how_to_make_it_and_how_to_pass_another(tmp_path
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, str], dict[str, Any]]]:
-    outputs: list[tuple[dict[str, str], dict[str, Any]]] = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw, metadata: outputs.append((data, metadata)))
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    outputs: list[dict[str, str]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: outputs.append(data))
     return outputs
 
 
@@ -158,28 +163,63 @@ def test_the_plain_twin_of_what_is_shown_has_no_number_of_the_result(shown: list
     show_table(rows, caption="a & b")
     show_table(pd.DataFrame({"x": [1e-5, 123.456]}, index=["a", "b"]))
     show_source(check)
-    assert [data["text/plain"] for data, _ in shown] == [
+    assert [data["text/plain"] for data in shown] == [
         "text",
         "table: 2 rows x 3 columns",
         "table: 2 rows x 2 columns",
         "source: pedclip.notebook.check",
     ]
-    table = shown[1][0]["text/html"]
+    table = shown[1]["text/html"]
     assert "&lt;fracture&gt;" in table
     assert "<caption>a &amp; b</caption>" in table
-    assert re.findall(r"<td>(.*?)</td>", table)[1::3] == ["0.912", "–"]
-    assert re.findall(r"<td>(.*?)</td>", shown[2][0]["text/html"]) == ["a", "1.0e-05", "b", "123.5"]
-    assert "def check(" in shown[3][0]["text/markdown"]
+    assert _cells(table)[1::3] == ["0.912", "–"]
+    assert _cells(shown[2]["text/html"]) == ["a", "1.0e-05", "b", "123.5"]
+
+
+def _cells(table: str) -> list[str]:
+    return re.findall(r"<td[^>]*>(.*?)</td>", table)
+
+
+def test_texts_stand_left_numbers_right_and_an_interval_is_not_broken(shown: list[Any]) -> None:
+    score = Interval(32.8561, 25.64, 40.1, num_items=75, num_groups=40)
+    rows = [{"task": "age", "films": "75", "unit": "", "MAE": score, "chance": float("nan")}]
+    show_table([*rows, {"task": "pages 1 to 3", "films": "–", "unit": "", "MAE": None, "chance": float("nan")}])
+    table = shown[0]["text/html"]
+    assert shown[0]["text/plain"] == "table: 2 rows x 5 columns"
+    assert re.findall(r'<th style="text-align:(\w+)">(\w+)', table) == [
+        ("left", "task"),
+        ("right", "films"),
+        ("left", "MAE"),
+    ]
+    assert _cells(table) == ["age", "75", "32.9 (25.6 to 40.1)", "pages 1 to 3", "–", "–"]
+    unbroken = re.findall(r'<td style="[^"]*nowrap">(.*?)</td>', table)
+    assert unbroken == ["75", "32.9 (25.6 to 40.1)"]
+    show_table(pd.DataFrame({"reason": [], "files": []}))
+    assert shown[1]["text/html"].count("<th ") == 2  # without rows nothing is known to be missing
+
+
+def test_source_scrolls_and_prompts_break_at_words(shown: list[Any]) -> None:
+    show_source(check)
+    page = shown[0]["text/html"]
+    assert "white-space:pre;" in page
+    assert "overflow-x:auto" in page
+    assert textwrap.dedent(inspect.getsource(check)).rstrip() in html.unescape(page)
+    show_text("Answer <yes>.", caption="system")
+    assert shown[1]["text/plain"] == "text"
+    assert "<b>system</b>" in shown[1]["text/html"]
+    assert "Answer &lt;yes&gt;." in shown[1]["text/html"]
 
 
 def test_a_sheet_of_images_has_alternative_text_and_keeps_black(shown: list[Any]) -> None:
     images = np.zeros((2, 40, 20), np.uint8)
     images[1] = np.arange(200, 240)[:, None]
-    show_images(images, ["black", "light"], side=40, alt="a black square and a ramp")
-    data, metadata = shown[0]
+    show_images(images, ["black", "light"], side=40, alt='a "black" square and a ramp')
+    data = shown[0]
     assert data["text/plain"] == "images: 2"
-    assert metadata["image/png"]["alt"] == "a black square and a ramp"
-    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
+    assert 'alt="a &quot;black&quot; square and a ramp"' in data["text/html"]
+    picture = re.search(r'src="data:image/png;base64,([^"]+)"', data["text/html"])
+    assert picture
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture[1]))))
     black, ramp = sheet[-46:-6, 6:26], sheet[-46:-6, 32:52]
     np.testing.assert_array_equal(black, images[0])
     np.testing.assert_array_equal(ramp, images[1])

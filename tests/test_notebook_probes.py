@@ -8,6 +8,7 @@ import pytest
 from pedclip.curation.splits import SPLITS
 from pedclip.evaluation.downstream import Downstream
 from pedclip.evaluation.run_downstream import Settings, run_probes
+from pedclip.notebook_display import reader_text
 from pedclip.notebook_probes import (
     age_rows,
     beside_paper,
@@ -111,4 +112,4 @@ def test_the_paper_s_best_other_is_the_largest_auc_and_the_smallest_error() -> N
     table = beside_paper(FOUND, [WRIST, AGE], methods=["PedCLIP", "untrained"]).set_index("paper's task")
     assert table.loc["GRAZPEDWRI-DX", ["paper: PedCLIP", "paper: best other"]].tolist() == [0.970, 0.960]
     assert table.loc["RSNA-BoneAge", ["paper: PedCLIP", "paper: best other"]].tolist() == [10.6, 12.7]
-    assert table.loc["RSNA-BoneAge", "PedCLIP"] == str(FOUND["bone age", "PedCLIP"].result.score)
+    assert table.loc["RSNA-BoneAge", "PedCLIP"] == reader_text(FOUND["bone age", "PedCLIP"].result.score)
