@@ -27,14 +27,27 @@ _MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability
 
 
 def task_rows(tasks: Sequence[Downstream]) -> pd.DataFrame:
-    """One row per task: what kind it is, how many classes and images it has, and whether the paper asks the same."""
+    """One row per task: kind, classes, images, positives of the rarest class, and the paper's question."""
     rows = [
         {"task": task.name, "kind": task.kind, "classes": str(len(task.classes) or "–")}
         | {split: str(len(task.rows[split])) for split in SPLITS}
-        | {"as in the paper": task.paper or "–"}
+        | {"rarest class, training / test": _rarest(task), "as in the paper": task.paper or "–"}
         for task in tasks
     ]
     return pd.DataFrame(rows)
+
+
+def _rarest(task: Downstream) -> str:
+    """The class with the fewest positives in the test part, and how many; no score rests on more."""
+    if task.kind not in ("multi-label", "multi-class"):
+        return "–"
+    counts = {}
+    for split in ("train", "test"):
+        labels = task.labels[split]
+        is_multi = task.kind == "multi-label"
+        counts[split] = np.nansum(labels, axis=0) if is_multi else np.bincount(labels, minlength=len(task.classes))
+    rarest = int(np.lexsort((counts["train"], counts["test"]))[0])
+    return f"{task.classes[rarest]}: {counts['train'][rarest]:.0f} / {counts['test'][rarest]:.0f}"
 
 
 def score_rows(outcomes: Iterable[Outcome]) -> pd.DataFrame:

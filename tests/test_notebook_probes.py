@@ -42,6 +42,16 @@ def test_tasks_and_scores_have_a_row_each() -> None:
     assert score_rows([]).columns.tolist() == table.columns.tolist()
 
 
+def test_a_task_says_how_many_positives_its_rarest_class_has() -> None:
+    labels = {split: np.array([[1.0, 0], [1, np.nan], [0, 1]]) for split in SPLITS}
+    rare = replace(WRIST, labels=labels | {"train": np.ones((4, 2))})
+    column = "rarest class, training / test"
+    assert task_rows([rare, AGE])[column].tolist() == ["swelling: 4 / 1", "–"]
+    numbers = {split: np.array([0, 0, 1, 1, 1]) for split in SPLITS}
+    part = Downstream("region", "multi-class", ("hand", "foot"), ROWS, numbers)
+    assert task_rows([part])[column].tolist() == ["hand: 2 / 2"]
+
+
 def test_differences_are_paired_and_leave_out_what_one_method_lacks() -> None:
     table = differences(FOUND, "PedCLIP", "untrained", num_resamples=100)
     assert table.task.tolist() == ["wrist", "bone age"]
