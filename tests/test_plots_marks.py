@@ -43,3 +43,13 @@ def test_without_marks_the_film_is_gray() -> None:
 def test_a_coloured_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="a gray picture"):
         marked(np.zeros((4, 4, 3), dtype=np.uint8), NONE, NONE)
+
+
+def test_dashes_are_three_pixels_wide_with_a_dark_edge_so_that_bone_does_not_swallow_them() -> None:
+    bone = np.full((40, 40), 255, dtype=np.uint8)
+    picture = marked(bone, NONE, np.array([[0.25, 0.25, 0.75, 0.75]]), side=224)
+    column = is_color(picture, FOUND)[:112].sum(axis=0)
+    assert column[80:140].max() == 3
+    above = picture[55, 80:140]  # the row over the upper edge
+    assert (above == 0).all(axis=1).any()
+    assert (above == 255).all(axis=1).any()  # between the dashes the film is untouched
