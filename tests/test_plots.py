@@ -91,7 +91,11 @@ def test_a_chart_without_a_name_is_not_saved(figures: Path) -> None:
 def test_scales_are_honest() -> None:
     bars = CHARTS["cost_bars"]().to_dict()
     assert bars["hconcat"][0]["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1875.0]
-    assert CHARTS["intervals"]().to_dict()["layer"][1]["encoding"]["x"]["scale"]["domain"] == [0, 1]
+    encoding = CHARTS["intervals"]().to_dict()["layer"][1]["encoding"]
+    assert encoding["x"]["scale"]["domain"] == [0.45, 0.95]  # the interval and the chance, to twentieths
+    assert encoding["tooltip"][2]["title"] == "AUC"
+    wide = plots.intervals(RESULTS.assign(low=0.0, high=1.0), metric="AUC", chance=None, **WORDS).to_dict()
+    assert wide["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1]
     panels = CHARTS["training_curves"]().to_dict()["hconcat"]
     assert panels[1]["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 1]
     schemes = [

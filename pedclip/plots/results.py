@@ -1,5 +1,6 @@
 """Charts of results: values with intervals, and costs."""
 
+import math
 from typing import Any
 
 import altair as alt
@@ -23,7 +24,8 @@ def intervals(
         name: File name without ending.
 
     Returns:
-        One band per row; methods differ by colour and shape.
+        One band per row; methods differ by colour and shape. The axis fits the intervals and the line of chance, since
+        a dot, unlike a bar, is read by its place alone.
 
     Raises:
         ValueError: A column is missing, a value lies outside [0, 1] or outside its interval, or there are more than
@@ -38,14 +40,20 @@ def intervals(
         raise ValueError(f"0 <= low <= value <= high <= 1 was expected, not {what}")
     methods = categories(table["method"], "method")
     rows = table["row"].nunique()
-    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2f")
+    scale = alt.Scale(domain=_fitted(table, chance), nice=False)
+    ends = (("value", metric), ("low", "95 % interval from"), ("high", "95 % interval to"))
     base = alt.Chart(table).encode(
         y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),
         yOffset=alt.YOffset("method:N", sort=methods, scale=alt.Scale(domain=methods)),
         color=color("method", methods, title=None, legend=alt.Legend(orient="bottom", columns=4, labelLimit=300)),
-        tooltip=["row:N", "method:N", *(alt.Tooltip(f"{field}:Q", format=".3f") for field in ("value", "low", "high"))],
+        tooltip=[
+            alt.Tooltip("row:N", title="of"),
+            "method:N",
+            *(alt.Tooltip(f"{field}:Q", format=".3f", title=words) for field, words in ends),
+        ],
     )
-    x = alt.X("low:Q", title=f"{metric}, with 95 % interval", scale=alt.Scale(domain=[0, 1]), axis=axis)
+    axis = alt.Axis(format=".2f", tickCount=6)
+    x = alt.X("low:Q", title=f"{metric}, with 95 % interval", scale=scale, axis=axis)
     bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
     marks = shape("method", methods, title=None)
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q", shape=marks)
@@ -58,6 +66,13 @@ def intervals(
     chart = alt.layer(*layers).properties(width=420, height=rows * max(26, 14 * len(methods) + 10))
     shows = f"Dots with intervals of {metric} per {rows} rows and {len(methods)} methods"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
+
+
+def _fitted(table: pd.DataFrame, chance: float | None) -> list[float]:
+    """Twentieths within [0, 1] around all intervals and the chance."""
+    values = [*table["low"], *table["high"], *([] if chance is None else [chance])]
+    bottom, top = math.floor((min(values) - 0.01) * 20) / 20, math.ceil((max(values) + 0.01) * 20) / 20
+    return [max(0.0, bottom), min(1.0, top)]
 
 
 def cost_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "cost_bars") -> Any:
