@@ -87,9 +87,10 @@ def _cell(text: str, side: str) -> str:
 def show_images(
     images: Sequence[NDArray[np.uint8]], titles: Sequence[str], *, columns: int = 4, side: int = 150, alt: str
 ) -> None:
-    """Render radiographs in a grid, each under its title.
+    """Render radiographs in a grid, each under its title, and below it what is to be seen.
 
-    The picture is stored as HTML, because JupyterLab shows a bare picture without its alternative text.
+    The picture is stored as a picture, which every viewer of notebooks shows. JupyterLab leaves out its alternative
+    text, so that stands on the page as well.
 
     Args:
         images: Each (H, W) gray or (H, W, 3) coloured, 8 bits; an (N, H, W) array is a sequence of N.
@@ -106,14 +107,10 @@ def show_images(
     else:
         sheet.save(buffer, "JPEG", quality=80, optimize=True)
     kind = "image/png" if is_lossless else "image/jpeg"
-    url = f"data:{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    size = f'width="{sheet.width}" height="{sheet.height}"'
-    _show(
-        {
-            "text/html": f'<img src="{url}" alt="{html.escape(alt)}" {size} style="max-width:100%;height:auto">',
-            "text/plain": f"images: {len(images)}",
-        }
-    )
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    metadata = {kind: {"alt": alt, "width": sheet.width, "height": sheet.height}}
+    _show({kind: picture, "text/plain": f"images: {len(images)}"}, metadata)
+    _show({"text/html": f"<p><small>{html.escape(alt)}</small></p>", "text/plain": "caption"})
 
 
 def show_report(report_text: str, assignments: Mapping[str, Mapping[str, Sequence[str]]], *, caption: str = "") -> None:
@@ -140,10 +137,10 @@ def show_source(thing: Any) -> None:
     _show({"text/html": page, "text/plain": f"source: {name}"})
 
 
-def _show(data: dict[str, str]) -> None:
+def _show(data: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
     from IPython.display import display
 
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True, metadata=metadata or {})  # type: ignore[no-untyped-call]
 
 
 def reader_text(value: Any) -> str:

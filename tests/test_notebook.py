@@ -151,9 +151,11 @@ def test_a_missing_artefact_says_how_to_make_it_and_how_to_pass_another(tmp_path
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    outputs: list[dict[str, str]] = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: outputs.append(data))
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    outputs: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, raw, metadata: outputs.append(data | {"metadata": metadata})
+    )
     return outputs
 
 
@@ -214,12 +216,11 @@ def test_a_sheet_of_images_has_alternative_text_and_keeps_black(shown: list[Any]
     images = np.zeros((2, 40, 20), np.uint8)
     images[1] = np.arange(200, 240)[:, None]
     show_images(images, ["black", "light"], side=40, alt='a "black" square and a ramp')
-    data = shown[0]
+    data, caption = shown
     assert data["text/plain"] == "images: 2"
-    assert 'alt="a &quot;black&quot; square and a ramp"' in data["text/html"]
-    picture = re.search(r'src="data:image/png;base64,([^"]+)"', data["text/html"])
-    assert picture
-    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture[1]))))
+    assert data["metadata"]["image/png"]["alt"] == 'a "black" square and a ramp'
+    assert "a &quot;black&quot; square and a ramp" in caption["text/html"]
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
     black, ramp = sheet[-46:-6, 6:26], sheet[-46:-6, 32:52]
     np.testing.assert_array_equal(black, images[0])
     np.testing.assert_array_equal(ramp, images[1])
