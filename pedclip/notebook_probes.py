@@ -21,7 +21,7 @@ from pedclip.plots.images import thumbnail_url
 from pedclip.training.arrays import TripletArrays
 
 GALLERY_SIDE: Final = 88  # pixels of a film in the gallery
-HOVER_SIDE: Final = 64  # and in a tooltip
+HOVER_SIDE: Final = 48  # and in a tooltip
 _CASE: Final = ("row", "side", "half", "truth", "predicted", "error")
 _MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability diagram
 

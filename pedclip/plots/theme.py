@@ -23,6 +23,7 @@ MUTED: Final = "#595959"  # 7:1 against white
 GRID: Final = "#E0E0E0"
 FONT: Final = "DejaVu Sans, Verdana, sans-serif"
 _SCALE: Final = 1.5  # stored pixels per CSS pixel: sharp enough on most screens at a third of the bytes of 2
+_PALETTE: Final = 64  # colours of a stored picture: enough for charts and films in gray
 _VEGALITE_MIME: Final = "application/vnd.vegalite.v5+json"
 
 
@@ -122,18 +123,17 @@ def titled(chart: Any, *, title: str, subtitle: str, name: str, shows: str) -> A
 
 
 def _draw(spec: dict[str, Any]) -> tuple[bytes, int, int]:
-    """The PNG picture with at most 256 colours, and its width and height in CSS pixels."""
+    """The PNG picture with at most 64 colours, and its width and height in CSS pixels."""
     try:
         import vl_convert
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("pictures of charts need vl-convert: pip install 'pedclip[notebooks]'") from error
     version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
-    # Radiographs inside a chart are thumbnails: enlarged they would show no more and fill the notebook, and so would
-    # gray levels that no eye tells apart.
-    scale, colors = (1.0, 64) if _draws_images(spec) else (_SCALE, 256)
+    # Radiographs inside a chart are thumbnails: enlarged they would show no more and fill the notebook.
+    scale = 1.0 if _draws_images(spec) else _SCALE
     picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, vl_version=version, scale=scale)))
     buffer = io.BytesIO()
-    picture.convert("RGB").quantize(colors, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    picture.convert("RGB").quantize(_PALETTE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), round(picture.width / scale), round(picture.height / scale)
 
 
