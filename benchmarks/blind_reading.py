@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pedclip.data.phantom.gallery import GalleryFilm, finding_gallery, region_gallery
-from pedclip.plots.marks import marked
+from pedclip.plots.images import marked
 
 SIDE: Final = 224  # pixels of a film
 TITLE: Final = 14  # pixels of the number above it

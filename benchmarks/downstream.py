@@ -28,19 +28,20 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import describe, write_report
-from pedclip.curation.splits import SPLITS
 from pedclip.data.loading import PHANTOM, load
-from pedclip.evaluation.downstream import Downstream, Labels, read_truth
+from pedclip.evaluation.crop import read_truth
+from pedclip.evaluation.downstream.learning_curves import difference_of_means, learning_curve, mean_over_draws
+from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.regression import predict_mean
+from pedclip.evaluation.downstream.run import MEAN, Settings, head_settings, run_heads
 from pedclip.evaluation.features import KINDS, Features, extract_features
-from pedclip.evaluation.find_downstream import find_downstream
 from pedclip.evaluation.inputs import training_run, without_seen_patients
-from pedclip.evaluation.learning_curve import difference_of_means, learning_curve, mean_over_draws
-from pedclip.evaluation.outcome import Outcome, Report
-from pedclip.evaluation.regression import predict_mean
-from pedclip.evaluation.run_downstream import MEAN, Settings, head_settings, run_heads
-from pedclip.evaluation.shortcut import shortcut_features
+from pedclip.evaluation.tasks.discover import find_downstream
+from pedclip.evaluation.tasks.task import Downstream, Labels
+from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
 from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP
-from pedclip.training.prepare import to_arrays
+from pedclip.triplets.arrays import to_arrays
+from pedclip.triplets.splits import SPLITS
 from pedclip.weights import SHIPPED, shipped_folder
 
 PHANTOM_SEED: Final = 0  # the films of notebook 05

@@ -27,11 +27,10 @@ from benchmarks.archive_size import extrapolate
 from benchmarks.report import describe, write_report
 from pedclip.curation.excerpts import Extractor
 from pedclip.curation.extract import extract_regions
-from pedclip.curation.reading import read_report
-from pedclip.curation.regions import filmed_in
-from pedclip.curation.score import Agreement, ReportScore, f1_interval, score_report, summarize
+from pedclip.curation.report.filmed_regions import filmed_in
+from pedclip.curation.report.parse import read_report
 from pedclip.data.phantom import generate_reports
-from pedclip.notebook_extraction import WholeReport
+from pedclip.evaluation.extraction import Agreement, ReportScore, WholeReport, f1_interval, score_report, summarize
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INVENTED = REPOSITORY / "tests/curation/invented_reports.jsonl"

@@ -24,7 +24,6 @@ from benchmarks import shipped_weights
 from benchmarks.phantom_speed import on_gpu, prepare
 from benchmarks.report import describe, write_report
 from pedclip.data.phantom import render
-from pedclip.data.transforms import Preprocess, to_pixels
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.cost import EveryRow
 from pedclip.models.mobe import (
@@ -39,6 +38,7 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import train_tokenizer
 from pedclip.objectives.assignment import expert_assignment
 from pedclip.objectives.contrastive import info_nce
+from pedclip.triplets.transforms import Preprocess, to_pixels
 
 # Largest accepted relative difference to the float64 reference, in units of the largest value.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 3e-2}

@@ -24,11 +24,11 @@ from typing import Any
 
 from benchmarks.archive_size import PUBLISHED_REPORTS, extrapolate
 from benchmarks.report import describe, write_report
-from pedclip.curation.backends import ServerBackend
-from pedclip.curation.bulk import extract_many
-from pedclip.curation.ledger import Ledger
-from pedclip.curation.llm import LLMExtractor, numbered
-from pedclip.curation.questions import strip_question
+from pedclip.curation.llm.batch import extract_many
+from pedclip.curation.llm.client import ServerBackend
+from pedclip.curation.llm.extractor import LLMExtractor, numbered
+from pedclip.curation.llm.prompts import strip_question
+from pedclip.curation.llm.response_cache import Ledger
 
 REPORT = (
     "EXAM: Chest, two views.\nHISTORY: Cough for {} days.\nFINDINGS: The lungs are clear. The heart is of normal size. "

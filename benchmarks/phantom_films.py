@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pedclip.anatomy import REGIONS
 from pedclip.artefacts import atomic_folder, write_json
-from pedclip.curation.splits import SPLITS
 from pedclip.data.phantom import FINDINGS, generate
+from pedclip.triplets.splits import SPLITS
 
 BONE_AGE_REGIONS: Final = ("hand", "wrist")
 _LABELS: Final = ("region", "findings", "patient_id")

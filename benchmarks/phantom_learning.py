@@ -25,9 +25,10 @@ from benchmarks.report import describe, write_report
 from benchmarks.small_cnn import SmallCNN, num_parameters, predict, train
 from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import FINDINGS
-from pedclip.evaluation.metrics import accuracy, auc, mae
-from pedclip.evaluation.probe import fit_probe
-from pedclip.evaluation.sides import Side
+from pedclip.evaluation.downstream.probes import fit_probe
+from pedclip.evaluation.metrics.classification import auc
+from pedclip.evaluation.metrics.per_image import accuracy, mae
+from pedclip.evaluation.tasks.patient_split import Side
 
 SEVERITIES: Final = {"subtle": (0.0, 1 / 3), "moderate": (1 / 3, 2 / 3), "marked": (2 / 3, 1.01)}
 THUMBNAIL: Final = 32  # pixels per side

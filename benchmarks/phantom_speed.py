@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from benchmarks.report import describe, write_report
-from pedclip.data.phantom.anatomy_shapes import build
-from pedclip.data.phantom.develop import sample_exposure
-from pedclip.data.phantom.findings import apply
-from pedclip.data.phantom.markers import sample_marker
+from pedclip.data.phantom.body.layouts import build
+from pedclip.data.phantom.findings.registry import apply
+from pedclip.data.phantom.imaging.develop import sample_exposure
+from pedclip.data.phantom.imaging.markers import sample_marker
+from pedclip.data.phantom.imaging.render import RenderSpec, draw, render
+from pedclip.data.phantom.imaging.shapes import Pose, project, stack
 from pedclip.data.phantom.population import plan_study
-from pedclip.data.phantom.render import RenderSpec, draw, render
-from pedclip.data.phantom.shapes import Pose, project, stack
 from pedclip.data.phantom.study import draw_studies
 
 

@@ -20,8 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.report import describe, write_report
-from pedclip.evaluation.logistic import Kind, Linear, fit_path
-from pedclip.evaluation.shortcut import INVERSE_PENALTIES
+from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES, Kind, Linear, fit_path
 
 SKLEARN_TOLERANCES: Final = (1e-4, 1e-5)  # its default, and one that converges
 

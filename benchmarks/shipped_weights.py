@@ -22,12 +22,13 @@ from PIL import Image
 
 from benchmarks.report import describe, write_report
 from pedclip.anatomy import REGIONS
-from pedclip.curation.splits import split_of
 from pedclip.data.phantom import iterate_studies
 from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP, default_preprocess
-from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields
-from pedclip.training.pretrain import PATIENTS_FILE, pretrain
+from pedclip.training.loop import pretrain
+from pedclip.triplets.arrays import TripletArrays
+from pedclip.triplets.seen_patients import PATIENTS_FILE
+from pedclip.triplets.splits import split_of
 from pedclip.weights import SHIPPED, shipped_folder
 
 COMMAND = "python -m benchmarks.shipped_weights"
@@ -76,10 +77,10 @@ def train(run: Path, config: RunConfig, *, workers: int) -> None:
 def measure(model: PedCLIP, *, studies: int) -> dict[str, Any]:
     """Zero-shot results on the test patients of another phantom, beside the untrained model."""
     from pedclip.data import load
-    from pedclip.evaluation.embed import embed, embed_texts
-    from pedclip.evaluation.rows import read_rows
-    from pedclip.evaluation.tasks import find_tasks
-    from pedclip.evaluation.zero_shot import retrieval, zero_shot_findings, zero_shot_regions
+    from pedclip.evaluation.embeddings import embed, embed_texts
+    from pedclip.evaluation.tasks.findings import find_tasks
+    from pedclip.evaluation.tasks.labels import read_rows
+    from pedclip.evaluation.zero_shot.scoring import retrieval, zero_shot_findings, zero_shot_regions
 
     side = model.preprocess.resize
     test = load("phantom", studies=studies, seed=TEST_SEED, size=side)["test"]
@@ -156,7 +157,7 @@ no child's film, and nothing it says about one means anything. Never for diagnos
   {revision}. Where the phantom differs between the two, the model has learned from the older films and
   is measured on the newer.
 - **Files**: 16-bit weights (safetensors), `preprocess.json`, tokenizer, `training.json`, `metrics.json`, and
-  `patients.json` with keys of the patients it was trained on. Prompts: `pedclip/evaluation/prompts.json`.
+  `patients.json` with keys of the patients it was trained on. Prompts: `pedclip/evaluation/tasks/prompts.json`.
 
 ## Measured
 

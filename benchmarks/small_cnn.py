@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks.phantom_films import Films
 from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import FINDINGS
-from pedclip.data.transforms import Preprocess, to_pixels
+from pedclip.triplets.transforms import Preprocess, to_pixels
 
 STEM: Final = 16  # channels of the first convolution
 STAGES: Final = ((32,), (64,), (128, 128), (192,))  # channels of the convolutions, each stage at half the side

@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from papermill.translators import PythonTranslator
 
-from pedclip.notebook_parameters import PARAMETERS
+from pedclip.notebook.parameters import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -74,7 +74,7 @@ def _parameter_problems(cell: Any, stem: str) -> Iterator[str]:
     for name in values.keys() - found.keys():
         yield f"parameters: papermill does not see {name}; write it as in conventions 1.2"
     if stem not in PARAMETERS:
-        yield f"no model for {stem}: add one to PARAMETERS in pedclip/notebook_parameters.py"
+        yield f"no model for {stem}: add one to PARAMETERS in pedclip/notebook/parameters.py"
         return
     fields = {name: field.default for name, field in PARAMETERS[stem].model_fields.items()}
     for name in sorted(fields.keys() | values.keys()):

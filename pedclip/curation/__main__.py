@@ -8,7 +8,7 @@ process, and nothing leaves the machine. ``--dry-run`` tells what would be asked
 This command runs on one machine. For reports that several machines should read, call Ray from Python (needs
 ``pip install 'pedclip[ray]'``); it makes excerpts, not triplets, and each worker keeps a ledger of its own:
 
-    from pedclip.curation.bulk import ray_extract
+    from pedclip.curation.llm.batch import ray_extract
     reports = ray.data.read_parquet("reports.parquet")  # columns report and films (list of regions), and your keys
     make = lambda: LLMExtractor(ServerBackend(endpoint, model), ledger=Ledger(f"/local/{os.getpid()}.sqlite"))
     ray_extract(reports, make, regions_column="films", workers=4).write_parquet("excerpts/")
@@ -22,16 +22,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pedclip.curation.archive import read_archive
-from pedclip.curation.backends import Backend, BackendError, ServerBackend
-from pedclip.curation.chunks import items_of
-from pedclip.curation.curate import CurationResult, curate
-from pedclip.curation.local_model import find_folder, load_folder
-from pedclip.curation.studies import Archive
+from pedclip.curation.archive.reader import read_archive
+from pedclip.curation.archive.studies import Archive
+from pedclip.curation.llm.client import Backend, BackendError, ServerBackend
+from pedclip.curation.llm.local_model import find_folder, load_folder
+from pedclip.curation.pipeline import CurationResult, curate
+from pedclip.curation.shards import items_of
 
 if TYPE_CHECKING:
-    from pedclip.curation.ledger import Ledger
-    from pedclip.curation.llm import LLMExtractor
+    from pedclip.curation.llm.extractor import LLMExtractor
+    from pedclip.curation.llm.response_cache import Ledger
 
 _MODEL_OPTIONS: Final = ("endpoint", "model", "mode", "ledger", "concurrency")
 _CONCURRENCY: Final = 32  # on a server
@@ -156,8 +156,8 @@ def _curate(archive: Archive, options: argparse.Namespace, llm: "LLMExtractor | 
 
 def _curate_by_model(archive: Archive, options: argparse.Namespace) -> CurationResult:
     """All questions first, so that the server is never idle while films are decoded; then triplets from the ledger."""
-    from pedclip.curation.bulk import extract_many
-    from pedclip.curation.ledger import Ledger
+    from pedclip.curation.llm.batch import extract_many
+    from pedclip.curation.llm.response_cache import Ledger
 
     backend, file = _backend(options), _ledger_file(options)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ def _curate_by_model(archive: Archive, options: argparse.Namespace) -> CurationR
 
 
 def _plan(archive: Archive, options: argparse.Namespace) -> str:
-    from pedclip.curation.ledger import Ledger
+    from pedclip.curation.llm.response_cache import Ledger
 
     backend, file = _backend(options), _ledger_file(options)
     with Ledger(file if file.exists() else "") as ledger:  # no file is begun
@@ -180,7 +180,7 @@ def _plan(archive: Archive, options: argparse.Namespace) -> str:
 
 
 def _estimate(archive: Archive, llm: "LLMExtractor", options: argparse.Namespace) -> str:
-    from pedclip.curation.bulk import plan_extraction
+    from pedclip.curation.llm.batch import plan_extraction
 
     return str(plan_extraction(items_of(archive), llm, concurrency=_concurrency(options)))
 
@@ -192,8 +192,8 @@ def _backend(options: argparse.Namespace) -> Backend:
 
 
 def _extractor(backend: Backend, ledger: "Ledger", options: argparse.Namespace) -> "LLMExtractor":
-    from pedclip.curation.dialogue import Procedure
-    from pedclip.curation.llm import LLMExtractor
+    from pedclip.curation.llm.conversation import Procedure
+    from pedclip.curation.llm.extractor import LLMExtractor
 
     return LLMExtractor(backend, Procedure(mode=options.mode or "select"), ledger=ledger)
 

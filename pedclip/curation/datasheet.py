@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from pedclip.anatomy import REGIONS
-from pedclip.curation.excerpt_words import word_lists
-from pedclip.curation.splits import SPLITS
+from pedclip.curation.excerpts import word_lists
+from pedclip.triplets.splits import SPLITS
 
 # Lower bound in months and name; after the age groups of the NICHD Pediatric Terminology (Williams et al., 2012).
 AGE_BANDS: Final = (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pedclip.curation.decode import Pixels
+from pedclip.triplets.decoding import Pixels
 
 HAMMING: Final = 4  # of 64 bits; a film that was scaled, windowed a little or stored as JPEG differs in fewer
 CORRELATION: Final = 0.995  # of the thumbnails

@@ -1,10 +1,14 @@
 """The result of an extraction, and what every extractor offers."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Protocol
 
-from pedclip.curation.sentences import Sentence
+from pedclip.curation.report.sentences import Sentence
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,23 @@ def check_verbatim(excerpts: Mapping[str, Excerpt], report_text: str) -> None:
         whole = " ".join(sentence.text for sentence in excerpt.sentences)
         if excerpt.source != "llm-rewrite" and excerpt.text != whole:
             raise ValueError(f"{region}: the text of a {excerpt.source} excerpt is not made of its sentences.")
+
+
+_PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
+
+
+def is_useless(excerpt: str) -> bool:
+    """Whether an excerpt says nothing by itself: fewer than two words, or only a pointer to another text.
+
+    Example:
+        >>> is_useless("As above."), is_useless("Normal."), is_useless("No fracture.")
+        (True, True, False)
+    """
+    words = _PUNCTUATION.sub(" ", re.sub(r"\b[Xx]{2,}\b", " ", excerpt)).lower().split()
+    return len(words) < 2 or " ".join(words) in word_lists()["carried"]
+
+
+@cache
+def word_lists() -> Mapping[str, Any]:
+    """Word lists of the curation: `carried` and `findings`."""
+    return dict(json.loads((files("pedclip.curation") / "excerpt_words.json").read_text(encoding="utf-8")))

@@ -5,8 +5,8 @@ from typing import Final
 
 from pedclip.anatomy import REGIONS, UnknownRegion
 from pedclip.curation.excerpts import Excerpt, Extractor, check_verbatim
-from pedclip.curation.lexicon import NECK
-from pedclip.curation.reading import Report, text_of
+from pedclip.curation.report.lexicon import NECK
+from pedclip.curation.report.parse import Report, text_of
 from pedclip.curation.rules import RulesExtractor
 
 __all__ = ["EXTRACTORS", "Excerpt", "Extractor", "extract_regions"]

@@ -1,14 +1,14 @@
 """The transparent extractor: headings, body parts, word lists. It needs no model and is the fallback of all others."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
 from pedclip.curation.excerpts import Excerpt, joined
-from pedclip.curation.reading import Line, Reading, read_report
-from pedclip.curation.regions import described_by, filmed_in, findings_under, shown_on
-from pedclip.curation.sentences import Sentence
-from pedclip.curation.topics import film_named_in
+from pedclip.curation.report.filmed_regions import described_by, filmed_in, findings_under, shown_on
+from pedclip.curation.report.parse import Line, Reading, read_report
+from pedclip.curation.report.sentences import Sentence
 
 _SOFT_PARTS: Final = frozenset(
     {"chest", "abdomen", "neck"}
@@ -150,3 +150,53 @@ def _owners_in(place: _Place, line: Line, filmed: tuple[str, ...]) -> frozenset[
 
 def _is_of_bone(line: Line) -> bool:
     return any("finding:bone" in hit.tags for hit in line.hits)
+
+
+_SIDE: Final = r"left|right|both|bilateral|lt|rt|l|r"
+
+
+_FILM: Final = r"joints?|sides?|films?|views?|vws|radiographs?|x-?rays?|stud(?:y|ies)|exam(?:ination)?s?|images?"
+
+
+_VERB: Final = r"is|are|was|were|appears?|looks?|remains?|shows?|demonstrates?|reveals?"
+
+
+_NORMAL: Final = r"normal|nl|negative|unremarkable|intact"
+
+
+_TO_FRONT: Final = re.compile(rf"(?:(?:on|in|at|for|of|the|{_SIDE}|{_NORMAL}|{_FILM})\W+)*\Z", re.IGNORECASE)
+
+
+_BEHIND: Final = re.compile(rf"(?:\W+(?:{_FILM}))*(?P<end>\W*\Z|,|\s+(?:{_VERB})\b)", re.IGNORECASE)
+
+
+_DENIAL: Final = r"no|not|without|negative|free|absence|neither"
+
+
+_DENIED: Final = re.compile(rf"(?:there (?:is|are|was|were) )?(?:{_DENIAL})\b", re.IGNORECASE)
+
+
+_PLACED: Final = re.compile(rf"\b(?:on|in|of|at) (?:the )?(?:(?:{_SIDE}) )*\Z", re.IGNORECASE)
+
+
+def film_named_in(line: Line, filmed: Collection[str]) -> str | None:
+    """The film that a sentence says it is about, or None.
+
+    It stands in front ("On the left hip views, …", "The ankle is normal."), or, where the sentence denies something, at
+    its end ("No fracture of the elbow."). A neighbour that it only touches ("cyst of the hip") is no subject.
+
+    Args:
+        line: A finding.
+        filmed: Films of the report; no other is returned.
+    """
+    text = line.sentence.text
+    for mention in line.mentions:
+        behind = _BEHIND.match(text, mention.end)
+        if mention.kind != "name" or mention.region not in filmed or not behind:
+            continue
+        if _TO_FRONT.match(text[: mention.start]):
+            return mention.region
+        is_last = not behind["end"].strip(" .!,")
+        if is_last and _DENIED.match(text) and _PLACED.search(text, 0, mention.start):
+            return mention.region
+    return None

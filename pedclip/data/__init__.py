@@ -1,24 +1,32 @@
-"""Triplets: the phantom, saved sets, and anyone's folders of images, in one format.
+"""Where triplets come from: the phantom, anyone's folders, and public data sets by their cards.
 
-`load` comes at first use, so that `pedclip.data.transforms` and reading a cache need no `datasets`.
+Imports triplets and curation.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pedclip.data.loading import load, read_folder
-    from pedclip.data.triplets import load_triplets, save_triplets
+    from pedclip.data.cards import read_card as read_card
+    from pedclip.data.loading import load as load
+    from pedclip.data.loading import read_folder as read_folder
+    from pedclip.data.phantom import generate as generate
+    from pedclip.data.phantom import generate_reports as generate_reports
+    from pedclip.data.phantom.archive import write_phantom_archive as write_phantom_archive
+    from pedclip.data.phantom.gallery import finding_gallery as finding_gallery
+    from pedclip.data.phantom.gallery import region_gallery as region_gallery
 
-__all__ = ["load", "load_triplets", "read_folder", "save_triplets"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in {"load", "read_folder"}:
-        from pedclip.data import loading
-
-        return getattr(loading, name)
-    if name in {"load_triplets", "save_triplets"}:
-        from pedclip.data import triplets
-
-        return getattr(triplets, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "read_card": "cards",
+        "load": "loading",
+        "read_folder": "loading",
+        "generate": "phantom",
+        "generate_reports": "phantom",
+        "write_phantom_archive": "phantom.archive",
+        "finding_gallery": "phantom.gallery",
+        "region_gallery": "phantom.gallery",
+    },
+)

@@ -11,25 +11,22 @@ from typing import Any, Final
 from datasets import DatasetDict
 
 from pedclip.anatomy import REGIONS
-from pedclip.curation.decode import BadImage, Film, read_film, read_mask
-from pedclip.curation.splits import SPLITS
-from pedclip.data.boxes import clip_box
-from pedclip.data.fields import (
+from pedclip.data.label_text import label_text, patient_words, read_labels
+from pedclip.data.table import TABLE, Table, find_table, read_boxes
+from pedclip.data.table_rows import (
     LeftOut,
     image_id_of,
     patient_of,
-    read_age,
-    read_bone_age,
     read_laterality,
     read_region,
-    read_sex,
     read_splits,
-    read_view,
     region_of_folder,
 )
-from pedclip.data.prompts import label_text, patient_words, read_labels
-from pedclip.data.table import TABLE, Table, find_table, read_boxes
-from pedclip.data.triplets import make_split
+from pedclip.triplets.annotations import clip_box
+from pedclip.triplets.decoding import BadImage, Film, read_film, read_mask
+from pedclip.triplets.splits import SPLITS
+from pedclip.triplets.storage import make_split
+from pedclip.triplets.values import read_age, read_bone_age, read_sex, read_view
 
 _THREADS: Final = 8
 _MIN_LETTERS: Final = 3

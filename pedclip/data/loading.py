@@ -12,11 +12,11 @@ from typing import Any, Final
 from datasets import Dataset, DatasetDict, Value, concatenate_datasets
 
 from pedclip.artefacts import write_text
-from pedclip.curation.splits import SPLITS
 from pedclip.data.folder import FolderReading, NothingUsable, Rejected, read_folder, table_missing
-from pedclip.data.schema import FEATURES
 from pedclip.data.table import check_roles, find_table
-from pedclip.data.triplets import is_triplets, load_triplets
+from pedclip.triplets.schema import FEATURES
+from pedclip.triplets.splits import SPLITS
+from pedclip.triplets.storage import is_triplets, load_triplets
 
 __all__ = ["load", "read_folder"]
 
@@ -102,7 +102,7 @@ def _read_card(
         return _read_all(_sources(Path(root), columns or {}), columns, split, {})
     if columns:
         raise ValueError(f"columns: {name} has the columns of its data card; leave the argument out.")
-    from pedclip.data.adapters.stream import read_card_folder
+    from pedclip.data.adapters.build import read_card_folder
 
     return read_card_folder(card, root, split=split)
 

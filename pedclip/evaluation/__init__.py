@@ -1,1 +1,52 @@
-"""Zero-shot tasks, metrics with intervals over patients, and the shortcut baseline they must beat."""
+"""Everything that is measured: inputs, embeddings, tasks, metrics, zero-shot and downstream.
+
+Imports training and what stands before it. ``python -m pedclip.evaluation`` prints the table of notebook 04.
+"""
+
+from typing import TYPE_CHECKING
+
+from pedclip.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pedclip.evaluation.crop import box_in_crop as box_in_crop
+    from pedclip.evaluation.crop import read_truth as read_truth
+    from pedclip.evaluation.embeddings import embed as embed
+    from pedclip.evaluation.embeddings import embed_texts as embed_texts
+    from pedclip.evaluation.embeddings import save_embeddings as save_embeddings
+    from pedclip.evaluation.extraction import ALL_REGIONS as ALL_REGIONS
+    from pedclip.evaluation.extraction import MIN_REPORTS as MIN_REPORTS
+    from pedclip.evaluation.extraction import WholeReport as WholeReport
+    from pedclip.evaluation.extraction import f1_table as f1_table
+    from pedclip.evaluation.extraction import gold_standards as gold_standards
+    from pedclip.evaluation.extraction import score_report as score_report
+    from pedclip.evaluation.extraction import summary_table as summary_table
+    from pedclip.evaluation.extraction import worst_reports as worst_reports
+    from pedclip.evaluation.features import extract_features as extract_features
+    from pedclip.evaluation.gradients import gradient_alignment as gradient_alignment
+    from pedclip.evaluation.inputs import open_inputs as open_inputs
+    from pedclip.evaluation.inputs import open_probe_inputs as open_probe_inputs
+    from pedclip.evaluation.published import printed as printed
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "box_in_crop": "crop",
+        "read_truth": "crop",
+        "embed": "embeddings",
+        "embed_texts": "embeddings",
+        "save_embeddings": "embeddings",
+        "ALL_REGIONS": "extraction",
+        "MIN_REPORTS": "extraction",
+        "WholeReport": "extraction",
+        "f1_table": "extraction",
+        "gold_standards": "extraction",
+        "score_report": "extraction",
+        "summary_table": "extraction",
+        "worst_reports": "extraction",
+        "extract_features": "features",
+        "gradient_alignment": "gradients",
+        "open_inputs": "inputs",
+        "open_probe_inputs": "inputs",
+        "printed": "published",
+    },
+)

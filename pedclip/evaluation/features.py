@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pedclip.artefacts import atomic_folder, write_json
-from pedclip.data.transforms import Preprocess, to_pixels
-from pedclip.evaluation.embed import Evaluable, evaluating
+from pedclip.evaluation.embeddings import Evaluable, evaluating
+from pedclip.triplets.transforms import Preprocess, to_pixels
 
 # What a probe reads.
 KINDS: Final = {"both": ("embedding", "pooled"), "embedding": ("embedding",), "pooled": ("pooled",)}

@@ -1,19 +1,17 @@
 """What an evaluation starts from: a model, films of patients it has not seen, and films for baselines to learn from."""
 
-import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from pedclip.curation.splits import SPLITS
 from pedclip.models.pedclip import PedCLIP
-from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig, load_config, load_profile
-from pedclip.training.prepare import load_triplets_of, qualified_patients, to_arrays
-from pedclip.training.pretrain import PATIENTS_FILE, patient_key
+from pedclip.training.preparation import load_triplets_of
+from pedclip.triplets.arrays import TripletArrays, to_arrays
+from pedclip.triplets.seen_patients import PATIENTS_FILE, drop_seen_patients
+from pedclip.triplets.splits import SPLITS
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -146,21 +144,57 @@ def without_seen_patients(triplets: "DatasetDict", checkpoints: Sequence[Path]) 
     return kept, num_dropped
 
 
-def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tuple["Dataset", int]:
-    """Triplets of patients that a training run has not used.
+_MAX_WORKERS: Final = 4  # processes that draw the phantom
 
-    A film can reach both sides when an evaluation names other data than the training did, for example a folder whose
-    own split had no training part and was split anew.
+
+@dataclass(frozen=True)
+class ProbeInputs:
+    """Model and data of the probes.
+
+    Attributes:
+        model: The pre-trained model, in evaluation mode.
+        triplets: By split.
+        films: The same, decoded and squared for the model.
+        num_dropped: By split, films left out because pre-training knows their patient.
+    """
+
+    model: PedCLIP
+    triplets: "DatasetDict"
+    films: Mapping[str, TripletArrays]
+    num_dropped: Mapping[str, int]
+
+    @property
+    def patients(self) -> dict[str, Any]:
+        """By split, the patient of each film, unique over sources."""
+        return {split: films.patients for split, films in self.films.items()}
+
+
+def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, run: Path) -> ProbeInputs:
+    """Model and films for probes, as `without_seen_patients` leaves them.
 
     Args:
-        triplets: Candidates.
-        patients: ``patients.json`` of the training run.
-        split: "test" drops patients of its training and validation splits, "validation" those of training only.
+        checkpoint: As for `open_inputs`.
+        data: "phantom", folders, or a data card, as `pedclip.data.load` takes it; "" means what the checkpoint goes
+            with.
+        root: Folder of the data set of a card; "" for everything else.
+        studies: Of the phantom.
+        run: Folder of this evaluation; gets the image cache and ``quarantine.csv``.
 
-    Returns:
-        The rest, and the number of films that were dropped.
+    Raises:
+        FileNotFoundError: As `training_run` and `pedclip.data.load`.
+        ValueError: As `without_seen_patients`.
     """
-    used = json.loads(patients.read_text())
-    seen = {*used["train"], *(used["validation"] if split == "test" else [])}
-    is_new = np.array([patient_key(patient) not in seen for patient in qualified_patients(triplets)], dtype=bool)
-    return triplets.select(np.flatnonzero(is_new)), int((~is_new).sum())
+    from pedclip.data.loading import PHANTOM, load
+
+    config = data_config(checkpoint)
+    options: dict[str, Any] = {"quarantine": run / "quarantine.csv"}
+    name = data or config.data
+    if root:
+        options["root"] = root
+    elif name == PHANTOM:
+        workers = min(_MAX_WORKERS, os.cpu_count() or 1)
+        options |= {"studies": studies, "seed": config.training.seed, "size": config.phantom_size, "workers": workers}
+    triplets, num_dropped = without_seen_patients(load(name, **options), [checkpoint])
+    model = PedCLIP.from_pretrained(checkpoint)
+    films = {split: to_arrays(triplets[split], run / "cache" / split, side=model.preprocess.resize) for split in SPLITS}
+    return ProbeInputs(model, triplets, films, num_dropped)

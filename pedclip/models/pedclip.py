@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from transformers import BertModel, PreTrainedTokenizerBase
 
 from pedclip.artefacts import atomic_folder, write_json
-from pedclip.data.transforms import Preprocess
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
 from pedclip.models.text import TextEncoder, load_tokenizer
+from pedclip.triplets.transforms import Preprocess
 from pedclip.weights import SHIPPED, shipped_folder
 
 WEIGHTS_FILE: Final = "model.safetensors"

@@ -10,12 +10,12 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("the charts need Altair: pip install 'pedclip[notebooks]'") from error
 
 from pedclip.plots.ages import predicted_age
+from pedclip.plots.datasheet import data_sheet_bars, data_sheet_table, left_out_table
 from pedclip.plots.downstream import concept_bars, learning_curves, reliability
 from pedclip.plots.gallery import error_gallery
 from pedclip.plots.history import gate_table, history_table
-from pedclip.plots.images import contact_sheet, overlay, thumbnail_url
+from pedclip.plots.images import contact_sheet, marked, overlay, thumbnail_url, with_thumbnails
 from pedclip.plots.maps import confusion, embedding_map, gate_weights
-from pedclip.plots.marks import marked
 from pedclip.plots.results import cost_bars, intervals
 from pedclip.plots.theme import COLORS, MAX_ROWS, use
 from pedclip.plots.training import learning_rate, schedule, training_curves
@@ -27,6 +27,8 @@ __all__ = [
     "confusion",
     "contact_sheet",
     "cost_bars",
+    "data_sheet_bars",
+    "data_sheet_table",
     "embedding_map",
     "error_gallery",
     "gate_table",
@@ -35,6 +37,7 @@ __all__ = [
     "intervals",
     "learning_curves",
     "learning_rate",
+    "left_out_table",
     "marked",
     "overlay",
     "predicted_age",
@@ -43,4 +46,5 @@ __all__ = [
     "thumbnail_url",
     "training_curves",
     "use",
+    "with_thumbnails",
 ]

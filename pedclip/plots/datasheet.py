@@ -23,7 +23,7 @@ def data_sheet_table(sheet: Mapping[str, Any]) -> pd.DataFrame:
     """Counts of ``datasheet.json`` as ``data_sheet_bars`` takes them.
 
     Args:
-        sheet: As written by ``pedclip.curation.curate``.
+        sheet: As written by ``pedclip.curation.pipeline``.
 
     Returns:
         Columns `panel`, `value` and `triplets`, for region, age, sex, finding and length of the excerpt.

@@ -144,7 +144,7 @@ def reliability(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "
     """Observed shares against predicted probabilities, one panel per task, an even number of them in two columns.
 
     Args:
-        frame: Columns `task`, and those of ``pedclip.evaluation.calibration.reliability_table``: `predicted` (mean
+        frame: Columns `task`, and those of `reliability_table`: `predicted` (mean
             probability), `observed`, `low`, `high` (all in [0, 1]) and `count` (pairs of film and label, at least 1).
         title: The finding.
         subtitle: The data.

@@ -22,7 +22,7 @@ _TERMS: Final = {
 
 
 def history_table(history: Sequence[Mapping[str, float]], *, steps_per_epoch: int) -> pd.DataFrame:
-    """Values of ``pedclip.training.pretrain.read_history`` as ``training_curves`` takes them.
+    """Values of ``pedclip.training.loop.read_history`` as ``training_curves`` takes them.
 
     Args:
         history: Records with ``step`` and logged values.

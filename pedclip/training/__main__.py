@@ -12,11 +12,11 @@ from pathlib import Path
 
 from torch import distributed
 
-from pedclip.training.card import checkpoint_card
 from pedclip.training.config import PROFILES, RunConfig, load_config, load_profile, replace_fields
-from pedclip.training.launch import check_launch, join_processes
-from pedclip.training.prepare import prepare
-from pedclip.training.pretrain import pretrain
+from pedclip.training.launcher import check_launch, join_processes
+from pedclip.training.loop import pretrain
+from pedclip.training.model_card import checkpoint_card
+from pedclip.training.preparation import prepare
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -9,8 +9,9 @@ from torch.utils.data import DataLoader
 
 from pedclip.anatomy import REGIONS
 from pedclip.models.pedclip import PedCLIP
-from pedclip.training.arrays import Batch, EpochBatches, TokenizedTriplets, TripletArrays
+from pedclip.training.batches import Batch, EpochBatches, TokenizedTriplets
 from pedclip.training.config import TrainingConfig
+from pedclip.triplets.arrays import TripletArrays
 
 
 class TripletDataModule(L.LightningDataModule):

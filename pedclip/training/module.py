@@ -7,13 +7,13 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from pedclip.data.transforms import to_pixels
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.assignment import expert_assignment
 from pedclip.objectives.contrastive import gathered_info_nce
-from pedclip.training.arrays import Batch
+from pedclip.training.batches import Batch
 from pedclip.training.config import TrainingConfig
 from pedclip.training.schedule import expert_schedule
+from pedclip.triplets.transforms import to_pixels
 
 
 class PretrainModule(L.LightningModule):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pedclip.curation.__main__ import main
-from tests.curation.archive_files import make_archive, triplets_of
+from tests.curation.archive.archive_files import make_archive, triplets_of
 
 ROOT = Path(__file__).parents[2]
 

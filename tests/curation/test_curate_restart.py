@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from pedclip.curation import chunks
-from pedclip.curation import curate as module
+from pedclip.curation import pipeline as module
+from pedclip.curation import shards
 from pedclip.curation.__main__ import main
-from pedclip.curation.archive import read_archive
-from pedclip.curation.curate import IdentifiersFound, curate
-from pedclip.curation.studies import Study
-from tests.curation.archive_files import make_archive, report, triplets_of
+from pedclip.curation.archive.reader import read_archive
+from pedclip.curation.archive.studies import Study
+from pedclip.curation.pipeline import IdentifiersFound, curate
+from tests.curation.archive.archive_files import make_archive, report, triplets_of
 
 
 def test_acknowledged_parts_are_checked_again_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,16 +74,16 @@ def test_changed_files_are_read_again_after_a_kill(tmp_path: Path, monkeypatch: 
 
 KILLED = """
 import os, signal, sys
-from pedclip.curation import chunks
+from pedclip.curation import shards
 from pedclip.curation.__main__ import main
 
-def write_json_and_die(path, content, *, write=chunks.write_json, calls=[]):
+def write_json_and_die(path, content, *, write=shards.write_json, calls=[]):
     calls.append(path)
     if len(calls) == 3:  # the pixels of the third part are written, its record is not
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, content)
 
-chunks.write_json = write_json_and_die
+shards.write_json = write_json_and_die
 main(["--archive", "export", "--output", "out"])
 """
 
@@ -111,9 +111,9 @@ def test_reports_are_read_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.Mon
     assert "dislocation" not in repr(archive)  # places of reports, not their texts
     sizes: list[int] = []
 
-    def counted(studies: Sequence[Study], settings: chunks.Settings) -> chunks.Chunk:
+    def counted(studies: Sequence[Study], settings: shards.Settings) -> shards.Chunk:
         sizes.append(len(studies))
-        return chunks.read_chunk(studies, settings)
+        return shards.read_chunk(studies, settings)
 
     monkeypatch.setattr(module, "read_chunk", counted)
     curate(archive, output=tmp_path / "out")

@@ -20,7 +20,7 @@ from pedclip.curation.duplicates import (
     text_hash,
     thumbnail,
 )
-from tests.curation.archive_files import picture
+from tests.curation.archive.archive_files import picture
 
 TEXT = "The lungs are clear and the heart is of normal size, the bones of the chest are intact and well mineralized."
 

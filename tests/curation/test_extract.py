@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from pedclip.anatomy import UnknownRegion
 from pedclip.curation.extract import Excerpt, extract_regions
-from pedclip.curation.reading import text_of
-from pedclip.curation.regions import filmed_regions
-from pedclip.curation.score import score_report, summarize
-from pedclip.curation.sentences import Sentence
+from pedclip.curation.report.filmed_regions import filmed_regions
+from pedclip.curation.report.parse import text_of
+from pedclip.curation.report.sentences import Sentence
+from pedclip.evaluation.extraction import score_report, summarize
 
 INVENTED = Path(__file__).with_name("invented_reports.jsonl")
 GOLD = Path(__file__).resolve().parents[2] / "../shared/data/extraction-gold/gold.jsonl"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pedclip.curation.backends import ServerBackend
-from pedclip.curation.bulk import ray_extract
-from pedclip.curation.ledger import Ledger
-from pedclip.curation.llm import LLMExtractor
-from tests.curation.chat_server import chat_server, good_model
+from pedclip.curation.llm.batch import ray_extract
+from pedclip.curation.llm.client import ServerBackend
+from pedclip.curation.llm.extractor import LLMExtractor
+from pedclip.curation.llm.response_cache import Ledger
+from tests.curation.llm.chat_server import chat_server, good_model
 
 # Ray warns of its own deprecated settings, and leaves sockets and log files to the end of the process.
 pytestmark = pytest.mark.filterwarnings("ignore")

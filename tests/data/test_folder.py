@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from pedclip.anatomy import REGIONS
-from pedclip.curation.splits import split_of
 from pedclip.data.folder import FolderReading, NothingUsable, read_folder
 from pedclip.data.table import TableError
+from pedclip.triplets.splits import split_of
 
 
 def png(seed: int = 0, size: tuple[int, int] = (24, 20)) -> bytes:

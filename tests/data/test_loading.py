@@ -13,10 +13,10 @@ from PIL import Image
 
 import pedclip.data
 from pedclip.data.folder import NothingUsable
-from pedclip.data.schema import FEATURES
 from pedclip.data.table import TableError
-from pedclip.data.triplets import make_split, save_triplets
-from tests.data.triplet_rows import triplet
+from pedclip.triplets.schema import FEATURES
+from pedclip.triplets.storage import make_split, save_triplets
+from tests.triplets.triplet_rows import triplet
 
 
 @pytest.fixture(autouse=True)

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from pedclip.data.transforms import to_pixels
+from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.probes import linear_probe
 from pedclip.evaluation.features import extract_features, features_key, open_features
-from pedclip.evaluation.outcome import Report
-from pedclip.evaluation.probe import linear_probe
-from pedclip.evaluation.sides import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Side, Sides
 from pedclip.models.pedclip import PedCLIP
-from pedclip.training.pretrain import build_model
-
-from ..training.tiny import tiny_arrays, tiny_config
+from pedclip.training.loop import build_model
+from pedclip.triplets.transforms import to_pixels
+from tests.training.tiny import tiny_arrays, tiny_config
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from pedclip.curation.splits import split_of
-from pedclip.evaluation.inputs import drop_seen_patients, open_inputs
+from pedclip.evaluation.inputs import open_inputs
 from pedclip.training.config import load_profile
-from pedclip.training.prepare import load_triplets_of, prepare
-from pedclip.training.pretrain import build_model, claim_run, patient_key
+from pedclip.training.loop import build_model, claim_run
+from pedclip.training.preparation import load_triplets_of, prepare
+from pedclip.triplets.seen_patients import drop_seen_patients, patient_key
+from pedclip.triplets.splits import split_of
 from pedclip.weights import SHIPPED, shipped_folder
-
-from ..training.pack import write_pack
-from ..training.tiny import tiny_config
+from tests.training.pack import write_pack
+from tests.training.tiny import tiny_config
 
 PATIENTS = [f"p{number}" for number in range(30)]
 UNSEEN = {patient for patient in PATIENTS if split_of(patient) == "test"}

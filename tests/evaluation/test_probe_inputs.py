@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pedclip.data.cards import FolderDiffers
-from pedclip.evaluation.probe_inputs import open_probe_inputs
-from pedclip.training.pretrain import patient_key
+from pedclip.evaluation.inputs import open_probe_inputs
+from pedclip.triplets.seen_patients import patient_key
 from pedclip.weights import SHIPPED, shipped_folder
 from tests.data.cards.layouts import FILMS, LAYOUTS
 from tests.training.pack import write_pack

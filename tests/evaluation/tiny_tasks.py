@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.curation.splits import SPLITS
-from pedclip.evaluation.downstream import Labels
+from pedclip.evaluation.tasks.task import Labels
+from pedclip.triplets.splits import SPLITS
 
 GRID = 8  # patches per side
 CELL = 4  # pixels per patch

@@ -6,15 +6,14 @@ import torch
 from torch import Tensor, multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
-from pedclip.data.transforms import to_pixels
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.assignment import expert_assignment
 from pedclip.objectives.contrastive import gathered_info_nce
-from pedclip.training.arrays import EpochBatches
+from pedclip.training.batches import EpochBatches
 from pedclip.training.datamodule import TripletDataModule
-from pedclip.training.pretrain import build_model
-
-from .tiny import tiny_arrays, tiny_config
+from pedclip.training.loop import build_model
+from pedclip.triplets.transforms import to_pixels
+from tests.training.tiny import tiny_arrays, tiny_config
 
 
 class TotalLoss(torch.nn.Module):

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from pedclip.anatomy import REGIONS
-from pedclip.training.arrays import TripletArrays
 from pedclip.training.config import RunConfig, load_profile, replace_fields
+from pedclip.triplets.arrays import TripletArrays
 
 SIDE = 18
 

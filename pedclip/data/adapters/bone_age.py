@@ -7,7 +7,8 @@ from typing import Final
 
 from pedclip.data.adapters.reader import Reader, Row, one_of
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.fields import LeftOut, read_bone_age
+from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.values import read_bone_age
 
 
 @dataclass(frozen=True)

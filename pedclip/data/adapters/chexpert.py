@@ -6,8 +6,9 @@ from typing import Final
 
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
-from pedclip.data.fields import LeftOut, read_age, read_sex, read_view
-from pedclip.data.prompts import Labels
+from pedclip.data.label_text import Labels
+from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.values import read_age, read_sex, read_view
 
 NORMAL: Final = "No Finding"
 _VALUES: Final = ("1", "1.0", "0", "0.0", "-1", "-1.0", "")

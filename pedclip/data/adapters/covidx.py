@@ -5,7 +5,7 @@ from typing import Final
 
 from pedclip.data.adapters.reader import Reader, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
-from pedclip.data.fields import LeftOut
+from pedclip.data.table_rows import LeftOut
 
 _CLASSES: Final = {
     "normal": [],

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from pedclip.data.adapters.marks import voc_boxes, yolo_boxes
+from pedclip.data.adapters.annotations import voc_boxes, yolo_boxes
 from pedclip.data.adapters.reader import Reader, Row, flag, labels_of, one_of
 from pedclip.data.adapters.sample import Box, Sample
-from pedclip.data.fields import read_age, read_sex
+from pedclip.triplets.values import read_age, read_sex
 
 _WORDS: Final = {
     "boneanomaly": "bone anomaly",

@@ -8,8 +8,9 @@ from pedclip.curation.extract import extract_regions
 from pedclip.data.adapters.chexpert import certain_labels, uncertain_findings
 from pedclip.data.adapters.reader import Reader, Row, one_of
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.fields import LeftOut, read_view
-from pedclip.data.prompts import Labels
+from pedclip.data.label_text import Labels
+from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.values import read_view
 
 _SPLITS: Final = {"test": "test", "validate": "validation", "train": "train"}
 _VERSION: Final = "mimic-cxr-2.0.0"

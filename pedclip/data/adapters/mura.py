@@ -6,7 +6,7 @@ from typing import Final
 from pedclip.anatomy import UnknownRegion, UnmappableRegion, find_region
 from pedclip.data.adapters.reader import Reader, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
-from pedclip.data.fields import LeftOut
+from pedclip.data.table_rows import LeftOut
 
 _PARTS: Final = {"valid": "test", "train": DEVELOPMENT}  # the official test part was never published
 _ABNORMAL: Final = {"1": ["abnormality"], "0": []}

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pedclip.data.adapters.marks import sized_box
+from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Box, Sample
-from pedclip.data.fields import read_age, read_sex, read_view
+from pedclip.triplets.values import read_age, read_sex, read_view
 
 _TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _NORMAL: Final = "No Finding"

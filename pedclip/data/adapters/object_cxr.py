@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from pedclip.data.adapters.marks import bounds, parse_shapes, shapes_mask
+from pedclip.data.adapters.annotations import bounds, parse_shapes, shapes_mask
 from pedclip.data.adapters.reader import Reader, Row, labels_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Box, Sample
 

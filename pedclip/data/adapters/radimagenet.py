@@ -7,7 +7,7 @@ from typing import Final
 from pedclip.anatomy import display_name
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.fields import LeftOut
+from pedclip.data.table_rows import LeftOut
 
 _PARTS: Final = {"test": "test", "val": "validation", "train": "train"}
 _MODALITIES: Final = {"CT": "CT slice", "MR": "MR slice", "US": "Ultrasound image"}

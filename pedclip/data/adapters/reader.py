@@ -10,10 +10,11 @@ from typing import Any, Final, TextIO
 
 from pedclip.data.adapters.sample import Sample
 from pedclip.data.cards import Card, open_text, pick
-from pedclip.data.fields import LeftOut, read_age, read_sex, read_view
 from pedclip.data.folder import Rejected
-from pedclip.data.prompts import Labels, read_labels
+from pedclip.data.label_text import Labels, read_labels
 from pedclip.data.table import TableError
+from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.values import read_age, read_sex, read_view
 
 Row = Mapping[str, str]
 _HEADER_TAGS: Final = ["PatientID", "PatientAge", "PatientSex", "ViewPosition"]

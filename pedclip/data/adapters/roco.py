@@ -7,7 +7,7 @@ from typing import Final
 from pedclip.anatomy import find_mentions
 from pedclip.data.adapters.reader import Reader
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.fields import LeftOut
+from pedclip.data.table_rows import LeftOut
 
 _PARTS: Final = ("test", "validation", "train")
 _RADIOGRAPH: Final = re.compile(r"\b(x[- ]?rays?|radiograph\w*|roentgenogram\w*|plain films?)\b", re.IGNORECASE)

@@ -5,12 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pedclip.data.adapters.marks import sized_box
+from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, flag, labels_of, one_of
 from pedclip.data.adapters.sample import OF_PATIENT, BadMark, Box, Sample
-from pedclip.data.fields import LeftOut
-from pedclip.data.prompts import Labels
+from pedclip.data.label_text import Labels
 from pedclip.data.table import TableError
+from pedclip.data.table_rows import LeftOut
 
 _CLASSES: Final = {
     "Lung Opacity": ["lung opacity"],

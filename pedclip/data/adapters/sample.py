@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.data.boxes import clip_box
-from pedclip.data.prompts import Labels
+from pedclip.data.label_text import Labels
+from pedclip.triplets.annotations import clip_box
 
 # Official training part of a data set without an official validation part: a hash of the patient cuts that off.
 DEVELOPMENT: Final = "development"

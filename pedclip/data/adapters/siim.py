@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from pedclip.data.adapters.marks import runs_mask
+from pedclip.data.adapters.annotations import runs_mask
 from pedclip.data.adapters.reader import Reader, labels_of
 from pedclip.data.adapters.sample import OF_PATIENT, Sample
-from pedclip.data.fields import LeftOut
+from pedclip.data.table_rows import LeftOut
 
 _TABLES: Final = ("stage_2_train.csv", "train-rle.csv")
 _EMPTY: Final = "-1"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pedclip.data.adapters.marks import corner_box
+from pedclip.data.adapters.annotations import corner_box
 from pedclip.data.adapters.reader import Reader, Row, flag, labels_of
 from pedclip.data.adapters.sample import DEVELOPMENT, OF_PATIENT, BadMark, Box, Sample
 

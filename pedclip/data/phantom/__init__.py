@@ -9,8 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pedclip.data.phantom.findings import CONCEPTS, FINDINGS, LESIONS
-from pedclip.data.phantom.render import MIN_SIZE, RenderSpec, render
+from pedclip.data.phantom.findings.registry import CONCEPTS, FINDINGS, LESIONS
+from pedclip.data.phantom.imaging.render import MIN_SIZE, RenderSpec, render
 from pedclip.data.phantom.study import draw_studies, report_of
 
 if TYPE_CHECKING:
@@ -46,15 +46,15 @@ def generate(studies: int = 400, seed: int = 0, size: int = 224, *, workers: int
 
     Returns:
         Splits "train", "validation" and "test" (about 70, 15 and 15 % of the patients) with the features of
-        `pedclip.data.schema`. With few studies a split may be empty.
+        `pedclip.triplets.schema`. With few studies a split may be empty.
 
     Raises:
         ValueError: An argument is out of its range.
     """
     from datasets import DatasetDict
 
-    from pedclip.curation.splits import SPLITS, split_of
-    from pedclip.data.triplets import make_split
+    from pedclip.triplets.splits import SPLITS, split_of
+    from pedclip.triplets.storage import make_split
 
     _check(studies=(studies, 1), seed=(seed, 0), size=(size, MIN_SIZE), workers=(workers, 0))
     rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}

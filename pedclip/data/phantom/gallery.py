@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pedclip.anatomy import REGIONS, is_paired
-from pedclip.data.phantom.anatomy_shapes import views_of
-from pedclip.data.phantom.finding import Finding
-from pedclip.data.phantom.findings import FINDINGS
+from pedclip.data.phantom.body.layouts import views_of
+from pedclip.data.phantom.findings.finding import Finding
+from pedclip.data.phantom.findings.registry import FINDINGS
 from pedclip.data.phantom.population import Part, StudyPlan
 from pedclip.data.phantom.study import draw_plans
 

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 
 from pedclip.anatomy import REGIONS, is_paired
-from pedclip.data.phantom.anatomy_shapes import views_of
-from pedclip.data.phantom.finding import Finding
-from pedclip.data.phantom.findings import FINDINGS, WEIGHTS
-from pedclip.data.phantom.streams import stream
-from pedclip.data.phantom.tables import table
+from pedclip.data.phantom.body.layouts import views_of
+from pedclip.data.phantom.findings.finding import Finding
+from pedclip.data.phantom.findings.registry import FINDINGS, WEIGHTS
+from pedclip.data.phantom.random_streams import stream
+from pedclip.data.phantom.resources import table
 
 _STUDIES_OF: Final = (
     0,

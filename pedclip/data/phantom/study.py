@@ -10,18 +10,19 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pedclip.data.phantom import equipment, findings
-from pedclip.data.phantom.anatomy_shapes import build
-from pedclip.data.phantom.develop import open_field, sample_exposure
-from pedclip.data.phantom.markers import sample_marker
+from pedclip.data.phantom.body.layouts import build
+from pedclip.data.phantom.body.posing import sample_pose
+from pedclip.data.phantom.body.scene import Scene
+from pedclip.data.phantom.findings import equipment
+from pedclip.data.phantom.findings import registry as findings
+from pedclip.data.phantom.imaging.develop import open_field, sample_exposure
+from pedclip.data.phantom.imaging.markers import sample_marker
+from pedclip.data.phantom.imaging.render import RenderSpec, attenuation, draw
+from pedclip.data.phantom.imaging.shapes import ADDED, Pose, Rows, Shape, project, stack
 from pedclip.data.phantom.population import StudyPlan, plan_study
-from pedclip.data.phantom.posing import sample_pose
-from pedclip.data.phantom.render import RenderSpec, attenuation, draw
-from pedclip.data.phantom.reports import StudyReport, study_report
-from pedclip.data.phantom.scene import Scene
-from pedclip.data.phantom.shapes import ADDED, Pose, Rows, Shape, project, stack
-from pedclip.data.phantom.streams import stream
-from pedclip.data.structures import BONE, LUNG
+from pedclip.data.phantom.random_streams import stream
+from pedclip.data.phantom.report.compose import StudyReport, study_report
+from pedclip.triplets.annotations import BONE, LUNG
 
 _MASK_FROM: Final = 0.05  # share of the thickness at which the extent of a finding begins
 _LUNG_FROM: Final = 0.15  # likewise of a lung
@@ -57,7 +58,7 @@ def draw_study(number: int, *, seed: int, size: int) -> list[dict[str, Any]]:
         size: Side of the images, pixels.
 
     Returns:
-        One row per image in the format of `pedclip.data.schema`, images as PNG bytes.
+        One row per image in the format of `pedclip.triplets.schema`, images as PNG bytes.
     """
     return draw_studies([number], seed=seed, size=size)[0]
 

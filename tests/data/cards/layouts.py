@@ -18,8 +18,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 import pedclip.data
-from pedclip.curation.splits import SPLITS
 from pedclip.data.cards import read_card
+from pedclip.triplets.splits import SPLITS
 
 HEIGHT, WIDTH = 24, 20
 Film = tuple[int, str]

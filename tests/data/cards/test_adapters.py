@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import pedclip.data
 from pedclip.anatomy import REGIONS
+from pedclip.data.adapters.build import stream_rows
 from pedclip.data.adapters.reader import Reader
-from pedclip.data.adapters.stream import stream_rows
 from pedclip.data.cards import read_card
-from pedclip.data.schema import FEATURES, TEXT_SOURCES
-from pedclip.data.triplets import load_triplets, save_triplets
+from pedclip.triplets.schema import FEATURES, TEXT_SOURCES
+from pedclip.triplets.storage import load_triplets, save_triplets
 from tests.data.cards.layouts import FILMS, HEIGHT, LAYOUTS, WIDTH, Film, of_part, put, put_table, voc_file
 
 WITHOUT_PATIENTS = {"object-cxr", "pedi-cxr", "radimagenet", "rsna-bone-age"}

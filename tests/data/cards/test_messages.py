@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import pedclip.data
-from pedclip.curation.splits import SPLITS
 from pedclip.data.cards import CardError, FolderDiffers, read_card
 from pedclip.data.folder import NothingUsable
 from pedclip.data.table import TableError
+from pedclip.triplets.splits import SPLITS
 from tests.data.cards.layouts import FILMS, LAYOUTS, load_listed, png, put
 
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import pedclip.data
-from pedclip.curation.splits import SPLITS
 from pedclip.data.cards import read_card
+from pedclip.triplets.splits import SPLITS
 from tests.data.cards.layouts import FILMS, LAYOUTS, load_listed, png, put, voc_file
 
 

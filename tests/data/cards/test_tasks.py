@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 import pedclip.data
-from pedclip.data.transforms import Preprocess
-from pedclip.evaluation.downstream import read_truth
-from pedclip.evaluation.find_downstream import find_downstream
-from pedclip.evaluation.tables import printed
+from pedclip.evaluation.crop import read_truth
+from pedclip.evaluation.published import printed
+from pedclip.evaluation.tasks.discover import find_downstream
+from pedclip.triplets.transforms import Preprocess
 from tests.data.cards.layouts import LAYOUTS, Film
 
 # One patient each. Seven shares no factor with the numbers by which the layouts turn over their labels, so that every

@@ -3,7 +3,7 @@
 import pytest
 
 from pedclip.anatomy import REGIONS
-from pedclip.data.phantom.findings import FINDINGS, LESIONS
+from pedclip.data.phantom.findings.registry import FINDINGS, LESIONS
 from pedclip.data.phantom.gallery import finding_gallery, region_gallery
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pedclip.anatomy import REGIONS, is_paired
-from pedclip.data.phantom.anatomy_shapes import views_of
-from pedclip.data.phantom.findings import FINDINGS
+from pedclip.data.phantom.body.layouts import views_of
+from pedclip.data.phantom.findings.registry import FINDINGS
 from pedclip.data.phantom.population import StudyPlan, deck, plan_study
-from pedclip.data.phantom.tables import table
+from pedclip.data.phantom.resources import table
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import LESIONS, generate, generate_reports
 from pedclip.data.phantom.population import plan_study
 from pedclip.data.phantom.study import draw_studies, draw_study
-from pedclip.data.schema import FEATURES
-from pedclip.data.structures import BONE, LUNG
-from pedclip.data.triplets import load_triplets, save_triplets
+from pedclip.triplets.annotations import BONE, LUNG
+from pedclip.triplets.schema import FEATURES
+from pedclip.triplets.storage import load_triplets, save_triplets
 from tests.data.phantom.conftest import SIZE
 
 _FINGERPRINT = (

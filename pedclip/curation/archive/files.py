@@ -1,0 +1,256 @@
+"""Every file under a folder: a film with what its header says, a picture, a report, or the reason why it is neither.
+
+Only headers are read here, and only of files within bounds; nothing is unpacked, unpickled or followed out of the
+folder. Pixels come later, in `pedclip.triplets.decoding`.
+"""
+
+import os
+import stat
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pedclip.curation.archive.image_region import is_radiograph, region_of_tags, region_of_words, side_of_words, view_of
+from pedclip.curation.archive.report_location import MAX_REPORT_BYTES
+from pedclip.curation.archive.studies import Film, RegionHint, Rejected
+from pedclip.triplets.decoding import MAX_PIXELS, MIN_SIDE
+
+MAX_FILE_BYTES: Final = 400_000_000  # the largest film that can be decoded has 80 million pixels of 4 bytes
+_HEAD: Final = 4096  # bytes
+_MAX_DEPTH: Final = 40  # folders
+_DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+_PIXELS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double and integer pixel data
+_SIGNATURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
+_TAGS: Final = (
+    *("SOPClassUID", "Modality", "StudyInstanceUID", "AccessionNumber", "PatientID", "PatientAge", "PatientSex"),
+    *("PatientBirthDate", "StudyDate", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BodyPartExamined"),
+    *("PhotometricInterpretation", "AnatomicRegionSequence", "ViewPosition", "ImageLaterality", "Laterality"),
+    *("SeriesDescription", "ProtocolName", "StudyDescription", "AcquisitionDeviceProcessingDescription"),
+)
+_ERRORS: Final = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, EOFError, OverflowError),
+    *(MemoryError, struct.error, zlib.error, NotImplementedError),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FilmFile:
+    """A DICOM film, and the identifiers in its header ("" where it has none)."""
+
+    film: Film
+    study: str
+    accession: str
+    patient: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A PNG, JPEG or TIFF file, with what its path says."""
+
+    film: Film
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A text file or a DICOM structured report, with the identifiers in its header."""
+
+    path: Path
+    is_structured: bool
+    study: str = ""
+    accession: str = ""
+    patient: str = ""
+
+
+Found = FilmFile | PictureFile | ReportFile | Rejected
+
+
+def find_files(root: Path, *, without: frozenset[Path] = frozenset()) -> Iterator[Found]:
+    """What every file below a folder is, in the order of the paths.
+
+    Args:
+        root: An existing folder, without links in its path.
+        without: Resolved paths that are not looked at (the table of reports).
+    """
+    for path in _walk(root, root, without, 0):
+        yield path if isinstance(path, Rejected) else _classify(path, root)
+
+
+def _walk(folder: Path, root: Path, without: frozenset[Path], depth: int) -> Iterator[Path | Rejected]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield Rejected(_name(folder, root), "not-a-file", f"cannot be listed ({error.strerror})")
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if path in without:
+            continue
+        if entry.is_symlink():
+            yield from _link(path, root)
+        elif entry.is_dir():
+            if depth < _MAX_DEPTH:
+                yield from _walk(path, root, without, depth + 1)
+            else:
+                yield Rejected(_name(path, root), "too-large", f"folders nested more than {_MAX_DEPTH} deep")
+        else:
+            yield path
+
+
+def _link(path: Path, root: Path) -> Iterator[Path | Rejected]:
+    """A link to a file inside the folder is that file; any other link is refused."""
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        yield Rejected(_name(path, root), "not-a-file", "broken link")
+        return
+    if not target.is_relative_to(root):
+        yield Rejected(_name(path, root), "not-a-file", "link that leads out of the archive")
+    elif not target.is_file():
+        yield Rejected(_name(path, root), "not-a-file", "link to a folder, which is read where it is")
+    else:
+        yield path
+
+
+def _classify(path: Path, root: Path) -> Found:
+    name = _name(path, root)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return Rejected(name, "not-a-file", "a pipe, socket or device")
+        if status.st_size == 0:
+            return Rejected(name, "empty-file")
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        return Rejected(name, "not-a-file", f"cannot be opened ({error.strerror})")
+    if status.st_size > MAX_FILE_BYTES:
+        return Rejected(name, "too-large", f"{status.st_size:,} bytes")
+    if head[128:132] == b"DICM" or head[:2] in {b"\x02\x00", b"\x08\x00"}:
+        return _read_header(path, name, head)
+    if head.startswith(_SIGNATURES):
+        hint = RegionHint(words=region_of_words(path.stem, *_folders(path, root)))
+        return PictureFile(
+            Film(path, hint, view_of("", path.stem), side_of_words("", path.stem, *_folders(path, root)))
+        )
+    if path.suffix.lower() == ".txt":
+        if status.st_size > MAX_REPORT_BYTES:
+            return Rejected(name, "too-large", f"a text of {status.st_size:,} bytes is no report")
+        return ReportFile(path, is_structured=False)
+    return Rejected(name, "not-an-image", f"the content is not PNG, JPEG, TIFF or DICOM ({path.suffix or 'no suffix'})")
+
+
+def _read_header(path: Path, name: str, head: bytes) -> Found:
+    import pydicom
+
+    if _DEFLATED in head:
+        return Rejected(name, "not-a-radiograph", "deflated DICOM can grow without bound; convert it first")
+    try:
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():  # each value is checked below
+            warnings.simplefilter("ignore")
+            with path.open("rb") as file:
+                header = pydicom.dcmread(
+                    file, force=head[128:132] != b"DICM", stop_before_pixels=True, specific_tags=list(_TAGS)
+                )
+                has_pixels = _tag(file.read(4), header) in _PIXELS
+            return _from_header(header, path, name, has_pixels=has_pixels)
+    except (*_ERRORS, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
+        return Rejected(name, "corrupt", f"DICOM header ({type(error).__name__})")
+
+
+def _tag(code: bytes, header: Any) -> int:
+    """Group and element of four bytes, 0 at the end of a file."""
+    group, element = struct.unpack("<HH" if header.original_encoding[1] else ">HH", code.ljust(4, b"\0"))
+    return int(group << 16 | element)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a DICOM object without pixels says what it is and ends where its last element does."""
+    import pydicom
+
+    with path.open("rb") as file:
+        # Values are skipped: one that the file no longer holds puts the position behind its end.
+        header = pydicom.dcmread(file, force=True, defer_size=0)
+        end = file.tell()
+    kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+    if not kind or not len(header):
+        return False
+    last = header.get_item(list(header.keys())[-1], keep_deferred=True)
+    if isinstance(last, pydicom.dataelem.RawDataElement) and last.length != 0xFFFFFFFF:
+        end = last.value_tell + last.length
+    return bool(end == path.stat().st_size)
+
+
+def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool) -> Found:
+    ids = (_text(header, "StudyInstanceUID"), _text(header, "AccessionNumber"), _text(header, "PatientID"))
+    modality = _text(header, "Modality").upper()
+    if modality == "SR":
+        return ReportFile(path, True, *ids)
+    if not has_pixels and not _is_whole(path):
+        return Rejected(name, "corrupt", "DICOM that ends too early")
+    if problem := _problem(header, modality):
+        return Rejected(name, *problem)
+    series = [_text(header, tag) for tag in ("SeriesDescription", "ProtocolName", _TAGS[-1])]
+    anatomy = header.get("AnatomicRegionSequence") or []
+    meaning = str(anatomy[0].get("CodeMeaning", "")) if anatomy else ""
+    study, code = _text(header, "StudyDescription"), _text(header, "ImageLaterality") or _text(header, "Laterality")
+    film = Film(
+        path,
+        RegionHint(
+            region_of_tags(_text(header, "BodyPartExamined"), meaning),
+            region_of_words(*series, study, path.stem),
+        ),
+        view_of(_text(header, "ViewPosition"), *series, path.stem),
+        side_of_words(code, *series, study, path.stem),
+        _age_months(header),
+        {"F": "F", "M": "M"}.get(_text(header, "PatientSex").upper(), ""),
+    )
+    return FilmFile(film, *ids)
+
+
+def _problem(header: Any, modality: str) -> tuple[str, str] | None:
+    """Reason and detail, where the header alone says that this is no film."""
+    if not is_radiograph(modality):
+        return "not-a-radiograph", f"modality {modality[:16]}" if modality else "no modality"
+    if "Rows" not in header or "Columns" not in header:
+        return "not-a-radiograph", "DICOM without pixels"
+    height, width = int(header.Rows), int(header.Columns)
+    if height * width > MAX_PIXELS:
+        return "too-large", f"{width}×{height} pixels"
+    if min(height, width) < MIN_SIDE:
+        return "bad-image", f"{width}×{height} pixels, smaller than {MIN_SIDE} on a side"
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        return "not-a-radiograph", f"{int(header.NumberOfFrames)} frames"
+    if not _text(header, "PhotometricInterpretation").startswith("MONOCHROME"):
+        return "not-a-radiograph", "colour, or no photometric interpretation"
+    return None
+
+
+def _age_months(header: Any) -> float | None:
+    """Patient's Age (0010,1010), else the time from birth to the study."""
+    from pedclip.triplets.values import read_age
+
+    if (age := read_age({"age": _text(header, "PatientAge")})) is not None:
+        return age
+    born, taken = _text(header, "PatientBirthDate"), _text(header, "StudyDate")
+    if not (len(born) == len(taken) == 8 and born.isdecimal() and taken.isdecimal()):
+        return None
+    months = 12 * (int(taken[:4]) - int(born[:4])) + int(taken[4:6]) - int(born[4:6]) - (taken[6:] < born[6:])
+    return read_age({"age_months": str(months)})
+
+
+def _text(header: Any, tag: str) -> str:
+    value = header.get(tag)
+    return "" if value is None else str(value).strip().strip("\0")
+
+
+def _folders(path: Path, root: Path) -> list[str]:
+    """Names of the folders above a file inside the archive, the nearest first."""
+    return [parent.name for parent in path.relative_to(root).parents if parent.name]
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

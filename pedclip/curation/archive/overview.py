@@ -1,0 +1,74 @@
+"""Tables and films of an archive for a first look: kinds of files, decodable films, decisions on regions."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from pedclip.anatomy import REGIONS
+from pedclip.curation.archive.image_region import Undecided, decisions_of
+from pedclip.curation.archive.reader import read_archive
+from pedclip.curation.archive.report_table import SUFFIXES
+from pedclip.curation.archive.studies import Archive, ArchiveError, Film
+from pedclip.curation.report.filmed_regions import filmed_regions
+from pedclip.triplets.decoding import BadImage, Pixels, decode
+
+_ENDINGS: Final = frozenset({*SUFFIXES, ".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".txt", ".pdf"})
+
+
+def open_archive(folder: str, reports: str, columns: Mapping[str, str]) -> Archive:
+    """`read_archive` for parameters, "" standing for nothing.
+
+    Raises:
+        ArchiveError: As there; where no table was named but one lies in the folder, the message says what to pass.
+    """
+    try:
+        return read_archive(folder, reports or None, columns=columns)
+    except ArchiveError as error:
+        tables = [path for path in sorted(Path(folder).glob("*")) if path.suffix.lower() in SUFFIXES]
+        if reports or not tables:
+            raise
+        raise ArchiveError(f"{error} If {tables[0].name} is the table of reports:  -p reports {tables[0]}") from error
+
+
+def file_kinds(archive: Archive) -> pd.DataFrame:
+    """Number of files by ending; unknown endings are not told apart, as a name may hide in one."""
+    suffixes = (path.suffix.lower() for path in archive.root.rglob("*") if path.is_file())
+    counts = Counter(suffix if suffix in _ENDINGS else "other or none" for suffix in suffixes)
+    return pd.DataFrame(counts.most_common(), columns=["ending", "files"])
+
+
+def open_films(films: Iterable[Film], count: int) -> list[tuple[Film, Pixels]]:
+    """The first films that can be decoded, with their pixels: (H, W) uint8 each."""
+    opened: list[tuple[Film, Pixels]] = []
+    for film in films:
+        if len(opened) == count:
+            break
+        with suppress(BadImage):
+            opened.append((film, decode(film.path)))
+    return opened
+
+
+def region_decisions(archive: Archive, truth: Mapping[str, str]) -> pd.DataFrame:
+    """Every film of an archive with its witnesses and what the rule of `film_regions` makes of them.
+
+    Args:
+        archive: As from `pedclip.curation.archive.reader.read_archive`.
+        truth: Region by path relative to the archive; may be empty.
+
+    Returns:
+        Columns `film`, `tags`, `words`, `report` (regions that it says were filmed, with commas), `decision` ("" where
+        there is none), `note` (who was overruled, or why nothing was decided) and `truth` ("" where unknown).
+    """
+    rows = []
+    for study in archive.studies:
+        filmed = [region for region in filmed_regions(study.report) if region in REGIONS]
+        for film, found in decisions_of(study.images, filmed):
+            decision, note = ("", f"{found.reason}: {found}") if isinstance(found, Undecided) else found
+            path = film.path.relative_to(archive.root).as_posix()
+            tags, words = film.region_hint
+            rows.append((path, tags, words, ", ".join(filmed), decision, note, truth.get(path, "")))
+    return pd.DataFrame(rows, columns=["film", "tags", "words", "report", "decision", "note", "truth"])

@@ -1,0 +1,247 @@
+"""Extraction from many reports: concurrent, in order, with its cost known before anything is sent."""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from pedclip.curation.excerpts import Excerpt, check_verbatim
+from pedclip.curation.llm.conversation import converse
+from pedclip.curation.llm.event_loop import running_loop
+from pedclip.curation.llm.extractor import LLMExtractor, numbered
+from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.response_cache import key_of
+from pedclip.curation.report.parse import Report, text_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ray.data import Dataset
+
+Item = tuple[Report, tuple[str, ...] | None]  # a report and its filmed regions, None where only the text tells them
+Excerpts = Mapping[str, Excerpt]
+
+# Chunks, of as many reports as requests are sent at once, begun before the oldest one is done: a slow answer does not
+# hold up the others.
+_AHEAD: Final = 8
+_CHARACTERS_PER_TOKEN: Final = 4  # of English text, where no tokenizer is at hand
+_TOKENS_OF_ANSWER: Final = 40  # of a typical answer in the mode `select`
+_SECONDS_PER_REQUEST: Final = 2.0  # of an 8-billion-parameter model on one GPU, roughly
+
+
+def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency: int = 32) -> Iterator[Excerpts]:
+    """Excerpts of each report, in the order given; equal questions are asked once.
+
+    A run that was killed is begun again with the same ledger: it asks nothing that was answered.
+
+    Args:
+        items: Reports with their filmed regions (None: as the text says). Read as needed, never all at once.
+        extractor: The language model; its `usage` counts what was sent.
+        concurrency: Requests at once, at least 1. Meanwhile other reports are read and answers checked.
+
+    Yields:
+        Excerpt by region, checked as `extract.extract_regions` checks it.
+
+    Raises:
+        BackendError: The model cannot be asked, or stopped answering; start again later.
+        ValueError: The concurrency is below 1, or an excerpt holds what its report does not.
+    """
+    if concurrency < 1:
+        raise ValueError(f"concurrency must be at least 1, got {concurrency}.")
+    with running_loop(extractor.backend.close) as submit:
+        gates = asyncio.Semaphore(2 * concurrency), asyncio.Semaphore(concurrency)
+        waiting: deque[Future[list[Excerpts]]] = deque()
+        remaining = iter(items)
+        # Handed over in chunks: a change of threads costs about as much as a request.
+        while chunk := [(text_of(report), regions) for report, regions in islice(remaining, concurrency)]:
+            waiting.append(submit(_extract_all(extractor, chunk, *gates)))
+            if len(waiting) >= _AHEAD:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+async def _extract_all(
+    extractor: LLMExtractor,
+    items: Iterable[tuple[str, tuple[str, ...] | None]],
+    work: asyncio.Semaphore,
+    gate: asyncio.Semaphore,
+) -> list[Excerpts]:
+    """Excerpts of some reports: `work` bounds the reports that are read ahead, `gate` the requests."""
+
+    async def enter(text: str, regions: tuple[str, ...] | None) -> Excerpts:
+        async with work:
+            excerpts = await extractor.extract_async(text, regions, gate=gate)
+        check_verbatim(excerpts, text)
+        return excerpts
+
+    return await asyncio.gather(*(enter(*item) for item in items))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will ask, estimated without asking: no answer is expected to be invalid.
+
+    Attributes:
+        reports: All of them.
+        unique: Different ones, by text and films.
+        by_rules: Different ones that no question is needed for: no film, or no sentence that may be a finding.
+        requests: Still to be sent.
+        remembered: Already answered in the ledger.
+        prompt_tokens: Of the requests, from the tokenizer or as characters / 4.
+        answer_tokens: Expected, in the same way.
+        seconds: Duration of the run.
+    """
+
+    reports: int
+    unique: int
+    by_rules: int
+    requests: int
+    remembered: int
+    prompt_tokens: int
+    answer_tokens: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """The plan in a few lines, for a person who decides."""
+        minutes, hours = self.seconds / 60, self.seconds / 3600
+        return "\n".join(
+            [
+                f"reports   {self.reports:,} ({self.unique:,} different, {self.by_rules:,} of them need no question)",
+                f"requests  {self.requests:,} to send, {self.remembered:,} already answered",
+                f"tokens    {self.prompt_tokens:,} to read, about {self.answer_tokens:,} to write",
+                f"duration  about {minutes:,.0f} minutes" + (f" ({hours:,.1f} hours)" if hours >= 1 else ""),
+            ]
+        )
+
+
+def plan_extraction(
+    items: Iterable[Item],
+    extractor: LLMExtractor,
+    *,
+    concurrency: int = 32,
+    seconds_per_request: float = _SECONDS_PER_REQUEST,
+) -> Plan:
+    """The dry run: requests, tokens and duration of `extract_many`, with nothing sent.
+
+    Args:
+        items: As for `extract_many`.
+        extractor: As for `extract_many`; its ledger is read, so that a continued run is estimated as what is left.
+        concurrency: As for `extract_many`.
+        seconds_per_request: Time for one answer while so many are asked at once.
+    """
+    seen: set[bytes] = set()  # hashes: an archive of texts need not fit into memory
+    asked: set[str] = set()
+    reports = by_rules = remembered = prompts = answers = 0
+    for report, regions in items:
+        reports += 1
+        text = text_of(report)
+        digest = hashlib.sha256(repr((text, regions)).encode()).digest()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        left, answered = _left_to_ask(extractor, text, regions)
+        by_rules += not left and not answered
+        remembered += answered
+        for question in (question for key, question in left.items() if key not in asked):
+            prompts += _count_tokens(extractor, question)
+            answers += _expected_tokens(extractor, question)
+        asked |= left.keys()
+    seconds = len(asked) * seconds_per_request / concurrency
+    return Plan(reports, len(seen), by_rules, len(asked), remembered, prompts, answers, seconds)
+
+
+def _left_to_ask(
+    extractor: LLMExtractor, text: str, regions: tuple[str, ...] | None
+) -> tuple[dict[str, Question], int]:
+    """Questions about one report by key, and the number of those that the ledger answers."""
+    report = numbered(text, regions)
+    if not report.films or not report.sentences or regions == ():
+        return {}, 0
+    exchange = converse(report, extractor.procedure)
+    answered = 0
+    try:
+        question = next(exchange)
+        while stored := extractor.ledger.get(key_of(question, extractor.backend.identity)):
+            answered += 1
+            question = exchange.send(stored)
+    except StopIteration:
+        return {}, answered
+    key = key_of(question, extractor.backend.identity)
+    left = {key: question}
+    if answered == 0 and extractor.procedure.passes == 2 and len(report.films) > 1:
+        left[f"{key}, second pass"] = question  # not known before the first is answered, and no longer than it
+    return left, answered
+
+
+def _count_tokens(extractor: LLMExtractor, question: Question) -> int:
+    text = "".join(content for _, content in question.messages)
+    count = extractor.backend.count_tokens(text)
+    return -(-len(text) // _CHARACTERS_PER_TOKEN) if count is None else count
+
+
+def _expected_tokens(extractor: LLMExtractor, question: Question) -> int:
+    if extractor.procedure.mode == "select":
+        return min(_TOKENS_OF_ANSWER, question.max_tokens)
+    return question.max_tokens // 2
+
+
+class _Worker:
+    """One process of `ray_extract`."""
+
+    def __init__(self, make_extractor: Callable[[], LLMExtractor], column: str, regions: str, concurrency: int) -> None:
+        self.extractor = make_extractor()
+        self.column, self.regions, self.concurrency = column, regions, concurrency
+
+    def __call__(self, batch: "pd.DataFrame") -> "pd.DataFrame":
+        reports = batch[self.column].astype(str)
+        regions = [tuple(names) for names in batch[self.regions]] if self.regions else [None] * len(batch)
+        found = extract_many(zip(reports, regions, strict=True), self.extractor, concurrency=self.concurrency)
+        rows = [(i, region, part.text, part.source) for i, parts in enumerate(found) for region, part in parts.items()]
+        result = batch.drop(columns=[self.column]).iloc[[i for i, *_ in rows]].reset_index(drop=True)
+        return result.assign(
+            region=[region for _, region, *_ in rows],
+            text=[text for _, _, text, _ in rows],
+            text_source=[source for *_, source in rows],
+        )
+
+
+def ray_extract(
+    dataset: "Dataset",
+    make_extractor: Callable[[], LLMExtractor],
+    *,
+    report_column: str = "report",
+    regions_column: str = "",
+    workers: int = 2,
+    concurrency: int = 32,
+) -> "Dataset":
+    """`extract_many` over several machines: a Ray dataset of reports to one of excerpts.
+
+    Args:
+        dataset: One row per report.
+        make_extractor: Called once in each worker; a ledger that it opens must be local to the machine.
+        report_column: Column of the text; it is not copied to the result.
+        regions_column: Column with the list of filmed regions; "" where only the text tells them.
+        workers: Processes over all machines, at least 1.
+        concurrency: Requests at once per worker.
+
+    Returns:
+        One row per report and region: the other columns, with `region`, `text` and `text_source`. Nothing has run
+        yet; Ray computes it where it is read.
+
+    Raises:
+        ModuleNotFoundError: Ray is not installed.
+    """
+    try:
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("several machines need Ray: pip install 'pedclip[ray]'") from error
+    return dataset.map_batches(
+        _Worker,
+        fn_constructor_args=(make_extractor, report_column, regions_column, concurrency),
+        batch_format="pandas",
+        compute=ray.data.ActorPoolStrategy(size=workers),
+    )

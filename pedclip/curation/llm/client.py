@@ -1,0 +1,280 @@
+"""Where a language model answers: any OpenAI-compatible server, or transformers in this process.
+
+The text of reports goes to the endpoint that the user names and nowhere else: there is no default endpoint, redirects
+and proxies of the environment are not followed, and a host that is not this machine is named before it is used.
+"""
+
+import asyncio
+import ipaddress
+import json
+import logging
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from pedclip.curation.llm.prompts import Question
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+_logger = logging.getLogger(__name__)
+
+_TRANSIENT: Final = frozenset({408, 409, 425, 429})  # and whatever is 500 or more, except 501
+_REFUSED: Final = frozenset({400, 413, 415, 422, 501})
+_LONGEST_BODY: Final = 4_000_000  # bytes; a server that sends more is not answering the question
+_LONGEST_WAIT: Final = 300.0  # seconds; a server that asks for more is down
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said.
+
+    Attributes:
+        text: The answer.
+        is_cut: Whether it was cut at the longest length allowed.
+        prompt_tokens: Tokens read, 0 where unknown.
+        answer_tokens: Tokens written, 0 where unknown.
+    """
+
+    text: str
+    is_cut: bool = False
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+
+class BackendError(RuntimeError):
+    """A model that cannot be asked at all: no such model, no permission. The message says what to change."""
+
+
+class BackendUnavailable(BackendError):
+    """A server that gave no answer after every repetition."""
+
+
+class QuestionRefused(BackendError):
+    """One question that the model cannot take, such as a report longer than its context."""
+
+
+class Backend(Protocol):
+    """A chat model."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Model and parameters, as far as an answer depends on them."""
+
+    async def complete(self, question: Question) -> Answer:
+        """Answer one question; many may be asked at once. Raises `BackendError` or one of its kinds."""
+
+    def count_tokens(self, text: str) -> int | None:
+        """Number of tokens of a text, None where only the server knows."""
+
+    async def close(self) -> None:
+        """Give back connections; a later question opens them again."""
+
+
+@dataclass
+class ServerBackend:
+    """A model behind an OpenAI-compatible server: vLLM, llama.cpp, Ollama, `transformers serve`.
+
+    A busy or failing server (429, 5xx, lost connection, no answer in time) is asked again with growing pauses, as it
+    says in `Retry-After`. Whether it takes a JSON schema (`response_format`) is found out once.
+
+    Args:
+        endpoint: Address up to and including the version, such as "http://localhost:8000/v1".
+        model: Name that the server knows the model by.
+        api_key: Sent as a bearer token; "" for none. Never stored.
+        timeout: Seconds for one answer, above 0.
+        repetitions: Times that one question is sent at most, at least 1.
+        first_wait: Seconds before the first repetition, at least 0, doubled each time, with jitter.
+        seed: Of the sampling and of the jitter; the temperature is 0.
+
+    Raises:
+        ValueError: The endpoint is no http(s) address, or holds a password, or a number is out of range.
+    """
+
+    endpoint: str
+    model: str
+    api_key: str = field(default="", repr=False)
+    timeout: float = 120.0
+    repetitions: int = 6
+    first_wait: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check endpoint and ranges, and name the host that will see the reports."""
+        if self.timeout <= 0 or self.repetitions < 1 or self.first_wait < 0:
+            given = f"{self.timeout}, {self.repetitions} and {self.first_wait}"
+            raise ValueError(f"expected timeout > 0, repetitions >= 1 and first_wait >= 0, got {given}.")
+        address = urlsplit(self.endpoint)
+        if address.username is not None:  # every message and log names the endpoint
+            raise ValueError("endpoint holds a user or password; pass the key as api_key instead.")
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ValueError(f'endpoint must be an address such as "http://localhost:8000/v1", got {self.endpoint!r}.')
+        if not is_loopback(address.hostname):
+            _logger.warning("Text of reports will be sent to %s.", address.hostname)
+        self._url = self.endpoint.rstrip("/") + "/chat/completions"
+        self._session: ClientSession | None = None
+        self._takes_schema: bool | None = None
+        self._resume_at = 0.0
+        self._jitter = random.Random(self.seed)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Model and parameters; the address is left out, as it says nothing of the answer."""
+        return {"model": self.model, "temperature": 0, "seed": self.seed}
+
+    def count_tokens(self, text: str) -> int | None:
+        """Unknown here."""
+        return None
+
+    async def complete(self, question: Question) -> Answer:
+        """Answer one question.
+
+        Raises:
+            BackendUnavailable: No answer after all repetitions.
+            QuestionRefused: The server does not take this question.
+            BackendError: The server does not know the model or the caller, or answers from another address.
+        """
+        for repetition in range(self.repetitions):
+            await self._pause()
+            outcome = await self._send(question)
+            if isinstance(outcome, Answer):
+                return outcome
+            wait = self.first_wait * 2**repetition * self._jitter.uniform(0.5, 1.0)
+            if (outcome or 0) > _LONGEST_WAIT:
+                break
+            if outcome is not None:  # the server says when: that holds for every question
+                self._resume_at = max(self._resume_at, time.monotonic() + outcome)
+            if repetition + 1 < self.repetitions:
+                await asyncio.sleep(min(wait, _LONGEST_WAIT))
+        raise BackendUnavailable(f"{self._host} gave no answer to a question sent {self.repetitions} times.")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.endpoint).netloc
+
+    async def _pause(self) -> None:
+        while (wait := self._resume_at - time.monotonic()) > 0:
+            await asyncio.sleep(wait + self._jitter.uniform(0, self.first_wait))
+
+    async def _send(self, question: Question) -> Answer | float | None:
+        """The answer; or the seconds that a failing server asks for, None where it does not say."""
+        has_schema = self._takes_schema is not False
+        status, headers, body = await self._post(question, has_schema=has_schema)
+        if status in _REFUSED and has_schema and self._takes_schema is None:
+            has_schema = False
+            status, headers, body = await self._post(question, has_schema=False)
+        if status == 200:
+            answer = _read_completion(body)
+            if answer is not None and self._takes_schema is None:
+                self._takes_schema = has_schema
+            return answer
+        if status in _REFUSED:
+            raise QuestionRefused(f"{self._host} refuses a question (status {status}).")
+        if status == 0 or status in _TRANSIENT or status >= 500:
+            return _retry_after(headers.get("Retry-After", ""))
+        raise BackendError(
+            f"{self._host} answers with status {status}; check the endpoint {self.endpoint!r}, "
+            f"the model {self.model!r} and the key. Redirects are not followed, so that reports go nowhere else."
+        )
+
+    async def _post(self, question: Question, *, has_schema: bool) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body; status 0 where there was no complete response."""
+        aiohttp = _aiohttp()
+        if self._session is None:
+            self._session = self._open()
+        data = json.dumps(self._payload(question, has_schema=has_schema)).encode()
+        try:
+            async with self._session.post(self._url, data=data, allow_redirects=False) as response:
+                body = await response.content.read(_LONGEST_BODY) if response.status != 200 else b""
+                while response.status == 200 and len(body) < _LONGEST_BODY:
+                    if not (part := await response.content.readany()):
+                        break
+                    body += part
+                return response.status, response.headers, body
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return 0, {}, b""
+
+    def _open(self) -> "ClientSession":
+        aiohttp = _aiohttp()
+        headers = {"Content-Type": "application/json"}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        # How many questions are asked at once is the caller's choice, hence no limit here.
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=self.timeout)
+        session: ClientSession = aiohttp.ClientSession(
+            connector=connector, headers=headers, timeout=timeout, trust_env=False
+        )
+        return session
+
+    def _payload(self, question: Question, *, has_schema: bool) -> dict[str, Any]:
+        payload: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": role, "content": text} for role, text in question.messages],
+            "max_tokens": question.max_tokens,
+            "temperature": 0,
+            "seed": self.seed,
+        }
+        if has_schema:
+            schema = {"name": "answer", "strict": True, "schema": question.schema}
+            payload["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return payload
+
+
+def _aiohttp() -> ModuleType:
+    try:
+        import aiohttp
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("a model behind a server needs aiohttp: pip install 'pedclip[llm]'") from error
+    return aiohttp
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name is this machine.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("localhost.example.org")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _read_completion(body: bytes) -> Answer | None:
+    """The answer in a response, None where the response has another form."""
+    try:
+        content = json.loads(body)
+        choice = content["choices"][0]
+        text = choice["message"]["content"] or ""
+        usage = content.get("usage") or {}
+        tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return None
+    return Answer(text, choice.get("finish_reason") == "length", *tokens) if isinstance(text, str) else None
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds in a Retry-After header, which holds seconds or a date."""
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,192 @@
+"""Extraction of excerpts by a language model, with rules where no valid answer can be had."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from pedclip.curation.excerpts import Excerpt, joined
+from pedclip.curation.llm.client import Answer, Backend, BackendUnavailable, QuestionRefused, ServerBackend
+from pedclip.curation.llm.conversation import Procedure, converse
+from pedclip.curation.llm.event_loop import running_loop
+from pedclip.curation.llm.grounding import is_instruction
+from pedclip.curation.llm.local_model import load_folder
+from pedclip.curation.llm.prompts import Mode, NumberedReport, Question, number_report
+from pedclip.curation.llm.response_cache import Ledger, key_of
+from pedclip.curation.llm.responses import Rejection, read_rewritten
+from pedclip.curation.report.filmed_regions import filmed_in
+from pedclip.curation.report.parse import read_report
+from pedclip.curation.rules import RulesExtractor
+
+Gate = AbstractAsyncContextManager[None]
+
+
+# So many reports in a row without an answer are no accident: rules must not replace a model that is down.
+_MOST_FAILURES: Final = 20
+
+
+@dataclass
+class Usage:
+    """What a run has cost so far."""
+
+    reports: int = 0
+    requests: int = 0  # sent to the model and answered
+    remembered: int = 0  # answered from the ledger, or together with an equal question
+    prompt_tokens: int = 0  # of the requests, as far as the server counts them
+    answer_tokens: int = 0
+    refused: int = 0  # reports that the model could not take, or that got no answer: by rules
+    invalid: int = 0  # reports without a valid answer after all attempts: by rules
+
+    def __str__(self) -> str:
+        """One line for a log."""
+        return ", ".join(f"{field.name.replace('_', ' ')} {getattr(self, field.name)}" for field in fields(self))
+
+
+class LLMExtractor:
+    """Excerpts by a language model in two passes; `Excerpt.source` says for each report whether rules stepped in.
+
+    Every answer is untrusted: only sentences of the report come out, those under the headings of history, technique
+    and comparison never do, and only filmed regions get any.
+
+    Args:
+        backend: The model.
+        procedure: Mode, passes and attempts.
+        ledger: Answers of earlier runs; None keeps those of this object in memory.
+
+    Source: PedCLIP, section 2.1: an LLM (Llama-3.1) removes history and irrelevant context, then extracts the text of
+        each listed body part. Differs: the mode `select`, and that answers are checked.
+    """
+
+    def __init__(self, backend: Backend, procedure: Procedure | None = None, *, ledger: Ledger | None = None) -> None:
+        self.backend = backend
+        self.procedure = procedure or Procedure()
+        self.ledger = Ledger() if ledger is None else ledger
+        self.usage = Usage()
+        self._asked: dict[str, asyncio.Task[Answer]] = {}
+        self._failures = 0
+
+    def extract(self, report_text: str, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
+        """Excerpts of these regions, or of every filmed one for None; for many reports use `bulk.extract_many`.
+
+        Raises:
+            BackendError: The model cannot be asked at all.
+        """
+        with running_loop(self.backend.close) as submit:
+            excerpts: Mapping[str, Excerpt] = submit(self.extract_async(report_text, regions)).result()
+        return excerpts
+
+    async def extract_async(
+        self, report_text: str, regions: tuple[str, ...] | None, *, gate: Gate | None = None
+    ) -> Mapping[str, Excerpt]:
+        """`extract` for a caller with an event loop; equal questions that meet are asked once.
+
+        Args:
+            report_text: The report.
+            regions: As for `extract`.
+            gate: Held during each request, and only then: the next question is ready when it opens.
+        """
+        self.usage.reports += 1
+        report = numbered(report_text, regions)
+        wanted = tuple(report.films) if regions is None else regions
+        excerpts = await self._ask(report, gate or nullcontext()) if wanted and report.sentences else None
+        if excerpts is None:
+            excerpts = _by_rules(report_text, regions)
+        return {region: excerpts[region] for region in wanted}
+
+    async def _ask(self, report: NumberedReport, gate: Gate) -> dict[str, Excerpt] | None:
+        """The excerpts of all films, None where rules must do."""
+        exchange = converse(report, self.procedure)
+        try:
+            question = next(exchange)
+            while True:
+                question = exchange.send(await self._answer(question, gate))
+        except StopIteration as stop:
+            self._failures = 0
+            if isinstance(stop.value, Rejection):
+                self.usage.invalid += 1
+                return None
+            return dict(stop.value)
+        except (BackendUnavailable, QuestionRefused):
+            self.usage.refused += 1
+            self._failures += 1
+            if self._failures >= _MOST_FAILURES:
+                raise
+            return None
+
+    async def _answer(self, question: Question, gate: Gate) -> Answer:
+        key = key_of(question, self.backend.identity)
+        stored = self.ledger.get(key)
+        if stored is not None:
+            self.usage.remembered += 1
+            return stored
+        if key in self._asked:
+            self.usage.remembered += 1
+        else:
+            self._asked[key] = asyncio.create_task(self._send(key, question, gate))
+        return await self._asked[key]
+
+    async def _send(self, key: str, question: Question, gate: Gate) -> Answer:
+        try:
+            async with gate:
+                answer = await self.backend.complete(question)
+            self.ledger.put(key, answer)
+        finally:
+            del self._asked[key]
+        self.usage.requests += 1
+        self.usage.prompt_tokens += answer.prompt_tokens
+        self.usage.answer_tokens += answer.answer_tokens
+        return answer
+
+
+def _by_rules(report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
+    """Excerpts by rules; text that speaks to a model is no finding there either."""
+    found = RulesExtractor().extract(report_text, regions)
+    return {
+        region: joined((s for s in excerpt.sentences if not is_instruction(s.text)), source=excerpt.source)
+        for region, excerpt in found.items()
+    }
+
+
+def numbered(report_text: str, regions: tuple[str, ...] | None) -> NumberedReport:
+    """A report with its films: the given ones and those that the text names, so that theirs do not end up elsewhere."""
+    reading = read_report(report_text)
+    return number_report(reading, filmed_in(reading, given=regions or ()))
+
+
+def language_model(
+    endpoint: str, model: str, mode: Mode, *, answers: str | Path = "", in_process: bool = False
+) -> LLMExtractor:
+    """A language model behind a server or in this process; making it sends nothing.
+
+    The key of the server is taken from the environment variable PEDCLIP_API_KEY, as a parameter would be stored.
+
+    Args:
+        endpoint: Address such as "http://localhost:8000/v1"; "" stands for this one, to plan without a server.
+        model: Name that the server knows the model by; in this process the folder of the model.
+        mode: "select" or "rewrite".
+        answers: File that keeps the answers for the next run; "" keeps them in memory.
+        in_process: Load the model here, on the GPU where there is one; there must be no endpoint then.
+
+    Raises:
+        ValueError: Both an endpoint and this process.
+        FileNotFoundError: There is no such folder.
+        BackendError: The folder holds no chat model.
+    """
+    if in_process and endpoint:
+        raise ValueError(f"expected an endpoint or this process, got {endpoint!r} and in_process=True.")
+    backend: Backend
+    if in_process:
+        backend = load_folder(model)
+    else:
+        key = os.environ.get("PEDCLIP_API_KEY", "")
+        backend = ServerBackend(endpoint or "http://localhost:8000/v1", model, api_key=key)
+    return LLMExtractor(backend, Procedure(mode=mode), ledger=Ledger(answers))
+
+
+def verdict(answer: str, report_text: str, regions: tuple[str, ...]) -> str:
+    """What the check of the mode "rewrite" says of an answer: "accepted", or "refused" with the reason."""
+    found = read_rewritten(answer, numbered(report_text, regions).texts, regions)
+    return f"refused: {found.reason}" if isinstance(found, Rejection) else "accepted"

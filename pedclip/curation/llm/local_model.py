@@ -1,0 +1,178 @@
+"""A chat model in this process, through transformers."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pedclip.curation.llm.client import Answer, BackendError, QuestionRefused
+from pedclip.curation.llm.prompts import Question
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_Waiting = tuple[list[int], Question, "asyncio.Future[Answer]"]
+
+
+def find_folder(folder: str | Path) -> Path:
+    """The full path of a model's folder.
+
+    Raises:
+        FileNotFoundError: No such folder; the message says how to get one.
+    """
+    path = Path(folder).expanduser().resolve()
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {path} with a chat model. Fetch one first, for example with "
+            "'hf download meta-llama/Llama-3.1-8B-Instruct --local-dir FOLDER', or name the endpoint of a server."
+        )
+    return path
+
+
+def load_folder(folder: str | Path, *, batch_size: int = 16) -> "TransformersBackend":
+    """The chat model in a folder, on the first GPU where there is one; nothing is downloaded.
+
+    Args:
+        folder: Holds config.json, tokenizer and weights. Its full path names the model in a ledger.
+        batch_size: As for `TransformersBackend`.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        BackendError: It holds no chat model that can be loaded; the message says what is missing.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    path = find_folder(folder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # ImportError: some tokenizers need a package of their own, which the reason names.
+    errors = (OSError, ValueError, ImportError, SafetensorError, torch.OutOfMemoryError)
+    try:
+        return TransformersBackend(str(path), device=device, batch_size=batch_size)
+    except errors as error:
+        reason = " ".join(str(error).split())
+        raise BackendError(
+            f"{path} cannot be loaded as a chat model; it needs config.json, tokenizer and weights ({reason})"
+        ) from error
+
+
+class TransformersBackend:
+    """A chat model such as Llama-3.1-8B-Instruct, loaded here; nothing leaves the machine.
+
+    Questions that wait at the same time are answered as one batch, by greedy decoding. The schema of the answer is
+    not enforced while decoding; a server does that better (vLLM, llama.cpp).
+
+    Args:
+        name_or_folder: Model on the Hugging Face hub, or its folder.
+        device: "cpu", "cuda", "cuda:1".
+        dtype: Of the weights; "auto" for that of the files.
+        batch_size: Questions answered together at most, at least 1.
+
+    Raises:
+        BackendError: The model has no chat template, so it takes no questions.
+        OSError: The model cannot be found.
+    """
+
+    def __init__(self, name_or_folder: str, *, device: str = "cpu", dtype: str = "auto", batch_size: int = 16) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        is_local = Path(name_or_folder).is_dir()
+        self.name = name_or_folder
+        self.batch_size = batch_size
+        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            name_or_folder, local_files_only=is_local
+        )
+        if not self._tokenizer.chat_template:
+            raise BackendError(f"{name_or_folder} has no chat template; name an instruction-tuned model.")
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        model: Any = AutoModelForCausalLM.from_pretrained(name_or_folder, dtype=dtype, local_files_only=is_local)
+        self._model = model.to(device).eval()
+        self._waiting: list[_Waiting] = []
+        self._work: asyncio.Task[None] | None = None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Model and decoding."""
+        return {"model": self.name, "decoding": "greedy"}
+
+    def count_tokens(self, text: str) -> int | None:
+        """Number of tokens of a text."""
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    async def complete(self, question: Question) -> Answer:
+        """Answer one question, together with others that wait.
+
+        Raises:
+            QuestionRefused: Question and answer together are longer than the context of the model.
+        """
+        tokens = self._encode(question)
+        longest = getattr(self._model.config, "max_position_embeddings", None)
+        if longest and len(tokens) + question.max_tokens > longest:
+            raise QuestionRefused(f"{len(tokens) + question.max_tokens} tokens are more than {self.name} takes.")
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((tokens, question, future))
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(self._answer_all())
+        return await future
+
+    async def close(self) -> None:
+        """Nothing to give back: the model stays loaded."""
+
+    def _encode(self, question: Question) -> list[int]:
+        messages = [{"role": role, "content": text} for role, text in question.messages]
+        text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    async def _answer_all(self) -> None:
+        while self._waiting:
+            # One turn of the loop lets every report that is ready put its question.
+            await asyncio.sleep(0)
+            # Long questions together: the shorter ones of a batch are padded.
+            self._waiting.sort(key=lambda item: len(item[0]))
+            batch, self._waiting = self._waiting[-self.batch_size :], self._waiting[: -self.batch_size]
+            try:
+                answers = await asyncio.to_thread(self._generate, [(tokens, question) for tokens, question, _ in batch])
+            except (RuntimeError, ValueError) as error:  # out of memory, among others
+                for *_, future in batch:
+                    _settle(future, error)
+                continue
+            for (*_, future), answer in zip(batch, answers, strict=True):
+                _settle(future, answer)
+
+    def _generate(self, batch: Sequence[tuple[list[int], Question]]) -> list[Answer]:
+        import torch
+
+        encodings = {"input_ids": [tokens for tokens, _ in batch]}
+        inputs = self._tokenizer.pad(encodings, padding_side="left", return_tensors="pt").to(self._model.device)
+        longest = max(question.max_tokens for _, question in batch)
+        with torch.inference_mode():
+            output = self._model.generate(
+                **inputs,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                max_new_tokens=longest,
+                pad_token_id=self._tokenizer.pad_token_id,
+            )
+        written = output[:, inputs["input_ids"].shape[1] :].tolist()
+        return [self._read(tokens, row, question) for (tokens, question), row in zip(batch, written, strict=True)]
+
+    def _read(self, tokens: list[int], written: list[int], question: Question) -> Answer:
+        """The answer in generated tokens, up to the end-of-turn token and its own longest length."""
+        ends = self._model.generation_config.eos_token_id
+        stops = set(ends) if isinstance(ends, list) else {ends, self._tokenizer.eos_token_id}
+        length = next((i for i, token in enumerate(written) if token in stops), len(written))
+        is_cut = length > question.max_tokens or length == len(written)
+        kept = written[: min(length, question.max_tokens)]
+        return Answer(str(self._tokenizer.decode(kept, skip_special_tokens=True)), is_cut, len(tokens), len(kept))
+
+
+def _settle(future: "asyncio.Future[Answer]", result: Answer | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(result, Answer):
+        future.set_result(result)
+    else:
+        hint = "if memory ran out, ask fewer questions at once (batch_size, or --concurrency)"
+        future.set_exception(BackendError(f"the model failed ({result}); {hint}."))

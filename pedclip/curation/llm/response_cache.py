@@ -1,0 +1,127 @@
+"""Every answer of a language model, on disk by the content of its question, so that nothing is asked twice.
+
+One SQLite file in write-ahead mode: several processes of one machine may share it, and after a kill it holds every
+answer whose `put` had returned. It is no file for a network share; give each machine its own.
+"""
+
+import hashlib
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pedclip.curation.llm.client import Answer
+from pedclip.curation.llm.prompts import Question
+
+_logger = logging.getLogger(__name__)
+
+_MAGIC: Final = b"SQLite format 3\0"
+_WAIT: Final = 60.0  # seconds for another process to finish its write
+_TABLE: Final = """CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, is_cut INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL, answer_tokens INTEGER NOT NULL
+) WITHOUT ROWID"""
+
+
+def key_of(question: Question, identity: Mapping[str, Any]) -> str:
+    """The key of a question: SHA-256 of its messages, schema and length, and of the model with its parameters."""
+    content = [question.messages, question.schema, question.max_tokens, identity]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Ledger:
+    """Answers by key, in a file.
+
+    The questions are stored as hashes only. The answers are numbers in the mode `select`, and sentences of reports in
+    the mode `rewrite`: then the file is as confidential as the reports.
+
+    Args:
+        path: File to continue, or to begin; "" keeps the answers in memory. A damaged file is moved aside to
+            `<name>.damaged` with a warning, since an answer can always be asked for again.
+
+    Raises:
+        ValueError: The path is a file of another kind; it is left as it is.
+        FileNotFoundError: The folder of the file does not exist.
+    """
+
+    def __init__(self, path: str | Path = "") -> None:
+        self.path = Path(path) if path else None
+        self._lock = threading.Lock()
+        if self.path is None:
+            self._connection = _connect(":memory:")
+            return
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {self.path.parent} for the ledger; make it first.")
+        _refuse_other_files(self.path)
+        try:
+            self._connection = _connect(self.path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, unreadable, disk full: the file may be sound
+                raise
+            _move_aside(self.path)
+            self._connection = _connect(self.path)
+
+    def get(self, key: str) -> Answer | None:
+        """The answer stored under a key, or None."""
+        query = "SELECT text, is_cut, prompt_tokens, answer_tokens FROM answers WHERE key = ?"
+        with self._lock:
+            row = self._connection.execute(query, (key,)).fetchone()
+        return Answer(row[0], bool(row[1]), row[2], row[3]) if row else None
+
+    def put(self, key: str, answer: Answer) -> None:
+        """Store an answer; when this returns, killing the process no longer loses it."""
+        # A lone surrogate is valid in the JSON of an answer, but in no text that SQLite stores.
+        text = answer.text.encode("utf-8", "replace").decode()
+        row = (key, text, int(answer.is_cut), answer.prompt_tokens, answer.answer_tokens)
+        with self._lock:
+            self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", row)
+
+    def __len__(self) -> int:
+        """Number of stored answers."""
+        with self._lock:
+            return int(self._connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the object is of no use afterwards."""
+        with self._lock:
+            self._connection.close()
+
+
+def _connect(path: str | Path) -> sqlite3.Connection:
+    # One commit per statement: an answer is on disk before it is used.
+    connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("the ledger is damaged")
+        connection.execute(_TABLE)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_other_files(path: Path) -> None:
+    if path.exists():
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+        if not _MAGIC.startswith(start):  # an empty file, or one cut within the mark, was once begun as a ledger
+            raise ValueError(f"{path} is not a ledger of answers; give the path of one, or of a new file.")
+
+
+def _move_aside(path: Path) -> None:
+    damaged = path.with_name(f"{path.name}.damaged")
+    _logger.warning("The ledger %s is damaged; it is kept as %s, and its questions are asked again.", path, damaged)
+    path.replace(damaged)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -1,0 +1,244 @@
+"""From an archive to triplets, in parts that survive a killed run.
+
+Beside the output lies a hidden work folder with one part per 64 studies; a restart does only what is missing, and a
+part whose files or settings changed is done again. No part with an identifier in an excerpt is written before a person
+has acknowledged what was found. `triplets/` and `datasheet.json` may be shared as the licence allows; the `.csv` lists
+name files of the archive and stay with it, as does the salt.
+"""
+
+import csv
+import io
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pedclip.artefacts import write_json, write_text
+from pedclip.curation.archive.studies import Archive, Study
+from pedclip.curation.datasheet import data_sheet
+from pedclip.curation.duplicates import joined_groups, near_images, near_texts
+from pedclip.curation.excerpts import Extractor
+from pedclip.curation.privacy.identifiers import read_salt
+from pedclip.curation.shards import Settings, fingerprint_of, is_done, load_chunk, read_chunk, save_chunk
+from pedclip.triplets.splits import SPLITS, split_of
+
+STUDIES_PER_CHUNK: Final = 64  # about 100 films, a few hundred MB of pixels at most
+_WITHOUT_PIXELS: Final = (
+    *("text", "region", "laterality", "view", "patient_id", "study_id", "age_months", "sex", "text_source"),
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CurationResult:
+    """What a run made.
+
+    Args:
+        triplets: Folder for `pedclip.data.load`.
+        datasheet: Content of `datasheet.json`.
+        num_rejected: Rows of `rejected.csv`.
+    """
+
+    triplets: Path
+    datasheet: dict[str, Any]
+    num_rejected: int
+
+
+class IdentifiersFound(ValueError):
+    """Excerpts hold what may tell who a patient is, and nobody has said yet that this is known."""
+
+
+class NothingCurated(ValueError):
+    """No film became a triplet."""
+
+
+def curate(
+    archive: Archive,
+    *,
+    output: str | Path,
+    extractor: str | Extractor = "rules",
+    acknowledge_identifiers: bool = False,
+    source: str = "",
+    salt: str | Path | None = None,
+) -> CurationResult:
+    """Make triplets, and list everything that became none.
+
+    Films of one patient are in one split; so are patients who share a (nearly) equal film, as one of the two
+    identities is wrong or the film was copied.
+
+    Args:
+        archive: As from `pedclip.curation.archive.reader.read_archive`.
+        output: Folder for `triplets/`, `rejected.csv`, `conflicts.csv`, `identifiers.csv`, `duplicates.csv` and
+            `datasheet.json`.
+        extractor: "rules", or an object such as `pedclip.curation.llm.extractor.LLMExtractor`.
+        acknowledge_identifiers: Write although excerpts hold dates, names or the like.
+        source: Name of the data set in every triplet; "" takes the name of the folder.
+        salt: File with the key of the pseudonyms, made if absent; None puts it beside the output as `<output>.salt`.
+
+    Raises:
+        IdentifiersFound: Excerpts hold identifiers. Only `identifiers.csv` is written: kinds and counts per report.
+        NothingCurated: No film became a triplet; `rejected.csv` says why.
+        ReportChanged: The archive was changed during the run.
+        ValueError: Output or salt lie where they must not.
+    """
+    folder = Path(output).resolve()
+    key_file = Path(salt).resolve() if salt is not None else folder.with_name(f"{folder.name}.salt")
+    _check_places(archive.root, folder, key_file)
+    settings = Settings(
+        archive.root, extractor, read_salt(key_file), source or archive.root.name, acknowledge_identifiers
+    )
+    work = folder.with_name(f".{folder.name}.work")
+    parts = [
+        (work / f"{start // STUDIES_PER_CHUNK:06d}", archive.studies[start : start + STUDIES_PER_CHUNK])
+        for start in range(0, len(archive.studies), STUDIES_PER_CHUNK)
+    ]
+    blocked = _do_parts(parts, settings)
+    if blocked:
+        _write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, (item.values() for item in blocked))
+        raise IdentifiersFound(_blocked_message(blocked, folder))
+    result = _finish(archive, [part for part, _ in parts], folder, settings)
+    shutil.rmtree(work)
+    return result
+
+
+_IDENTIFIER_COLUMNS: Final = ("study", "report", "kind", "in_report", "in_excerpts")
+
+
+def _check_places(root: Path, folder: Path, key_file: Path) -> None:
+    if folder.is_relative_to(root) or root.is_relative_to(folder):
+        raise ValueError(f"{folder} and the archive {root} lie in each other; give an output folder of its own.")
+    if key_file.is_relative_to(folder):
+        raise ValueError(f"{key_file} lies in the output; whoever gets the triplets must not get the salt.")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; expected a folder to write into.")
+
+
+def _do_parts(parts: Sequence[tuple[Path, Sequence[Study]]], settings: Settings) -> list[dict[str, Any]]:
+    """Make the missing parts; the identifiers of those that were not written because of them."""
+    blocked = []
+    for number, (part, studies) in enumerate(parts, start=1):
+        fingerprint = fingerprint_of(studies, settings)
+        if is_done(part, fingerprint):
+            record, _ = load_chunk(part)
+            if settings.is_acknowledged or not any(item["in_excerpts"] for item in record["identifiers"]):
+                continue
+        chunk = read_chunk(studies, settings)
+        if chunk.is_identifying and not settings.is_acknowledged:
+            blocked += chunk.identifiers
+        elif not blocked:  # once blocked, a run only goes on to list all that a person must know
+            save_chunk(chunk, part, fingerprint=fingerprint)
+        _log.info("studies: part %d of %d", number, len(parts))
+    return blocked
+
+
+def _blocked_message(blocked: Iterable[dict[str, Any]], folder: Path) -> str:
+    kinds: Counter[str] = Counter()
+    for item in blocked:
+        kinds[item["kind"]] += item["in_excerpts"]
+    listed = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common() if count)
+    return (
+        f"the excerpts hold what may tell who a patient is: {listed}. Nothing was written but "
+        f"{folder / 'identifiers.csv'}, which says in which reports. De-identify the reports and run again, or pass "
+        "acknowledge_identifiers=True (--acknowledge-identifiers) if this is known and allowed."
+    )
+
+
+def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Settings) -> CurationResult:
+    from datasets import DatasetDict, concatenate_datasets
+
+    from pedclip.triplets.storage import make_split, save_triplets
+
+    records, datasets = zip(*(load_chunk(part) for part in parts), strict=True)
+    rejected = sorted(
+        [(item.path, item.reason, item.detail) for item in archive.rejected]
+        + [tuple(item) for record in records for item in record["rejected"]]
+    )
+    _write_csv(folder / "rejected.csv", ("path", "reason", "detail"), rejected)
+    rows = concatenate_datasets(list(datasets))
+    if not len(rows):
+        reasons = Counter(reason for _, reason, _ in rejected).most_common(4)
+        listed = ", ".join(f"{count} × {reason}" for reason, count in reasons)
+        raise NothingCurated(f"no film became a triplet ({listed}); {folder / 'rejected.csv'} lists all.")
+    patients = list(rows["patient_id"])
+    duplicates = list(_duplicates(parts, records, patients))
+    _write_lists(folder, records, duplicates)
+    pairs = ((one, two) for kind, _, _, one, two, _ in duplicates if kind == "film")
+    groups = joined_groups(sorted(set(patients)), pairs)
+    splits = [split_of(groups[patient]) for patient in patients]
+    chosen = {name: [number for number, split in enumerate(splits) if split == name] for name in SPLITS}
+    triplets = DatasetDict({n: rows.select(numbers) if numbers else make_split([]) for n, numbers in chosen.items()})
+    save_triplets(triplets, folder / "triplets")
+    sheet = data_sheet(
+        _without_pixels(triplets),
+        source=settings.source,
+        rejected=[reason for _, reason, _ in rejected],
+        identifiers=_kinds(records),
+        duplicates={
+            "films": sum(kind == "film" for kind, *_ in duplicates),
+            "reports of different patients": sum(kind == "report" for kind, *_ in duplicates),
+            "patients joined": sum(name != group for name, group in groups.items()),
+        },
+    )
+    write_json(folder / "datasheet.json", sheet)  # last: where it is, everything is
+    return CurationResult(folder / "triplets", sheet, len(rejected))
+
+
+def _without_pixels(triplets: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for split, data in triplets.items():
+        for batch in data.select_columns(list(_WITHOUT_PIXELS)).iter(batch_size=1000):
+            yield from ((split, dict(zip(batch, values, strict=True))) for values in zip(*batch.values(), strict=True))
+
+
+def _duplicates(
+    parts: Sequence[Path], records: Sequence[dict[str, Any]], patients: Sequence[str]
+) -> Iterator[tuple[str, str, str, str, str, float]]:
+    """Kind, both files, both patients and similarity; of reports only those of different patients."""
+    arrays = []
+    for part in parts:
+        with np.load(part / "hashes.npz", allow_pickle=False) as file:
+            arrays.append((file["images"], file["thumbnails"], file["texts"]))
+    images, thumbnails, texts = (np.concatenate(column) for column in zip(*arrays, strict=True))
+    paths = [path for record in records for path in record["paths"]]
+    for pair in near_images(images, thumbnails):
+        one, two = pair.first, pair.second
+        yield "film", paths[one], paths[two], patients[one], patients[two], pair.similarity
+    places = [(patient, place) for record in records for patient, place in record["texts"]]
+    for pair in near_texts(texts):
+        (owner, place), (other, copy) = places[pair.first], places[pair.second]
+        if owner != other:
+            yield "report", place, copy, owner, other, pair.similarity
+
+
+def _write_lists(
+    folder: Path, records: Sequence[dict[str, Any]], duplicates: Iterable[tuple[str, str, str, str, str, float]]
+) -> None:
+    conflicts = sorted(tuple(item) for record in records for item in record["conflicts"])
+    _write_csv(folder / "conflicts.csv", ("path", "decision"), conflicts)
+    found = [tuple(item.values()) for record in records for item in record["identifiers"]]
+    found += [("", item["path"], "burned-in text", item["score"], 0) for r in records for item in r["burned_in"]]
+    _write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, found)
+    names = ("kind", "first", "second", "first_patient", "second_patient", "similarity")
+    _write_csv(folder / "duplicates.csv", names, duplicates)
+
+
+def _kinds(records: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Passages by kind in the written excerpts, and films with burned-in text."""
+    kinds: Counter[str] = Counter()
+    for record in records:
+        for item in record["identifiers"]:
+            kinds[item["kind"]] += item["in_excerpts"]
+        kinds["burned-in text"] += len(record["burned_in"])
+    return {kind: count for kind, count in kinds.most_common() if count}
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

@@ -1,0 +1,143 @@
+"""What may tell who a patient is: found in texts before they are written, and taken out of identifiers."""
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from pedclip.artefacts import write_bytes
+
+_SALT_BYTES: Final = 32
+_PSEUDONYM: Final = 16  # hexadecimal digits; two of 300,000 identifiers collide with a chance of 2e-9
+_NAME: Final = r"[A-Z][a-z'’-]+(?:[A-Z][a-z]+)?|[A-Z]{3,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A passage that may tell who a patient is.
+
+    Args:
+        kind: "date", "time", "name", "record number", "phone", "e-mail", "url", "address", "hospital" or "age over 89".
+        start: Index of its first character.
+        end: One past the last.
+    """
+
+    kind: str
+    start: int
+    end: int
+
+
+def find_identifiers(text: str) -> tuple[Identifier, ...]:
+    """Passages of a report that may tell who the patient is, in order, without overlap.
+
+    Placeholders of earlier de-identification (XXXX, [**Name**], ___, <DATE>) are none. A filter that asks a person to
+    look, not a proof: names without a title are not found, and of the rest some are missed.
+
+    Args:
+        text: Any text.
+
+    Source: the kinds of the HIPAA Safe Harbor list (45 CFR 164.514(b)(2)) that occur in reports.
+
+    Example:
+        >>> text = "Compared with 3/14/2021. Discussed with Dr. Quillfeather at 14:05."
+        >>> [(found.kind, text[found.start : found.end]) for found in find_identifiers(text)]
+        [('date', '3/14/2021'), ('name', 'Quillfeather'), ('time', '14:05')]
+    """
+    blanked = _placeholders().sub(lambda match: " " * len(match[0]), text)
+    taken = bytearray(len(blanked))
+    found = []
+    for kind, pattern in _patterns():
+        for match in pattern.finditer(blanked):
+            span = match.span("found" if "found" in pattern.groupindex else 0)
+            if kind == "name":
+                span = _name_span(blanked, *span)
+            if span[0] < span[1] and not any(taken[span[0] : span[1]]):
+                taken[span[0] : span[1]] = b"\1" * (span[1] - span[0])
+                found.append(Identifier(kind, *span))
+    return tuple(sorted(found, key=lambda item: item.start))
+
+
+def pseudonym(identifier: str, salt: bytes) -> str:
+    """A name for a patient, study or film that only the holder of the salt can lead back to the identifier.
+
+    Args:
+        identifier: As in the archive.
+        salt: Secret key of at least 16 bytes, see `read_salt`.
+
+    Returns:
+        16 hexadecimal digits, the same for the same identifier and salt.
+
+    Raises:
+        ValueError: Blank identifier, or a short salt: record numbers are few enough to try them all.
+
+    Source: HMAC-SHA256 (RFC 2104), cut to 64 bits.
+    """
+    if not identifier.strip():
+        raise ValueError("a blank identifier has no pseudonym.")
+    if len(salt) < 16:
+        raise ValueError(
+            f"the salt has {len(salt)} bytes; expected 16 or more, from pedclip.curation.privacy.identifiers.read_salt."
+        )
+    return hmac.new(salt, identifier.strip().encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:_PSEUDONYM]
+
+
+def read_salt(path: str | Path) -> bytes:
+    """The secret key of pseudonyms; made at the first call, readable by its owner only.
+
+    Keep the file, so that a second run gives the same pseudonyms; never share it with the triplets.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
+    file = Path(path)
+    if not file.exists():
+        write_bytes(file, secrets.token_hex(_SALT_BYTES).encode())
+        file.chmod(0o600)
+    content = file.read_bytes().strip()
+    if not re.fullmatch(rb"[0-9a-f]{64}", content):
+        raise ValueError(f"{file} is no salt: expected 64 hexadecimal digits, as made at the first run.")
+    return bytes.fromhex(content.decode())
+
+
+def _name_span(text: str, start: int, end: int) -> tuple[int, int]:
+    """The part of a supposed name before the first word that is none ("Dr. Quillfeather The lungs…"), maybe empty."""
+    stop = start
+    for word in re.finditer(r"[\w'’-]+", text[start:end]):
+        if word[0].title() in _not_names():
+            break
+        stop = start + word.end()
+    return start, stop
+
+
+@cache
+def _not_names() -> frozenset[str]:
+    return frozenset(_data()["words"]["not_names"])
+
+
+@cache
+def _placeholders() -> re.Pattern[str]:
+    return re.compile("|".join(_data()["placeholders"]))
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((kind, re.compile(pattern)) for kind, pattern in _filled())
+
+
+def _filled() -> Iterator[tuple[str, str]]:
+    words = {key: "|".join(terms) for key, terms in _data()["words"].items()}
+    lists = {**words, "MONTH": words["month"].upper(), "name": rf"(?:{_NAME})(?:[ \t]+(?:{_NAME})){{0,2}}"}
+    for kind, pattern in _data()["patterns"]:
+        yield kind, re.sub(r"\{([a-zA-Z]+)\}", lambda match: lists[match[1]], pattern)
+
+
+@cache
+def _data() -> Mapping[str, Any]:
+    return dict(json.loads((files(__package__) / "identifiers.json").read_text(encoding="utf-8")))

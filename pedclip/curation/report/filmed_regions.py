@@ -1,0 +1,174 @@
+"""Which body parts a report's films show."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice, takewhile
+from typing import Final
+
+from pedclip.anatomy import REGIONS, Laterality, UnknownRegion, find_mentions, is_paired
+from pedclip.curation.report.exam_labels import side_of
+from pedclip.curation.report.lexicon import NECK, scan, word_lists
+from pedclip.curation.report.parse import Line, Reading, Report, read_report
+
+_COMMONEST: Final = "chest"  # of two films with equal evidence, the one of which far more are taken
+_ITEMS: Final = re.compile(r"[;\n]|(?<=[a-z]{2})\.\s|(?<!\S)\d{1,2}[.)]\s", re.IGNORECASE)
+_COMPARED: Final = re.compile(r"\bcompar(?:ison|ed)\b(?! view)", re.IGNORECASE)
+_NO_FILM: Final = {"kind:modality", "kind:organ"}  # what CT, MRI and ultrasound show, and a film hardly
+_FILM_GAP: Final = 25  # characters between the name of a region and the word that makes it a film
+
+
+@dataclass(frozen=True)
+class _Claim:
+    region: str
+    laterality: Laterality
+
+
+def filmed_regions(report: Report, *, given: Iterable[str] = ()) -> dict[str, Laterality]:
+    """Each filmed region of a report with its side, in order of first mention.
+
+    A region is filmed if the exam line names it, or if the text reports it under a heading of its own. Only where
+    neither says anything do the sentences decide, first those that name a film ("views of the knee"), then the
+    structures they describe; a structure that another film of the report shows as well is no evidence of a film.
+    Parts named in the history alone, and CT, MRI or ultrasound, never count. "neck" (soft tissue and airway films) is
+    reported beside the 23 regions.
+
+    Args:
+        report: Text, or sections by name.
+        given: Regions known from elsewhere, as from the film's own metadata; always kept, and first.
+
+    Raises:
+        UnknownRegion: `given` holds a name that is neither one of the 23 nor "neck".
+
+    Example:
+        >>> filmed_regions("EXAM: Left wrist. FINDINGS: The hand is normal. Chest: Clear lungs.")
+        {'wrist': 'left', 'chest': ''}
+    """
+    return filmed_in(read_report(report), given=given)
+
+
+def filmed_in(reading: Reading, *, given: Iterable[str] = ()) -> dict[str, Laterality]:
+    """`filmed_regions` of a report already read."""
+    given = tuple(given)
+    if unknown := next((name for name in given if name not in REGIONS and name != NECK), None):
+        raise UnknownRegion(unknown, f"expected one of pedclip.anatomy.REGIONS or {NECK!r}, got {unknown[:60]!r}.")
+    if _is_of_other_modality(reading):
+        return {name: "" for name in given}
+    claims = _named_claims(reading)
+    claims = claims or _film_claims(reading)
+    found = dict.fromkeys([*given, *(claim.region for claim in claims)])
+    names = list(found) or _described(reading)
+    return {name: _side(name, claims, reading) for name in names}
+
+
+def _exam_lines(reading: Reading) -> Iterator[str]:
+    """Text of the exam sections, without the films that it is compared with."""
+    for section in reading.sections:
+        if section.name == "exam":
+            yield _COMPARED.split(reading.text[section.start : section.end], maxsplit=1)[0]
+
+
+def _exam_claims(reading: Reading) -> list[_Claim]:
+    return [claim for line in _exam_lines(reading) for item in _ITEMS.split(line) for claim in _claims_in(item)]
+
+
+def _claims_in(item: str) -> list[_Claim]:
+    """Films named in one item of an exam line."""
+    hits = scan(item)
+    tags = {tag for hit in hits for tag in hit.tags}
+    if "kind:modality" in tags and "kind:film" not in tags:
+        return []
+    claims = [(mention.start, _Claim(mention.region, side_of(mention, item))) for mention in find_mentions(item)]
+    fields = ("name:", "label:")
+    claims += [
+        (hit.start, _Claim(tag.partition(":")[2], ""))
+        for hit in hits
+        for tag in sorted(hit.tags)
+        if tag.startswith(fields)
+    ]
+    return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
+
+
+def _named_claims(reading: Reading) -> list[_Claim]:
+    """Films of the exam line and those with a heading of their own, even one whose name was removed."""
+    claims = _exam_claims(reading)
+    shown = frozenset[str]().union(*(shown_on(claim.region) for claim in claims))
+    for index, line in enumerate(reading.lines):
+        label = line.label
+        if label is None or line.section.name in ("exam", "technique") or label.is_other_modality:
+            continue
+        for region, side, is_named in zip(label.regions, label.laterality, label.named, strict=True):
+            if is_named or region not in shown:  # "Ribs:" on a chest film opens no film of its own
+                claims.append(_Claim(region, side))
+                shown |= shown_on(region)
+        if label.side and label.has_gap:
+            claims += [_Claim(name, label.side) for name in described_by(findings_under(reading, index))[:1]]
+    return claims
+
+
+def findings_under(reading: Reading, index: int) -> list[Line]:
+    """The findings between a heading and the next."""
+    section = reading.lines[index].section
+    following = islice(reading.lines, index + 1, None)
+    return list(takewhile(lambda line: line.label is None and line.section is section, following))
+
+
+def _film_claims(reading: Reading) -> list[_Claim]:
+    """Films named as such in the technique or the text: "views of the left knee", "abdominal radiograph"."""
+    claims = []
+    for line in reading.lines:
+        if line.kind not in ("technique", "finding", "heading"):
+            continue
+        films = [hit for hit in line.hits if "kind:film" in hit.tags or "kind:views" in hit.tags]
+        for mention in (mention for mention in line.mentions if mention.kind == "name"):
+            if any(max(film.start - mention.end, mention.start - film.end) <= _FILM_GAP for film in films):
+                claims.append(_Claim(mention.region, side_of(mention, line.sentence.text)))
+        if NECK in line.regions("name"):
+            claims.append(_Claim(NECK, ""))
+    return claims
+
+
+def _is_of_other_modality(reading: Reading) -> bool:
+    """Whether the exam line names CT, MRI or ultrasound and no film."""
+    tags = {tag for line in _exam_lines(reading) for hit in scan(line) for tag in hit.tags}
+    return "kind:modality" in tags and "kind:film" not in tags
+
+
+def _described(reading: Reading) -> list[str]:
+    """What the findings describe, unless they tell of a CT, MRI or ultrasound for the most part."""
+    findings = [line for line in reading.lines if line.kind == "finding"]
+    films = [line for line in findings if not any(hit.tags & _NO_FILM for hit in line.hits)]
+    return described_by(films) if 2 * len(films) > len(findings) else []
+
+
+def described_by(lines: Iterable[Line]) -> list[str]:
+    """Regions that sentences describe: the one with the most evidence, then those that its film does not show."""
+    scores: Counter[str] = Counter()
+    sure: set[str] = set()  # what is named, and not only hinted at
+    for line in lines:
+        sure |= line.regions("name", "structure")
+        scores.update(sorted(line.regions("name", "structure", "hint")))
+    found: list[str] = []
+    for region, _ in sorted(scores.items(), key=lambda pair: (-pair[1], pair[0] != _COMMONEST)):
+        if not found or (region in sure and not any(region in shown_on(film) for film in found)):
+            found.append(region)
+    return [region for region in scores if region in found]  # in order of first mention
+
+
+@cache
+def shown_on(film: str) -> frozenset[str]:
+    """Other regions of which a film of this region shows a part."""
+    return frozenset(word_lists()["seen_on"].get(film, ()))
+
+
+def _side(region: str, claims: Iterable[_Claim], reading: Reading) -> Laterality:
+    """The side said with the film; where none is said, the side said in the findings."""
+    if region == NECK or not is_paired(region):
+        return ""
+    sides = {claim.laterality for claim in claims if claim.region == region} - {""}
+    if not sides:
+        findings = (line for line in reading.lines if line.kind == "finding")
+        sides = {m.laterality for line in findings for m in line.mentions if m.region == region} - {""}
+    return "both" if len(sides) > 1 else sides.pop() if sides else ""

@@ -1,0 +1,198 @@
+"""What a sentence of a report is: a finding, or one of the things that no excerpt may hold."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+from pedclip.anatomy import find_mentions
+from pedclip.curation.report.lexicon import Hit, words_of
+
+Kind = Literal["finding", "history", "comparison", "technique", "recommendation", "administrative", "heading"]
+
+KIND_OF_SECTION: Final[dict[str, Kind]] = {
+    "exam": "heading",
+    "indication": "history",
+    "history": "history",
+    "comparison": "comparison",
+    "technique": "technique",
+    "recommendation": "recommendation",
+    "other": "administrative",
+}
+_SUSPICION_FIRST: Final = frozenset({"if", "please", "given", "for", "to", "should"})  # of "If there is pneumonia, …"
+_DENIALS: Final = frozenset({"no", "not", "without", "absence"})  # "No acute injury."
+_SHOWS: Final = re.compile(r"\b(?:shows?|showed|demonstrates?|demonstrated|reveals?|revealed)\b", re.IGNORECASE)
+
+
+def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
+    """Kind of a sentence of the findings or the impression that is no heading, from the listed terms in it.
+
+    Findings that contain a comparing word ("no change in the apical scar") stay findings; a statement of change alone
+    ("unchanged from last week") is a comparison. A limit of the film that still gives a result stays a finding.
+
+    Example:
+        >>> from pedclip.curation.report.lexicon import scan
+        >>> text = "Compared with the prior study, there is no change."
+        >>> kind_of_prose(text, scan(text))
+        'comparison'
+    """
+    cues = {tag.removeprefix("kind:") for tag in _tags(hits) if tag.startswith("kind:")}
+    is_assessed = any(tag.startswith("finding:") for tag in _tags(hits))
+    if "administrative" in cues or _is_removed(text, hits) or _is_only_carried(text, hits, cues):
+        return "administrative"
+    if _is_advice_of_film(text, cues) or ("recommendation" in cues and _is_recommendation(text, hits)):
+        return "recommendation"
+    if "no_prior" in cues and not (is_assessed and _names_structure(text)):
+        return "comparison"
+    if cues & {"compared", "unchanged"} and _is_only_change(text, hits, cues):
+        return "comparison"
+    # "Given the rotation, heart size is unchanged" says how the heart is.
+    is_assessed = is_assessed or ("unchanged" in cues and _names_structure(text))
+    if "limits" in cues and not _is_result_despite_limits(hits):
+        return "technique"
+    if _is_history(text, hits, cues):
+        return "history"
+    if "flaw" in cues and _is_only_flaw(text, hits):
+        return "technique"
+    if not is_assessed and cues & {"film", "views", "modality"} and _is_only_prior(text, hits, cues):
+        return "comparison"
+    if not is_assessed and ("acquired" in cues or ("views" in cues and not _names_structure(text))):
+        return "technique"
+    if not is_assessed and "symptom" in cues and _is_only_symptoms(text, hits):
+        return "history"
+    return "finding"
+
+
+def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
+    """Whether a sentence can be a complaint, a mechanism, a request or an empty answer, if no finding stands before it.
+
+    Only reports without a heading for them hold such sentences among the findings, and always first.
+
+    Args:
+        text: The sentence.
+        hits: Listed terms in it.
+        is_of_film: Whether it names a part of what was filmed, or no film is known; "old" is then a finding.
+    """
+    tags = _tags(hits)
+    if "kind:request" in tags:
+        return "finding:inference" not in tags
+    if next(words_of(text), ("", 0, 0))[0] in _DENIALS:
+        return False
+    if "kind:told" in tags or ({"kind:date", "kind:film"} <= tags and not is_of_film):
+        return True  # also "Hand films last Monday were negative."
+    if "kind:past" in tags:
+        return not is_of_film and ("finding:pathology" not in tags or bool(find_mentions(text)))
+    if tags & {"kind:symptom", "kind:background", "kind:history"}:
+        is_seen = "kind:film" in tags and "finding:pathology" in tags
+        return "finding:assessment" not in tags and not is_seen
+    return _all_words_in(text, _spans(hits, ("kind:filler",)))  # "None."
+
+
+def _first(hits: Iterable[Hit], tag: str) -> int | None:
+    return next((hit.start for hit in hits if tag in hit.tags), None)
+
+
+def _is_removed(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether the words that told something were removed ("XXXX since XXXX.")."""
+    is_marked = any(word == "xxxx" or word.isdigit() for word, _, _ in words_of(text))
+    return is_marked and _all_words_in(text, _spans(hits, ("kind:filler",)))
+
+
+def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether the advice is all: a finding before it makes the sentence a finding."""
+    first = next(words_of(text), ("", 0, 0))[0]
+    cue = _first(hits, "kind:recommendation") or 0
+    before = _tags(hit for hit in hits if hit.start < cue)
+    if first not in _SUSPICION_FIRST and any(tag.startswith("finding:") for tag in before):
+        return False
+    clause = text.rfind(";", 0, cue)
+    if any(tag.startswith("hint:") for hit in hits if hit.start < clause for tag in hit.tags):
+        return False  # "PICC tip in the SVC; it may be advanced."
+    return _SHOWS.search(text, cue) is None
+
+
+def _is_advice_of_film(text: str, cues: set[str]) -> bool:
+    """Whether a sentence asks for another film or scan ("Suggest views of the hand.")."""
+    return bool(cues & {"film", "views", "modality", "recommendation"}) and text[:8].lower() == "suggest "
+
+
+def _is_only_carried(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
+    """Whether a sentence does no more than point to another ("Findings as above.")."""
+    return "carried" in cues and _all_words_in(text, _spans(hits, ("kind:carried", "kind:filler")))
+
+
+def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether a sentence judges how the film was taken and nothing on it ("Mild motion artifact is noted.")."""
+    tags = ("kind:flaw", "kind:grade", "kind:views", "kind:filler", "finding:assessment", "finding:observed")
+    return _all_words_in(text, _spans(hits, tags))
+
+
+def _is_only_prior(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
+    """Whether a sentence only names an earlier study ("Outside films, May 2020."); a region and a date are a title."""
+    tags = ("kind:prior", "kind:date", "kind:film", "kind:views", "kind:modality", "kind:filler", "kind:compared")
+    named = [(m.start, m.end) for m in find_mentions(text)] if "prior" in cues else []
+    return bool(cues & {"prior", "date"}) and _all_words_in(text, [*_spans(hits, tags), *named])
+
+
+def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
+    """Whether a sentence says no more than that, or since when, something has changed."""
+    tags = ["kind:compared", "kind:unchanged", "kind:filler"]
+    spans = _spans(hits, tags)
+    if "compared" in cues:  # "the heart and lungs are unchanged since the prior film", "compared with chest CT of May"
+        spans += _spans(hits, ("kind:modality", "kind:film"))
+        spans += [(mention.start, mention.end) for mention in find_mentions(text)]
+    return _all_words_in(text, spans)
+
+
+def _is_result_before(text: str, hits: Sequence[Hit], cue: str) -> bool:
+    """Whether a sentence gives a result before it comes to the cue ("COPD, as in the patient's history of")."""
+    place = _first(hits, cue) or 0
+    is_found = any(tag.startswith("finding:") for hit in hits if hit.start < place for tag in hit.tags)
+    return is_found and ("finding:inference" in _tags(hits) or any(m.start < place for m in find_mentions(text)))
+
+
+def _is_result_despite_limits(hits: Sequence[Hit]) -> bool:
+    """Whether a sentence that names a limit of the film still says how something is."""
+    diseased, limits = _first(hits, "finding:pathology"), _first(hits, "kind:limits") or 0
+    return "finding:assessment" in _tags(hits) or (diseased is not None and diseased < limits)
+
+
+def _is_history(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
+    """Whether a sentence tells of the patient and not of the film."""
+    if "history" in cues:
+        told = sum("kind:history" in hit.tags for hit in hits)
+        return told > 2 or "film" not in cues or "finding:assessment" not in _tags(hits)
+    if "background" not in cues:
+        return False
+    return "finding:inference" not in _tags(hits) and not _is_result_before(text, hits, "kind:background")
+
+
+def _names_structure(text: str) -> bool:
+    return any(mention.kind == "structure" for mention in find_mentions(text))
+
+
+def _is_only_symptoms(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether a sentence lists complaints ("Fever and dry cough.")."""
+    spans = _spans(hits, ("kind:symptom", "kind:filler"))
+    is_list = sum("kind:symptom" in hit.tags for hit in hits) > 1
+    return is_list or (not find_mentions(text) and _all_words_in(text, spans))
+
+
+def _tags(hits: Iterable[Hit]) -> set[str]:
+    return {tag for hit in hits for tag in hit.tags}
+
+
+def _spans(hits: Iterable[Hit], tags: Iterable[str]) -> list[tuple[int, int]]:
+    wanted = frozenset(tags)
+    return [(hit.start, hit.end) for hit in hits if wanted & hit.tags]
+
+
+def _all_words_in(text: str, spans: Iterable[tuple[int, int]]) -> bool:
+    """Whether every word but numbers and XXXX lies in one of the spans."""
+    reached, ahead = 0, iter([*sorted(spans), (len(text), len(text))])
+    start, end = next(ahead)
+    for word, first, last in words_of(text):
+        while start <= first and start < len(text):
+            reached, (start, end) = max(reached, end), next(ahead)
+        if last > reached and word != "xxxx" and not word[0].isdigit():
+            return False
+    return True

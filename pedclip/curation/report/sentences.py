@@ -1,0 +1,133 @@
+"""Sentences of a report, with exact spans."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pedclip.curation.report.exam_labels import LONGEST, read_label
+
+_NEVER_LAST: Final = frozenset("dr drs mr mrs ms prof vs approx fig no st eg ie e.g i.e resp incl".split())
+_UNITS: Final = frozenset("cm mm ml kg lbs hrs hr min sec yr yrs mo wk wks a.m p.m am pm deg".split())
+_SHORT_LINE: Final = 50  # characters: a shorter line was ended on purpose, a longer one may have been wrapped
+_MARKS: Final = " \t\r\n*•·-–—.,;:|>"
+
+_CANDIDATE: Final = re.compile(
+    r"(?P<stop>[.!?]+[\"'”’)\]]*(?=\s|$))"
+    r"|(?P<glued>(?<=[a-z][a-z])\.(?=[A-Z][a-z]))"
+    r"|(?P<line>[ \t\r]*\n)"
+    r"|(?P<bracket>(?<!\S)\(?\d{1,2}\)(?=\s))"
+)
+_NUMBER: Final = re.compile(r"(?<![\w.,/-])(\d{1,2})\Z", re.ASCII)
+_FIRST_NUMBER: Final = re.compile(r"[\s*•·]*\(?(\d{1,2})[.)][.\s]+(?=\S)", re.ASCII)
+_GLUED_HEADING: Final = re.compile(r"([A-Za-z][^:\n]{0,80}?)(?::|\s[-–—](?=\s))[\s]*")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence, or a heading that stands like one; `report[start:end] == text`."""
+
+    text: str
+    start: int  # index of the first character in the report
+    end: int  # one past the last
+    number: int = 0  # number of the list item that it begins, 0 where it begins none
+
+
+def split_sentences(text: str, start: int = 0, end: int | None = None) -> tuple[Sentence, ...]:
+    """Sentences of text[start:end] in order, without list numbers and bullets.
+
+    "3.7 cm. in", "Dr. X", "T11." and XXXX do not mislead it. A label glued to a sentence ("Left knee: no fracture",
+    "Chest 1. Clear") is one of its own. A line break ends a sentence where a line was ended on purpose, not wrapped.
+
+    Example:
+        >>> [s.text for s in split_sentences("1. Gap of 2 cm. at C1. 2. Left knee: intact.")]
+        ['Gap of 2 cm. at C1.', 'Left knee:', 'intact.']
+    """
+    end = len(text) if end is None else end
+    sentences: list[Sentence] = []
+    begin, number = start, 0
+    for candidate in _CANDIDATE.finditer(text, start, end):
+        if candidate.start() < begin:
+            continue
+        item = _list_number(candidate, text, begin, number)
+        if item:
+            cut = text.rfind(str(item), begin, candidate.end())
+            sentences.extend(_parts(text, begin, cut, 0))
+            begin = cut
+            number = item
+        elif _is_end(candidate, text, begin, end):
+            sentences.extend(_parts(text, begin, candidate.end(), number))
+            begin = candidate.end()
+    sentences.extend(_parts(text, begin, end, number))
+    return tuple(sentences)
+
+
+def _list_number(candidate: re.Match[str], text: str, begin: int, last: int) -> int:
+    """The number of the list item that begins here, 0 for none."""
+    if candidate.lastgroup == "bracket":
+        number, stop = int(re.sub(r"\D", "", candidate[0])), candidate.start()
+    elif candidate.lastgroup == "stop" and (
+        digits := _NUMBER.search(text, max(begin, candidate.start() - 3), candidate.start())
+    ):
+        number, stop = int(digits[1]), digits.start()
+    else:
+        return 0
+    before = text[max(begin, stop - LONGEST - 1) : stop].strip(_MARKS)
+    follows = text[candidate.end() : candidate.end() + 8].lstrip()[:1]
+    if not before or (number == last + 1 and last and follows.isupper()):
+        return number
+    label = read_label(before) if number == 1 and len(before) <= LONGEST else None
+    return number if label and any(label.named) else 0  # "Chest 1." but not "Risser 1."
+
+
+def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
+    """Whether a stop or a line break ends a sentence."""
+    if candidate.lastgroup == "glued":
+        return True
+    if candidate.lastgroup == "bracket":
+        return False
+    following = text[candidate.end() : min(end, candidate.end() + 20)].lstrip()[:1]
+    if candidate[0] == "?" and following.islower() and text[max(begin, candidate.start() - 1)].isspace():
+        return False  # "Cough, ? infiltrate"
+    if candidate.lastgroup == "line":
+        return _ends_line(text, begin, candidate, following)
+    last = re.search(r"[\w.]*\Z", text[max(begin, candidate.start() - 12) : candidate.start()])
+    word = last[0].lower().lstrip(".") if last else ""
+    if candidate[0][0] != "." or not following:
+        return True
+    if word in _NEVER_LAST and not (word == "no" and following.isupper()):
+        return False
+    if following.islower() or following.isdigit():
+        is_unit = word in _UNITS
+        return not is_unit and (following.isdigit() or not word[-1:].isdigit() or word[:1].isalpha()) and bool(word)
+    return True
+
+
+def _ends_line(text: str, begin: int, candidate: re.Match[str], following: str) -> bool:
+    line = text[max(begin, text.rfind("\n", begin, candidate.start()) + 1) : candidate.start()]
+    if not line.strip() or not following or text[candidate.end() : candidate.end() + 20].lstrip(" \t\r")[:1] == "\n":
+        return True
+    if following in "*•·-–—" or _FIRST_NUMBER.match(text, candidate.end()):
+        return True
+    return len(line.strip()) <= _SHORT_LINE and not following.islower()
+
+
+def _parts(text: str, begin: int, end: int, number: int) -> Iterator[Sentence]:
+    """The sentence between two boundaries, and before it the labels glued to its front."""
+    while True:
+        item = _FIRST_NUMBER.match(text, begin, end)
+        first = number if item and number == int(item[1]) else 0
+        begin = item.end() if item else begin
+        while begin < end and text[begin] in _MARKS:
+            begin += 1
+        while begin < end and text[end - 1].isspace():
+            end -= 1
+        if not any(map(str.isalnum, text[begin:end])):
+            return
+        glued = _GLUED_HEADING.match(text, begin, end)
+        if not glued or glued.end() >= end or not read_label(glued[1]):
+            yield Sentence(text[begin:end], begin, end, first)
+            return
+        stop = glued.start() + len(glued[0].rstrip())
+        yield Sentence(text[begin:stop], begin, stop, first)
+        begin, number = glued.end(), 0

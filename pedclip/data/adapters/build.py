@@ -1,0 +1,244 @@
+"""From samples to triplets, one image at a time: decode, boxes, mask, text, split, quarantine."""
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from datasets.arrow_writer import ArrowWriter
+from datasets.fingerprint import get_temporary_cache_files_directory
+
+from pedclip.anatomy import REGIONS
+from pedclip.data.adapters import find_adapter
+from pedclip.data.adapters.reader import Reader, dicom_facts
+from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Sample, Size
+from pedclip.data.cards import Card, check_table, require_folder
+from pedclip.data.folder import FolderReading, NothingUsable
+from pedclip.data.label_text import label_text, patient_words
+from pedclip.triplets.decoding import BadImage, read_film
+from pedclip.triplets.schema import FEATURES
+from pedclip.triplets.splits import SPLITS, split_of
+from pedclip.triplets.storage import make_split
+
+_THREADS: Final = 8
+_AHEAD: Final = 64  # images decoded before they are asked for; bounds the memory
+_AT_ONCE: Final = 100  # rows held before they are written
+
+
+class Made(NamedTuple):
+    """What became of a sample.
+
+    Args:
+        sample: With what the header of its file says.
+        row: Of the schema but for its source, None where the image cannot be used.
+        problems: Line and reason of the image, boxes or mask left out.
+    """
+
+    sample: Sample
+    row: dict[str, Any] | None
+    problems: list[tuple[int, str]]
+
+
+def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> FolderReading:
+    """Triplets of a data set in the layout of its card.
+
+    Rows go to disk as they come, into the cache of `datasets` for the length of the session; images that already are
+    8-bit grey PNG or JPEG stay where they are and are named by path. `save_triplets` makes a lasting set.
+
+    Args:
+        card: As from `pedclip.data.cards.read_card`; its loader is one of `pedclip.data.adapters.ADAPTERS`.
+        root: Where the data set was unpacked.
+        split: "auto" and "given" take the official split where there is one; "hash" splits all by patient.
+
+    Returns:
+        The triplets, what was left out, and notes.
+
+    Raises:
+        FolderDiffers: Something required is missing; with the table of the card's rules.
+        NothingUsable: Not one image can be used.
+    """
+    checks = require_folder(card, root)
+    reader = Reader(card, Path(root))
+    folder = Path(get_temporary_cache_files_directory()) / f"{card.name}-{uuid.uuid4().hex}"
+    triplets = write_rows(stream_rows(reader, split=split), folder)
+    if not any(len(part) for part in triplets.values()):
+        raise NothingUsable(Path(root), reader.quarantine)
+    notes = [f"{card.pretty_name}, official split: {card.official_split}"]
+    if any(check.state == "differs" for check in checks):
+        notes.append(f"not the published number of files:\n{check_table(checks)}")
+    return FolderReading(triplets, reader.quarantine, notes)
+
+
+def stream_rows(reader: Reader, *, split: str = "auto") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Split and row of the schema for every usable image, in the order of the tables; nothing is kept in memory.
+
+    A patient who turns up in a second split, or an image listed twice, is left out there and listed in
+    `reader.quarantine`; adapters give test before validation before training, so that no test patient is trained on.
+
+    Args:
+        reader: Card, folder and quarantine.
+        split: As in `read_card_folder`.
+    """
+    for part, made in _once(_ahead(find_adapter(reader.card.loader)(reader)), reader, split):
+        for line, reason in made.problems:
+            reader.reject(made.sample.file, line, reason)
+        if made.row is not None:
+            yield part, {**made.row, "source": reader.card.source}
+
+
+def write_rows(rows: Iterable[tuple[str, dict[str, Any]]], folder: Path) -> DatasetDict:
+    """Write rows to one Arrow file per split, a few at a time, and map them.
+
+    Args:
+        rows: Split and row.
+        folder: Made here; it has to outlive the result.
+
+    Returns:
+        Splits "train", "validation" and "test"; a split may be empty.
+    """
+    folder.mkdir(parents=True)
+    writers: dict[str, ArrowWriter] = {}
+    with ExitStack() as stack:
+        for split, row in rows:
+            if split not in writers:
+                writer = ArrowWriter(path=str(folder / f"{split}.arrow"), features=FEATURES, writer_batch_size=_AT_ONCE)
+                writers[split] = stack.enter_context(writer)
+            writers[split].write(FEATURES.encode_example({name: row.get(name) for name in FEATURES}))
+        for writer in writers.values():
+            writer.finalize()
+    return DatasetDict(
+        {
+            split: Dataset.from_file(str(folder / f"{split}.arrow")) if split in writers else make_split([])
+            for split in SPLITS
+        }
+    )
+
+
+def final_split(sample: Sample, mode: str) -> str:
+    """The split of a sample: as published, with 15 % of an undivided training part for validation, else by hash."""
+    by_hash = split_of(sample.patient_id)
+    if mode == "hash" or not sample.split:
+        return by_hash
+    if sample.split == DEVELOPMENT:
+        return "validation" if by_hash == "validation" else "train"
+    return sample.split
+
+
+def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str, Made]]:
+    """Split and row of each image that is new and whose patient is in no other split."""
+    images: set[str] = set()
+    first: dict[str, str] = {}
+    for made in rows:
+        sample = made.sample
+        if not sample.patient_id.strip():
+            reader.reject(sample.file, sample.row, "patient is blank; without it the split could leak")
+        elif sample.image_id in images:
+            reader.reject(sample.file, sample.row, "the same image id a second time")
+        else:
+            images.add(sample.image_id)
+            split = final_split(sample, mode)
+            before = first.setdefault(sample.patient_id, split)
+            if before == split:
+                yield split, made
+            else:
+                reader.reject(sample.file, sample.row, f"patient of the {split} part who is in the {before} part too")
+
+
+def _ahead(samples: Iterable[Sample]) -> Iterator[Made]:
+    """The row of each sample, in order, made before it is asked for."""
+    waiting: deque[Future[Made]] = deque()
+    # Decoding leaves Python's lock, so that threads do it side by side.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for sample in samples:
+            waiting.append(pool.submit(make_row, sample))
+            if len(waiting) >= _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def make_row(sample: Sample) -> Made:
+    """The row of a sample; its file is read once, for header and pixels."""
+    try:
+        content = sample.path.read_bytes()
+    except OSError:
+        content = b""
+    if sample.header:
+        facts = dicom_facts(content)
+        sample = replace(sample, **{name: facts[name] for name in sample.header if name in facts})
+    try:
+        image, size = _image(sample.path, content)
+    except BadImage as error:
+        return Made(sample, None, [(sample.row, str(error))])
+    problems: list[tuple[int, str]] = []
+    row = {
+        "image": image,
+        "text": sample.text or _sentences(sample),
+        "region": REGIONS.index(sample.region),
+        "laterality": sample.laterality,
+        "view": sample.view,
+        "patient_id": sample.patient_id,
+        "study_id": sample.study_id or sample.image_id,
+        "image_id": sample.image_id,
+        "age_months": sample.age_months,
+        "sex": sample.sex,
+        "findings": None if sample.labels is None else list(sample.labels.findings),
+        "uncertain": list(sample.uncertain) or None,
+        "boxes": _boxes(sample, size, lambda line, reason: problems.append((line, reason))),
+        "mask": _mask(sample, size, lambda line, reason: problems.append((line, reason))),
+        "bone_age_months": sample.bone_age_months,
+        "text_source": sample.text_source if sample.text else "label-prompt",
+    }
+    if not row["text"]:
+        return Made(sample, None, [(sample.row, "neither text nor a label")])
+    return Made(sample, row, problems)
+
+
+def _image(path: Path, content: bytes) -> tuple[dict[str, Any], Size]:
+    film = read_film(content or path)  # the path says why it cannot be opened
+    is_plain = film.content == content  # nothing had to be decoded anew or left out
+    image = {"bytes": None, "path": str(path.resolve())} if is_plain else {"bytes": film.content, "path": None}
+    return image, (film.height, film.width)
+
+
+def _sentences(sample: Sample) -> str:
+    if sample.labels is None:
+        return ""
+    return label_text(
+        sample.labels,
+        key=sample.image_id,
+        region=sample.region,
+        laterality=sample.laterality,
+        view=sample.view,
+        patient=patient_words(sample.age_months),
+    )
+
+
+def _boxes(sample: Sample, size: Size, refuse: Callable[[int, str], None]) -> list[dict[str, Any]]:
+    boxes = []
+    for box in (box.in_pixels(size) for box in sample.boxes):
+        inside = box.clipped(size)
+        if inside is None:
+            refuse(box.row, f"box outside the image of {size[1]}×{size[0]} pixels")
+            continue
+        sides = {"x": inside.x, "y": inside.y, "width": inside.width, "height": inside.height}
+        boxes.append({**sides, "label": inside.label})
+    return boxes
+
+
+def _mask(sample: Sample, size: Size, refuse: Callable[[int, str], None]) -> dict[str, Any] | None:
+    if sample.mask is None:
+        return None
+    try:
+        mask = sample.mask(size)
+    except BadMark as error:
+        refuse(sample.row, f"{error}; the image is kept without it")
+        return None
+    encoded: dict[str, Any] = FEATURES["mask"].encode_example(np.where(mask, 255, 0).astype(np.uint8))  # a PNG
+    return encoded

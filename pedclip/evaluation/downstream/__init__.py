@@ -1,0 +1,54 @@
+"""Frozen features put to use: probes, regression, segmentation, detection, fine-tuning, learning curves.
+
+Imports tasks and metrics.
+"""
+
+from typing import TYPE_CHECKING
+
+from pedclip.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pedclip.evaluation.downstream.learning_curves import curve_table as curve_table
+    from pedclip.evaluation.downstream.learning_curves import learning_curve as learning_curve
+    from pedclip.evaluation.downstream.outcome import downstream_table as downstream_table
+    from pedclip.evaluation.downstream.outcome import write_table as write_table
+    from pedclip.evaluation.downstream.probes import fit_probe as fit_probe
+    from pedclip.evaluation.downstream.probes import probe as probe
+    from pedclip.evaluation.downstream.regression import fit_ridge as fit_ridge
+    from pedclip.evaluation.downstream.run import Settings as Settings
+    from pedclip.evaluation.downstream.run import head_settings as head_settings
+    from pedclip.evaluation.downstream.run import run_fine_tuning as run_fine_tuning
+    from pedclip.evaluation.downstream.run import run_heads as run_heads
+    from pedclip.evaluation.downstream.run import run_probes as run_probes
+    from pedclip.evaluation.downstream.summary import beside_paper as beside_paper
+    from pedclip.evaluation.downstream.summary import calibration_rows as calibration_rows
+    from pedclip.evaluation.downstream.summary import class_rows as class_rows
+    from pedclip.evaluation.downstream.summary import compare_outcomes as compare_outcomes
+    from pedclip.evaluation.downstream.summary import differences as differences
+    from pedclip.evaluation.downstream.summary import score_rows as score_rows
+    from pedclip.evaluation.downstream.summary import task_rows as task_rows
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "curve_table": "learning_curves",
+        "learning_curve": "learning_curves",
+        "downstream_table": "outcome",
+        "write_table": "outcome",
+        "fit_probe": "probes",
+        "probe": "probes",
+        "fit_ridge": "regression",
+        "Settings": "run",
+        "head_settings": "run",
+        "run_fine_tuning": "run",
+        "run_heads": "run",
+        "run_probes": "run",
+        "beside_paper": "summary",
+        "calibration_rows": "summary",
+        "class_rows": "summary",
+        "compare_outcomes": "summary",
+        "differences": "summary",
+        "score_rows": "summary",
+        "task_rows": "summary",
+    },
+)

@@ -1,0 +1,166 @@
+"""Fine-tuning: the image encoder and a linear head are trained together, for comparison with the linear probe.
+
+PedCLIP's text says linear probing and its Table 2 says fine-tuning (methods of PedCLIP, P24), so both are offered.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pedclip.evaluation.downstream.fit import Schedule, fit_best, seeded
+from pedclip.evaluation.downstream.logistic import Kind
+from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.probes import score_labels
+from pedclip.evaluation.downstream.regression import score_months
+from pedclip.evaluation.features import ImageModel
+from pedclip.evaluation.metrics.bootstrap import Floats
+from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.triplets.transforms import to_pixels
+
+FINE_TUNE_SCHEDULE: Final = Schedule(epochs=20, learning_rate=1e-4, weight_decay=0.05, batch_size=32, patience=5)
+
+
+class Classifier(nn.Module):
+    """A copy of a model with a linear head on its embedding.
+
+    Args:
+        model: A `pedclip.PedCLIP` or another module with its `encode_image` and `preprocess`; not changed.
+        num_outputs: L, classes or 1 for a number.
+    """
+
+    def __init__(self, model: ImageModel, num_outputs: int) -> None:
+        super().__init__()
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"fine-tuning needs a torch module, got {type(model).__name__}")
+        self.model = copy.deepcopy(model)
+        self.preprocess = model.preprocess
+        size = self.preprocess.size
+        device = next(model.parameters()).device
+        with torch.no_grad():
+            width = self.model.encode_image(torch.zeros(1, 3, size, size, device=device)).embedding.shape[1]
+        self.scale = width**0.5  # the embedding has unit length; the head then sees values near 1
+        self.head = nn.Linear(width, num_outputs).to(device)
+
+    def forward(self, films: Tensor) -> Tensor:
+        """(B, R, R) uint8 films -> (B, L) logits or numbers; the crop from the middle."""
+        embedding = self.model.encode_image(to_pixels(films, self.preprocess)).embedding
+        return self.head(self.scale * F.normalize(embedding.float(), dim=1))  # type: ignore[no-any-return]
+
+
+def fine_tune(
+    model: ImageModel,
+    sides: Sides,
+    classes: Sequence[str],
+    *,
+    kind: Kind,
+    report: Report,
+    schedule: Schedule = FINE_TUNE_SCHEDULE,
+) -> Outcome:
+    """Train on training, keep the best epoch on validation, score on test.
+
+    Args:
+        model: Copied; the original keeps its weights.
+        sides: Films (N, R, R) uint8 and labels as for `linear_probe`.
+        classes: (L,) names.
+        kind: "multi-label" or "multi-class".
+        report: Names and bootstrap.
+        schedule: Of the training.
+
+    Returns:
+        The outcome, as from `linear_probe`.
+
+    Raises:
+        TypeError: The model is no torch module.
+        ValueError: As `linear_probe`.
+    """
+    module, chosen = _fit(model, len(classes), sides, schedule, lambda logits, truth: _loss(logits, truth, kind))
+    scores = _outputs(module, sides.test, schedule.batch_size)
+    return score_labels(sides, scores, classes, kind=kind, report=report, settings=chosen)
+
+
+def fine_tune_months(
+    model: ImageModel,
+    sides: Sides,
+    *,
+    report: Report,
+    unit: str = "months",
+    schedule: Schedule = FINE_TUNE_SCHEDULE,
+) -> Outcome:
+    """The same for bone age, or any number: one output, in standard deviations of the training targets from their mean.
+
+    Args:
+        model: Copied; the original keeps its weights.
+        sides: Films (N, R, R) uint8 and finite targets (N,).
+        report: Names and bootstrap.
+        unit: Of the targets.
+        schedule: Of the training.
+
+    Returns:
+        The outcome, as from `regress`.
+
+    Raises:
+        TypeError: The model is no torch module.
+        ValueError: Targets of another shape, or not finite.
+
+    Source: PedCLIP, Table 2; the standardized target is decision P26. The paper names no loss: the mean absolute
+        error is ours, because the task is scored by it.
+    """
+    targets = sides.train.truth
+    if targets.ndim != 1 or not np.isfinite(targets).all():
+        raise ValueError(f"regression needs finite targets (N,), got {targets.shape}; leave out images without one")
+    center, spread = float(targets.mean()), float(targets.std()) or 1.0
+
+    def loss_of(outputs: Tensor, truth: NDArray[Any]) -> Tensor:
+        wanted = torch.from_numpy(((truth - center) / spread).astype(np.float32)).to(outputs.device)
+        return F.l1_loss(outputs[:, 0], wanted)
+
+    module, chosen = _fit(model, 1, sides, schedule, loss_of)
+    predicted = center + spread * _outputs(module, sides.test, schedule.batch_size)[:, 0]
+    return score_months(sides, predicted, report, unit, chosen)
+
+
+def _fit(
+    model: ImageModel,
+    num_outputs: int,
+    sides: Sides,
+    schedule: Schedule,
+    loss_of: Callable[[Tensor, NDArray[Any]], Tensor],
+) -> tuple[Classifier, dict[str, Any]]:
+    """The trained copy, and what was chosen; `loss_of` takes outputs (B, L) and the truth of the same images."""
+    with seeded(schedule.seed):
+        module = Classifier(model, num_outputs).to(schedule.device)
+        epoch = fit_best(
+            module,
+            schedule,
+            lambda side, rows: loss_of(module(_films(module, side, rows)), side.truth[rows]),
+            train=sides.train,
+            validation=sides.validation,
+        )
+    return module, {"epoch": epoch, "seed": schedule.seed}
+
+
+def _loss(logits: Tensor, truth: NDArray[Any], kind: Kind) -> Tensor:
+    if kind == "multi-class":
+        return F.cross_entropy(logits, torch.from_numpy(truth.astype(np.int64)).to(logits.device))
+    labels = torch.from_numpy(truth.astype(np.float32)).to(logits.device)
+    is_known = ~labels.isnan()
+    known = torch.where(is_known, labels, 0.0)
+    total = F.binary_cross_entropy_with_logits(logits, known, weight=is_known.float(), reduction="sum")
+    return total / is_known.sum().clamp(min=1)
+
+
+@torch.inference_mode()
+def _outputs(module: Classifier, side: Side, batch_size: int) -> Floats:
+    starts = range(0, len(side), batch_size)
+    rows = [np.arange(start, min(start + batch_size, len(side))) for start in starts]
+    return np.concatenate([module(_films(module, side, batch)).double().cpu().numpy() for batch in rows])
+
+
+def _films(module: Classifier, side: Side, rows: NDArray[np.intp]) -> Tensor:
+    return torch.from_numpy(np.array(side.inputs[rows])).to(module.head.weight.device)

@@ -1,0 +1,95 @@
+"""Bone age (or any number in months) from frozen features by ridge regression."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pedclip.evaluation.downstream.logistic import Linear
+from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.metrics.bootstrap import Floats
+from pedclip.evaluation.metrics.per_image import mae
+from pedclip.evaluation.tasks.patient_split import Side, Sides
+
+RIDGE: Final = tuple(10.0**power for power in range(-4, 3))  # per training image
+FALLBACK_RIDGE: Final = 1e-1  # without validation images
+
+
+def fit_ridge(train: Side, validation: Side, *, penalties: Sequence[float] = RIDGE) -> tuple[Linear, float]:
+    """Ridge regression with the penalty that has the lowest error on the validation images.
+
+    Args:
+        train: Features (N, C) and targets (N,), finite.
+        validation: The same for other patients; may be empty.
+        penalties: λ to choose from, each above 0: |y − Xw|²/N + λ|w|² on standardized features and targets.
+
+    Returns:
+        Features -> (N, 1) in the unit of the targets, and the chosen λ.
+
+    Raises:
+        ValueError: Features or targets of another shape, or not finite.
+    """
+    _check(train)
+    mean, spread = train.inputs.mean(axis=0, dtype=np.float64), train.inputs.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 1e-9 * (1 + np.abs(mean)), spread, np.inf)
+    standard = (train.inputs - mean) / spread
+    center, unit = float(train.truth.mean()), float(train.truth.std()) or 1.0
+    squares, axes = np.linalg.eigh(standard.T @ standard / len(standard))
+    along = axes.T @ (standard.T @ ((train.truth - center) / unit)) / len(standard)
+    fitted: dict[float, Linear] = {}
+    for penalty in sorted(penalties if len(validation) else [FALLBACK_RIDGE], reverse=True):
+        weight = (axes @ (along / (np.clip(squares, 0, None) + penalty))) * unit / spread
+        fitted[penalty] = Linear(weight[:, None], np.array([center - mean @ weight]))
+    if not len(validation):
+        return fitted[FALLBACK_RIDGE], FALLBACK_RIDGE
+    # The strongest comes first, so that it stays among equals.
+    best = min(fitted, key=lambda penalty: mae(validation.truth, fitted[penalty](validation.inputs)[:, 0]))
+    return fitted[best], best
+
+
+def regress(sides: Sides, *, report: Report, unit: str = "months", penalties: Sequence[float] = RIDGE) -> Outcome:
+    """Fit on training, choose on validation, score on test.
+
+    Args:
+        sides: Features (N, C) and targets (N,); leave out images without a target.
+        report: Names and bootstrap.
+        unit: Of the targets.
+        penalties: As for `fit_ridge`.
+
+    Returns:
+        The outcome, in mean absolute error; its baseline is the error of predicting the mean of training.
+
+    Raises:
+        ValueError: As `fit_ridge`.
+    """
+    linear, chosen = fit_ridge(sides.train, sides.validation, penalties=penalties)
+    return score_months(sides, linear(sides.test.inputs)[:, 0], report, unit, {"ridge": chosen})
+
+
+def predict_mean(sides: Sides, *, report: Report, unit: str = "months") -> Outcome:
+    """The mean of the training targets for every test image: what a regression must beat."""
+    _check(sides.train)
+    return score_months(sides, np.full(len(sides.test), float(sides.train.truth.mean())), report, unit, {})
+
+
+def score_months(sides: Sides, predicted: Floats, report: Report, unit: str, settings: dict[str, Any]) -> Outcome:
+    """Predictions (N,) of the test images as an outcome; also for fine-tuned models."""
+    without_image = mae(sides.test.truth, np.full(len(sides.test), float(sides.train.truth.mean())))
+    return report.outcome(
+        sides,
+        mae,
+        predicted,
+        name="MAE",
+        unit=unit,
+        baseline=(without_image, "mean of training"),
+        settings=settings,
+    )
+
+
+def _check(side: Side) -> None:
+    inputs: NDArray[Any] = side.inputs
+    if inputs.ndim != 2 or side.truth.ndim != 1:
+        raise ValueError(f"regression needs features (N, C) and targets (N,), got {inputs.shape}, {side.truth.shape}")
+    if not (np.isfinite(inputs).all() and np.isfinite(side.truth).all()):
+        raise ValueError("regression needs finite features and targets; leave out images without a target")

@@ -1,0 +1,153 @@
+"""Several methods on several downstream tasks: every method sees the same patients."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from pedclip.evaluation.downstream.detection import detect
+from pedclip.evaluation.downstream.fine_tune import FINE_TUNE_SCHEDULE, fine_tune, fine_tune_months
+from pedclip.evaluation.downstream.fit import Schedule
+from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.probes import probe
+from pedclip.evaluation.downstream.regression import predict_mean
+from pedclip.evaluation.downstream.segmentation import WIDTHS, segment
+from pedclip.evaluation.features import ImageModel
+from pedclip.evaluation.tasks.task import Downstream, Labels
+
+MEAN: Final = "mean of training"
+_DEMO_WIDTHS: Final = (64, 48, 32, 16)
+
+Found = dict[tuple[str, str], Outcome]  # (name of the task, method)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How outcomes are fitted and reported.
+
+    Args:
+        num_resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+        device: Where probes compute.
+        schedule: Of the heads for masks and boxes.
+        widths: Channels of the stages of the decoder.
+        network: "decoder" or "unet", for masks.
+    """
+
+    num_resamples: int = 1000
+    seed: int = 0
+    device: str = "cpu"
+    schedule: Schedule = field(default_factory=Schedule)
+    widths: tuple[int, ...] = WIDTHS
+    network: str = "decoder"
+
+    def report(self, task: Downstream, method: str) -> Report:
+        """What is said of an outcome beside its numbers."""
+        return Report(task.name, method, self.num_resamples, self.seed)
+
+
+def head_settings(profile: str, **options: Any) -> dict[str, Any]:
+    """How heads for masks and boxes are made and trained, as arguments of `Settings`.
+
+    Args:
+        profile: "paper" for the published widths and learning rate, "demo" for a decoder that trains in seconds.
+        **options: Of `Schedule`, such as `epochs` and `seed`.
+    """
+    if profile == "paper":
+        return {"schedule": Schedule(weight_decay=0.05, **options), "widths": WIDTHS}
+    return {"schedule": Schedule(learning_rate=2e-3, weight_decay=0.05, **options), "widths": _DEMO_WIDTHS}
+
+
+def run_probes(
+    tasks: Sequence[Downstream], methods: Mapping[str, Labels], patients: Labels, settings: Settings
+) -> Found:
+    """A linear probe per task of labels or months and method; for months the mean of training as a method too.
+
+    Args:
+        tasks: Those of other kinds are passed over.
+        methods: Name to features (N, C) by split.
+        patients: By split.
+        settings: Bootstrap and device.
+
+    Raises:
+        PatientLeak: A patient is in two parts.
+        ValueError: As `probe`.
+    """
+    found: Found = {}
+    for task in tasks:
+        if task.kind in ("masks", "boxes"):
+            continue
+        for method, inputs in methods.items():
+            sides = task.sides(inputs, patients)
+            found[task.name, method] = probe(task, sides, settings.report(task, method), device=settings.device)
+        if task.kind == "regression":
+            found[task.name, MEAN] = predict_mean(sides, report=settings.report(task, MEAN))
+    return found
+
+
+def run_heads(
+    task: Downstream,
+    methods: Mapping[str, Labels],
+    patients: Labels,
+    truth: Mapping[str, NDArray[Any]],
+    settings: Settings,
+) -> Found:
+    """The decoder (or U-Net) of a task of masks, or the detection head of a task of boxes, for each method.
+
+    Args:
+        task: Of masks or boxes.
+        methods: Name to patch tokens (N, S, C) by split; films (N, R, R) for the U-Net.
+        patients: By split.
+        truth: By split, from `read_truth`.
+        settings: Schedule, network and bootstrap.
+
+    Raises:
+        PatientLeak: A patient is in two parts.
+        ValueError: As `segment` and `detect`.
+    """
+    found: Found = {}
+    for method, inputs in methods.items():
+        sides, report = task.sides(inputs, patients, truth), settings.report(task, method)
+        if task.kind == "boxes":
+            found[task.name, method] = detect(sides, task.classes, report=report, schedule=settings.schedule)
+        else:
+            found[task.name, method] = segment(
+                sides, report=report, widths=settings.widths, network=settings.network, schedule=settings.schedule
+            )
+    return found
+
+
+def run_fine_tuning(
+    tasks: Sequence[Downstream],
+    model: ImageModel,
+    films: Labels,
+    patients: Labels,
+    settings: Settings,
+    *,
+    schedule: Schedule = FINE_TUNE_SCHEDULE,
+) -> Found:
+    """The whole encoder trained for each task of labels or months, as method "fine-tuned"; the model does not change.
+
+    Args:
+        tasks: Those of other kinds are passed over.
+        model: To start from.
+        films: By split, (N, R, R) uint8.
+        patients: By split.
+        settings: Bootstrap.
+        schedule: Of the training.
+
+    Raises:
+        PatientLeak: A patient is in two parts.
+    """
+    found: Found = {}
+    for task in tasks:
+        if task.kind in ("masks", "boxes"):
+            continue
+        sides, report = task.sides(films, patients), settings.report(task, "fine-tuned")
+        if task.kind == "multi-label" or task.kind == "multi-class":
+            outcome = fine_tune(model, sides, task.classes, kind=task.kind, report=report, schedule=schedule)
+        else:
+            outcome = fine_tune_months(model, sides, report=report, schedule=schedule)
+        found[task.name, "fine-tuned"] = outcome
+    return found

@@ -1,0 +1,212 @@
+"""Tidy tables of downstream outcomes: tasks, scores, differences, classes, calibration, the paper's numbers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pedclip.evaluation.downstream.outcome import Outcome
+from pedclip.evaluation.downstream.probes import fit_probe
+from pedclip.evaluation.metrics.calibration import calibration_error, fit_platt, reliability_table
+from pedclip.evaluation.metrics.comparison import Comparison, compare
+from pedclip.evaluation.metrics.detection import Boxes
+from pedclip.evaluation.published import printed
+from pedclip.evaluation.tasks.patient_split import Sides
+from pedclip.evaluation.tasks.task import Downstream
+from pedclip.triplets.splits import SPLITS
+
+
+def compare_outcomes(first: Outcome, second: Outcome, *, num_resamples: int = 1000, seed: int = 0) -> Comparison:
+    """Difference between two outcomes of one task.
+
+    Raises:
+        ValueError: They were not scored on the same images in the same order.
+    """
+    same = first.result.metric == second.result.metric and np.array_equal(first.patients, second.patients)
+    if not same or not _equal(first.truth, second.truth):
+        raise ValueError("the outcomes are of different test images or metrics; compare models on one task")
+    return compare(
+        first.metric,
+        first.truth,
+        first.output,
+        second.output,
+        first.patients,
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two truths hold the same: labels, numbers, masks, or boxes (whose scores are no truth)."""
+    if isinstance(one, Boxes) and isinstance(other, Boxes):
+        return np.array_equal(one.corners, other.corners) and np.array_equal(one.labels, other.labels)
+    if isinstance(one, Boxes) or isinstance(other, Boxes) or len(one) != len(other):
+        return False
+    if isinstance(one, np.ndarray) and one.dtype != object:
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+    return all(_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+_MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability diagram
+
+
+def task_rows(tasks: Sequence[Downstream]) -> pd.DataFrame:
+    """One row per task: kind, classes, images, positives of the rarest class, and the paper's question."""
+    rows = [
+        {"task": task.name, "kind": task.kind, "classes": str(len(task.classes) or "–")}
+        | {split: str(len(task.rows[split])) for split in SPLITS}
+        | {"rarest class, training / test": _rarest(task), "as in the paper": task.paper or "–"}
+        for task in tasks
+    ]
+    return pd.DataFrame(rows)
+
+
+def _rarest(task: Downstream) -> str:
+    """The class with the fewest positives in the test part, and how many; no score rests on more."""
+    if task.kind not in ("multi-label", "multi-class"):
+        return "–"
+    counts = {}
+    for split in ("train", "test"):
+        labels = task.labels[split]
+        is_multi = task.kind == "multi-label"
+        counts[split] = np.nansum(labels, axis=0) if is_multi else np.bincount(labels, minlength=len(task.classes))
+    rarest = int(np.lexsort((counts["train"], counts["test"]))[0])
+    return f"{task.classes[rarest]}: {counts['train'][rarest]:.0f} / {counts['test'][rarest]:.0f}"
+
+
+def score_rows(outcomes: Iterable[Outcome]) -> pd.DataFrame:
+    """One row per outcome: `row` (the task), `method`, `metric`, `unit`, `value`, `low`, `high`, `baseline`."""
+    rows = []
+    for outcome in outcomes:
+        result, score = outcome.result, outcome.result.score
+        rows.append(
+            {
+                "row": result.task,
+                "method": result.method,
+                "metric": result.metric,
+                "unit": result.unit,
+                "value": score.value,
+                "low": score.low,
+                "high": score.high,
+                "baseline": result.baseline,
+            }
+        )
+    return pd.DataFrame(rows, columns=["row", "method", "metric", "unit", "value", "low", "high", "baseline"])
+
+
+def differences(
+    found: Mapping[tuple[str, str], Outcome], first: str, second: str, *, num_resamples: int
+) -> pd.DataFrame:
+    """Paired comparison of two methods on every task that both have.
+
+    Args:
+        found: (task, method) to the outcome.
+        first: Method.
+        second: Method that is subtracted.
+        num_resamples: Of the patients.
+
+    Returns:
+        Columns `task`, `metric`, both methods, `difference`, `low`, `high` (95 %) and `p`, unadjusted.
+    """
+    rows = []
+    for (task, method), outcome in found.items():
+        if method != first or (task, second) not in found:
+            continue
+        made = compare_outcomes(outcome, found[task, second], num_resamples=num_resamples)
+        gap = made.difference
+        values = {first: made.first, second: made.second, "difference": gap.value, "low": gap.low, "high": gap.high}
+        rows.append({"task": task, "metric": outcome.result.metric} | values | {"p": made.p_value})
+    return pd.DataFrame(rows)
+
+
+def class_rows(outcomes: Iterable[Outcome], name: str) -> pd.DataFrame:
+    """The classes of multi-label outcomes that could be scored, for the charts of bars.
+
+    Args:
+        outcomes: Of one task.
+        name: Column for the class, such as "concept".
+
+    Returns:
+        Columns `name`, `method`, `value`, `low`, `high`; last the mean over the classes.
+    """
+    rows = []
+    for outcome in outcomes:
+        scores = [(one.name, one.score) for one in outcome.result.classes if one.score is not None]
+        for label, score in [*scores, ("mean", outcome.result.score)]:
+            values = {"value": score.value, "low": score.low, "high": score.high}
+            rows.append({name: label, "method": outcome.result.method} | values)
+    return pd.DataFrame(rows)
+
+
+def calibration_rows(
+    task: Downstream, sides: Sides, outcome: Outcome, *, bins: int = 5, num_resamples: int
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Reliability of a multi-label probe as fitted, and after Platt scaling on the validation films.
+
+    All labels are pooled, for the scaling too: a rare finding has too few validation films for two numbers of its own.
+
+    Args:
+        task: Multi-label.
+        sides: Features and labels that the outcome was fitted on.
+        outcome: Of the probe, with log-odds as output.
+        bins: Bins at most; fewer where there are not 10 films for each.
+        num_resamples: Of the patients.
+
+    Returns:
+        Rows of `reliability_table` with `task`, and the expected calibration error "as fitted" and "rescaled" ("as
+        fitted" alone where the validation films show one answer).
+    """
+    fitted = fit_probe(sides.train, sides.validation, kind="multi-label")
+    learned = ~np.isnan(sides.validation.truth)
+    scores, labels = fitted.scores(sides.validation.inputs)[learned], sides.validation.truth[learned]
+    versions = {"as fitted": (1.0, 0.0)}
+    if len(np.unique(labels)) == 2:
+        versions["rescaled"] = fit_platt(labels, scores)
+    truth = outcome.truth.astype(np.float64)
+    known = ~np.isnan(truth)
+    patients = np.repeat(outcome.patients[:, None], truth.shape[1], axis=1)[known]
+    tables, errors = [], {}
+    for version, (slope, intercept) in versions.items():
+        chances = probabilities(slope * outcome.output[known] + intercept)
+        fitting = max(1, min(bins, len(chances) // _MIN_BIN))
+        table = reliability_table(truth[known], chances, patients, bins=fitting, num_resamples=num_resamples)
+        tables.append(table.assign(task=f"{task.name}, {version}"))
+        errors[version] = calibration_error(truth[known], chances, bins=fitting)
+    return pd.concat(tables, ignore_index=True), errors
+
+
+def probabilities(log_odds: NDArray[Any]) -> NDArray[np.float64]:
+    """Log-odds as probabilities, without overflow."""
+    values: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * np.asarray(log_odds, dtype=np.float64)))
+    return values
+
+
+def beside_paper(
+    found: Mapping[tuple[str, str], Outcome], tasks: Sequence[Downstream], *, methods: Sequence[str]
+) -> pd.DataFrame:
+    """Table 2 of the paper for PedCLIP and its best competitor, with our numbers for the task that asks the same.
+
+    Args:
+        found: (task, method) to the outcome.
+        tasks: All tasks; those without a column in the paper are left out.
+        methods: Ours, in the order of the columns.
+
+    Returns:
+        Columns `paper's task`, `metric`, `paper: PedCLIP`, `paper: best other`, `our task`, and one per method.
+    """
+    table = printed("pedclip")
+    table = table[table["table"] == "Table 2"]
+    rows = []
+    for task in tasks:
+        column = table[table["column"] == task.paper]
+        if column.empty:
+            continue
+        own = float(column.loc[column["row"] == "PedCLIP", "value"].iloc[0])
+        others = column.loc[column["row"] != "PedCLIP", "value"]
+        best = float(others.min() if column["unit"].iloc[0] == "MAE" else others.max())
+        scores = {method: found[task.name, method].result.score for method in methods if (task.name, method) in found}
+        printed_values = {"metric": column["unit"].iloc[0], "paper: PedCLIP": own, "paper: best other": best}
+        rows.append({"paper's task": task.paper} | printed_values | {"our task": task.name} | scores)
+    return pd.DataFrame(rows)

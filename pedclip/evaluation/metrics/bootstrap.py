@@ -1,0 +1,246 @@
+"""Bootstrap intervals over patients, and the metrics that have one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Record:
+    """A frozen result; subclasses are frozen dataclasses."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json, by name, those of results inside included."""
+        return asdict(self)
+
+
+Floats = NDArray[np.float64]
+
+
+Groups = Sequence[object] | NDArray[Any] | None  # patient of each item; None: every item is its own
+
+
+Resampled = Callable[[Floats], Floats]  # (R, N) counts of each item -> (R,) the metric, NaN where undefined
+
+
+# Numbers held at once per array of resamples: 16 MB in float64, so that a large archive does not fill the memory.
+CHUNK_ELEMENTS: Final = 2_000_000
+
+
+MIN_GROUPS: Final = 2  # patients that a bootstrap needs
+
+
+PERCENTILES: Final = (2.5, 97.5)
+
+
+MAX_REDRAWS: Final = 100  # resamples drawn for each one kept, before giving up
+
+
+@dataclass(frozen=True)
+class Interval(Record):
+    """A measured value with its 95 % percentile bootstrap interval.
+
+    Args:
+        value: The metric on all items.
+        low: 2.5th percentile over the resamples.
+        high: 97.5th percentile over the resamples.
+        num_items: Images, queries or masks measured.
+        num_groups: Patients resampled; the number of items where none were given.
+        num_redrawn: Resamples thrown away and drawn again because the metric was undefined on them.
+    """
+
+    value: float
+    low: float
+    high: float
+    num_items: int
+    num_groups: int
+    num_redrawn: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+class Metric(ABC):
+    """A metric of N items that follows from how often each item counts; a subclass says how."""
+
+    @abstractmethod
+    def resampler(self, truth: Any, prediction: Any) -> Resampled:
+        """The metric as a function of (R, N) counts of each item, NaN where it is undefined.
+
+        Raises:
+            ValueError: As the subclass documents.
+        """
+
+    def __call__(self, truth: Any, prediction: Any) -> float:
+        """The metric, every item counted once; arguments and errors as the class documents."""
+        return value_of_all(self.resampler(truth, prediction), len(truth))
+
+    def bootstrap(
+        self, truth: Any, prediction: Any, groups: Groups = None, *, num_resamples: int = 1000, seed: int = 0
+    ) -> Interval:
+        """The metric with its interval.
+
+        Args:
+            truth: N items, as for the call.
+            prediction: N items, as for the call.
+            groups: (N,) patient of each item; None resamples items.
+            num_resamples: At least 1.
+            seed: Of the resampling.
+
+        Returns:
+            The interval; a resample on which the metric is undefined is drawn again and counted.
+
+        Raises:
+            ValueError: As the call, or as `bootstrap_interval`.
+        """
+        resampled, num_items = self.resampler(truth, prediction), len(truth)
+        return bootstrap_interval(
+            value_of_all(resampled, num_items),
+            resampled,
+            num_items=num_items,
+            groups=groups,
+            num_resamples=num_resamples,
+            seed=seed,
+        )
+
+
+def can_resample(groups: Sequence[object] | NDArray[Any]) -> bool:
+    """Whether items of these patients (N,) have an interval: with one patient, it would only repeat that patient."""
+    return len(np.unique(np.asarray(groups))) >= MIN_GROUPS
+
+
+def value_of_all(resampled: Resampled, num_items: int) -> float:
+    """A metric with each of the N items counted once."""
+    return float(resampled(np.ones((1, num_items)))[0])
+
+
+def mean_of_known(values: Floats) -> Floats:
+    """(L, R) -> (R,) mean over the L that are not NaN, NaN where all are."""
+    is_known = ~np.isnan(values)
+    total, number = np.where(is_known, values, 0).sum(axis=0), is_known.sum(axis=0)
+    mean: Floats = np.divide(total, number, out=np.full(values.shape[1], np.nan), where=number > 0)
+    return mean
+
+
+def bootstrap_interval(
+    value: float,
+    resampled: Resampled,
+    *,
+    num_items: int,
+    groups: Groups,
+    num_resamples: int,
+    seed: int,
+) -> Interval:
+    """Percentile interval of a metric that can be computed from how often each item was drawn.
+
+    Args:
+        value: The metric on all items.
+        resampled: As for `bootstrap_values`.
+        num_items: N.
+        groups: (N,) patient of each item; None resamples items.
+        num_resamples: At least 1.
+        seed: Of the resampling; equal seeds give equal intervals.
+
+    Returns:
+        The value with its interval.
+
+    Raises:
+        ValueError: Fewer than two patients, groups of another length than the items, or no resample asked for.
+
+    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 13 (percentile interval).
+    """
+    values, num_groups, num_redrawn = bootstrap_values(
+        resampled, num_items=num_items, groups=groups, num_resamples=num_resamples, seed=seed
+    )
+    low, high = np.percentile(values, PERCENTILES)
+    return Interval(float(value), float(low), float(high), num_items, num_groups, num_redrawn)
+
+
+def bootstrap_values(
+    resampled: Resampled,
+    *,
+    num_items: int,
+    groups: Groups,
+    num_resamples: int,
+    seed: int,
+) -> tuple[Floats, int, int]:
+    """A metric on resamples of the patients.
+
+    A patient is drawn with all of their items, so that items of one patient, which resemble each other, are not
+    mistaken for independent evidence.
+
+    Args:
+        resampled: (R, N) counts of each item in R resamples -> (R,) the metric; NaN where it is undefined, and
+            that resample is drawn again.
+        num_items: N.
+        groups: (N,) patient of each item; None resamples items.
+        num_resamples: R, at least 1.
+        seed: Of the resampling; equal seeds draw the same patients whatever the metric.
+
+    Returns:
+        (R,) values, the number of patients, and the number of resamples drawn again.
+
+    Raises:
+        ValueError: Fewer than two patients, groups of another length than the items, no resample asked for, or a
+            metric that is hardly ever defined.
+    """
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
+    index, num_groups = _group_index(num_items, groups)
+    rng = np.random.default_rng(seed)
+    chunk = max(1, CHUNK_ELEMENTS // num_items)
+    kept: list[Floats] = []
+    missing, num_drawn = num_resamples, 0
+    while missing:
+        size = min(chunk, missing)
+        values = resampled(_draw(rng, size, num_groups)[:, index])
+        kept.append(values[~np.isnan(values)])
+        missing -= len(kept[-1])
+        num_drawn += size
+        if num_drawn > MAX_REDRAWS * num_resamples:
+            raise ValueError(
+                f"the metric is undefined on almost every resample of {num_groups} patients; "
+                "report the plain value instead"
+            )
+    return np.concatenate(kept), num_groups, num_drawn - num_resamples
+
+
+def _draw(rng: np.random.Generator, num_resamples: int, num_groups: int) -> Floats:
+    """(R, G) times that each group was drawn; each row sums to G."""
+    drawn = rng.integers(num_groups, size=(num_resamples, num_groups))
+    drawn += np.arange(num_resamples)[:, None] * num_groups  # one histogram for all rows
+    counts = np.bincount(drawn.ravel(), minlength=num_resamples * num_groups)
+    return counts.reshape(num_resamples, num_groups).astype(np.float64)
+
+
+def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]:
+    """(N,) group number of each item, and the number of groups."""
+    if groups is None:
+        index = np.arange(num_items)
+    elif len(groups) != num_items:
+        raise ValueError(f"groups must name one patient per item: expected {num_items}, got {len(groups)}")
+    else:
+        index = np.unique(np.asarray(groups), return_inverse=True)[1]
+    num_groups = int(index.max()) + 1
+    if num_groups < MIN_GROUPS:
+        what = "item" if groups is None else "patient"
+        raise ValueError(
+            f"a bootstrap needs at least {MIN_GROUPS} {what}s, got {num_groups}; report the plain value instead"
+        )
+    return index, num_groups
+
+
+def _weighted_mean(values: Floats) -> Resampled:
+    return lambda counts: (counts @ values) / counts.sum(axis=1)
+
+
+def _check_vectors(truth: NDArray[Any], other: NDArray[Any], truth_name: str, other_name: str) -> None:
+    if truth.ndim != 1 or truth.shape != other.shape or len(truth) == 0:
+        raise ValueError(
+            f"{truth_name} and {other_name} must be vectors of one length, at least 1: "
+            f"got {truth.shape} and {other.shape}"
+        )

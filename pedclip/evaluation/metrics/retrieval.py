@@ -1,0 +1,162 @@
+"""The first K of a gallery, and which of them answer the query."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pedclip.evaluation.metrics.bootstrap import (
+    Floats,
+    Groups,
+    Interval,
+    _weighted_mean,
+    bootstrap_interval,
+)
+
+
+def relevance(scores: NDArray[Any], relevant: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which gallery items answer which query, checked.
+
+    Args:
+        scores: (Q, N) similarity of each query to each gallery item.
+        relevant: (Q, N) booleans, or (Q,) the index of the one relevant item of each query.
+
+    Returns:
+        (Q, N) booleans, at least one true per row.
+
+    Raises:
+        ValueError: A query without a relevant item, a shape or index that does not fit, or a score that is not finite.
+    """
+    if scores.ndim != 2 or 0 in scores.shape:
+        raise ValueError(f"similarity must be (queries, gallery) with at least one of each, got shape {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError("similarity must be finite; look for embeddings of length zero or NaN")
+    if relevant.ndim == 1 and len(relevant) == len(scores) and np.issubdtype(relevant.dtype, np.integer):
+        if relevant.min() < 0 or relevant.max() >= scores.shape[1]:
+            raise ValueError(
+                f"relevant must index the gallery of {scores.shape[1]}, got {relevant.min()} to {relevant.max()}"
+            )
+        relevant = relevant[:, None] == np.arange(scores.shape[1])
+    if relevant.shape != scores.shape or relevant.dtype != np.bool_:
+        raise ValueError(
+            f"relevant must be booleans {scores.shape} or integers ({len(scores)},), "
+            f"got {relevant.dtype} {relevant.shape}"
+        )
+    num_without = int((~relevant.any(axis=1)).sum())
+    if num_without:
+        raise ValueError(
+            f"{num_without} of {len(relevant)} queries have no relevant item; leave them out and count them"
+        )
+    return relevant
+
+
+def top(scores: NDArray[Any], k: int) -> NDArray[np.bool_]:
+    """The first K items of each query; ties go to the lower index, as in a stable sort.
+
+    Args:
+        scores: (Q, N) similarity of each query to each gallery item.
+        k: Items wanted, at least 1; all of them where the gallery is smaller.
+
+    Returns:
+        (Q, N) whether the item is among the first K.
+    """
+    num_items = scores.shape[1]
+    if k >= num_items:
+        return np.ones(scores.shape, dtype=np.bool_)
+    last = np.partition(scores, num_items - k, axis=1)[:, num_items - k, None]  # the K-th highest value
+    is_above, is_tied = scores > last, scores == last
+    room = k - is_above.sum(axis=1, keepdims=True)
+    is_top: NDArray[np.bool_] = is_above | (is_tied & (is_tied.cumsum(axis=1) <= room))
+    return is_top
+
+
+class QueryMean:
+    """A metric that is the mean over queries of what their first K results hold.
+
+    Args:
+        per_query: (hits (Q,), number of relevant items (Q,), K) -> (Q,) one value per query.
+    """
+
+    def __init__(self, per_query: Callable[[Floats, Floats, int], Floats]) -> None:
+        self._per_query = per_query
+        self.__doc__ = per_query.__doc__
+
+    def __call__(self, similarity: ArrayLike, relevant: ArrayLike, k: int) -> float:
+        """The mean over queries.
+
+        Args:
+            similarity: (Q, N) of each query to each gallery item; equal values rank by gallery index.
+            relevant: (Q, N) booleans, or (Q,) the index of the one relevant item of each query.
+            k: Results looked at, at least 1.
+
+        Returns:
+            In [0, 1].
+
+        Raises:
+            ValueError: A query without a relevant item, a shape or index that does not fit, or a value that is not
+                finite.
+        """
+        return float(self._values(similarity, relevant, k).mean())
+
+    def bootstrap(
+        self,
+        similarity: ArrayLike,
+        relevant: ArrayLike,
+        k: int,
+        groups: Groups = None,
+        *,
+        num_resamples: int = 1000,
+        seed: int = 0,
+    ) -> Interval:
+        """The mean with its interval over `groups` (Q,), or over queries where that is None; the gallery is fixed."""
+        values = self._values(similarity, relevant, k)
+        return bootstrap_interval(
+            float(values.mean()),
+            _weighted_mean(values),
+            num_items=len(values),
+            groups=groups,
+            num_resamples=num_resamples,
+            seed=seed,
+        )
+
+    def _values(self, similarity: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
+        scores = np.asarray(similarity)
+        is_relevant = relevance(scores, np.asarray(relevant))
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        hits = (top(scores, k) & is_relevant).sum(axis=1).astype(np.float64)
+        return self._per_query(hits, is_relevant.sum(axis=1).astype(np.float64), k)
+
+
+def _recall(hits: Floats, num_relevant: Floats, k: int) -> Floats:
+    """Capped recall: relevant items among the first K, divided by min(K, relevant items), averaged over queries.
+
+    With one relevant item per query this is the usual Recall@K.
+
+    Source: PECM, report-level Recall@K.
+    """
+    recall: Floats = hits / np.minimum(k, num_relevant)
+    return recall
+
+
+def _hit(hits: Floats, num_relevant: Floats, k: int) -> Floats:
+    """Share of queries with at least one relevant item among the first K."""
+    return (hits > 0).astype(np.float64)
+
+
+def _precision(hits: Floats, num_relevant: Floats, k: int) -> Floats:
+    """Share of the first K that is relevant, averaged over queries.
+
+    K is not capped by the number of relevant items: where that is wanted, it is `recall_at_k`.
+    """
+    return hits / k
+
+
+recall_at_k: Final = QueryMean(_recall)
+
+
+hit_at_k: Final = QueryMean(_hit)
+
+
+precision_at_k: Final = QueryMean(_precision)

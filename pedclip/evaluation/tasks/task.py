@@ -1,0 +1,83 @@
+"""A downstream task over the three splits of a set of triplets; `find_downstream` finds those that data can answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.triplets.splits import SPLITS
+
+if TYPE_CHECKING:
+    pass
+
+
+Kind = Literal["multi-label", "multi-class", "regression", "masks", "boxes"]
+
+
+Labels = Mapping[str, NDArray[Any]]  # by split
+
+
+@dataclass(frozen=True, eq=False)
+class Downstream:
+    """One task.
+
+    Args:
+        name: As it is reported, with the source in brackets.
+        kind: "multi-label", "multi-class", "regression", "masks" or "boxes".
+        classes: Labels in the order of the columns or class numbers; for masks that are filled boxes, the labels of
+            these; none for "regression" and other masks.
+        rows: By split, (N,) positions of the images that take part.
+        labels: By split, (N, L) 0, 1 or NaN for "multi-label", (N,) class numbers or (N,) months; empty for masks and
+            boxes, which `read_truth` reads.
+        column: Of the triplets, for masks and boxes; "boxes" for masks that are filled boxes.
+        flag: Bit of `pedclip.triplets.annotations`, for "structures".
+        paper: Column of the paper's Table 2 that asks the same, "" where none does.
+    """
+
+    name: str
+    kind: Kind
+    classes: tuple[str, ...]
+    rows: Mapping[str, NDArray[np.intp]]
+    labels: Labels
+    column: str = ""
+    flag: int = 0
+    paper: str = ""
+
+    def at_most(self, images: int) -> "Downstream":
+        """The same task with fewer images to learn from, for heads that take long to train; the test images stay.
+
+        Args:
+            images: Training images kept, evenly spread over their order; validation keeps a third as many, at least 1.
+        """
+        kept = {split: np.arange(len(rows)) for split, rows in self.rows.items()}
+        for split, most in (("train", images), ("validation", max(1, images // 3))):
+            number = len(kept[split])
+            if number > most:
+                kept[split] = np.arange(most) * number // most
+        rows = {split: self.rows[split][index] for split, index in kept.items()}
+        labels = {split: values[kept[split]] for split, values in self.labels.items()}
+        return replace(self, rows=rows, labels=labels)
+
+    def sides(self, inputs: Labels, patients: Labels, truth: Labels | None = None) -> Sides:
+        """The split of the task.
+
+        Args:
+            inputs: By split, what is learned from, one per image of the split.
+            patients: By split, one per image of the split.
+            truth: By split, from `read_truth`, for masks and boxes.
+
+        Raises:
+            PatientLeak: As `Sides`.
+            ValueError: As `Sides`, or masks or boxes without `truth`.
+        """
+        answers = self.labels if truth is None else truth
+        if not answers:
+            raise ValueError(f"{self.name}: pass the {self.kind} that read_truth returns")
+        parts = [
+            Side(inputs[split][self.rows[split]], answers[split], np.asarray(patients[split])[self.rows[split]])
+            for split in SPLITS
+        ]
+        return Sides(*parts)

@@ -1,0 +1,61 @@
+"""Where on the film a sentence points: patch-text similarity, and how often it points into the box."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pedclip.evaluation.embeddings import embed_texts
+from pedclip.evaluation.metrics.bootstrap import Floats
+from pedclip.evaluation.zero_shot.scoring import ensemble, patch_similarity
+from pedclip.models.pedclip import PedCLIP
+from pedclip.triplets.transforms import to_pixels
+
+
+@torch.no_grad()
+def similarity_maps(
+    model: PedCLIP, images: NDArray[np.uint8], positive: Sequence[str], negative: Sequence[str]
+) -> list[Floats]:
+    """Patch-wise cosine with the positive prompts minus that with the negative ones.
+
+    Args:
+        model: Without a projection, or with one, which is applied to the patches.
+        images: (N, R, R) squared films.
+        positive: Prompts that affirm the finding.
+        negative: Prompts that deny it.
+
+    Returns:
+        N maps (h, w) over the centre crop, in [-2, 2].
+    """
+    device = next(model.parameters()).device
+    pixels = to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess)
+    patches = model.image_projection(model.encode_image(pixels).tokens)
+    wanted = [ensemble(embed_texts(model, prompts, device=str(device))) for prompts in (positive, negative)]
+    grid = model.image_encoder.grid
+    return [
+        patch_similarity(tokens, wanted[0], grid=grid) - patch_similarity(tokens, wanted[1], grid=grid)
+        for tokens in patches.cpu().numpy()
+    ]
+
+
+def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -> tuple[bool, float]:
+    """Whether the brightest patch lies in a box, and how often a random patch would.
+
+    Args:
+        map_: (h, w) similarity.
+        boxes: As from ``box_in_crop``.
+
+    Returns:
+        The hit, and the share of patches whose centre lies in a box (the patch that holds the centre of a box counts
+        for boxes smaller than a patch). A box outside the crop cannot be hit.
+    """
+    rows, columns = map_.shape
+    inside = np.zeros(map_.shape, dtype=bool)
+    y, x = (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns
+    for left, top, right, bottom in boxes:
+        inside |= ((y >= top) & (y <= bottom))[:, None] & ((x >= left) & (x <= right))[None]
+        middle = min(int((top + bottom) / 2 * rows), rows - 1), min(int((left + right) / 2 * columns), columns - 1)
+        if right > left and bottom > top:  # a box outside the crop was cut to nothing
+            inside[middle] = True
+    return bool(inside.ravel()[map_.argmax()]), float(inside.mean())

@@ -1,0 +1,288 @@
+"""Classification and retrieval from embeddings alone: nothing is fitted."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pedclip.anatomy import REGIONS
+from pedclip.evaluation.metrics.bootstrap import Floats, Groups
+from pedclip.evaluation.metrics.retrieval import QueryMean, hit_at_k, recall_at_k
+from pedclip.evaluation.tasks.findings import TaskRows
+from pedclip.evaluation.tasks.labels import Row, read_rows
+from pedclip.evaluation.tasks.prompts import region_prompts
+from pedclip.evaluation.zero_shot.results import (
+    RegionResult,
+    RetrievalResult,
+    RetrievalScore,
+    TaskResult,
+    region_result,
+    task_result,
+)
+
+Rows = Iterable[Row | Mapping[str, Any]]
+EncodeText = Callable[[Sequence[str]], NDArray[Any]]  # P sentences -> (P, D)
+Scoring = Literal["pair", "single"]
+
+RECALL_AT: Final = (1, 5, 10)
+
+
+def score_pairs(
+    image: NDArray[Any], positive: NDArray[Any], negative: NDArray[Any], *, scoring: Scoring = "pair"
+) -> Floats:
+    """How much closer each image is to the positive prompts than to the negative ones.
+
+    The embeddings of an ensemble are averaged at unit length, and the average is normalized again.
+
+    Args:
+        image: (N, D) embeddings of any length.
+        positive: (P, D) embeddings of the positive prompts.
+        negative: (P', D) embeddings of the negative prompts; unused with "single".
+        scoring: "pair" is cos⁺ − cos⁻, which ranks as the softmax over the two at any temperature; "single" is cos⁺.
+
+    Returns:
+        (N,) in [-2, 2].
+
+    Raises:
+        ValueError: Widths differ, an embedding has no length, or an unknown scoring.
+
+    Source: PedCLIP, zero-shot classification, which prints no formula; the pair follows CXR-CLIP and BioViL.
+
+    Example:
+        >>> score_pairs(np.eye(2), np.array([[3.0, 0.0]]), np.array([[0.0, 1.0]])).tolist()
+        [1.0, -1.0]
+    """
+    if scoring not in ("pair", "single"):
+        raise ValueError(f"scoring must be 'pair' or 'single', got {scoring!r}")
+    images = _unit(image, "image")
+    scores = _cosines(images, ensemble(positive))
+    return scores if scoring == "single" else scores - _cosines(images, ensemble(negative))
+
+
+def zero_shot_findings(
+    image: NDArray[Any],
+    rows: Rows,
+    encode_text: EncodeText,
+    tasks: Sequence[TaskRows],
+    *,
+    scoring: Scoring = "pair",
+    method: str = "zero-shot",
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> list[TaskResult]:
+    """The AUC of each task, from its prompts.
+
+    Args:
+        image: (N, D) embeddings, in the order of the rows.
+        rows: N rows of the triplet schema.
+        encode_text: P sentences -> (P, D) embeddings.
+        tasks: What `find_tasks` returned for these rows.
+        scoring: As in `score_pairs`.
+        method: Name in the results.
+        num_resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+
+    Returns:
+        One result per task, in the same order.
+
+    Raises:
+        ValueError: As many embeddings as rows were expected, or a task misses a class.
+    """
+    labels = read_rows(rows)
+    _check_count(image, len(labels))
+    results = []
+    for bound in tasks:
+        prompts = bound.task.prompts
+        scores = score_pairs(
+            image[bound.indices], encode_text(prompts.positive), encode_text(prompts.negative), scoring=scoring
+        )
+        patients = np.array([labels[i].patient for i in bound.indices])
+        results.append(task_result(bound, scores, patients, method=method, num_resamples=num_resamples, seed=seed))
+    return results
+
+
+def zero_shot_regions(
+    image: NDArray[Any],
+    rows: Rows,
+    encode_text: EncodeText,
+    *,
+    candidates: Sequence[str] | None = None,
+    method: str = "zero-shot",
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> RegionResult:
+    """Which body region each image shows, by the nearest region prompts.
+
+    Args:
+        image: (N, D) embeddings, in the order of the rows.
+        rows: N rows of the triplet schema.
+        encode_text: P sentences -> (P, D) embeddings.
+        candidates: Regions to choose from; None means those present in the rows.
+        method: Name in the result.
+        num_resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+
+    Returns:
+        Accuracy, confusion and chance.
+
+    Raises:
+        ValueError: As many embeddings as rows were expected, or fewer than two regions are present.
+    """
+    labels = read_rows(rows)
+    _check_count(image, len(labels))
+    truth = [row.region for row in labels]
+    names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
+    anchors = np.stack([ensemble(encode_text(region_prompts(region))) for region in names])  # (L, D)
+    answers = _cosines(_unit(image, "image"), anchors.T).argmax(axis=1)
+    return region_result(
+        truth,
+        [names[answer] for answer in answers],
+        names,
+        [row.patient for row in labels],
+        method=method,
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+
+
+def retrieval(
+    image: NDArray[Any],
+    text: NDArray[Any],
+    texts: Sequence[str],
+    groups: Groups = None,
+    *,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> RetrievalResult:
+    """Recall@1, 5 and 10 from image to text and back.
+
+    The gallery of texts holds each distinct text once, so that two images with the same "normal" sentence do not
+    count as errors of each other. A text query has all images with that text as answers; it belongs to the patient
+    of the first of them.
+
+    Args:
+        image: (N, D) embeddings.
+        text: (N, D) embeddings of the texts.
+        texts: (N,) the text of each image.
+        groups: (N,) patient of each image; None resamples queries.
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        Capped recall both ways, and the hit rate from text to image (the other way the two are equal).
+
+    Raises:
+        ValueError: Lengths differ, or fewer than two distinct texts.
+
+    Source: PECM, report-level Recall@K; the gallery of unique texts is CXR-CLIP's.
+    """
+    _check_lengths(len(image), text=text, texts=texts, groups=texts if groups is None else groups)
+    first, answer = np.unique(np.asarray(texts), return_index=True, return_inverse=True)[1:]
+    if len(first) < 2:
+        raise ValueError(f"retrieval needs at least 2 distinct texts, got {len(first)}")
+    similarity = _cosines(_unit(image, "image"), _unit(text[first], "text").T)  # (N, unique)
+    has_text = answer[:, None] == np.arange(len(first))
+    text_groups = None if groups is None else np.asarray(groups)[first]
+    scores = []
+    directions: list[tuple[str, str, QueryMean, Floats, NDArray[np.bool_], Groups]] = [
+        ("image to text", "recall", recall_at_k, similarity, has_text, groups),
+        ("text to image", "recall", recall_at_k, similarity.T, has_text.T, text_groups),
+        ("text to image", "hit", hit_at_k, similarity.T, has_text.T, text_groups),
+    ]
+    for direction, name, metric, similar, relevant, patients in directions:
+        for k in RECALL_AT:
+            score = metric.bootstrap(similar, relevant, k, patients, num_resamples=num_resamples, seed=seed)
+            scores.append(RetrievalScore(direction, name, k, score, _chance(name, relevant, k)))
+    return RetrievalResult(tuple(scores), num_images=len(image), num_texts=len(first))
+
+
+def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[int, int] | None = None) -> Floats:
+    """Cosine of each image patch with a text, laid out as on the image.
+
+    Args:
+        tokens: (1+S, C) tokens of one image, the image token first; project them to the joint space before, where
+            C is not D.
+        text: (D,) embedding.
+        grid: Rows and columns of patches; None means a square.
+
+    Returns:
+        (h, w) in [-1, 1], top row first.
+
+    Raises:
+        ValueError: Widths differ, or the patches do not fill the grid.
+    """
+    if tokens.ndim != 2 or text.ndim != 1 or tokens.shape[1] != len(text):
+        raise ValueError(
+            f"patch_similarity compares tokens (1+S, C) with one text embedding (D,) of the same width, got "
+            f"{tokens.shape} and {text.shape}; project the tokens to the joint space first"
+        )
+    num_patches = len(tokens) - 1
+    side = math.isqrt(max(num_patches, 0))
+    rows, columns = (side, side) if grid is None else grid
+    if num_patches < 1 or rows * columns != num_patches:
+        wanted = "a square number" if grid is None else f"{rows} x {columns}"
+        raise ValueError(
+            f"expected {wanted} of patches after the image token, got {num_patches}; pass grid=(rows, columns)"
+        )
+    return _cosines(_unit(tokens[1:], "tokens"), _unit(text[None], "text")[0]).reshape(rows, columns)
+
+
+def _chance(metric: str, relevant: NDArray[np.bool_], k: int) -> float:
+    """Expected value of a random ranking, averaged over queries."""
+    num_items = relevant.shape[1]
+    drawn = min(k, num_items)
+    expected = []
+    for count in relevant.sum(axis=1).tolist():
+        if metric == "hit":
+            expected.append(1 - math.comb(num_items - count, drawn) / math.comb(num_items, drawn))
+        else:
+            expected.append(drawn * count / num_items / min(k, count))  # hypergeometric mean
+    return float(np.mean(expected))
+
+
+def ensemble(prompts: NDArray[Any]) -> Floats:
+    """One embedding for several wordings.
+
+    Args:
+        prompts: (P, D) embeddings.
+
+    Returns:
+        (D,) mean of their directions, of unit length.
+
+    Raises:
+        ValueError: There is none, or one is zero or not finite.
+    """
+    mean: Floats = _unit(_unit(prompts, "prompt").mean(axis=0, keepdims=True), "prompt ensemble")[0]
+    return mean
+
+
+def _unit(embeddings: NDArray[Any], what: str) -> Floats:
+    vectors = np.asarray(embeddings, dtype=np.float64)
+    if vectors.ndim != 2 or len(vectors) == 0:
+        raise ValueError(f"{what} embeddings must be (N, D) with at least one row, got shape {vectors.shape}")
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise ValueError(f"{what} embeddings must be finite and longer than zero; the model gave NaN or zeros")
+    unit: Floats = vectors / lengths
+    return unit
+
+
+def _cosines(unit: Floats, other: Floats) -> Floats:
+    """Product of unit vectors (N, D) with (D,) or (D, M)."""
+    if unit.shape[1] != other.shape[0]:
+        raise ValueError(f"embeddings must have one width, got {unit.shape[1]} and {other.shape[0]}")
+    cosines: Floats = unit @ other
+    return cosines
+
+
+def _check_lengths(num_images: int, **columns: Sized) -> None:
+    for name, column in columns.items():
+        if len(column) != num_images:
+            raise ValueError(f"{name} must have one entry per image: expected {num_images}, got {len(column)}")
+
+
+def _check_count(image: NDArray[Any], num_rows: int) -> None:
+    if len(image) != num_rows:
+        raise ValueError(f"expected one embedding per row: {num_rows} rows, got {len(image)} embeddings")

@@ -1,0 +1,89 @@
+"""Galleries of notebook 05: films with their worst errors, and ages beside predictions."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from pedclip.anatomy import REGIONS, display_name
+from pedclip.evaluation.downstream.outcome import Outcome
+from pedclip.evaluation.downstream.summary import probabilities
+from pedclip.evaluation.tasks.task import Downstream
+from pedclip.plots.images import thumbnail_url
+from pedclip.triplets.arrays import TripletArrays
+
+GALLERY_SIDE: Final = 88  # pixels of a film in the gallery
+
+
+HOVER_SIDE: Final = 48  # and in a tooltip
+
+
+_CASE: Final = ("row", "side", "half", "truth", "predicted", "error")
+
+
+def age_rows(outcome: Outcome, task: Downstream, films: TripletArrays) -> pd.DataFrame:
+    """Truth and prediction of each test film in months, with its region and a small picture."""
+    rows = task.rows["test"]
+    return pd.DataFrame(
+        {
+            "truth": np.asarray(outcome.truth, dtype=np.float64),
+            "predicted": np.asarray(outcome.output, dtype=np.float64),
+            "region": [display_name(REGIONS[films.regions[row]]) for row in rows],
+            "image": [thumbnail_url(films.images[row], side=HOVER_SIDE) for row in rows],
+        }
+    )
+
+
+def worst_errors(outcome: Outcome, task: Downstream, films: TripletArrays, *, count: int) -> pd.DataFrame:
+    """The test films on which a probe is most wrong, in both directions.
+
+    Ranked together, the films that show a rare finding would fill the page, as their probabilities are low. A film
+    stands once in each half, with the label on which the probe is most wrong.
+
+    Args:
+        outcome: Of the task.
+        task: Multi-label (the error is the distance of a probability to 0 or 1) or regression (months).
+        films: The test films.
+        count: Films of each half at most.
+
+    Returns:
+        Columns `image`, `task`, `half`, `truth`, `predicted` (texts) and `error`: first the misses or the films judged
+        too old, then the false alarms or those judged too young, each with the largest error first.
+    """
+    cases = _month_errors(outcome) if task.kind == "regression" else _label_errors(outcome, task.classes)
+    # The first of a film in a half is its worst, as the sorting is done before.
+    table = cases.sort_values("error", ascending=False, kind="stable").drop_duplicates(["half", "row"])
+    halves = [part.head(count) for _, part in table.groupby("side")]
+    worst = pd.concat(halves, ignore_index=True) if halves else table
+    pictures = [thumbnail_url(films.images[task.rows["test"][row]], side=GALLERY_SIDE) for row in worst["row"]]
+    return worst.assign(image=pictures, task=task.name)[["image", "task", "half", "truth", "predicted", "error"]]
+
+
+def _label_errors(outcome: Outcome, classes: Sequence[str]) -> pd.DataFrame:
+    """A row per known label of a film: `row`, `side` (0 or 1), `half`, the texts and `error`."""
+    chance = probabilities(outcome.output)
+    rows = []
+    for row, label in zip(*np.nonzero(~np.isnan(np.asarray(outcome.truth, dtype=np.float64))), strict=True):
+        is_present, share = bool(outcome.truth[row, label]), float(chance[row, label])
+        half = "Worst misses: the finding is there" if is_present else "Worst false alarms: the finding is not there"
+        words = f"{classes[label]}: finding {'present' if is_present else 'absent'}"
+        error = 1 - share if is_present else share
+        rows.append((int(row), int(not is_present), half, words, f"judged {_percent(share)} likely", error))
+    return pd.DataFrame(rows, columns=list(_CASE))
+
+
+def _month_errors(outcome: Outcome) -> pd.DataFrame:
+    """The same of ages; films judged exactly right have no place."""
+    rows = []
+    for row, (truth, predicted) in enumerate(zip(outcome.truth, outcome.output, strict=True)):
+        if truth != predicted:
+            side = int(predicted < truth)
+            half = ("Judged too old", "Judged too young")[side]
+            words = (f"truth: {truth:.0f} months", f"answer: {predicted:.0f} months")
+            rows.append((row, side, half, *words, abs(float(predicted - truth))))
+    return pd.DataFrame(rows, columns=list(_CASE))
+
+
+def _percent(share: float) -> str:
+    return "<1 %" if share < 0.01 else ">99 %" if share > 0.99 else f"{share:.0%}".replace("%", " %")

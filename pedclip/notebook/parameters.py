@@ -1,0 +1,247 @@
+"""The parameters of each notebook: their types, defaults and allowed values.
+
+The parameter cell of a notebook and its model here hold the same names and defaults; the style test compares them.
+"""
+
+from difflib import get_close_matches
+from typing import Annotated, Final, Literal, get_args, get_origin
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from pedclip.notebook.errors import ParameterError
+from pedclip.notebook.parameter_types import (
+    Layers,
+    NonNegative,
+    Place,
+    Places,
+    Positive,
+    ProfileBatch,
+    ProfileCount,
+    ProfileRate,
+    ProfileSide,
+    Regions,
+    RunName,
+    endpoint_of_extractor,
+    model_of_extractor,
+    rising_shares,
+    root_of_card,
+    with_archive,
+    zero_or_at_least,
+)
+
+
+class Parameters(BaseModel):
+    """What every notebook has. Types are strict: "true" is a text, 1 is a number and not a bool."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    profile: Literal["demo", "paper"] = "demo"
+    seed: NonNegative = 0
+    name: RunName = "demo"
+    output: Place = ""
+
+
+class CurationParameters(Parameters):
+    """Notebook 01: from an archive to triplets."""
+
+    archive: Place = ""
+    reports: Annotated[
+        str, AfterValidator(with_archive), Field(description="'' or a table of reports (.csv, .jsonl, .parquet)")
+    ] = ""
+    columns: Annotated[
+        dict[str, str],
+        Field(
+            description="a mapping of role to name of a column, such as {'report': 'note'}",
+            examples=["{report: note}"],
+        ),
+    ] = {}
+    studies: Annotated[int, Field(ge=20)] = 100
+    extractor: Literal["rules", "llm"] = "rules"
+    endpoint: Annotated[
+        str,
+        AfterValidator(endpoint_of_extractor),
+        Field(
+            validate_default=True,
+            description="'', or with the extractor 'llm' an address such as 'http://localhost:8000/v1'",
+        ),
+    ] = ""
+    model: Annotated[
+        str,
+        AfterValidator(model_of_extractor),
+        Field(
+            validate_default=True,
+            min_length=1,
+            description="the name that the server knows the model by, or without an endpoint the folder of the model",
+        ),
+    ] = "meta-llama/Llama-3.1-8B-Instruct"
+    mode: Literal["select", "rewrite"] = "select"
+    gold: Place = ""
+    gold_reports: Annotated[int, Field(ge=50, le=5000)] = 400
+    acknowledge_identifiers: bool = False
+    show_records: bool = False
+
+
+class MobeParameters(Parameters):
+    """Notebook 02: the expert block explained."""
+
+    data: Places = "phantom"
+    studies: Annotated[int, Field(ge=20)] = 120
+
+
+class PretrainParameters(Parameters):
+    """Notebook 03: pre-training."""
+
+    data: Places = "phantom"
+    studies: Annotated[
+        int,
+        AfterValidator(zero_or_at_least(20)),
+        Field(description="0 (as the profile says) or an integer, at least 20"),
+    ] = 0
+    epochs: ProfileCount = 0
+    batch_size: ProfileBatch = 0
+    learning_rate: ProfileRate = 0.0
+    regions: Regions = []
+    image_size: ProfileSide = 0
+    mobe_layers: Layers = []
+    temperature: ProfileRate = 0.0
+    precision: Literal["", "32-true", "bf16-mixed", "16-mixed"] = ""
+    accumulate: ProfileCount = 0
+    devices: Positive = 1
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    num_workers: NonNegative = 0
+    resume: bool = True
+    pretrained: Literal["", "yes", "no"] = ""
+    image_weights: Place = ""
+    text_weights: Place = ""
+    logger: Literal["csv", "tensorboard"] = "csv"
+
+
+class ZeroShotParameters(Parameters):
+    """Notebook 04: zero-shot evaluation."""
+
+    data: Places = ""
+    checkpoint: Place = "pedclip-phantom-small"
+    split: Literal["test", "validation"] = "test"
+    num_bootstrap: Annotated[int, Field(ge=100)] = 1000
+    min_positives: Positive = 5
+    max_points: Annotated[int, Field(ge=10, le=2500)] = 100
+    batch_size: Positive = 64
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class ProbeParameters(Parameters):
+    """Notebook 05: probes, segmentation, regression."""
+
+    data: Places = ""
+    root: Annotated[
+        str, AfterValidator(root_of_card), Field(description="'' or the folder of the data card that data names")
+    ] = ""
+    checkpoint: Place = "pedclip-phantom-small"
+    studies: Annotated[int, Field(ge=200)] = 1500
+    features: Literal["embedding", "pooled", "both"] = "both"
+    shares: Annotated[
+        list[float],
+        AfterValidator(rising_shares),
+        Field(
+            description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]",
+            examples=["[0.01, 1.0]"],
+        ),
+    ] = [0.01, 0.1, 1.0]
+    draws: Positive = 3
+    num_bootstrap: Annotated[int, Field(ge=100)] = 500
+    min_positives: Positive = 5
+    head_images: Annotated[int, Field(ge=20)] = 160
+    head_epochs: Positive = 10
+    network: Literal["decoder", "unet"] = "decoder"
+    box_classes: NonNegative = 4
+    fine_tune: bool = False
+    batch_size: Positive = 64
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+PARAMETERS: Final[dict[str, type[Parameters]]] = {
+    "01_curation": CurationParameters,
+    "02_mobe": MobeParameters,
+    "03_pretrain": PretrainParameters,
+    "04_zero_shot": ZeroShotParameters,
+    "05_probes": ProbeParameters,
+}
+
+
+def validate(values: dict[str, object], notebook: str) -> Parameters:
+    """Turn the values of a parameter cell into the frozen model of its notebook.
+
+    A list or mapping may come as its text in YAML, because that is what `papermill -p` hands over.
+
+    Args:
+        values: Every parameter by name; what is missing takes the default.
+        notebook: Name without the ending, such as "03_pretrain".
+
+    Returns:
+        The parameters; reading a wrong attribute is an error, and so is setting any.
+
+    Raises:
+        ParameterError: One line about the first name or value that is not allowed.
+
+    Example:
+        >>> validate({"epochs": 2}, "03_pretrain").epochs
+        2
+        >>> validate({"regions": "[hand, wrist]"}, "03_pretrain").regions
+        ['hand', 'wrist']
+        >>> validate({"devices": "abc"}, "03_pretrain")
+        Traceback (most recent call last):
+        pedclip.notebook.errors.ParameterError: devices='abc' is not allowed: an integer, at least 1
+    """
+    if notebook not in PARAMETERS:
+        raise ParameterError(f"no notebook is called '{notebook}'; there are: {', '.join(PARAMETERS)}")
+    model = PARAMETERS[notebook]
+    given = {name: _parsed(value, model.model_fields.get(name)) for name, value in values.items()}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        problems = error.errors()
+    # An unknown name explains the rest: whoever misspelt `epochs` should not read about another parameter first.
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        close = get_close_matches(name, model.model_fields, n=1)
+        hint = f" did you mean '{close[0]}'?" if close else ""
+        raise ParameterError(f"unknown parameter '{name}';{hint} allowed: {', '.join(model.model_fields)}")
+    own_words = str(first.get("ctx", {}).get("error", ""))
+    field = model.model_fields[name]
+    expected = describe(field) + (f" ({own_words})" if own_words else "")
+    if field.examples and isinstance(given.get(name), str):
+        expected += f'; for papermill write  -p {name} "{field.examples[0]}"'
+    raise ParameterError(f"{name}={_shorten(values.get(name, field.default))} is not allowed: {expected}")
+
+
+def _parsed(value: object, field: FieldInfo | None) -> object:
+    """The list or mapping that a text spells where one is expected; any other value as it came."""
+    if field is None or not isinstance(value, str) or not isinstance(field.default, list | dict):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return found if isinstance(found, type(field.default)) else value
+
+
+def describe(field: FieldInfo) -> str:
+    """What a parameter may be, in words: "an integer, at least 1"."""
+    if field.description:
+        return field.description
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in get_args(field.annotation))
+    kind = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}[field.annotation]  # type: ignore[index]
+    for limit, words in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
+        for constraint in field.metadata:
+            if (bound := getattr(constraint, limit, None)) is not None:
+                kind += f", {words} {bound}"
+    return kind
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

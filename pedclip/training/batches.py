@@ -1,0 +1,105 @@
+"""The training triplets in memory-mapped, already decoded form."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from pedclip.anatomy import REGIONS
+from pedclip.triplets.arrays import TripletArrays
+
+Batch = dict[str, Tensor]
+
+
+class TokenizedTriplets(Dataset[Batch]):
+    """Triplets as tensors; indexed by a list of rows, it returns a whole batch.
+
+    Args:
+        arrays: One split.
+        input_ids: (N, T) token ids, padded.
+        attention_mask: (N, T).
+        regions: (N,) indices into the model's regions.
+    """
+
+    def __init__(self, arrays: TripletArrays, input_ids: Tensor, attention_mask: Tensor, regions: Tensor) -> None:
+        self.images = arrays.images
+        self.input_ids = input_ids.to(torch.int32)
+        self.attention_mask = attention_mask.to(torch.bool)
+        self.regions = regions
+        _, first = np.unique(np.asarray(arrays.texts, dtype=object).astype(str), return_inverse=True)
+        self.text_ids = torch.from_numpy(first)
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def __getitem__(self, rows: Sequence[int]) -> Batch:
+        index = torch.as_tensor(rows)
+        mask = self.attention_mask[index]
+        longest = int(mask.sum(1).max())
+        return {
+            "images": torch.from_numpy(self.images[np.asarray(rows)]),  # (B, R, R) uint8
+            "input_ids": self.input_ids[index, :longest].long(),
+            "attention_mask": mask[:, :longest].long(),
+            "regions": self.regions[index],
+            "text_ids": self.text_ids[index],
+        }
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Shuffled batches that depend on nothing but the seed and the epoch, so a killed run can go on mid-epoch.
+
+    Args:
+        regions: (N,) labels, for the square-root sampler.
+        batch_size: Rows per batch on this rank.
+        seed: Of the permutation.
+        rank: This process, in 0…world_size-1; ranks get disjoint rows of one joint batch.
+        world_size: Number of processes.
+        square_root: Draw with replacement, regions by the square root of their frequency (decision P16).
+        start: Epoch and number of its batches that are already done.
+
+    Raises:
+        ValueError: There are fewer rows than one joint batch.
+    """
+
+    def __init__(
+        self,
+        regions: Tensor,
+        batch_size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        square_root: bool = False,
+        start: tuple[int, int] = (0, 0),
+    ) -> None:
+        joint = batch_size * world_size
+        if len(regions) < joint:
+            raise ValueError(f"{len(regions)} training images do not fill one batch of {joint}; lower batch_size")
+        self.regions, self.batch_size, self.seed = regions, batch_size, seed
+        self.rank, self.world_size, self.square_root = rank, world_size, square_root
+        self.start = start
+        self.epoch = start[0]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the permutation; called by Lightning before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.regions) // (self.batch_size * self.world_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = self._order(torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch))
+        joint = self.batch_size * self.world_size
+        first = self.start[1] if self.epoch == self.start[0] else 0
+        for batch in range(first, len(self)):
+            begin = batch * joint + self.rank * self.batch_size
+            yield order[begin : begin + self.batch_size].tolist()
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        if not self.square_root:
+            return torch.randperm(len(self.regions), generator=generator)
+        counts = torch.bincount(self.regions, minlength=len(REGIONS)).double()
+        weights = counts[self.regions].rsqrt()  # a region of n films is drawn in proportion to n · n^-1/2
+        return torch.multinomial(weights, len(self.regions), replacement=True, generator=generator)

@@ -1,0 +1,44 @@
+"""The README.md of a checkpoint."""
+
+from collections import Counter
+
+from pedclip.anatomy import REGIONS, display_name
+from pedclip.training.config import RunConfig
+from pedclip.triplets.arrays import TripletArrays
+
+
+def checkpoint_card(config: RunConfig, train: TripletArrays, validation: TripletArrays, *, revision: str) -> str:
+    """Model card in Markdown: what it was trained on and how, and what it is not for.
+
+    Args:
+        config: Of the run.
+        train: Training split.
+        validation: Validation split.
+        revision: Of the code, "" if unknown.
+
+    Returns:
+        The card; it names no patient and quotes no report.
+    """
+    training, model = config.training, config.model
+    counts = Counter(REGIONS[region] for region in train.regions.tolist())
+    regions = ", ".join(f"{display_name(region)} {count}" for region, count in counts.most_common())
+    data = "the phantom of this project (drawn films)" if config.data == "phantom" else "radiographs of its user"
+    return f"""---
+license: {"apache-2.0" if config.data == "phantom" else "other"}
+library_name: pedclip
+tags: [radiography, pediatrics, vision-language, mixture-of-experts]
+---
+
+# A PedCLIP checkpoint
+
+Research and teaching only, never for diagnosis.
+
+- **Data**: {data}; {len(train)} films of {len(set(train.patients))} patients for training, {len(validation)} of
+  {len(set(validation.patients))} for validation. Films per region: {regions}.
+- **Model**: {model.image_architecture} at {model.image_size}², {len(model.regions)} experts in blocks
+  {list(model.mobe_layers)}; temperature {model.temperature}.
+- **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate}, seed
+  {training.seed}; image weights {training.image_weights or "random"}, text weights {training.text_weights or "random"}.
+- **Metrics**: made by notebook 04, beside this folder's run.
+- **Code**: pedclip, revision {revision or "unknown"}. **Licence of the weights**: that of their data.
+"""

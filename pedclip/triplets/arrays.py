@@ -1,0 +1,62 @@
+"""Triplets as arrays: decoded square films with text and labels, shared by training and evaluation."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class TripletArrays:
+    """One split, ready to train on.
+
+    Attributes:
+        images: (N, R, R) uint8 squared films, memory-mapped; R is the preprocessing's ``resize``.
+        texts: N excerpts.
+        regions: (N,) int64 indices into ``pedclip.anatomy.REGIONS``.
+        patients: N patient identifiers, unique over all sources.
+
+    Raises:
+        ValueError: The lengths differ.
+    """
+
+    images: np.ndarray
+    texts: Sequence[str]
+    regions: np.ndarray
+    patients: Sequence[str]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.images), len(self.texts), len(self.regions), len(self.patients)}
+        if len(lengths) != 1:
+            raise ValueError(f"images, texts, regions and patients have different lengths: {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def to_arrays(split: "Dataset", cache: Path, *, side: int) -> TripletArrays:
+    """Arrays of one split of triplets.
+
+    Args:
+        split: Triplets.
+        cache: Folder of the image cache; rebuilt when stale.
+        side: Side of the cached films, pixels.
+    """
+    from pedclip.triplets.cache import build_cache
+
+    images = build_cache(split, cache, side=side) if len(split) else np.zeros((0, side, side), np.uint8)
+    regions = np.asarray(split["region"], dtype=np.int64)
+    return TripletArrays(images, list(split["text"]), regions, qualified_patients(split))
+
+
+def qualified_patients(split: "Dataset") -> list[str]:
+    """Patients as "<source>/<patient>", the same whether a folder was loaded alone or in a union."""
+    pairs = zip(split["source"], split["patient_id"], strict=True)
+    # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
+    return [f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}" for source, patient in pairs]

@@ -1,0 +1,238 @@
+"""Archives in every layout: each file ends in a study or in the list of rejected ones, with the reason."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+
+from pedclip.curation.archive.files import MAX_FILE_BYTES, find_files
+from pedclip.curation.archive.reader import read_archive
+from pedclip.curation.archive.studies import Archive, ArchiveError, RegionHint, Rejected
+from tests.curation.archive.archive_files import film, reasons, report, structured_report, table
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+def accounted(archive: Archive) -> set[str]:
+    used = {film.path.relative_to(archive.root).as_posix() for study in archive.studies for film in study.images}
+    texts = {study.place.name(archive.root) for study in archive.studies if not study.place.row}
+    return used | texts | set(reasons(archive))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A hospital export: six good films under five studies, and much that is none."""
+    root = tmp_path / "export"
+    film(root / "A/1/IM1", 1, BodyPartExamined="KNEE", ImageLaterality="L", ViewPosition="AP")
+    film(root / "A/1/IM2", 1, syntax=RLELossless, BodyPartExamined="KNEE", ImageLaterality="L", ViewPosition="LL")
+    film(
+        root / "A/2/IM1",
+        2,
+        syntax=JPEG2000Lossless,
+        PhotometricInterpretation="MONOCHROME1",
+        SeriesDescription="W Hand Rt PA",
+    )
+    film(
+        root / "A/3/IM1",
+        3,
+        syntax=JPEGBaseline8Bit,
+        deep=False,
+        PhotometricInterpretation="MONOCHROME1",
+        BodyPartExamined="CHEST",
+    )
+    film(root / "A/4/IM1", 4, deep=False, PatientAge=None, PatientBirthDate="20100315", StudyDate="20190314")
+    film(root / "A/5/IM1", 5, StudyInstanceUID=None, AccessionNumber="ACC5", PatientSex=None)
+    film(root / "odd/frames", 6, NumberOfFrames=2)
+    film(root / "odd/ct", 7, Modality="CT")
+    film(root / "odd/colour", 8, PhotometricInterpretation="RGB", SamplesPerPixel=3)
+    film(root / "odd/huge", 9, Rows=60000, Columns=60000)
+    film(root / "odd/header_only", 10, PixelData=None, Rows=None, Columns=None)
+    film(root / "odd/nobody", 11, PatientID=None)
+    film(root / "odd/stranger", 12)
+    (root / "odd/words.dcm").write_text("this is a text")
+    (root / "odd/cut").write_bytes((root / "A/1/IM1").read_bytes()[:200])
+    (root / "odd/empty").touch()
+    (root / "odd/model.pkl").write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
+    (root / "odd/bundle.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    deflated = (root / "A/1/IM1").read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
+    (root / "odd/deflated").write_bytes(deflated)
+    (tmp_path / "secret.txt").write_text("outside")
+    (root / "odd/out").symlink_to(tmp_path / "secret.txt")
+    (root / "odd/loop").symlink_to(root)
+    (root / "odd/broken").symlink_to(root / "nowhere")
+    with (root / "odd/sparse").open("wb") as file:
+        os.truncate(file.fileno(), MAX_FILE_BYTES + 1)
+    return root
+
+
+def reports_of_tree(tmp_path: Path) -> Path:
+    regions = {1: "knee", 2: "hand", 3: "chest", 4: "elbow", 11: "foot"}
+    rows = [{"StudyInstanceUID": f"1.2.826.0.{seed}", "Report": report(name)} for seed, name in regions.items()]
+    rows += [
+        {"AccessionNumber": "acc5 ", "Report": report("wrist")},
+        {"AccessionNumber": "none", "Report": report("toe")},
+    ]
+    rows += [{"AccessionNumber": "blank", "Report": " "}]
+    return table(tmp_path / "reports.csv", rows)
+
+
+def test_dicom_tree_becomes_studies_and_every_other_file_is_listed(tree: Path, tmp_path: Path) -> None:
+    archive = read_archive(tree, reports_of_tree(tmp_path))
+    assert files_of(tree) == accounted(archive) - {"reports.csv, row 6", "reports.csv, row 8", "reports.csv, row 9"}
+    assert [len(study.images) for study in archive.studies] == [2, 1, 1, 1, 1]
+    assert reasons(archive) == {
+        "odd/frames": "not-a-radiograph",
+        "odd/ct": "not-a-radiograph",
+        "odd/colour": "not-a-radiograph",
+        "odd/huge": "too-large",
+        "odd/sparse": "too-large",
+        "odd/header_only": "not-a-radiograph",
+        "odd/nobody": "no-patient",
+        "odd/stranger": "no-report",
+        "odd/words.dcm": "not-an-image",
+        "odd/cut": "corrupt",
+        "odd/empty": "empty-file",
+        "odd/model.pkl": "not-an-image",
+        "odd/bundle.zip": "not-an-image",
+        "odd/deflated": "not-a-radiograph",
+        "odd/out": "not-a-file",
+        "odd/loop": "not-a-file",
+        "odd/broken": "not-a-file",
+        "reports.csv, row 6": "no-patient",
+        "reports.csv, row 8": "no-film",
+        "reports.csv, row 9": "empty-report",
+    }
+
+
+def test_tags_of_films_are_read(tree: Path, tmp_path: Path) -> None:
+    films = {
+        film.path.relative_to(tree).as_posix(): film
+        for study in read_archive(tree, reports_of_tree(tmp_path)).studies
+        for film in study.images
+    }
+    knee = films["A/1/IM2"]
+    assert (knee.region_hint, knee.view, knee.laterality) == (RegionHint("knee", ""), "lateral", "left")
+    assert (knee.age_months, knee.sex) == (84, "F")
+    hand = films["A/2/IM1"]
+    assert (hand.region_hint, hand.view, hand.laterality) == (RegionHint("", "hand"), "PA", "right")
+    assert films["A/4/IM1"].age_months == 9 * 12 - 1  # the day before the ninth birthday
+    assert films["A/5/IM1"].sex == ""
+
+
+def test_anatomic_region_speaks_where_body_part_does_not(tmp_path: Path) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-15770", "SRT", "Elbow joint"
+    film(tmp_path / "a/x", 1, BodyPartExamined="EXTREMITY", AnatomicRegionSequence=Sequence([code]))
+    (tmp_path / "a/r.txt").write_text(report("elbow"))
+    assert read_archive(tmp_path).studies[0].images[0].region_hint.tags == "elbow"
+
+
+def test_a_film_cut_anywhere_before_its_pixels_is_corrupt(tmp_path: Path) -> None:
+    film(tmp_path / "whole", 1, BodyPartExamined="KNEE")
+    content = (tmp_path / "whole").read_bytes()
+    pixels = content.index(b"\xe0\x7f\x10\x00")
+    ends = set(range(132, pixels + 12)) - whole_ends(tmp_path / "whole")
+    for end in ends:
+        (tmp_path / "cut" / str(end)).parent.mkdir(exist_ok=True)
+        (tmp_path / "cut" / str(end)).write_bytes(content[:end])
+    found = list(find_files(tmp_path / "cut"))
+    assert {(item.reason if isinstance(item, Rejected) else "film") for item in found} == {"corrupt"}
+    assert len(found) == len(ends) > 350
+
+
+def whole_ends(path: Path) -> set[int]:
+    """Where a film could end and still be a whole object: behind each element."""
+    header = dcmread(path)
+    elements = [header.get_item(tag) for tag in list(header.keys())]
+    return {element.value_tell + element.length for element in elements if isinstance(element, RawDataElement)}
+
+
+@pytest.mark.parametrize("uid", ["1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.1.3.10"])
+def test_a_whole_object_that_is_no_image_is_no_radiograph_and_a_cut_one_is_corrupt(tmp_path: Path, uid: str) -> None:
+    names = {"Modality": "PR", "SOPClassUID": uid, "ContentLabel": "PRESENTATION"}
+    structured_report(tmp_path / "whole", {"Findings": "Clear."}, **names)
+    content = (tmp_path / "whole").read_bytes()
+    for end in (len(content) - 1, len(content) - 60):
+        (tmp_path / f"cut {end}").write_bytes(content[:end])
+    found = [item for item in find_files(tmp_path) if isinstance(item, Rejected)]
+    assert [item.reason for item in found] == ["corrupt", "corrupt", "not-a-radiograph"]
+
+
+def test_text_and_structured_reports_beside_the_films(tmp_path: Path) -> None:
+    film(tmp_path / "a/x", 1)
+    (tmp_path / "a/report.txt").write_text(report("knee"))
+    film(tmp_path / "b/x", 2)
+    (tmp_path / "b/report.txt").write_text(report("hand"))
+    film(tmp_path / "c/x", 3)
+    film(tmp_path / "c/y", 4)
+    sections = {"Findings": "Lungs are clear.", "Impression": "Normal chest."}
+    structured_report(tmp_path / "sr/1", sections, StudyInstanceUID="1.2.826.0.3", PatientID="MRN000003")
+    structured_report(tmp_path / "sr/2", {"Findings": ""}, StudyInstanceUID="1.2.826.0.4")
+    (tmp_path / "sr/bad.txt").write_bytes(b"\xff\xfe\x00broken")
+    archive = read_archive(tmp_path)
+    assert [study.report for study in archive.studies] == [
+        "Findings: Lungs are clear.\nImpression: Normal chest.",
+        report("knee"),
+        report("hand"),
+    ]
+    assert reasons(archive) == {"c/y": "no-report", "sr/2": "empty-report", "sr/bad.txt": "corrupt"}
+    assert files_of(tmp_path) == accounted(archive)
+
+
+def test_a_patient_links_one_report_to_one_study_and_never_two(tmp_path: Path) -> None:
+    film(tmp_path / "f/a", 1, StudyInstanceUID="9.1", PatientID="P1")
+    film(tmp_path / "f/b", 2, StudyInstanceUID="9.2", PatientID="P2")
+    film(tmp_path / "f/c", 3, StudyInstanceUID="9.3", PatientID="P2")
+    path = table(tmp_path / "r.csv", [{"mrn": f"p{number}", "text": report("knee")} for number in (1, 2)])
+    archive = read_archive(tmp_path / "f", path)
+    assert [study.patient_id for study in archive.studies] == ["P1"]
+    assert reasons(archive) == {"b": "no-report", "c": "no-report", "r.csv, row 3": "no-film"}
+
+
+def test_one_study_under_two_patients_is_refused(tmp_path: Path) -> None:
+    film(tmp_path / "f/a", 1, StudyInstanceUID="9.1", PatientID="P1")
+    film(tmp_path / "f/b", 2, StudyInstanceUID="9.1", PatientID="P2")
+    film(tmp_path / "f/c", 3, StudyInstanceUID="9.2", PatientID="P3")
+    path = table(tmp_path / "r.csv", [{"study_uid": f"9.{n}", "text": report("knee")} for n in (1, 2)])
+    archive = read_archive(tmp_path / "f", path)
+    assert [study.patient_id for study in archive.studies] == ["P3"]
+    assert set(reasons(archive).values()) == {"several-patients"}
+
+
+def test_unreadable_parquet_and_missing_folder_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "r.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        read_archive(tmp_path, tmp_path / "r.parquet")
+    with pytest.raises(ArchiveError, match="is no folder"):
+        read_archive(tmp_path / "nowhere")
+    with pytest.raises(ArchiveError, match="not one report with a film"):
+        read_archive(tmp_path)
+
+
+def test_a_text_beside_its_film_has_the_same_name(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        for number in (1, 2):
+            study = f"1.{ord(folder)}.{number}"
+            film(tmp_path / folder / f"{number}.dcm", number, PatientID=folder, StudyInstanceUID=study)
+            (tmp_path / folder / f"{number}.txt").write_text(f"{folder}{number} {report('knee')}")
+    archive = read_archive(tmp_path)
+    assert archive.rejected == ()
+    for study in archive.studies:
+        (image,) = study.images
+        assert study.report.startswith(f"{image.path.parent.name}{image.path.stem} ")
+
+
+def test_a_link_to_a_film_inside_the_archive_is_that_film(tmp_path: Path) -> None:
+    film(tmp_path / "store/1", 1)
+    (tmp_path / "store/1.txt").write_text(report("knee"))
+    (tmp_path / "by_name").symlink_to(tmp_path / "store/1")
+    archive = read_archive(tmp_path)
+    assert [image.path.name for study in archive.studies for image in study.images] == ["1"]
+    assert reasons(archive) == {"by_name": "no-report"}  # nothing beside the link says which report

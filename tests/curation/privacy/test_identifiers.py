@@ -1,0 +1,122 @@
+"""Identifiers in invented texts: those that must be found, and ordinary phrases that must not."""
+
+import hmac
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from pedclip.curation.privacy.burned_in_text import burned_in_text
+from pedclip.curation.privacy.identifiers import find_identifiers, pseudonym, read_salt
+from tests.curation.archive.archive_files import picture
+
+FOUND = [
+    ("Compared with 3/14/2021.", "date", "3/14/2021"),
+    ("Prior of 14.03.21 reviewed.", "date", "14.03.21"),
+    ("Film from 2021-03-14 07:25 AM.", "date", "2021-03-14 07:25 AM"),
+    ("Compared with March 14, 2021.", "date", "March 14, 2021"),
+    ("Compared with 14 Mar 2021.", "date", "14 Mar 2021"),
+    ("Seen on the 3rd of June.", "date", "3rd of June"),
+    ("As in OCTOBER 2019.", "date", "OCTOBER 2019"),
+    ("As on the study of 4/17, stable.", "date", "of 4/17"),
+    ("Acquired 20210314 at bedside.", "date", "20210314"),
+    ("Discussed with Dr. Quillfeather.", "name", "Quillfeather"),
+    ("Called to Nurse Amberley Voss at once.", "name", "Amberley Voss"),
+    ("Dictated by: Tobin Marchetti, MD", "name", "Tobin Marchetti, MD"),
+    ("Electronically signed by T. O'Malloran.", "name", "T. O'Malloran"),
+    ("Patient name: Fennimore, Odette", "name", "Fennimore, Odette"),
+    ("Reported to Mrs VANTERPOOL.", "name", "VANTERPOOL"),
+    ("Telephoned to nurse Odderskov.", "name", "Odderskov"),
+    ("The father (Leopold Anstey) was told.", "name", "Leopold Anstey"),
+    ("Stable since 5/2012.", "date", "5/2012"),
+    ("MRN: 00482913", "record number", "MRN: 00482913"),
+    ("Accession number CR-2219045.", "record number", "Accession number CR-2219045"),
+    ("See 448120397 for the prior.", "record number", "448120397"),
+    ("Call 555-014-2231 with questions.", "phone", "555-014-2231"),
+    ("Call (555) 014-2231.", "phone", "(555) 014-2231"),
+    ("Reached on pager 40417.", "phone", "pager 40417"),
+    ("Mail to reader.one@rad.example.org.", "e-mail", "reader.one@rad.example.org"),
+    ("See https://pacs.example.org/x?id=4", "url", "https://pacs.example.org/x?id=4"),
+    ("Outside film from Larkmoor General Hospital.", "hospital", "Larkmoor General Hospital"),
+    ("Transferred from St. Odile yesterday.", "hospital", "St. Odile"),
+    ("Lives at 1420 Willow Bend Road.", "address", "1420 Willow Bend Road"),
+    ("Informed at 14:05.", "time", "14:05"),
+    ("This 93-year-old fell.", "age over 89", "93-year-old"),
+]
+CLEAN = [
+    "No acute cardiopulmonary abnormality.",
+    "Compared with [**2021-03-14**], discussed with Dr. XXXX at ___ on <DATE> by [NAME 2].",
+    "Degenerative change at L4-5 and C5/6; T12 is intact, with 1/2 of its height left.",
+    "The nodule measures 1.2 x 3.4 cm, before 12 x 10 mm; angulation of 15.5 degrees.",
+    "Salter-Harris type II fracture, Risser 3/5, Tanner 2, Cobb angle 24 degrees.",
+    "A 7-year-old girl, 110 cm tall, 3/4 of the lung is aerated.",
+    "The heart may be 5 % larger. In May be careful. March fracture of the second metatarsal.",
+    "Clear lungs. The patient was rotated to the left, and the doctor was informed by the team.",
+    "Follow-up in the fracture clinic; seen in the Neurology Clinic.",
+    "Findings were discussed with the emergency department and read by the resident.",
+    "Right lower lobe. AP and lateral views. Three views of 2 ankles at 0 and 90 degrees.",
+    "Normal. Signed.",
+    "Osgood-Schlatter disease; Perthes disease; Monteggia and Galeazzi patterns are absent.",
+    "Sharp's score 98.5 percent; oxygen saturation 92 percent; 95 % of the epiphysis.",
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "passage"), FOUND)
+def test_identifiers_are_found(text: str, kind: str, passage: str) -> None:
+    found = find_identifiers(text)
+    assert [(item.kind, text[item.start : item.end]) for item in found] == [(kind, passage)]
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_ordinary_phrases_and_placeholders_are_none(text: str) -> None:
+    assert find_identifiers(text) == ()
+
+
+@given(st.text(alphabet=st.sampled_from("Dr. Aab1/2-:03[*]_X<>@\n\x00é"), max_size=200) | st.text(max_size=200))
+def test_spans_are_exact_ordered_and_apart(text: str) -> None:
+    end = 0
+    for item in find_identifiers(text):
+        assert end <= item.start < item.end <= len(text)
+        end = item.end
+
+
+@pytest.mark.parametrize("part", ["Aa ", "1-", "Dr. A. ", "a@", "1 Aa ", "+1 ", "[**", "Patient: Aa, "])
+def test_ten_times_the_text_holds_ten_times_the_identifiers(part: str) -> None:
+    # A pattern that backtracks would not come back from the long one.
+    short, long = (find_identifiers(part * repeats) for repeats in (2_000, 20_000))
+    assert len(long) == 10 * len(short)
+    assert bool(long) == part.startswith(("Dr.", "Patient"))
+
+
+def test_pseudonyms_are_stable_and_need_the_salt() -> None:
+    salt, other = bytes(32), bytes([1]) * 32
+    assert pseudonym("MRN1", salt) == pseudonym(" MRN1 ", salt) != pseudonym("MRN2", salt)
+    assert pseudonym("MRN1", salt) != pseudonym("MRN1", other)
+    expected = hmac.new(salt, b"MRN1", "sha256").hexdigest()
+    assert pseudonym("MRN1", salt) == expected[:16]
+    with pytest.raises(ValueError, match="blank"):
+        pseudonym(" ", salt)
+    with pytest.raises(ValueError, match="16 or more"):
+        pseudonym("MRN1", b"short")
+
+
+def test_salt_is_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
+    salt = read_salt(tmp_path / "key")
+    assert len(salt) == 32
+    assert read_salt(tmp_path / "key") == salt != read_salt(tmp_path / "other")
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    (tmp_path / "bad").write_text("hello")
+    with pytest.raises(ValueError, match="no salt"):
+        read_salt(tmp_path / "bad")
+
+
+@pytest.mark.parametrize(("words", "is_text"), [("DOE JANE 1234567", True), ("L", False), ("", False)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_line_of_text_in_the_film_is_seen_and_a_side_marker_is_not(words: str, is_text: bool, seed: int) -> None:
+    film = Image.fromarray((picture(seed, side=400) * 0.6).astype(np.uint8))
+    ImageDraw.Draw(film).text((8, 8), words, fill=255, font=ImageFont.load_default(18))
+    assert (burned_in_text(np.asarray(film)) >= 0.5) == is_text

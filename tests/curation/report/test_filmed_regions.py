@@ -1,0 +1,53 @@
+import pytest
+
+from pedclip.anatomy import REGIONS, UnknownRegion
+from pedclip.curation.report.filmed_regions import filmed_regions
+from pedclip.curation.report.lexicon import NECK, scan, word_lists
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        ("EXAM: Left hip with pelvis; right knee, 2 views", {"hip": "left", "pelvis": "", "knee": "right"}),
+        ("EXAM: 1. AP right knee. 2. AP left knee. FINDINGS: Normal.", {"knee": "both"}),
+        ("EXAM: Chest. COMPARISON: Abdomen film. FINDINGS: Clear lungs.", {"chest": ""}),
+        ("EXAM: Chest, comparison CT abdomen. FINDINGS: Clear lungs.", {"chest": ""}),
+        ("INDICATION: Knee pain. FINDINGS: Three views of the left ankle show no fracture.", {"ankle": "left"}),
+        ("EXAM: Chest. FINDINGS: Lungs clear. Right foot: no fracture.", {"chest": "", "foot": "right"}),
+        ("EXAM: CT of the chest. FINDINGS: Clear lungs.", {}),
+        ("IMPRESSION: Normal renal ultrasound with free fluid in the pelvis.", {}),
+        ("IMPRESSION: Pneumonia of the left lower lobe. Wedged thoracic vertebra.", {"chest": ""}),
+        ("IMPRESSION: Steeple sign with subglottic narrowing.", {NECK: ""}),
+        ("IMPRESSION: Clear lungs. Fluid in the maxillary sinuses.", {"chest": "", "facial_bones": ""}),
+        ("EXAM: Left and right XXXX. FINDINGS: Both patellae are high.", {"knee": "both"}),
+        ("EXAM: AP and frog-leg hips. FINDINGS: The right hip is normal.", {"hip": "both"}),
+        ("EXAM: Chest. FINDINGS: Lungs: Clear. Upper abdomen: Normal. Ribs: Intact.", {"chest": ""}),
+        ("CHEST, TWO VIEWS:\nClear.\n\nKUB:\nStool.\n\nIMPRESSION: Normal.", {"chest": "", "abdomen": ""}),
+        ("IMPRESSION: Femoral fracture.", {"femur": ""}),
+        ("No abnormality.", {}),
+        ("", {}),
+    ],
+)
+def test_filmed_regions(report: str, expected: dict[str, str]) -> None:
+    assert filmed_regions(report) == expected
+
+
+def test_given_regions_are_kept_and_first() -> None:
+    assert filmed_regions("EXAM: Left wrist.", given=["elbow"]) == {"elbow": "", "wrist": "left"}
+    with pytest.raises(UnknownRegion, match="got 'arm'"):
+        filmed_regions("EXAM: Left wrist.", given=["arm"])
+
+
+def test_word_lists_speak_of_the_same_regions_as_anatomy() -> None:
+    known = {*REGIONS, NECK}
+    assert set(word_lists()["seen_on"]) == known
+    assert {region for shown in word_lists()["seen_on"].values() for region in shown} <= known
+    assert set(word_lists()["regions"]) <= known
+
+
+def test_every_listed_term_is_found_in_a_sentence() -> None:
+    for group in ("kinds", "finding"):
+        for name, terms in word_lists()[group].items():
+            for term in terms:
+                found = scan(f"Zz {term.replace('*', '')} zz.")
+                assert any(f":{name}" in "".join(hit.tags) for hit in found), term

@@ -1,0 +1,111 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pedclip.curation.report.sections import SECTIONS, split_sections
+
+WORDS = [
+    "HISTORY:",
+    "Findings:",
+    "IMPRESSION",
+    "left knee",
+    "LEFT KNEE:",
+    "Chest.",
+    "1.",
+    "\n",
+    "\n\n",
+    " - ",
+    "fall",
+    "(",
+    ":",
+]
+ANY_REPORT = st.one_of(st.text(), st.lists(st.sampled_from(WORDS)).map(" ".join))
+
+
+def named(report: str) -> list[tuple[str, str]]:
+    return [(section.name, report[section.start : section.end]) for section in split_sections(report)]
+
+
+@settings(deadline=None)  # the first call reads the word lists
+@given(ANY_REPORT)
+def test_sections_are_in_order_and_hold_no_blank_edges(report: str) -> None:
+    last = 0
+    for section in split_sections(report):
+        body = report[section.start : section.end]
+        assert section.name in SECTIONS
+        assert last <= section.start < section.end <= len(report)
+        assert body == body.strip()
+        last = section.end
+
+
+def test_headings_of_many_spellings_on_one_line_or_many() -> None:
+    assert named(
+        "Reason for exam: limp. COMPARISON STUDIES (none): none. Interpretation: Normal. CONCLUSION: Normal hip."
+    ) == [
+        ("indication", "limp."),
+        ("comparison", "none."),
+        ("findings", "Normal."),
+        ("impression", "Normal hip."),
+    ]
+    assert named("Clinical history\nCough.\n\nREPORT\nLungs clear.\nImpression - Normal.") == [
+        ("history", "Cough."),
+        ("findings", "Lungs clear."),
+        ("impression", "Normal."),
+    ]
+
+
+def test_listed_words_inside_a_sentence_are_no_headings() -> None:
+    assert named("FINDINGS: In comparison: less callus, and these findings: none.") == [
+        ("findings", "In comparison: less callus, and these findings: none.")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Healing buckle fracture (MRN: 00482913). The ulna is intact.",
+        "Healing buckle fracture [on the\nleft, MRN: 00482913]. The ulna is intact.",
+        "Callus of the radius, Age: 5 weeks, is dense. The ulna is intact.",
+        "The gap is wider than in the\nprior: 3 mm. The ulna is intact.",
+        "Buckle fracture of the History: type. The ulna is intact.",
+        "No fracture (INDICATION: fall). The ulna is intact.",
+    ],
+)
+def test_listed_words_in_brackets_or_within_a_clause_are_no_headings(text: str) -> None:
+    assert named(f"EXAM: Left wrist. FINDINGS: {text}") == [("exam", "Left wrist."), ("findings", text)]
+
+
+def test_headings_that_only_look_like_parts_of_a_clause() -> None:
+    assert named("XR left wrist, Indication: fall from\nFINDINGS: Normal (Salter I)\nIMPRESSION: Normal.") == [
+        ("exam", "XR left wrist,"),
+        ("indication", "fall from"),
+        ("findings", "Normal (Salter I)"),
+        ("impression", "Normal."),
+    ]
+    assert named("EXAM: Left wrist\n(Comparison: none.) No fracture.")[-1] == ("findings", "No fracture.")
+
+
+def test_text_without_headings_is_findings_and_a_first_label_is_the_exam_line() -> None:
+    assert named("No fracture of the toe.") == [("findings", "No fracture of the toe.")]
+    assert named("XR LEFT TOE, 2 VIEWS\nHx: stubbed.")[0] == ("exam", "XR LEFT TOE, 2 VIEWS")
+    assert named("Seen by the night team. FINDINGS: Normal.")[0] == ("other", "Seen by the night team.")
+
+
+def test_name_of_a_film_ends_the_history() -> None:
+    assert named("HISTORY: Fell.\nLEFT ELBOW\nFINDINGS: Effusion.\nIMPRESSION: Occult fracture.") == [
+        ("history", "Fell."),
+        ("findings", "LEFT ELBOW"),
+        ("findings", "Effusion."),
+        ("impression", "Occult fracture."),
+    ]
+    assert named("Technique: AP.\nKnee: no fracture.")[1] == ("findings", "Knee: no fracture.")
+    assert named("INDICATION: Left knee pain.") == [("indication", "Left knee pain.")]
+
+
+def test_findings_may_stand_behind_a_comparison_but_not_a_history() -> None:
+    assert named("Right wrist. Comparison: May 3. Callus has formed. Cast removed.")[-1] == (
+        "findings",
+        "Callus has formed. Cast removed.",
+    )
+    assert named("Technique: AP. Normal alignment.")[-1] == ("findings", "Normal alignment.")
+    assert named("Hx: fell. Limps since.") == [("history", "fell. Limps since.")]

@@ -1,0 +1,119 @@
+"""Targets and decoding are inverse, suppression equals torchvision's, the head finds squares, no boxes are handled."""
+
+import numpy as np
+import pytest
+import torch
+
+from pedclip.evaluation.crop import box_array
+from pedclip.evaluation.downstream.detection import detect
+from pedclip.evaluation.downstream.fit import Schedule
+from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.yolo import YoloHead, choose_anchors, decode, make_targets, suppress, yolo_loss
+from pedclip.evaluation.metrics.detection import Boxes
+from pedclip.evaluation.tasks.patient_split import Side, Sides
+from tests.evaluation.tiny_tasks import GRID, squares
+
+REPORT = Report("squares", "detection head", num_resamples=50)
+
+
+def random_boxes(rng: np.random.Generator, number: int) -> Boxes:
+    corner = rng.uniform(0, 0.7, (number, 2))
+    return Boxes(np.concatenate([corner, corner + rng.uniform(0.05, 0.3, (number, 2))], 1), rng.integers(0, 2, number))
+
+
+def task(number: int = 60) -> Sides:
+    parts = []
+    for seed, name in enumerate(("train", "validation", "test")):
+        tokens, corners, _ = squares(number, seed)
+        boxes = [Boxes(np.array(one or []) / GRID, np.zeros(0 if one is None else 1, int)) for one in corners]
+        parts.append(Side(tokens, box_array(boxes), np.array([f"{name}{i}" for i in range(number)])))
+    return Sides(*parts)
+
+
+def perfect(boxes: list[Boxes], head: YoloHead) -> list[torch.Tensor]:
+    """The output whose decoding gives the boxes back."""
+    maps = head(torch.zeros(len(boxes), GRID * GRID, 3))
+    outputs = []
+    for target, output in zip(make_targets(boxes, head.anchors, maps), maps, strict=True):
+        center = torch.logit(target.place[..., :2].clamp(1e-6, 1 - 1e-6))
+        objectness = torch.where(target.is_box, 20.0, -20.0)[..., None]
+        outputs.append(
+            torch.cat([center, target.place[..., 2:], objectness, 40 * target.classes - 20], dim=-1).reshape(
+                output.shape
+            )
+        )
+    return outputs
+
+
+def test_targets_decode_to_the_boxes() -> None:
+    rng = np.random.default_rng(0)
+    boxes = [random_boxes(rng, number) for number in (1, 0, 2, 3)]
+    head = YoloHead(3, (GRID, GRID), 2, choose_anchors(np.concatenate([one.corners for one in boxes])), hidden=4).eval()
+    with torch.no_grad():
+        found = decode(perfect(boxes, head), head.anchors, min_score=0.5, max_overlap=1.0)
+    for true, one in zip(boxes, found, strict=True):
+        order, given = (np.lexsort(corners.T.round(4)) for corners in (one.corners, true.corners))
+        assert one.corners[order] == pytest.approx(true.corners[given], abs=1e-4)
+        assert one.labels[order].tolist() == true.labels[given].tolist()
+
+
+def test_loss_is_lowest_for_the_perfect_output_and_finite_without_boxes() -> None:
+    boxes = [random_boxes(np.random.default_rng(1), 2), random_boxes(np.random.default_rng(2), 0)]
+    head = YoloHead(3, (GRID, GRID), 2, choose_anchors(boxes[0].corners), hidden=4).eval()
+    maps = head(torch.zeros(2, GRID * GRID, 3))
+    targets = make_targets(boxes, head.anchors, maps)
+    best = yolo_loss(perfect(boxes, head), targets)
+    assert best.item() < yolo_loss(maps, targets).item() / 2
+    nothing = make_targets([boxes[1], boxes[1]], head.anchors, maps)
+    assert not any(target.is_box.any() for target in nothing)
+    loss = yolo_loss(maps, nothing)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert torch.isfinite(loss)
+
+
+def test_suppression_equals_torchvision() -> None:
+    torchvision = pytest.importorskip("torchvision")
+    rng = np.random.default_rng(3)
+    boxes = random_boxes(rng, 200)
+    scores = rng.random(200)
+    expected = torchvision.ops.batched_nms(
+        torch.tensor(boxes.corners), torch.tensor(scores), torch.tensor(boxes.labels), 0.3
+    )
+    assert suppress(boxes.corners, scores, boxes.labels, max_overlap=0.3).tolist() == expected.tolist()
+    assert len(suppress(np.zeros((0, 4)), np.zeros(0), np.zeros(0), max_overlap=0.3)) == 0
+
+
+def test_anchors_by_hand() -> None:
+    one = choose_anchors(np.array([[0.1, 0.1, 0.3, 0.5]]))
+    assert one == pytest.approx(np.tile([0.2, 0.4], (9, 1)))
+    sizes = np.arange(1, 19) / 100  # two boxes of each ninth
+    boxes = np.stack([0 * sizes, 0 * sizes, sizes, 2 * sizes], axis=1)
+    assert choose_anchors(boxes[::-1])[:, 0] == pytest.approx((sizes[::2] + sizes[1::2]) / 2)
+
+
+def test_head_finds_the_squares() -> None:
+    sides = task()
+    schedule = Schedule(epochs=15, learning_rate=5e-3, batch_size=8)
+    done = detect(sides, ["square"], report=REPORT, hidden=16, schedule=schedule)
+    assert done.result.score.value > 0.6
+    assert done.result.classes[0].score == done.result.score
+    assert done.result.classes[0].num_positives == sum(len(boxes.labels) for boxes in sides.test.truth)
+    assert done.result.metric == "mAP"
+
+
+def test_refuses_what_has_no_boxes() -> None:
+    sides = task(6)
+    none = box_array([Boxes(np.zeros((0, 4)), np.zeros(0))] * 6)
+    without = Side(sides.train.inputs, none, sides.train.patients)
+    with pytest.raises(ValueError, match="needs training boxes"):
+        detect(Sides(without, sides.validation, sides.test), ["square"], report=REPORT)
+    with pytest.raises(ValueError, match="at least one true box"):
+        detect(
+            Sides(sides.train, sides.validation, Side(sides.test.inputs, none, sides.test.patients)),
+            ["square"],
+            report=REPORT,
+            hidden=4,
+            schedule=Schedule(epochs=1),
+        )
+    with pytest.raises(ValueError, match="class numbers 0 to -1"):
+        detect(sides, [], report=REPORT)

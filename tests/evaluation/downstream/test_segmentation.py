@@ -1,0 +1,108 @@
+"""The decoder learns squares, Dice and its baseline are right, the U-Net runs, empty masks are handled."""
+
+import builtins
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pedclip.evaluation.downstream.fit import Schedule
+from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.segmentation import LightDecoder, UNet, segment, segmentation_loss
+from pedclip.evaluation.metrics.per_image import dice
+from pedclip.evaluation.tasks.patient_split import Side, Sides
+from tests.evaluation.tiny_tasks import squares
+
+REPORT = Report("squares", "light decoder", num_resamples=50)
+QUICK = Schedule(epochs=6, learning_rate=5e-3, batch_size=8)
+
+
+def task(number: int = 48) -> Sides:
+    parts = []
+    for seed, name in enumerate(("train", "validation", "test")):
+        tokens, _, masks = squares(number, seed)
+        parts.append(Side(tokens.astype(np.float16), masks, np.array([f"{name}{i}" for i in range(number)])))
+    return Sides(*parts)
+
+
+def test_decoder_learns_and_is_scored_by_image() -> None:
+    sides = task()
+    done = segment(sides, report=REPORT, widths=(8, 8), schedule=QUICK)
+    assert done.result.score.value > 0.8
+    assert done.result.score.value == pytest.approx(dice(sides.test.truth, done.output))
+    has_mask = sides.test.truth.any(axis=(1, 2))
+    assert done.result.baseline == pytest.approx((~has_mask).mean())
+    inside, empty = done.result.classes
+    assert (inside.num_positives, empty.num_positives) == (has_mask.sum(), (~has_mask).sum())
+    parts = [one.score.value * one.num_positives for one in (inside, empty) if one.score]
+    assert sum(parts) / 48 == pytest.approx(done.result.score.value)
+
+
+def test_equal_seeds_give_equal_masks_and_leave_the_global_generator_alone() -> None:
+    sides, short = task(12), Schedule(epochs=1, batch_size=4, seed=3)
+    before = torch.random.get_rng_state()
+    first, second = (segment(sides, report=REPORT, widths=(4,), schedule=short).output for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_shapes_and_order_of_patches() -> None:
+    decoder = LightDecoder(5, (2, 3), (7, 4)).eval()
+    assert decoder(torch.zeros(2, 6, 5)).shape == (2, 8, 12)
+    plain = LightDecoder(1, (2, 3), ())
+    with torch.no_grad():
+        plain.stages[0].weight.zero_()  # type: ignore[operator]
+        plain.stages[0].weight[0, 0, 1, 1] = 1  # type: ignore[index]
+        plain.stages[0].bias.zero_()  # type: ignore[operator]
+        tokens = torch.arange(6.0).reshape(1, 6, 1)
+        assert plain(tokens)[0].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_loss_by_hand_and_at_its_limits() -> None:
+    logits = torch.zeros(1, 2, 2)
+    target = torch.tensor([[[1, 0], [0, 0]]])
+    focal = 10 * 0.25 * np.log(2)
+    assert float(segmentation_loss(logits, target)) == pytest.approx(focal - np.log(2 / 4), abs=1e-6)
+    sure = (2.0 * target - 1) * 50
+    assert float(segmentation_loss(sure, target)) == pytest.approx(0, abs=1e-5)
+    assert float(segmentation_loss(-50 * torch.ones(1, 2, 2), torch.zeros(1, 2, 2))) == pytest.approx(0, abs=1e-5)
+
+
+def test_u_net_learns_from_films() -> None:
+    parts = []
+    for seed, name in enumerate(("train", "validation", "test")):
+        _, _, masks = squares(8, seed, empty=0.0)
+        films = np.where(masks, 220, 30).astype(np.uint8)
+        parts.append(Side(films, masks, np.array([f"{name}{i}" for i in range(8)])))
+    schedule = Schedule(epochs=8, learning_rate=2e-3, batch_size=4)
+    done = segment(Sides(*parts), report=Report("squares", "U-Net", 20), network="unet", schedule=schedule)
+    assert done.result.score.value > 0.7
+    assert done.result.classes[1].score is None
+    assert UNet().eval()(torch.zeros(1, 40, 40)).shape == (1, 40, 40)  # not a multiple of 32
+
+
+def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = builtins.__import__
+
+    def absent(name: str, *args: Any, **options: Any) -> Any:
+        if name == "segmentation_models_pytorch":
+            raise ModuleNotFoundError(name)
+        return imported(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'pedclip\[segmentation\]'"):
+        UNet()
+
+
+def test_refuses() -> None:
+    sides = task(6)
+    with pytest.raises(ValueError, match="'decoder' or 'unet', got 'setr'"):
+        segment(sides, report=REPORT, network="setr")
+    empty = Side(sides.train.inputs, np.zeros_like(sides.train.truth), sides.train.patients)
+    with pytest.raises(ValueError, match="all of them are empty"):
+        segment(Sides(empty, sides.validation, sides.test), report=REPORT)
+    parts = (sides.train, sides.validation, sides.test)
+    cut = Sides(*(Side(part.inputs[:, 1:], part.truth, part.patients) for part in parts))
+    with pytest.raises(ValueError, match="63 patches are no square"):
+        segment(cut, report=REPORT)

@@ -1,0 +1,135 @@
+"""Paired bootstrap and DeLong: against the literal definitions, on equal models, on ties, and their error rate."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pedclip.evaluation.crop import box_array
+from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.regression import predict_mean
+from pedclip.evaluation.downstream.summary import compare_outcomes
+from pedclip.evaluation.metrics.classification import auc, macro_auc
+from pedclip.evaluation.metrics.comparison import compare, delong
+from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
+from pedclip.evaluation.metrics.per_image import accuracy, mae
+from pedclip.evaluation.tasks.patient_split import Side, Sides
+
+
+def scored(seed: int, number: int = 60, *, lift: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(number) % 2
+    shared = labels + rng.normal(size=number)
+    return labels, shared + lift * labels + 0.5 * rng.normal(size=number), shared + 0.5 * rng.normal(size=number)
+
+
+def literal_delong(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Difference and its standard error from the definition: pair by pair."""
+    parts = []
+    for scores in (first, second):
+        won = (scores[labels == 1][:, None] > scores[labels == 0]) + 0.5 * (
+            scores[labels == 1][:, None] == scores[labels == 0]
+        )
+        parts.append((won.mean(axis=1), won.mean(axis=0)))
+    of_positives, of_negatives = (one - other for one, other in zip(*parts, strict=True))
+    variance = of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives)
+    return float(of_positives.mean()), float(np.sqrt(variance))
+
+
+@pytest.mark.parametrize("digits", [8, 0])
+def test_delong_equals_its_definition(digits: int) -> None:
+    labels, first, second = scored(0, lift=1.0)
+    first, second = first.round(digits), second.round(digits)
+    result = delong(labels, first, second)
+    difference, error = literal_delong(labels, first, second)
+    assert result.first == pytest.approx(roc_auc_score(labels, first), abs=1e-12)
+    assert result.difference.value == pytest.approx(difference, abs=1e-12)
+    assert (result.difference.high - result.difference.low) / 2 == pytest.approx(1.959963985 * error, rel=1e-9)
+    assert delong(labels, second, first).p_value == pytest.approx(result.p_value)
+
+
+def test_delong_is_right_five_times_in_a_hundred_without_a_difference() -> None:
+    p_values = np.array([delong(*scored(seed, 200)).p_value for seed in range(400)])
+    assert 0.02 < (p_values < 0.05).mean() < 0.09  # 3 standard errors around 0.05
+    assert delong(*scored(1, 200, lift=1.5)).p_value < 0.01
+
+
+def test_delong_agrees_with_the_paired_bootstrap() -> None:
+    labels, first, second = scored(2, 400, lift=0.3)
+    one, other = delong(labels, first, second), compare(auc, labels, first, second)
+    assert other.difference.value == pytest.approx(one.difference.value, abs=1e-12)
+    width = one.difference.high - one.difference.low
+    assert other.difference.high - other.difference.low == pytest.approx(width, rel=0.15)  # 1000 resamples
+
+
+def test_equal_predictions_differ_by_nothing() -> None:
+    labels, first, _ = scored(3)
+    for result in (delong(labels, first, 2 * first + 1), compare(auc, labels, first, 2 * first + 1)):
+        assert result.p_value == 1.0
+        assert result.difference.value == result.difference.low == result.difference.high == 0.0
+
+
+def test_pairing_narrows_the_interval() -> None:
+    rng = np.random.default_rng(4)
+    truth, hard = np.zeros(100), rng.exponential(10, 100)
+    first, second = hard + 1 + rng.normal(0, 0.5, 100), hard
+    paired = compare(mae, truth, first, second)
+    alone = mae.bootstrap(truth, first)
+    assert paired.difference.high - paired.difference.low < 0.2 * (alone.high - alone.low)
+    assert paired.difference.low > 0.8
+    assert paired.p_value == pytest.approx(2 / 1001)
+
+
+def test_patients_are_resampled_whole_and_every_metric_can_be_compared() -> None:
+    rng = np.random.default_rng(5)
+    labels = np.repeat(rng.integers(0, 2, 20), 5)
+    answers, others = (np.repeat(rng.integers(0, 2, 20), 5) for _ in range(2))
+    grouped = compare(accuracy, labels, answers, others, np.arange(100) // 5)
+    single = compare(accuracy, labels, answers, others)
+    assert grouped.difference.num_groups == 20
+    assert grouped.difference.high - grouped.difference.low > 1.5 * (single.difference.high - single.difference.low)
+    both = compare(macro_auc, labels[:, None], rng.random((100, 1)), rng.random((100, 1)))
+    assert both.to_dict()["test"] == "paired bootstrap over patients"
+
+
+def test_outcomes_of_other_images_are_refused() -> None:
+    def outcome(seed: int) -> object:
+        rng = np.random.default_rng(seed)
+        parts = [
+            Side(rng.normal(size=(9, 2)), rng.normal(size=9), np.array([f"{name}{i}" for i in range(9)]))
+            for name in ("train", "validation", "test")
+        ]
+        return predict_mean(Sides(*parts), report=Report("age", "mean", num_resamples=10))
+
+    first, again, other = outcome(0), outcome(0), outcome(1)
+    assert compare_outcomes(first, again, num_resamples=10).difference.value == 0  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="different test images or metrics"):
+        compare_outcomes(first, other)  # type: ignore[arg-type]
+
+
+def test_boxes_read_twice_are_the_same_truth() -> None:
+    def outcome(right: float) -> Outcome:
+        boxes = [Boxes(np.array([[0.1, 0.1, right, 0.5]]), np.array([0]), np.array([0.5])) for _ in range(4)]
+        truth = box_array([Boxes(found.corners, found.labels) for found in boxes])
+        parts = [Side(np.zeros((4, 1)), truth, np.array([f"{name}{i}" for i in range(4)])) for name in "abc"]
+        report = Report("boxes", "head", num_resamples=10)
+        return report.outcome(
+            Sides(*parts), mean_average_precision, boxes, name="mAP", baseline=(0, "no box"), settings={}
+        )
+
+    assert compare_outcomes(outcome(0.5), outcome(0.5), num_resamples=10).difference.value == 0
+    with pytest.raises(ValueError, match="different test images or metrics"):
+        compare_outcomes(outcome(0.5), outcome(0.6))
+
+
+@pytest.mark.parametrize(
+    ("labels", "first", "words"),
+    [
+        ([0, 0, 1], [1, 2, 3], "two of each"),
+        ([0, 0, 1, 1], [1, 2, 3], "as many scores|homogeneous|shape"),
+        ([0, 2, 1, 1], [1, 2, 3, 4], "two of each"),
+        ([0, 0, 1, 1], [1, 2, 3, np.nan], "finite"),
+    ],
+)
+def test_delong_refuses(labels: list[int], first: list[float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        delong(labels, first, [1.0, 2.0, 3.0, 4.0][: len(labels)])

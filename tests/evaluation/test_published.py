@@ -1,0 +1,77 @@
+"""The printed tables: averages and differences re-computed, with the papers' own slips named."""
+
+import pandas as pd
+import pytest
+
+from pedclip.evaluation.published import PAPERS, printed
+
+
+def wide(paper: str, table: str) -> pd.DataFrame:
+    numbers = printed(paper)
+    return numbers[numbers["table"] == table].pivot(index=["group", "row"], columns="column", values="value")
+
+
+def test_averages_of_table_1_re_compute() -> None:
+    table = wide("pedclip", "Table 1")
+    assert len(table) == 14
+    mean = table.drop(columns="average").mean(axis=1)
+    # Three printed digits; 0.5015 and 0.5345 may round either way.
+    assert (mean - table["average"]).abs().max() <= 0.0005 + 1e-9
+
+
+def test_figures_repeat_table_1() -> None:
+    numbers = printed("pedclip")
+    ours = numbers[(numbers["row"] == "PedCLIP") & (numbers["table"] == "Table 1")].set_index("column")["value"]
+    for table, row in (("Figure 1", "PedCLIP"), ("Figure 4 left", "MoBE in layer 11")):
+        drawn = numbers[(numbers["table"] == table) & (numbers["row"] == row)].set_index("column")["value"]
+        assert (drawn / 100 - ours[drawn.index]).abs().max() < 0.0011, table  # one is 75.9 for 0.760
+    figure = wide("pedclip", "Figure 5").droplevel("group")
+    changes = numbers[numbers["change"].notna() & (numbers["table"] == "Figure 5")]
+    for _, one in changes.iterrows():
+        assert figure.loc[one["row"], one["column"]] - figure.loc["MLP-target", one["column"]] == pytest.approx(
+            one["change"], abs=0.051
+        )
+
+
+def test_changes_of_the_synthetic_paper_re_compute_but_for_five() -> None:
+    numbers = printed("synthetic")
+    place = ["table", "row", "column"]
+    real = numbers[numbers["group"] == "real images"].set_index(place)["value"]
+    changed = numbers[numbers["change"].notna()]
+    expected = changed["value"].to_numpy() - real.loc[pd.MultiIndex.from_frame(changed[place])].to_numpy()
+    slips = changed[abs(expected - changed["change"]) > 0.051]
+    found = {(one["group"].split()[0], one["row"], one["column"]) for _, one in slips.iterrows()}
+    assert found == {
+        ("RoentGen", "GLoRIA", "CheXpert 100%"),
+        ("RoentGen", "GLoRIA", "COVIDx 10%"),
+        ("SD", "GLoRIA", "RSNA 1%"),
+        ("SD", "MGCA", "RSNA 1%"),
+        ("SD", "MGCA", "Object-CXR 10%"),
+    }
+    assert len(changed) == 126 - 6  # a dash has no change
+
+
+def test_gain_that_pecm_claims_re_computes() -> None:
+    table = wide("pecm", "Table 1").droplevel("group")
+    gain = table.loc["PECM (Ours)"] - table.loc["MCR + MbA"]
+    assert gain["image to report Recall@5"] == pytest.approx(6.363, abs=1e-9)
+    components = wide("pecm", "Table 4").droplevel("group")
+    assert components.loc["PER+DSCE+ARR", "image to report Recall@5"] == 58.644
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_number_has_one_place_and_a_range(paper: str) -> None:
+    numbers = printed(paper)
+    assert not numbers.duplicated(["table", "group", "row", "column"]).any()
+    shares = numbers[numbers["unit"].isin(["AUC", "Dice", "share"])]["value"]
+    assert shares.between(0, 1).all()
+    assert numbers[numbers["unit"].str.endswith("%")]["value"].dropna().between(0, 100).all()
+    assert numbers["value"].isna().sum() == (11 if paper == "synthetic" else 0)  # mAP below 1 % is a dash
+
+
+def test_another_name_and_a_callers_own_copy() -> None:
+    with pytest.raises(ValueError, match="no paper 'mgca'"):
+        printed("mgca")
+    changed = printed("survey")
+    changed["value"] = 0.0
+    assert printed("survey")["value"].max() == 100

@@ -1,0 +1,223 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from pedclip.evaluation.tasks.findings import find_tasks
+from pedclip.evaluation.tasks.prompts import region_prompts
+from pedclip.evaluation.zero_shot.scoring import (
+    patch_similarity,
+    retrieval,
+    score_pairs,
+    zero_shot_findings,
+    zero_shot_regions,
+)
+
+CLOSE = 1e-12  # float64 sums of a few terms
+
+
+def test_scores_by_hand():
+    image = np.array([[3.0, 4.0]])
+    positive = np.array([[10.0, 0.0], [0.0, 0.1]])  # the mean points to 45 degrees, whatever the lengths
+    negative = np.array([[0.0, 2.0]])
+    expected = 1.4 / np.sqrt(2)
+    assert score_pairs(image, positive, negative, scoring="single") == pytest.approx([expected], abs=CLOSE)
+    assert score_pairs(image, positive, negative) == pytest.approx([expected - 0.8], abs=CLOSE)
+
+
+@given(st.integers(0, 1000))
+def test_scores_ignore_lengths_and_change_sign_with_the_sides(seed):
+    rng = np.random.default_rng(seed)
+    image, positive, negative = (rng.normal(size=(number, 5)) for number in (4, 3, 2))
+    scores = score_pairs(image, positive, negative)
+    assert score_pairs(image * 7, positive * [[1], [2], [3]], negative / 5) == pytest.approx(scores, abs=CLOSE)
+    assert score_pairs(image, negative, positive) == pytest.approx(-scores, abs=CLOSE)
+    rotation = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    rotated = score_pairs(image @ rotation, positive @ rotation, negative @ rotation)
+    assert rotated == pytest.approx(scores, abs=1e-9)  # the rotation is orthogonal to about 1e-15 per entry
+
+
+def test_a_pair_ranks_as_the_softmax_at_any_temperature():
+    rng = np.random.default_rng(0)
+    image, positive, negative = rng.normal(size=(30, 4)), rng.normal(size=(1, 4)), rng.normal(size=(1, 4))
+    cosines = [score_pairs(image, side, side, scoring="single") for side in (positive, negative)]
+    probability = 1 / (1 + np.exp((cosines[1] - cosines[0]) / 0.07))
+    assert np.array_equal(np.argsort(score_pairs(image, positive, negative)), np.argsort(probability))
+
+
+@pytest.mark.parametrize(
+    ("image", "positive", "words"),
+    [
+        (np.ones((2, 3)), np.ones((1, 4)), "one width, got 3 and 4"),
+        (np.zeros((2, 3)), np.ones((1, 3)), "image embeddings must be finite and longer than zero"),
+        (np.ones((2, 3)), np.ones((0, 3)), "prompt embeddings must be"),
+    ],
+)
+def test_scores_refuse_embeddings_that_do_not_compare(image, positive, words):
+    with pytest.raises(ValueError, match=words):
+        score_pairs(image, positive, np.ones((1, 3)))
+    with pytest.raises(ValueError, match="'pair' or 'single', got 'both'"):
+        score_pairs(np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 3)), scoring="both")
+
+
+def encode_presence(sentences):
+    """A text encoder that knows one finding: e0 for it, e1 for its absence."""
+    return np.array(
+        [[0.0, 1.0] if sentence.startswith(("No ", "There is no")) else [1.0, 0.0] for sentence in sentences]
+    )
+
+
+def fracture_rows(num=40):
+    return [
+        {"findings": ["fracture"] if i % 2 else [], "region": "knee", "source": "a", "patient_id": str(i // 4)}
+        for i in range(num)
+    ]
+
+
+def test_findings_are_scored_image_by_image():
+    rows = [{"findings": None, "region": "knee", "source": "a", "patient_id": "x"}, *fracture_rows()]
+    angles = np.random.default_rng(0).uniform(0, np.pi / 2, len(rows))
+    image = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    (result,) = zero_shot_findings(image, rows, encode_presence, find_tasks(rows), num_resamples=50)
+    truth = [i % 2 for i in range(40)]
+    assert result.auc.value == pytest.approx(roc_auc_score(truth, -angles[1:]), abs=CLOSE)
+    assert (result.task, result.source, result.method) == ("fracture", "a", "zero-shot")
+    assert (result.num_positives, result.num_negatives, result.num_patients) == (20, 20, 10)
+    assert result.auc.num_groups == 10
+    assert json.loads(json.dumps(result.to_dict()))["auc"]["num_items"] == 40
+
+
+def test_a_perfect_and_an_inverted_model():
+    rows = fracture_rows()
+    image = np.array([[1.0, 0.1] if row["findings"] else [0.1, 1.0] for row in rows])
+    tasks = find_tasks(rows)
+    assert zero_shot_findings(image, rows, encode_presence, tasks)[0].auc.value == 1
+    assert zero_shot_findings(image[:, ::-1], rows, encode_presence, tasks)[0].auc.value == 0
+    with pytest.raises(ValueError, match="40 rows, got 39"):
+        zero_shot_findings(image[1:], rows, encode_presence, tasks)
+
+
+ANCHORS = {"hip": [1.0, 0.0, 0.0], "knee": [0.0, 1.0, 0.0], "hand": [0.0, 0.0, 1.0]}
+
+
+def encode_region(sentences):
+    known = {sentence: vector for region, vector in ANCHORS.items() for sentence in region_prompts(region)}
+    return np.array([known.get(sentence, [-1.0, -1.0, -1.0]) for sentence in sentences])
+
+
+def region_rows(regions):
+    return [{"findings": None, "region": name, "source": "a", "patient_id": i} for i, name in enumerate(regions)]
+
+
+def test_regions_by_hand():
+    truth = ["hip", "hip", "hip", "hip", "knee", "knee", "hand"]
+    said = ["hip", "hip", "hip", "knee", "knee", "hip", "hand"]
+    image = np.array([ANCHORS[region] for region in said])
+    result = zero_shot_regions(image, region_rows(truth), encode_region)
+    assert result.accuracy.value == pytest.approx(5 / 7)
+    assert result.macro_accuracy == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    assert (result.chance_majority, result.chance_uniform) == (4 / 7, 1 / 3)
+    assert result.candidates == result.regions == ("hip", "knee", "hand")  # the order of pedclip.anatomy
+    assert result.confusion == ((3, 1, 0), (1, 1, 0), (0, 0, 1))
+    assert np.array_equal(result.confusion, confusion_matrix(truth, said, labels=list(result.candidates)))
+    assert json.loads(json.dumps(result.to_dict()))["num_patients"] == 7
+
+
+def test_more_candidates_lower_the_uniform_chance():
+    image = np.array([ANCHORS["hip"], ANCHORS["hand"]])
+    result = zero_shot_regions(
+        image, region_rows(["hip", "knee"]), encode_region, candidates=["hand", "hip", "knee", "toe"]
+    )
+    assert result.chance_uniform == 1 / 4
+    assert result.confusion == ((1, 0, 0, 0), (0, 0, 0, 1))
+    assert result.candidates == ("hip", "knee", "toe", "hand")
+
+
+def test_a_true_region_outside_the_candidates_is_always_wrong():
+    image = np.array([ANCHORS["hip"], ANCHORS["knee"], ANCHORS["hip"]])
+    result = zero_shot_regions(image, region_rows(["hip", "knee", "ankle"]), encode_region, candidates=["hip", "knee"])
+    assert result.regions == ("hip", "knee", "ankle")
+    assert result.confusion == ((1, 0), (0, 1), (1, 0))
+    assert result.accuracy.value == pytest.approx(2 / 3)
+
+
+def test_one_region_is_no_task():
+    with pytest.raises(ValueError, match="at least 2 regions, got hip"):
+        zero_shot_regions(np.eye(3)[:2], region_rows(["hip", "hip"]), encode_region)
+
+
+TEXTS = ["normal", "fracture", "normal", "effusion", "normal"]
+
+
+def score_table(result):
+    return {(score.direction, score.metric, score.k): score for score in result.scores}
+
+
+def test_identical_texts_are_one_gallery_entry():
+    text = np.eye(3)[[0, 1, 0, 2, 0]]
+    result = retrieval(text, text, TEXTS, list("abcde"))
+    assert (result.num_images, result.num_texts, len(result.scores)) == (5, 3, 9)
+    table = score_table(result)
+    assert all(score.score.value == 1 for (_, _, k), score in table.items() if k == 1)
+    assert table["text to image", "recall", 5].score.num_items == 3
+    assert table["image to text", "recall", 1].score.num_groups == 5
+
+
+def test_retrieval_by_hand():
+    text = np.eye(3)[[0, 1, 0, 2, 0]]
+    image = np.eye(3)[[0, 1, 1, 2, 2]]  # two of the three normal films look like something else
+    table = score_table(retrieval(image, text, TEXTS))
+    assert table["image to text", "recall", 1].score.value == pytest.approx(3 / 5)
+    assert table["text to image", "recall", 1].score.value == 1
+    # "normal" ranks its one good film first, then ties in order: films 1, 2, 3, 4 of which 2 and 4 are normal
+    assert table["text to image", "recall", 5].score.value == 1
+    assert table["text to image", "hit", 1].score.value == 1
+
+
+def test_chance_is_the_mean_over_random_rankings():
+    rng = np.random.default_rng(0)
+    texts = [f"text {number}" for number in [0] * 12 + list(range(1, 9)) * 2]
+    trials = []
+    for _ in range(400):
+        image, text = rng.normal(size=(28, 16)), rng.normal(size=(28, 16))
+        trials.append(score_table(retrieval(image, text, texts, num_resamples=1)))
+    for key, score in trials[0].items():
+        mean = np.mean([trial[key].score.value for trial in trials])
+        assert mean == pytest.approx(score.chance, abs=0.03)  # four standard errors of 400 trials
+
+
+@pytest.mark.parametrize(
+    ("texts", "groups", "words"),
+    [
+        (TEXTS[:4], None, "texts must have one entry per image: expected 5, got 4"),
+        (TEXTS, [1, 2], "groups must have one entry per image: expected 5, got 2"),
+        (["normal"] * 5, None, "at least 2 distinct texts"),
+    ],
+)
+def test_retrieval_refuses_what_does_not_match(texts, groups, words):
+    with pytest.raises(ValueError, match=words):
+        retrieval(np.ones((5, 3)), np.ones((5, 3)), texts, groups)
+
+
+def test_patches_keep_their_place():
+    tokens = np.array([[9.0, 9.0], [1, 0], [0, 1], [-1, 0], [1, 1], [0, 2], [3, 0]])
+    similarity = patch_similarity(tokens, np.array([2.0, 0.0]), grid=(2, 3))
+    assert similarity == pytest.approx(np.array([[1, 0, -1], [np.sqrt(0.5), 0, 1]]), abs=CLOSE)
+    assert patch_similarity(tokens[:5], np.array([2.0, 0.0])).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "grid", "words"),
+    [
+        (np.ones((5, 4)), None, "project the tokens to the joint space first"),
+        (np.ones((6, 3)), None, "a square number of patches after the image token, got 5"),
+        (np.ones((5, 3)), (2, 3), "2 x 3 of patches"),
+        (np.ones((1, 3)), None, "got 0"),
+    ],
+)
+def test_patches_that_do_not_fit_are_errors(tokens, grid, words):
+    with pytest.raises(ValueError, match=words):
+        patch_similarity(tokens, np.ones(3), grid=grid)

@@ -1,0 +1,124 @@
+import re
+
+import pytest
+
+from pedclip.notebook.errors import ParameterError
+from pedclip.notebook.parameters import PARAMETERS, validate
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("epochz", 2, "unknown parameter 'epochz'; did you mean 'epochs'? allowed: profile, seed, "),
+        ("epochs", "abc", "epochs='abc' is not allowed: 0 (as the profile says) or an integer, at least 1"),
+        ("epochs", True, "epochs=True is not allowed"),
+        ("epochs", 1.0, "epochs=1.0 is not allowed"),
+        ("devices", 0, "devices=0 is not allowed: an integer, at least 1"),
+        ("batch_size", 1, "batch_size=1 is not allowed: 0 (as the profile says) or an integer, at least 2"),
+        ("profile", "papr", "profile='papr' is not allowed: one of 'demo', 'paper'"),
+        ("resume", "true", "resume='true' is not allowed: True or False"),
+        ("learning_rate", float("nan"), "learning_rate=nan is not allowed"),
+        ("learning_rate", -1e-4, "a number above 0, at most 1"),
+        ("regions", ["hnd"], "'hnd' is none of the 23 regions; did you mean 'hand'?"),
+        ("regions", ["hand", "hand"], "a region stands there twice"),
+        ("regions", "hand", "regions='hand' is not allowed: a list of names from REGIONS"),
+        ("mobe_layers", [3, 1], "in rising order"),
+        ("name", "../demo", "a folder name"),
+        ("name", "a\n", "a folder name"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_in_one_clear_line(name: str, value: object, words: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(words)) as caught:
+        validate({name: value}, "03_pretrain")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"extractor": "gpt"}, "extractor='gpt' is not allowed: one of 'rules', 'llm'"),
+        ({"extractor": "llm", "endpoint": "ftp://x"}, "endpoint='ftp://x' is not allowed: '', or with the extractor"),
+        ({"endpoint": "http://localhost:8000/v1"}, "(extractor is 'rules', which asks no server)"),
+        ({"extractor": "llm"}, "(extractor is 'llm': name the server that may read the reports with endpoint, or let"),
+        ({"endpoint": "ftp://x"}, "(it is no http or https address)"),
+        ({"studies": 0}, "studies=0 is not allowed: an integer, at least 20"),
+        ({"reports": "/a.csv"}, "reports='/a.csv' is not allowed: '' or a table of reports"),
+        ({"columns": {"report": 1}}, "columns={'report': 1} is not allowed: a mapping of role to name of a column"),
+        ({"model": ""}, "model='' is not allowed: the name that the server knows the model by"),
+        ({"mode": "copy"}, "mode='copy' is not allowed: one of 'select', 'rewrite'"),
+    ],
+)
+def test_curation_refuses_what_cannot_go_together(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(words)) as caught:
+        validate(values, "01_curation")
+    assert "\n" not in str(caught.value)
+
+
+def test_curation_takes_a_server_or_a_folder_only_when_it_is_named() -> None:
+    named = {"extractor": "llm", "endpoint": "http://localhost:8000/v1"}
+    assert validate(named, "01_curation").model_dump()["endpoint"] == named["endpoint"]
+    here = validate({"extractor": "llm", "model": "."}, "01_curation").model_dump()
+    assert (here["endpoint"], here["model"]) == ("", ".")
+    table = {"archive": "/films", "reports": "~/a.csv"}
+    assert not validate(table, "01_curation").model_dump()["reports"].startswith("~")
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "text", "value"),
+    [
+        ("05_probes", "shares", "[0.01, 1.0]", [0.01, 1.0]),
+        ("05_probes", "shares", "[0.5, 1]", [0.5, 1.0]),
+        ("03_pretrain", "regions", "[hand, 'wrist']", ["hand", "wrist"]),
+        ("03_pretrain", "regions", "[]", []),
+        ("03_pretrain", "mobe_layers", "[1, 3]", [1, 3]),
+        ("01_curation", "columns", "{report: note}", {"report": "note"}),
+        ("01_curation", "columns", '{"report": "note"}', {"report": "note"}),
+        ("05_probes", "checkpoint", "[1]", "[1]"),  # a text stays one where a text is expected
+    ],
+)
+def test_a_list_or_mapping_may_come_as_text_as_papermill_hands_it_over(
+    notebook: str, name: str, text: str, value: object
+) -> None:
+    assert validate({name: text}, notebook).model_dump()[name] == value
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "text", "words"),
+    [
+        ("05_probes", "shares", "0.01, 1.0", 'write  -p shares "[0.01, 1.0]"'),
+        ("05_probes", "shares", "[0.01", 'write  -p shares "[0.01, 1.0]"'),
+        ("05_probes", "shares", "[0.5, 0.1]", "shares='[0.5, 0.1]' is not allowed: a list of rising shares"),
+        ("05_probes", "shares", "", "write  -p shares"),
+        ("03_pretrain", "regions", "[hnd]", "did you mean 'hand'?"),
+        ("01_curation", "columns", "report: [note", 'write  -p columns "{report: note}"'),
+    ],
+)
+def test_a_text_that_is_no_list_is_refused_with_the_way_to_write_it(
+    notebook: str, name: str, text: str, words: str
+) -> None:
+    with pytest.raises(ParameterError, match=re.escape(words)) as caught:
+        validate({name: text}, notebook)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_way_to_write_a_list_is_itself_allowed() -> None:
+    for notebook, model in PARAMETERS.items():
+        for name, field in model.model_fields.items():
+            if isinstance(field.default, list | dict):
+                assert field.examples, name
+                validate({name: field.examples[0]}, notebook)
+
+
+def test_an_integer_is_a_number_and_the_values_are_frozen() -> None:
+    parameters = validate({"learning_rate": 1, "data": "~/a, ~/b"}, "03_pretrain")
+    assert parameters.model_dump()["learning_rate"] == 1.0
+    assert "~" not in parameters.model_dump()["data"]
+    with pytest.raises(ValueError, match="frozen"):
+        parameters.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("notebook", PARAMETERS)
+def test_every_default_is_a_literal_that_passes_its_own_rules(notebook: str) -> None:
+    defaults = {name: field.default for name, field in PARAMETERS[notebook].model_fields.items()}
+    assert validate(defaults, notebook).model_dump() == defaults
+    assert {type(value) for value in defaults.values()} <= {bool, int, float, str, list, dict}

@@ -1,0 +1,124 @@
+"""The cache holds the decoded films, notices other content, and is complete or absent."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, Image
+from PIL import Image as Pillow
+
+from pedclip.triplets.cache import StaleCache, build_cache, open_cache
+from pedclip.triplets.decoding import decode
+from pedclip.triplets.transforms import square
+
+SIDE = 16
+
+
+def png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (20, 30), dtype=np.uint8)
+    file = io.BytesIO()
+    Pillow.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def split(*seeds: int) -> Dataset:
+    images = [{"bytes": png(seed), "path": None} for seed in seeds]
+    return Dataset.from_dict({"image": images, "text": [""] * len(seeds)}, Features({"image": Image(), "text": _TEXT}))
+
+
+_TEXT = Dataset.from_dict({"text": [""]}).features["text"]
+
+
+def test_rows_are_the_squares_of_the_films_in_order(tmp_path: Path) -> None:
+    films = build_cache(split(3, 1, 2), tmp_path / "cache", side=SIDE)
+    assert films.shape == (3, SIDE, SIDE)
+    for row, seed in enumerate((3, 1, 2)):
+        assert np.array_equal(films[row], square(decode(png(seed)), SIDE))
+    assert not films.flags.writeable
+    assert np.array_equal(build_cache(split(1, 2, 3, 4).select([2, 0, 1]), tmp_path / "other", side=SIDE), films)
+
+
+def test_a_second_call_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_cache(split(1, 2), tmp_path, side=SIDE)
+    monkeypatch.setattr("pedclip.triplets.cache._decoded", lambda *_: pytest.fail("decoded again"))
+    assert build_cache(split(1, 2), tmp_path, side=SIDE).shape == (2, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("seeds", [(1, 3), (2, 1), (1,), (1, 2, 3)])
+def test_other_images_make_it_stale(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    build_cache(split(1, 2), tmp_path / "cache", side=SIDE)
+    films = build_cache(split(*seeds), tmp_path / "cache", side=SIDE)
+    assert np.array_equal(films, build_cache(split(*seeds), tmp_path / "fresh", side=SIDE))
+
+
+def test_another_side_or_version_makes_it_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_cache(split(1), tmp_path / "cache", side=SIDE)
+    with pytest.raises(StaleCache, match="has side 16, expected 8"):
+        open_cache(tmp_path / "cache", side=8)
+    monkeypatch.setattr("pedclip.triplets.cache.VERSION", 2)
+    with pytest.raises(StaleCache, match="has version 1, expected 2"):
+        open_cache(tmp_path / "cache", side=SIDE)
+
+
+def test_damaged_files_are_rebuilt(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    whole = np.array(build_cache(split(1, 2), folder, side=SIDE))
+    (folder / "films.bin").write_bytes(b"half")
+    with pytest.raises(StaleCache, match="has 4 bytes, expected 512"):
+        open_cache(folder, side=SIDE)
+    assert np.array_equal(build_cache(split(1, 2), folder, side=SIDE), whole)
+    (folder / "cache.json").write_text(json.dumps({"version": 1})[:-1])
+    with pytest.raises(StaleCache, match="damaged"):
+        open_cache(folder, side=SIDE)
+    assert np.array_equal(build_cache(split(1, 2), folder, side=SIDE), whole)
+
+
+def test_no_cache_and_no_images_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no cache"):
+        open_cache(tmp_path, side=SIDE)
+    with pytest.raises(ValueError, match="at least one triplet"):
+        build_cache(split(), tmp_path, side=SIDE)
+
+
+_KILLED = """
+import os, sys
+from pedclip.triplets import cache
+from pathlib import Path
+from datasets import Dataset, Image
+data = Dataset.from_dict({"image": [sys.argv[2]] * 3}).cast_column("image", Image())
+whole = cache._decoded
+def dies(dataset, side):
+    yield next(iter(whole(dataset, side)))
+    os._exit(9)
+cache._decoded = dies
+cache.build_cache(data, sys.argv[1], side=16)
+"""
+
+
+def test_killed_in_the_middle_leaves_the_old_cache_or_none(tmp_path: Path) -> None:
+    (tmp_path / "film.png").write_bytes(png(1))
+    old = np.array(build_cache(split(2, 3, 4), tmp_path / "old", side=SIDE))
+    for folder in ("old", "new"):
+        command = [sys.executable, "-c", _KILLED, str(tmp_path / folder), str(tmp_path / "film.png")]
+        assert subprocess.run(command, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode == 9
+    assert np.array_equal(open_cache(tmp_path / "old", side=SIDE), old)
+    with pytest.raises(FileNotFoundError, match="holds no cache"):
+        open_cache(tmp_path / "new", side=SIDE)
+    assert build_cache(split(1), tmp_path / "new", side=SIDE).shape == (1, SIDE, SIDE)
+
+
+def test_reading_needs_no_datasets(tmp_path: Path) -> None:
+    build_cache(split(5), tmp_path / "cache", side=SIDE)
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('datasets', 'pandas', 'pydicom', 'pyarrow', 'altair')));"
+        "import pedclip.triplets.transforms; from pedclip.triplets.cache import open_cache;"
+        "print(int(open_cache(sys.argv[1], side=16).sum()))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "cache")]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(printed) == int(square(decode(png(5)), SIDE).sum())
