@@ -22,6 +22,7 @@ from pedclip.data.table_rows import (
     read_splits,
     region_of_folder,
 )
+from pedclip.findings import finding_name
 from pedclip.triplets.annotations import clip_box
 from pedclip.triplets.decoding import BadImage, Film, read_film, read_mask
 from pedclip.triplets.splits import SPLITS
@@ -225,7 +226,7 @@ def _add_boxes(folder: Path, rows: list[_Row]) -> list[str]:
                 continue
             num_clipped += clipped != box
             sides = dict(zip(("x", "y", "width", "height"), clipped, strict=True))
-            row.record["boxes"].append({**sides, "label": " ".join(label.replace("_", " ").lower().split())})
+            row.record["boxes"].append({**sides, "label": finding_name(label)})
     notes = [f"{num_clipped} boxes cut at the edge of their film"] if num_clipped else []
     return notes + ([f"{len(outside)} boxes outside their film left out (first: row {outside[0]})"] if outside else [])
 

@@ -1,4 +1,4 @@
-"""Labels turned into plain findings and into sentences; the wording is data, in label_prompts.json."""
+"""Labels turned into plain findings and into sentences; templates are in label_prompts.json, words in findings.json."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from pedclip.anatomy import display_name
+from pedclip.findings import label_name, wording
 
 _NEGATION: Final = re.compile(r"(no|without|negative for)\s+")
 _ADULT: Final = 18 * 12  # months
@@ -112,10 +113,8 @@ def _prompts() -> dict[str, Any]:
 
 
 def _terms(cell: str) -> list[str]:
-    plain = (re.sub(r"\([^)]*\)", "", term).replace("_", " ").lower() for term in re.split(r"[;|]", cell))
-    terms = [" ".join(term.split()) for term in plain]
-    synonyms = _prompts()["synonyms"]
-    return [synonyms.get(term, term) for term in terms if term not in _prompts()["unlabelled"]]
+    names = (label_name(re.sub(r"\([^)]*\)", "", term)) for term in re.split(r"[;|]", cell))
+    return [name for name in names if name]
 
 
 def _is_negative(term: str) -> bool:
@@ -124,8 +123,7 @@ def _is_negative(term: str) -> bool:
 
 def _statements(labels: Labels, key: str) -> Iterable[str]:
     for term in labels.findings:
-        is_known = term in _prompts()["sentences"]
-        yield _choose("sentences" if is_known else "generic", key, term).replace("{finding}", term)
+        yield _choose("sentences" if wording(term).sentences else "generic", key, term).replace("{finding}", term)
     for term in labels.absent:
         yield _choose("absent", key, term).replace("{finding}", term)
     if not labels.findings and not labels.absent:
@@ -133,7 +131,7 @@ def _statements(labels: Labels, key: str) -> Iterable[str]:
 
 
 def _choose(group: str, key: str, term: str = "") -> str:
-    templates = _prompts()["sentences"][term] if group == "sentences" else _prompts()[group]
+    templates = wording(term).sentences if group == "sentences" else _prompts()[group]
     digest = hashlib.sha256(f"{group}\0{key}\0{term}".encode()).digest()
     return str(templates[int.from_bytes(digest[:8], "big") % len(templates)])
 

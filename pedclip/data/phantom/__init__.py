@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pedclip.data.phantom.findings.registry import CONCEPTS, FINDINGS, LESIONS
+from pedclip.data.phantom.findings.registry import FINDINGS, LESIONS
 from pedclip.data.phantom.imaging.render import MIN_SIZE, RenderSpec, render
 from pedclip.data.phantom.study import draw_studies, report_of
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 __all__ = [
-    "CONCEPTS",
     "FINDINGS",
     "LESIONS",
     "RenderSpec",

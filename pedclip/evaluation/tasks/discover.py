@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.anatomy import REGIONS
-from pedclip.data.phantom.findings.registry import CONCEPTS
+from pedclip.evaluation.tasks.concepts import CONCEPTS
 from pedclip.evaluation.tasks.discover_annotations import (
     AllColumns,
     Rows,
@@ -24,9 +24,10 @@ from pedclip.evaluation.tasks.discover_annotations import (
     read_columns,
 )
 from pedclip.evaluation.tasks.findings import find_tasks
-from pedclip.evaluation.tasks.labels import Row, finding_name, read_rows
+from pedclip.evaluation.tasks.labels import Row, read_rows
 from pedclip.evaluation.tasks.protocols import protocol_of
 from pedclip.evaluation.tasks.task import Downstream
+from pedclip.findings import finding_name
 from pedclip.triplets.splits import SPLITS
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.metrics.bootstrap import can_resample
-from pedclip.evaluation.tasks.labels import Row, finding_name, read_rows
+from pedclip.evaluation.tasks.labels import Row, read_rows
 from pedclip.evaluation.tasks.prompts import PromptPair, prompt_pair
+from pedclip.findings import finding_name
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.tasks.protocols import protocol_of
+from pedclip.findings import finding_name
 
 COLUMNS: Final = ("findings", "region", "source", "patient_id")
 _OPTIONAL: Final = ("uncertain",)
@@ -63,16 +64,6 @@ def read_rows(rows: Iterable[Row | Mapping[str, Any]]) -> list[Row]:
         dataset: Any = rows
         rows = dataset.select_columns([*COLUMNS, *(name for name in _OPTIONAL if name in dataset.column_names)])
     return [row if isinstance(row, Row) else _read_row(row, position) for position, row in enumerate(rows)]
-
-
-def finding_name(finding: str) -> str:
-    """A finding as it is compared: lower case, words separated by one space.
-
-    Example:
-        >>> finding_name("Pleural_Thickening ")
-        'pleural thickening'
-    """
-    return " ".join(finding.replace("_", " ").split()).casefold()
 
 
 def _read_row(row: Mapping[str, Any], position: int) -> Row:

@@ -1,6 +1,6 @@
-"""Prompt ensembles for findings and regions; the wording is data, in prompts.json.
+"""Prompt ensembles for findings and regions; templates are in prompts.json, words for findings in findings.json.
 
-A finding that prompts.json does not know gets the general templates around its own name.
+A finding outside the vocabulary gets the templates around its own name.
 """
 
 import json
@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from pedclip.anatomy import display_name
-from pedclip.evaluation.tasks.labels import finding_name
+from pedclip.findings import wording
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class PromptPair:
     negative: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for side, sentences in (("positive", self.positive), ("negative", self.negative)):
+        for answer, sentences in (("positive", self.positive), ("negative", self.negative)):
             if not sentences:
-                raise ValueError(f"a prompt pair needs at least one {side} sentence, got none")
+                raise ValueError(f"a prompt pair needs at least one {answer} sentence, got none")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists for metrics.json."""
-        return {side: list(sentences) for side, sentences in asdict(self).items()}
+        return {answer: list(sentences) for answer, sentences in asdict(self).items()}
 
 
 def prompt_pair(finding: str, region: str | None = None) -> PromptPair:
@@ -60,14 +60,13 @@ def prompt_pair(finding: str, region: str | None = None) -> PromptPair:
     name = " ".join(finding.replace("_", " ").split())
     if not name:
         raise ValueError("expected the name of a finding, got an empty one")
-    wording = _wording()
-    known: dict[str, Any] = wording["findings"].get(finding_name(finding), {})
-    synonyms = known.get("synonyms", [_as_word(name)])
-    templates = {side: list(wording["finding_templates"][side]) for side in ("positive", "negative")}
+    known = wording(name)
+    synonyms = known.synonyms or (_as_word(name),)
+    templates = {answer: list(_templates()["finding_templates"][answer]) for answer in ("positive", "negative")}
     place = "" if region is None else display_name(region)
-    if place and not known.get("names_place", False):
-        for side, sentences in templates.items():
-            sentences.extend(wording["finding_in_region_templates"][side])
+    if place and not known.names_place:
+        for answer, sentences in templates.items():
+            sentences.extend(_templates()["finding_in_region_templates"][answer])
     return PromptPair(
         positive=_fill(templates["positive"], synonyms, place),
         negative=_fill(templates["negative"], synonyms, place),
@@ -91,7 +90,7 @@ def region_prompts(region: str) -> tuple[str, ...]:
         'Radiograph of the tibia and fibula.'
     """
     words = display_name(region)
-    templates: list[str] = _wording()["region_templates"]
+    templates: list[str] = _templates()["region_templates"]
     return tuple(template.format(region=words, Region=_capitalized(words)) for template in templates)
 
 
@@ -113,6 +112,5 @@ def _capitalized(words: str) -> str:
 
 
 @cache
-def _wording() -> dict[str, Any]:
-    wording: dict[str, Any] = json.loads(files(__package__).joinpath("prompts.json").read_text(encoding="utf-8"))
-    return wording
+def _templates() -> dict[str, Any]:
+    return dict(json.loads(files(__package__).joinpath("prompts.json").read_text(encoding="utf-8")))

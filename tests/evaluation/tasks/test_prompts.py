@@ -4,10 +4,10 @@ from importlib.resources import files
 import pytest
 
 from pedclip.anatomy import REGIONS
-from pedclip.evaluation.tasks.labels import finding_name
 from pedclip.evaluation.tasks.prompts import PromptPair, prompt_pair, region_prompts
+from pedclip.findings import finding_name
 
-WORDING = json.loads(files("pedclip.evaluation.tasks").joinpath("prompts.json").read_text())
+VOCABULARY = json.loads((files("pedclip") / "findings.json").read_text(encoding="utf-8"))
 
 
 def test_an_unknown_finding_gets_the_general_sentences():
@@ -44,7 +44,7 @@ def test_acronyms_keep_their_case():
     assert prompt_pair("ABC lesion").positive[0] == "ABC lesion."
 
 
-@pytest.mark.parametrize("finding", WORDING["findings"])
+@pytest.mark.parametrize("finding", VOCABULARY["findings"])
 def test_every_known_finding_has_a_sentence_of_its_own_on_both_sides(finding):
     assert finding == finding_name(finding)
     pair = prompt_pair(finding, "knee")

@@ -4,8 +4,8 @@ import pytest
 
 from pedclip.data.cards import card_names, read_card
 from pedclip.evaluation.published import printed
-from pedclip.evaluation.tasks.labels import finding_name
 from pedclip.evaluation.tasks.protocols import EmptyMasks, Protocol, _protocols, protocol_of
+from pedclip.findings import finding_name
 
 
 def test_entries_are_of_data_sets_with_a_card_and_use_names_as_they_are_compared() -> None:

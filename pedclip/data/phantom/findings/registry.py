@@ -18,7 +18,7 @@ from pedclip.data.phantom.findings.fractures import form
 from pedclip.data.phantom.findings.soft_tissue import incidental
 from pedclip.data.phantom.resources import table
 
-__all__ = ["CONCEPTS", "FINDINGS", "LESIONS", "WEIGHTS", "apply", "form", "incidental"]
+__all__ = ["FINDINGS", "LESIONS", "WEIGHTS", "apply", "form", "incidental"]
 
 _TABLES: Final = table("findings")
 
@@ -28,8 +28,6 @@ FINDINGS: Final[dict[str, tuple[str, ...]]] = {name: tuple(where) for name, wher
 LESIONS: Final[tuple[str, ...]] = tuple(_TABLES["lesions"])
 # Relative frequency within a region; 1 where not listed.
 WEIGHTS: Final[dict[str, float]] = dict(_TABLES["weights"])
-# The six concepts of arthritis in the PedCLIP paper -> names of findings.
-CONCEPTS: Final[dict[str, str]] = dict(_TABLES["concepts"])
 
 _DRAW: Final[dict[str, Callable[[Scene, Finding], str]]] = {
     "fracture": fractures.fracture,
