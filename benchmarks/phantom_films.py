@@ -81,12 +81,19 @@ def joined(splits: dict[str, Films]) -> Films:
     return Films(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def source_hash() -> str:
-    """Of the files that draw the phantom: other code draws other films."""
+def source_hash(root: Path | None = None) -> str:
+    """Of the code and tables that draw the phantom, subfolders included: other code draws other films.
+
+    Args:
+        root: Folder of the phantom; None is the one that is imported.
+    """
+    root = root or Path(str(files("pedclip.data.phantom")))
+    named = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
     digest = hashlib.sha256()
-    for file in sorted(files("pedclip.data.phantom").iterdir(), key=lambda item: item.name):
-        if file.is_file():
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    for name in sorted(named):
+        # Compiled files come and go without a change of the films.
+        if "__pycache__" not in name:
+            digest.update(name.encode() + b"\0" + named[name].read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

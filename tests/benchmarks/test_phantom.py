@@ -91,6 +91,20 @@ def test_films_are_drawn_once_for_one_source(tmp_path: Path, monkeypatch: pytest
         draw(tmp_path, studies=6, seed=0, size=40)
 
 
+def test_the_hash_of_the_source_sees_every_folder_and_no_compiled_file(tmp_path: Path) -> None:
+    for name in ("a.py", "body/hip.py", "body/scene.py", "population.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    first = phantom_films.source_hash(tmp_path)
+    (tmp_path / "body/__pycache__").mkdir()
+    (tmp_path / "body/__pycache__/hip.pyc").write_bytes(b"1")
+    assert phantom_films.source_hash(tmp_path) == first
+    (tmp_path / "body/hip.py").write_text("edited")
+    edited = phantom_films.source_hash(tmp_path)
+    (tmp_path / "body/hip.py").rename(tmp_path / "hip.py")  # the same content elsewhere
+    assert len({first, edited, phantom_films.source_hash(tmp_path), phantom_films.source_hash()}) == 4
+
+
 def test_severity_and_bone_age_are_read_where_they_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = list(FINDINGS)[:2]
     columns: dict[str, list[Any]] = {

@@ -72,7 +72,8 @@ def write_phantom_archive(folder: str | Path, *, studies: int, seed: int) -> Pha
     Raises:
         FileExistsError: The folder holds something else.
     """
-    from pedclip.data.phantom import draw_studies, generate_reports
+    from pedclip.data.phantom.stream import generate_reports
+    from pedclip.data.phantom.study import draw_studies
 
     root = Path(folder)
     salt, truth = root.with_name(f"{root.name}.salt"), {}
