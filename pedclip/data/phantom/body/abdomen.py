@@ -17,11 +17,14 @@ _COLON = (
 
 def abdomen(s: Scene) -> None:
     """Bowel gas, solid organs, fat stripes, spine, lower ribs, pelvis."""
+    # Infants have a round belly.
     young = max(0.0, 1 - s.age / 4)
     s.soft((0.0, -1.4, 0), (0.0, 1.4, 0), 0.74, 0.77 + 0.06 * young, 0.80, depth=0.65)
+    # Inspiration pushes the diaphragm, and the lung with it, into the field.
     top = -1.02 + 0.10 * s.physique.breath
     for side in (-1, 1):
         s.blob("lung base", (side * 0.42, top - 0.10, 0), (0.24, 0.30), density=-0.24, square=0.3, layer=ADDED)
+        # Only the lower ribs reach into the field; the height of -1.06 puts them at its top.
         for number in range(8, 13):
             draw_rib(s, number, side, y=-1.06, unit=1.0, density=0.13)
         _iliac(s, side)
@@ -29,6 +32,7 @@ def abdomen(s: Scene) -> None:
     for order in range(9):
         short_vertebra(s, "vertebra", (0.0, -1.02 + 0.20 * order, -0.22), 0.104 + 0.003 * order, 0.093, density=0.13)
     draw_sacrum(s, 0.0, 0.93, 0.86, -0.2, density=0.26)
+    # Faint: an organ shows where gas or fat lies beside it.
     s.blob("liver", (-0.36, -0.60, 0.1), (0.40, 0.33), angle=155, density=0.13, square=0.15, taper=-0.2, layer=ADDED)
     _gas(s)
 
@@ -41,6 +45,7 @@ def _iliac(s: Scene, side: int) -> None:
     crest = [(side * 0.24, 0.64, -0.1), (side * 0.40, 0.49, 0), (side * 0.58, 0.56, 0.1), (side * 0.64, 0.72, 0.12)]
     s.path("iliac wing", crest, 0.026, density=0.20)
     s.blob("acetabulum", (side * 0.42, 0.99, 0), (0.17, 0.10), angle=side * 8, density=0.20, square=0.3)
+    # Both hips, cut by the lower edge.
     s.nucleus("femoral head", (side * 0.50, 1.17, 0), 0.13, onset=0.4, complete=9, density=0.32)
 
 
@@ -50,7 +55,7 @@ def _organs(s: Scene, side: int) -> None:
     )
     s.blob(
         "kidney",
-        (side * 0.32, -0.16 - 0.05 * (side > 0), -0.25),
+        (side * 0.32, -0.16 - 0.05 * (side > 0), -0.25),  # the left kidney lies higher
         (0.17, 0.09),
         angle=90 - side * 14,
         density=0.055,
@@ -64,6 +69,7 @@ def _organs(s: Scene, side: int) -> None:
 def _gas(s: Scene) -> None:
     """Stomach bubble, gas in parts of the colon, scattered loops; much in one person, little in another."""
     amount, colon, loops, stomach = s.rng.uniform(size=4).tolist()
+    # Drawn whole, used in part: the amount of gas must not move what is drawn after it.
     table = s.rng.uniform(size=(len(_COLON) + 22, 5)).tolist()
     deep = 0.05 + 0.06 * amount
     s.blob(
@@ -74,6 +80,7 @@ def _gas(s: Scene) -> None:
         u = table[k]
         if u[0] < 0.45 + 0.5 * colon:
             after = _COLON[min(k + 1, len(_COLON) - 1)]
+            # Along the colon, so that neighbours join to a tube.
             angle = math.degrees(math.atan2(after[1] - y, after[0] - x)) if after != (x, y) else 90.0
             at = (x + 0.05 * (u[1] - 0.5), y + 0.05 * (u[2] - 0.5), 0.15)
             s.blob(
@@ -82,6 +89,7 @@ def _gas(s: Scene) -> None:
             )  # fmt: skip
     # Small bowel: loops of gas that crowd the middle, touching each other.
     for k, u in enumerate(table[len(_COLON) : len(_COLON) + 7 + int(15 * loops)]):
+        # The golden angle (2.4 radians) spreads points evenly over a disc.
         turn, far = 2.4 * k + u[0], 0.09 * math.sqrt(k + u[1])
         at = (0.02 + 0.95 * far * math.cos(turn), 0.22 + far * math.sin(turn), 0.3 * u[2])
         s.blob(

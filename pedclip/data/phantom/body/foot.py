@@ -18,7 +18,7 @@ def ankle(s: Scene) -> None:
         s.turn = 0.0
         return _hindfoot(s, -0.16, 0.10, 1.45, 9 * n[0])
     s.turn *= 0.5
-    s.soft((0.0, -1.4, 0), (0.0, 0.30, 0), 0.44, 0.34, 0.37)
+    s.soft((0.0, -1.4, 0), (0.0, 0.30, 0), 0.44, 0.34, 0.37)  # lower leg
     s.bone(
         "distal tibia", (-0.06, -1.4, 0), (-0.06, 0.0, 0), (0.165, 0.155, 0.270), plates=(None, 0.5), closes=15.5,
         flare=2.6, thick=0.62, caps=(_PLAIN, _MORTISE[::-1]),
@@ -39,8 +39,9 @@ def ankle(s: Scene) -> None:
         closes=15.5, flare=4.0, thick=1.3, caps=(_PLAIN, (0.8, 1.1, 0.7)),
     )  # fmt: skip
     with s.bent((0.0, 0.05, 0.0), sideways=4 * n[1]):
-        s.soft((0.02, 0.2, 0), (0.04, 0.95, 0), 0.37, 0.40, 0.40, depth=1.2)
+        s.soft((0.02, 0.2, 0), (0.04, 0.95, 0), 0.37, 0.40, 0.40, depth=1.2)  # hindfoot
         s.nucleus("talus", (0.01, 0.20, 0.0), 0.145, complete=8, stretch=1.55, angle=0, depth=1.1)
+        # The head of the talus and the heel lie behind each other from the front, so each is faint.
         s.nucleus("talus", (0.01, 0.34, 0.10), 0.13, complete=8, stretch=1.25, angle=0, density=0.55)
         s.nucleus("calcaneus", (0.07, 0.62, -0.1), 0.20, complete=8, stretch=1.35, angle=96, density=0.34, depth=1.0)
         s.nucleus("navicular", (-0.13, 0.48, 0.3), 0.10, onset=2.8, complete=9, stretch=1.4, angle=20, density=0.45)
@@ -70,8 +71,8 @@ def _hindfoot(s: Scene, x: float, y: float, unit: float, flexed: float) -> None:
             "distal fibula", at(-0.09, -1.2, -0.1), at(-0.045, 0.13, -0.1), (0.05 * u, 0.042 * u, 0.06 * u),
             plates=(None, 1.0), closes=15.5, flare=3.2, thick=0.85,
         )  # fmt: skip
-    s.soft(at(-0.34, 0.27), at(0.30, 0.27), 0.17 * u, 0.22 * u, 0.21 * u)
-    s.soft(at(0.20, 0.24), at(0.95, 0.42), 0.23 * u, 0.18 * u, 0.12 * u)
+    s.soft(at(-0.34, 0.27), at(0.30, 0.27), 0.17 * u, 0.22 * u, 0.21 * u)  # heel
+    s.soft(at(0.20, 0.24), at(0.95, 0.42), 0.23 * u, 0.18 * u, 0.12 * u)  # forefoot
     _lateral_tarsus(s, x, y, unit)
     for order, name in enumerate((*_TOES, "first")):
         a, b = at(0.42 + 0.016 * order, 0.375 - 0.038 * order), at(0.86, 0.545 - 0.016 * order)
@@ -102,10 +103,12 @@ def _lateral_tarsus(s: Scene, x: float, y: float, u: float) -> None:
     def at(dx: float, dy: float) -> tuple[float, float, float]:
         return x + dx * u, y + dy * u, 0.0
 
+    # Two nuclei each for talus and calcaneus: their outlines are no ellipsoids.
     s.nucleus("talus", at(-0.01, 0.095), 0.105 * u, complete=8, stretch=1.5, angle=8)
     s.nucleus("talus", at(0.15, 0.12), 0.075 * u, onset=1.0, complete=8, stretch=1.5, angle=14)
     s.nucleus("calcaneus", at(-0.12, 0.30), 0.115 * u, complete=8, stretch=2.15, angle=163, taper=0.16)
     s.nucleus("calcaneus", at(0.02, 0.225), 0.07 * u, onset=1.5, complete=9, stretch=1.3, angle=150)
+    # The apophysis of the heel appears at seven and fuses at fifteen.
     if 6.5 < s.maturity < 15.5:
         s.nucleus("calcaneal apophysis", at(-0.395, 0.37), 0.030 * u, onset=7.0, complete=13, stretch=3.4, angle=72)
     s.nucleus("navicular", at(0.275, 0.165), 0.055 * u, onset=2.8, complete=9, stretch=1.65, angle=104)
@@ -127,9 +130,9 @@ def foot(s: Scene) -> None:
     if s.view == "lateral":
         return _lateral_foot(s, 8 * n[0])
     s.turn *= 0.55
-    s.soft((0.08, 0.95, 0), (0.04, 0.0, 0), 0.25, 0.28, 0.37, depth=0.6)
-    s.soft((0.04, 0.10, 0), (0.04, -0.28, 0), 0.36, 0.36, 0.34, depth=0.5)
-    s.soft((0.04, 1.5, 0.2), (0.05, 0.80, 0.2), 0.24, 0.24, 0.22, depth=0.8)
+    s.soft((0.08, 0.95, 0), (0.04, 0.0, 0), 0.25, 0.28, 0.37, depth=0.6)  # hindfoot
+    s.soft((0.04, 0.10, 0), (0.04, -0.28, 0), 0.36, 0.36, 0.34, depth=0.5)  # forefoot
+    s.soft((0.04, 1.5, 0.2), (0.05, 0.80, 0.2), 0.24, 0.24, 0.22, depth=0.8)  # lower leg
     s.bone(
         "tibia",
         (0.0, 1.5, 0.2),
@@ -150,6 +153,7 @@ def foot(s: Scene) -> None:
     spread, curl = 1 + 0.15 * s.physique.spread, 9.0 + 5 * s.physique.flexion
     for order, (x, angle) in enumerate(zip((0.205, 0.125, 0.045, -0.045), (15, 8, 3, -2), strict=True)):
         y = (0.30, 0.25, 0.17, 0.155)[order]
+        # Metatarsals are nearly equal; phalanges grow from the fifth toe to the second.
         lengths = ((0.46, 0.46, 0.44, 0.46)[order], 0.14 + 0.012 * order, 0.040 + 0.012 * order, 0.050)
         _toe(s, _TOES[order], (x, y), angle * spread + n[order + 1], lengths, 0.043, curl)
     hallux = -6 + 2.5 * n[5]
@@ -192,7 +196,7 @@ def toe(s: Scene) -> None:
         s.turn *= 0.85
     else:
         s.turn *= 0.55
-    s.soft((0.15, 1.5, 0), (0.12, 0.60, 0), 0.82, 0.78, 0.66, depth=0.6)
+    s.soft((0.15, 1.5, 0), (0.12, 0.60, 0), 0.82, 0.78, 0.66, depth=0.6)  # ball of the foot
     _toe(s, "first", (-0.24, 1.28), -2 + 4 * n[0], (0.78, 0.46, 0.36), 0.185, curl)
     spread = 1 + 0.2 * s.physique.spread
     _toe(s, "second", (0.16, 1.30), 2 * spread + n[1], (0.95, 0.36, 0.17, 0.15), 0.098, curl * 2)
@@ -202,5 +206,6 @@ def toe(s: Scene) -> None:
         s.nucleus(
             "sesamoid", (-0.26 + 0.085 * side, 0.60, -0.2), 0.055, onset=10.0, complete=14, stretch=1.3, density=0.5
         )
+    # The neighbours are cut or overlaid, so findings go into the great toe alone.
     s.breakable = [name for name in s.breakable if name.startswith("first") and "metatarsal" not in name]
     s.joints = [joint for joint in s.joints if joint.name.startswith("first")]

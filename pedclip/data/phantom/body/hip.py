@@ -27,6 +27,7 @@ def _hemipelvis(s: Scene, side: float, unit: float, x: float, y: float) -> None:
         "superior pubic ramus", [at(-0.15, -0.01), at(-0.30, 0.07), at(-0.43, 0.13)], 0.072 * unit,
         end_width=0.056 * unit, density=0.44, cortex=wall, hollow=0.28, breakable=True,
     )  # fmt: skip
+    # The obturator foramen is what the rami leave open.
     s.path("pubis", [at(-0.43, 0.12), at(-0.44, 0.26)], 0.058 * unit, density=0.42, cortex=wall, hollow=0.25)
     s.path(
         "ischium", [at(-0.13, 0.03), at(-0.10, 0.22), at(-0.17, 0.40)], 0.092 * unit, end_width=0.062 * unit,
@@ -36,19 +37,20 @@ def _hemipelvis(s: Scene, side: float, unit: float, x: float, y: float) -> None:
 
 
 def _pelvic_cartilage(s: Scene, side: float, unit: float, x: float, y: float) -> None:
-    """What ossifies late: the ischiopubic bridge by about 6 years, the triradiate cartilage by about 14."""
+    """Parts that ossify late: the ischiopubic bridge by about 6 years, the triradiate cartilage by about 14."""
 
     def at(dx: float, dy: float) -> Point:
         return x + side * dx * unit, y + dy * unit, 0.0
 
     m = s.maturity
-    bridge = min(1.0, 0.55 + 0.45 * m / 6)
+    bridge = min(1.0, 0.55 + 0.45 * m / 6)  # 1 once ischium and pubis have met
     ramus = [
         at(-0.18, 0.40),
         at(-0.18 - 0.13 * bridge, 0.40 - 0.03 * bridge),
         at(-0.18 - 0.25 * bridge, 0.40 - 0.12 * bridge),
     ]
     s.path("inferior pubic ramus", ramus, 0.050 * unit, end_width=0.040 * unit, density=0.38)
+    # An open triradiate cartilage is lucent, drawn as one line across the acetabulum.
     if m < 14:
         gap = (0.030 - 0.0015 * m) * unit
         s.blob(
@@ -66,7 +68,7 @@ def _pelvic_cartilage(s: Scene, side: float, unit: float, x: float, y: float) ->
 
 def _proximal_femur(s: Scene, side: float, unit: float, x: float, y: float, shaft: float) -> None:
     """Head, neck, trochanters and shaft below a hip centre."""
-    room = 0.035 * growth_room(s.maturity) * unit
+    room = 0.035 * growth_room(s.maturity) * unit  # cartilage between head and neck
     wide = s.slender * unit
     s.nucleus("femoral head", (x + side * 0.005, y + 0.0, 0), 0.150 * unit, onset=0.4, complete=9)
     s.path(  # without a dense wall where it runs into the shaft
@@ -81,6 +83,7 @@ def _proximal_femur(s: Scene, side: float, unit: float, x: float, y: float, shaf
         stretch=1.4, angle=90 - 35 * side,
     )  # fmt: skip
     s.bone(
+        # The shaft begins between the trochanters, which are bones of their own until puberty.
         "proximal femur", (x + side * 0.255 * unit, y + 0.12 * unit, 0), (x + side * 0.21 * unit,
         y + (0.30 + shaft) * unit, 0), (0.135 * unit, 0.082 * unit, 0.078 * unit), flare=3.0, density=0.90,
     )  # fmt: skip
@@ -90,6 +93,7 @@ def pelvis(s: Scene) -> None:
     """Ring with both hips, sacrum and the last lumbar vertebrae; the lateral view is the frog-leg position."""
     frog = s.view == "lateral"
     n = s.rng.normal(size=5).clip(-2.0, 2.0).tolist()
+    # Nobody films a pelvis from the side: its second view turns the legs, not the patient.
     s.turn = 0.0 if frog else s.turn * 0.6
     s.soft((0.0, -1.5, 0), (0.0, 0.30, 0), 0.74, 0.80, 0.86, depth=0.65)
     for order in range(3):
@@ -100,9 +104,9 @@ def pelvis(s: Scene) -> None:
     for side in (-1.0, 1.0):
         hip = (side * 0.50, 0.20, 0.0)
         _hemipelvis(s, side, 1.0, side * 0.50, 0.20)
-        swing = 48.0 + 8 * n[0] if frog else 3.0 + 5 * n[1 + (side > 0)]
+        swing = 48.0 + 8 * n[0] if frog else 3.0 + 5 * n[1 + (side > 0)]  # degrees of abduction
         with s.bent(hip, sideways=-side * swing):
-            s.soft((side * 0.60, 0.42, 0), (side * 0.68, 1.6, 0), 0.42, 0.38, 0.32)
+            s.soft((side * 0.60, 0.42, 0), (side * 0.68, 1.6, 0), 0.42, 0.38, 0.32)  # thigh
             _proximal_femur(s, side, 1.0, side * 0.50, 0.20, 1.0)
     s.blob("bladder", (0.0, 0.14, 0.1), (0.14, 0.21), density=0.06, layer=ADDED)
     for x, y, r, angle in s.rng.uniform((-0.40, -0.80, 0.04, 0), (0.40, 0.02, 0.11, 180), size=(6, 4)).tolist():
@@ -116,13 +120,14 @@ def hip(s: Scene) -> None:
     """One hip, close up; the lateral view shows the abducted femur."""
     frog = s.view == "lateral"
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
+    # As in `pelvis`.
     s.turn = 0.0 if frog else s.turn * 0.5
-    s.soft((-0.6, -1.6, 0), (-0.15, 0.35, 0), 0.95, 0.98, 0.80, depth=0.7)
+    s.soft((-0.6, -1.6, 0), (-0.15, 0.35, 0), 0.95, 0.98, 0.80, depth=0.7)  # trunk
     x, y = -0.10, -0.06
     _hemipelvis(s, 1.0, 1.55, x, y)
     draw_sacrum(s, -0.92, -0.72, 1.5, -0.1)
     with s.bent((x, y, 0.0), sideways=-(46.0 + 7 * n[0]) if frog else -2.0 - 6 * n[1]):
-        s.soft((0.12, 0.22, 0), (0.25, 1.8, 0), 0.66, 0.58, 0.50)
+        s.soft((0.12, 0.22, 0), (0.25, 1.8, 0), 0.66, 0.58, 0.50)  # thigh
         _proximal_femur(s, 1.0, 1.55, x, y, 1.2)
         s.joint("hip joint", (x, y, 0), 0.30, "femoral", "proximal femur", "greater", "lesser", away=(0.6, 0.8))
     # The other pubic bone stays in view across the midline.

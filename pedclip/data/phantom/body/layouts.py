@@ -11,6 +11,7 @@ from pedclip.data.phantom.body.physique import sample_physique
 from pedclip.data.phantom.body.scene import Scene
 
 TURNS: Final = {"AP": 0.0, "PA": 0.0, "lateral": 84.0, "oblique": 38.0}  # degrees about the long axis
+# Each layout is a function with the name of its region.
 LAYOUTS: Final[dict[str, Callable[[Scene], None]]] = {
     region: getattr(module, region)
     for module in (upper_limb, shoulder, hip, lower_limb, foot, chest, abdomen, spine, neck, head)
@@ -21,8 +22,10 @@ LAYOUTS: Final[dict[str, Callable[[Scene], None]]] = {
 
 def views_of(region: str) -> tuple[str, ...]:
     """Views in the order in which a study takes them."""
+    # The palm lies on the cassette, so the beam enters at the back of the hand.
     if region in ("hand", "wrist", "finger"):
         return ("PA", "lateral", "oblique")
+    # PA keeps the heart close to the detector; infants, who lie, are AP (`population`).
     if region == "chest":
         return ("PA", "lateral")
     if region in ("clavicle", "shoulder"):

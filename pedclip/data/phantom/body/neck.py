@@ -10,9 +10,9 @@ def cervical_spine(s: Scene) -> None:
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
     if s.view == "lateral":
         return _lateral_neck(s, 6 * n[0])
-    s.soft((0.0, -0.3, 0.1), (0.0, 0.85, 0), 0.46, 0.42, 0.50)
-    s.soft((0.0, 0.80, 0), (0.0, 1.6, 0), 0.70, 1.0, 1.1, depth=0.55)
-    s.soft((0.0, -1.6, 0.05), (0.0, -0.30, 0.15), 0.74, 0.72, 0.48, depth=1.1)
+    s.soft((0.0, -0.3, 0.1), (0.0, 0.85, 0), 0.46, 0.42, 0.50)  # neck
+    s.soft((0.0, 0.80, 0), (0.0, 1.6, 0), 0.70, 1.0, 1.1, depth=0.55)  # shoulders
+    s.soft((0.0, -1.6, 0.05), (0.0, -0.30, 0.15), 0.74, 0.72, 0.48, depth=1.1)  # head
     s.blob("skull", (0.0, -1.22, 0.0), (0.66, 0.66), density=0.40, depth=1.1, cortex=0.05, hollow=0.45)
     s.blob("skull base", (0.0, -0.78, -0.1), (0.16, 0.44), density=0.24, square=0.3, layer=ADDED)
     lift = 0.05 * n[1]
@@ -49,6 +49,7 @@ def cervical_spine(s: Scene) -> None:
         vertebra(
             s, name, (0.0, y, 0.02), 0.150 + 0.006 * order, 0.095, transverse=0.30 if order < 7 else 0.9, density=0.36
         )
+    # The column of air in front of the spine, a little off the midline.
     s.blob("airway", (0.01 * n[2], 0.52, 0.34), (0.70, 0.070), density=-0.16, square=0.6, layer=ADDED)
     s.breakable = [f"C{level}" for level in range(2, 7)]
 
@@ -56,8 +57,9 @@ def cervical_spine(s: Scene) -> None:
 def _lateral_neck(s: Scene, flexed: float) -> None:
     """Bodies in a lordotic column with their spinous processes behind; jaw and airway in front (positive x)."""
     s.turn = 0.0
-    s.soft((0.02, -0.5, 0), (0.0, 0.80, 0), 0.54, 0.45, 0.54)
-    s.soft((-0.30, 0.95, 0), (-0.30, 1.6, 0), 0.70, 0.85, 0.95)
+    s.soft((0.02, -0.5, 0), (0.0, 0.80, 0), 0.54, 0.45, 0.54)  # neck
+    s.soft((-0.30, 0.95, 0), (-0.30, 1.6, 0), 0.70, 0.85, 0.95)  # shoulders
+    # Nodding: head and column turn together, the shoulders stay.
     with s.bent((-0.1, 0.4, 0.0), sideways=flexed):
         _skull_and_jaw(s)
         _column(s)
@@ -96,7 +98,8 @@ def _skull_and_jaw(s: Scene) -> None:
 
 def _column(s: Scene) -> None:
     """C1 to T1 from the side; the bodies of young children are low and round."""
-    grown = min(1.0, 0.5 + s.maturity / 16)
+    grown = min(1.0, 0.5 + s.maturity / 16)  # 1 at eight years of maturity
+    # A parabola: the lordosis.
     bodies = [(0.055 * k - 0.020 * (k - 3.5) ** 2 - 0.05, -0.62 + 0.205 * k) for k in range(8)]
     s.blob("C1", (0.02, -0.56, 0), (0.06, 0.045), density=0.36)
     s.path("C1", [(-0.20, -0.55, 0), (-0.42, -0.52, 0)], 0.034, density=0.30)
@@ -109,6 +112,7 @@ def _column(s: Scene) -> None:
         cortex=0.016,
         hollow=0.45,
     )
+    # The dens stands on the body of C2, behind the arch of C1.
     s.blob("C2", (-0.065, -0.52, 0), (0.105, 0.055), density=0.36, square=0.3)
     for order in range(1, 8):
         x, y = bodies[order]
@@ -119,7 +123,9 @@ def _column(s: Scene) -> None:
                 name, (x, y, 0), (height, 0.118), angle=90 + 4 * (order - 4), density=0.40 * s.mineral,
                 square=0.35 + 0.6 * (grown - 0.5), taper=0.06, cortex=0.016, hollow=0.45,
             )  # fmt: skip
+        # Articular pillar, both sides over each other.
         s.blob(name, (x - 0.185, y + 0.015, 0), (0.105, 0.062), angle=118, density=0.30, square=0.5, depth=2.0)
+        # Spinous processes: long at C2, then growing down to the vertebra prominens.
         reach = 0.20 + 0.035 * max(0, order - 3) + 0.06 * (order == 1)
         s.path(
             name,

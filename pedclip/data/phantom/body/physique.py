@@ -12,7 +12,7 @@ CLOSED_AT: Final = 17.0  # years of maturity; most growth plates are closed from
 
 
 def growth_gap(maturity: float, closes: float = CLOSED_AT) -> float:
-    """Width of a growth plate, as a share of the width of the bone end.
+    """Width of a growth plate, as a fraction of the width of the bone end.
 
     Args:
         maturity: Stage of the skeleton, years of the average boy.
@@ -25,9 +25,10 @@ def growth_gap(maturity: float, closes: float = CLOSED_AT) -> float:
 
 
 def ossified(maturity: float, onset: float, complete: float = 13.0) -> float:
-    """How much of a nucleus is bone: 0 before `onset` (years of maturity), 0.35 at onset, 1 from `complete`."""
+    """Fraction of a nucleus that is bone: 0 before `onset` (years of maturity), 0.35 at onset, 1 from `complete`."""
     if maturity < onset:
         return 0.0
+    # The power below 1 makes growth fast at first.
     return 0.35 + 0.65 * math.pow(min(1.0, (maturity - onset) / max(complete - onset, 1.0)), 0.7)
 
 
@@ -40,7 +41,7 @@ class Physique:
     wide: float = 1.0  # factor of breadth
     tall: float = 1.0  # factor of length
     skew: float = 0.0  # asymmetry: breadth changes from top to bottom
-    bow: float = 0.0  # of long bones, share of their length
+    bow: float = 0.0  # of long bones, fraction of their length
     wave: tuple[float, float] = (0.0, 0.0)  # smooth shift along x and y, scene units
     phase: tuple[float, float] = (0.0, 0.0)  # of these waves, radians
     flexion: float = 0.0  # how bent joints are held, standard normal
@@ -49,6 +50,7 @@ class Physique:
 
     def warp(self, x: float, y: float, z: float) -> Point:
         """A point of the layout in this person, scene units; low-order, so that neighbours stay neighbours."""
+        # Each coordinate is shifted by a wave along the other, so that straight bones bow a little.
         dx, dy = self.wave
         return (
             x * (self.wide + self.skew * y) + dx * math.sin(2.1 * y + self.phase[0]),
@@ -59,6 +61,7 @@ class Physique:
 
 def sample_physique(rng: np.random.Generator) -> Physique:
     """Draw a person. Breadth, bone width and fat go together, as in people."""
+    # `frame` is what the measures of one person have in common.
     frame, n = rng.normal(), rng.normal(size=12).clip(-2.5, 2.5).tolist()
     fat = math.exp(0.06 + 0.08 * frame + 0.17 * n[0])  # skewed, as weight is
     return Physique(

@@ -1,4 +1,4 @@
-"""How a patient lies on the detector."""
+"""Position of a patient on the detector."""
 
 import math
 from typing import Final
@@ -30,10 +30,12 @@ def sample_pose(region: str, *, view: str, age: float, laterality: str, rng: np.
         1.35 and shifts within 0.15 scene units. The middle of the layout stays inside the field.
     """
     tilt, scale, dx, dy, turn = rng.normal(size=5).clip(-2.0, 2.0).tolist()
+    # Drawn for every region: then the same number of draws is taken in every case.
     quarter = float(rng.choice([0.0, 90.0, -90.0, 180.0], p=_QUARTER_TURNS))
     diagonal = rng.random() < 0.12
     limb = is_paired(region) and region not in _GIRDLES
     infant = max(0.0, 1 - age / 3)
+    # Standard deviation of 2.5° for trunk and head, 3° in infants, 5.5° for limbs, 12.5° across the cassette.
     degrees = tilt * (2.5 + 0.5 * infant)
     if limb:
         degrees = tilt * (12.5 if diagonal else 5.5) + quarter
@@ -41,11 +43,12 @@ def sample_pose(region: str, *, view: str, age: float, laterality: str, rng: np.
         factor = math.exp(0.08 * scale - 0.06)
     else:
         factor = math.exp((0.11 if limb else 0.07) * scale + 0.01)
+    # Small children fill less of the smallest cassette.
     if region == "chest" or region == "abdomen":
         factor *= 1 - 0.06 * infant
-    shift = 0.075 if limb else 0.05
+    shift = 0.075 if limb else 0.05  # standard deviation, scene units
     return Pose(
-        turn=math.radians(6.0 * turn) * (0.6 if view == "lateral" else 1.0),
+        turn=math.radians(6.0 * turn) * (0.6 if view == "lateral" else 1.0),  # a lateral film is aimed at with care
         tilt=math.radians(degrees),
         mirror=laterality == "right",
         scale=min(max(factor * (0.97 + 0.002 * age), 0.75), 1.35),

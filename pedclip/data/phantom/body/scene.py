@@ -37,7 +37,7 @@ class Joint:
 
 @dataclass(slots=True)
 class Scene:
-    """What is in front of the detector. Bones run from proximal to distal."""
+    """The body in front of the detector. Bones run from proximal to distal."""
 
     age: float  # years, 0 to 18
     sex: str
@@ -84,17 +84,20 @@ class Scene:
     @contextmanager
     def bent(self, pivot: Point, *, sideways: float = 0.0, forwards: float = 0.0) -> Iterator[None]:
         """Draw what follows bent about a joint: by degrees in the image plane, and about x (up becomes forwards)."""
+        # Cosines are kept, not angles: `place` runs for every point of every shape.
         a, b = math.radians(sideways), math.radians(forwards)
         before = self.bends
+        # The newest joint comes first: what hangs on it moves before the limb above it does.
         self.bends = ((pivot, math.cos(a), math.sin(a), math.cos(b), math.sin(b)), *before)
         yield
         self.bends = before
 
     def place(self, point: Point) -> Point:
-        """Where a point of the layout lies in this person."""
+        """Place of a point of the layout in this person, scene units."""
         x, y, z = point
         for (px, py, pz), cos_a, sin_a, cos_b, sin_b in self.bends:
             x, y, z = x - px, y - py, z - pz
+            # About x, then in the image plane.
             y, z = y * cos_b - z * sin_b, y * sin_b + z * cos_b
             x, y, z = x * cos_a - y * sin_a + px, x * sin_a + y * cos_a + py, z + pz
         return self.physique.warp(x, y, z)
@@ -114,9 +117,9 @@ class Scene:
         """Part of the outline of the skin."""
         (x0, y0, z0), (x1, y1, z1) = self.place(start), self.place(end)
         # Rounded ends would pinch the outline where two parts meet.
-        share = overlap / max(math.dist((x0, y0, z0), (x1, y1, z1)), 1e-6)
-        ex, ey, ez = (x1 - x0) * share, (y1 - y0) * share, (z1 - z0) * share
-        # Fat adds a layer, which is a smaller share of a thick part.
+        ratio = overlap / max(math.dist((x0, y0, z0), (x1, y1, z1)), 1e-6)
+        ex, ey, ez = (x1 - x0) * ratio, (y1 - y0) * ratio, (z1 - z0) * ratio
+        # Fat adds a layer, which is a smaller fraction of a thick part.
         w0, wm, w1 = (w * self.chubby * (1 + (self.physique.fat - 1) * min(1.0, 0.3 / w)) for w in (w0, wm, w1))
         self.add(
             Shape(
@@ -153,9 +156,10 @@ class Scene:
         p0, p1 = self.place(start), self.place(end)
         length = max(math.dist(p0, p1), 1e-6)
         axis = ((p1[0] - p0[0]) / length, (p1[1] - p0[1]) / length, (p1[2] - p0[2]) / length)
+        # As a fraction of the width; within the last 0.03 the plate fuses, which `closed` grades.
         gap = growth_gap(self.maturity, closes)
         closed = 1.0 - min(1.0, gap / 0.03)
-        taken = [0.0, 0.0]
+        taken = [0.0, 0.0]  # length that epiphysis and plate take from the shaft at either end
         for at, (tip, inwards, onset, width) in enumerate(((p0, 1.0, plates[0], w0), (p1, -1.0, plates[1], w1))):
             if onset is not None:
                 cap = thick * width
@@ -164,6 +168,7 @@ class Scene:
                     self._scar(name, tip, axis, inwards * cap, width, closes)
                 # A closed plate leaves no step: the shaft then runs into the epiphysis.
                 taken[at] = (cap + gap * min(2 * width, _WIDEST_PLATE)) * (1 - closed) + 0.5 * cap * closed
+        # Cortex thickens with age, from 22 to 32 % of the half-width.
         (a, b), cortex = taken, wm * (0.22 + 0.10 * min(self.age / 18, 1.0))
         # Bone ends are spongy: they are thicker than the shaft but hardly denser in the image.
         density *= math.sqrt(wm / max(w0, wm, w1))
@@ -189,8 +194,9 @@ class Scene:
         x, y, z = (tip[k] + axis[k] * inwards * (thick - half) for k in range(3))
         planar = math.hypot(axis[0], axis[1])
         across = (axis[1] / planar, -axis[0] / planar) if planar > 1e-6 else (1.0, 0.0)
-        wide = max(width * 1.04 * grown, half)
-        w0, wm, w1 = (half * (1 + (share - 1) * grown) for share in profile)
+        wide = max(width * 1.04 * grown, half)  # it outgrows the bone end a little
+        w0, wm, w1 = (half * (1 + (part - 1) * grown) for part in profile)
+        # The epiphysis is drawn from side to side: its axis lies across the bone.
         dx, dy = across[0] * wide, across[1] * wide
         self.add(
             Shape(
@@ -200,7 +206,7 @@ class Scene:
         )  # fmt: skip
 
     def _scar(self, name: str, tip: Point, axis: Point, inwards: float, width: float, closes: float) -> None:
-        faint = 0.14 * (1 - (self.maturity - closes) / _SCAR_YEARS)
+        faint = 0.14 * (1 - (self.maturity - closes) / _SCAR_YEARS)  # fades to nothing in `_SCAR_YEARS`
         if faint > 0:
             x, y, z = (tip[k] + axis[k] * inwards for k in range(3))
             angle = math.degrees(math.atan2(-axis[0], axis[1]))
@@ -226,7 +232,7 @@ class Scene:
         """
         grown = ossified(self.maturity, onset, complete)
         if grown:
-            r = radius * grown * (0.4 + 0.6 * self.physique.bone)
+            r = radius * grown * (0.4 + 0.6 * self.physique.bone)  # short bones vary less with the frame than shafts do
             long = r * (1 + (stretch - 1) * grown)
             self.blob(
                 name, centre, (long, r), angle=angle, density=density * self.mineral, cortex=0.016, hollow=0.35,
@@ -236,6 +242,7 @@ class Scene:
     def blob(self, name: str, centre: Point, radii: tuple[float, float], **look: Unpack[Look]) -> None:
         """An ellipsoid or block: `radii` along and across a direction in the image plane."""
         start, end = ends_of(centre, radii[0], look.get("angle", 90.0))
+        # Unlike `blob`: in a layout most of them are bones.
         look.setdefault("layer", SKELETON)
         self.add(ellipsoid(name, self.place(start), self.place(end), radii[1], look))
 
@@ -258,14 +265,16 @@ class Scene:
         bone, count = self.physique.bone if layer == SKELETON else 1.0, len(placed) - 1
         w, change = width * bone, ((end_width or width) - width) * bone / count
         density *= self.mineral if layer == SKELETON else 1.0
+        # Pieces of bone overlap, for only the thickest counts; in other layers the overlap would show twice.
         overlap = 0.6 if layer == SKELETON else 0.0
+        # Central differences, one-sided at the ends (Catmull-Rom).
         tangents = [heading(placed[max(k - 1, 0)], placed[min(k + 1, count)]) for k in range(count + 1)]
         for k, ((x0, y0, z0), (x1, y1, z1)) in enumerate(pairwise(placed)):
             long, chord = math.dist((x0, y0, z0), (x1, y1, z1)), heading(placed[k], placed[k + 1])
             half = math.hypot(x1 - x0, y1 - y0) / 2
             # A cubic with these end slopes: see `bend` and `sway` in `chord.chord`.
             first, last = turned(tangents[k], chord) if k else 0.0, turned(tangents[k + 1], chord)
-            last = last if k < count - 1 else -first
+            last = last if k < count - 1 else -first  # free ends: a parabola
             first = first if k else -last
             reach = w * overlap / max(long, 1e-6)
             ex, ey, ez = (x1 - x0) * reach, (y1 - y0) * reach, (z1 - z0) * reach
@@ -285,6 +294,7 @@ class Scene:
     ) -> None:
         """Declare a joint."""
         x, y, z = self.place(point)
+        # The direction is carried along by placing a second point a hundredth further.
         ahead = self.place((point[0] + away[0] * 0.01, point[1] + away[1] * 0.01, point[2]))
         length = max(math.hypot(ahead[0] - x, ahead[1] - y), 1e-6)
         self.joints.append(Joint(name, (x, y, z), radius, beyond, ((ahead[0] - x) / length, (ahead[1] - y) / length)))

@@ -30,6 +30,7 @@ def _scapula(s: Scene, x: float, y: float, unit: float) -> None:
         end_width=0.085 * unit,
         density=0.28,
     )
+    # The coracoid points forwards, so it is seen end-on.
     s.path("coracoid", [at(-0.14, -0.08, 0.1), at(-0.10, -0.20, 0.2), at(0.04, -0.15, 0.3)], 0.06 * unit, density=0.35)
     s.blob(
         "glenoid",
@@ -63,13 +64,13 @@ def shoulder(s: Scene) -> None:
     """Proximal humerus, glenoid, scapula, acromion, and the clavicle over the first ribs."""
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
     s.turn *= 0.5
-    s.soft((-1.0, 1.4, 0), (-0.25, -0.18, 0), 1.0, 0.85, 0.45)
-    s.soft((-1.3, -0.9, 0), (-1.1, 0.2, 0), 0.3, 0.5, 0.7)
+    s.soft((-1.0, 1.4, 0), (-0.25, -0.18, 0), 1.0, 0.85, 0.45)  # chest wall
+    s.soft((-1.3, -0.9, 0), (-1.1, 0.2, 0), 0.3, 0.5, 0.7)  # neck
     _thorax(s, -1.42, 1.55, 0.75, 6)
     _scapula(s, 0.10, 0.0, 1.0)
     s.bone("clavicle", (-1.25, -0.40, 0), (0.20, -0.42, 0), (0.085, 0.058, 0.078), sway=0.05, density=0.62)
     with s.bent((0.30, 0.0, 0.0), sideways=-4.0 - 9 * abs(n[0])):
-        s.soft((0.36, -0.20, 0), (0.50, 1.4, 0), 0.36, 0.31, 0.28)
+        s.soft((0.36, -0.20, 0), (0.50, 1.4, 0), 0.36, 0.31, 0.28)  # arm
         s.bone(
             "proximal humerus", (0.30, -0.24, 0), (0.50, 1.4, 0), (0.255, 0.130, 0.120), plates=(0.3, None),
             closes=18.0, flare=2.6, thick=1.0, caps=((0.55, 1.05, 1.0), (1.0, 1.0, 1.0)), depth=0.8,
@@ -82,16 +83,16 @@ def clavicle(s: Scene) -> None:
     """The whole bone, S-shaped, from the sternum over the lung apex to the shoulder."""
     n = s.rng.normal(size=3).clip(-2.0, 2.0).tolist()
     s.turn *= 0.35
-    s.soft((-0.95, -1.4, 0), (-0.90, 0.2, 0), 0.32, 0.36, 0.75)
-    s.soft((-0.75, 1.4, 0), (-0.55, 0.45, 0), 1.2, 1.0, 0.85)
-    s.soft((-0.7, 0.30, 0), (0.62, 0.12, 0), 0.55, 0.50, 0.40)
+    s.soft((-0.95, -1.4, 0), (-0.90, 0.2, 0), 0.32, 0.36, 0.75)  # neck
+    s.soft((-0.75, 1.4, 0), (-0.55, 0.45, 0), 1.2, 1.0, 0.85)  # chest
+    s.soft((-0.7, 0.30, 0), (0.62, 0.12, 0), 0.55, 0.50, 0.40)  # shoulder
     for order in range(6):
         y = -1.1 + 0.36 * order
         s.blob("vertebra", (-0.96, y, -0.4), (0.135, 0.18), density=0.42, square=1.0, cortex=0.03, hollow=0.4)
     _thorax(s, -0.96, 1.75, 1.15, 5)
     s.blob("trachea", (-0.96, -0.4, 0.1), (1.0, 0.09), density=-0.2, square=0.6, layer=ADDED)
     _scapula(s, 0.66, 0.12, 0.8)
-    rise = -0.10 - 0.06 * n[0]
+    rise = -0.10 - 0.06 * n[0]  # shrugged or dropped shoulder
     s.bone(
         "clavicle",
         (-0.74, 0.10, 0.1),
@@ -103,7 +104,7 @@ def clavicle(s: Scene) -> None:
     )
     s.blob("manubrium", (-0.90, 0.34, 0.3), (0.28, 0.16), density=0.16, square=0.6, layer=ADDED)
     with s.bent((0.80, 0.12, 0.0), sideways=-5.0 * abs(n[1])):
-        s.soft((0.82, 0.05, 0), (0.92, 1.4, 0), 0.30, 0.26, 0.25)
+        s.soft((0.82, 0.05, 0), (0.92, 1.4, 0), 0.30, 0.26, 0.25)  # arm
         s.bone(
             "humerus", (0.82, -0.06, 0), (0.95, 1.4, 0), (0.20, 0.105, 0.10), plates=(0.3, None), closes=18.0,
             flare=3.2, thick=1.0, breakable=False,

@@ -9,7 +9,8 @@ from pedclip.data.phantom.imaging.shapes import ADDED, Point, Shape
 def _body(s: Scene, name: str, at: Point, width: float, height: float, density: float) -> None:
     """A body with a waist; in infants an oval between wide discs."""
     x, y, z = s.place(at)
-    grown = min(1.0, s.maturity / 9)
+    grown = min(1.0, s.maturity / 9)  # the body is a block with a waist from nine years on
+    # Half of the variation of long bones.
     width, height = width * (0.5 + 0.5 * s.physique.bone), height * (0.80 + 0.20 * grown)
     s.add(
         Shape(
@@ -50,6 +51,7 @@ def vertebra(
             name, [(x + side * width * 0.8, y - height * 0.1, z - width * 0.8), tip], height * 0.26,
             end_width=height * 0.20, density=density * 0.38,
         )  # fmt: skip
+        # Articular facets lie at the level of the disc below.
         facet = (x + side * width * 0.52, y + height * 0.95, z - width * 1.1)
         s.blob(name, facet, (height * 0.45, width * 0.14), density=density * 0.22, depth=1.6, layer=ADDED)
     s.blob(name, (x, y + height * 0.75, z - width * 1.7), (height * 0.45, width * 0.13), density=density * 0.32,
@@ -65,8 +67,8 @@ def vertebra(
 def thoracic_spine(s: Scene) -> None:
     """Twelve vertebrae, collimated to the spine: heads and necks of the ribs, lungs at both sides."""
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
-    s.soft((0.0, -1.5, 0), (0.0, -0.95, 0), 0.42, 0.42, 0.80)
-    s.soft((0.0, -1.0, 0), (0.0, 1.5, 0), 0.85, 0.92, 0.92, depth=0.7)
+    s.soft((0.0, -1.5, 0), (0.0, -0.95, 0), 0.42, 0.42, 0.80)  # neck
+    s.soft((0.0, -1.0, 0), (0.0, 1.5, 0), 0.85, 0.92, 0.92, depth=0.7)  # trunk
     low = 0.80 + 0.05 * n[0]
     for side in (-1, 1):
         s.blob(
@@ -90,8 +92,9 @@ def thoracic_spine(s: Scene) -> None:
             density=0.28,
             breakable=False,
         )
-    curve = 0.16 + 0.03 * n[1]
+    curve = 0.16 + 0.03 * n[1]  # kyphosis, towards the back
     for order in range(13):
+        # Vertebrae grow from top to bottom.
         y, size = -1.02 + 0.172 * order, 0.80 + 0.028 * order
         z = 0.10 - curve * math.cos((order - 6) / 4)
         vertebra(
@@ -127,7 +130,7 @@ def lumbar_spine(s: Scene) -> None:
         )
     for order in range(7):
         y, name = -0.98 + 0.272 * order, ("T11", "T12", "L1", "L2", "L3", "L4", "L5")[order]
-        lordosis = (0.10 + 0.03 * n[0]) * math.cos((order - 4) / 2)
+        lordosis = (0.10 + 0.03 * n[0]) * math.cos((order - 4) / 2)  # towards the viewer
         vertebra(
             s,
             name,
@@ -137,7 +140,7 @@ def lumbar_spine(s: Scene) -> None:
             transverse=1.15 if order > 1 else 0.4,
             density=0.42,
         )
-        for side in (-1, 1) if order < 2 else ():
+        for side in (-1, 1) if order < 2 else ():  # T11 and T12 carry the floating ribs
             points = [
                 (side * 0.19, y - 0.02, -0.25),
                 (side * 0.46, y + 0.10, -0.40),
@@ -151,6 +154,7 @@ def lumbar_spine(s: Scene) -> None:
                taper=-0.15, cortex=0.04, hollow=0.35)  # fmt: skip
         crest = [(side * 0.36, 0.98, -0.1), (side * 0.54, 0.70, 0), (side * 0.82, 0.76, 0.1)]
         s.path("iliac crest", crest, 0.032, density=0.26)
+    # To both sides of the spine: gas over it would hide the findings.
     for x, y, r, angle in s.rng.uniform((0.28, -0.75, 0.06, 0), (0.62, 0.75, 0.13, 180), size=(14, 4)).tolist():
         side = -1 if angle > 90 else 1
         s.blob("bowel gas", (side * x, y, 0.3), (r, r * 0.6), angle=angle, density=-0.08, square=0.3, layer=ADDED)

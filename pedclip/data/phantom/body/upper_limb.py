@@ -26,6 +26,7 @@ _STYLOID: Final = (1.25, 1.0, 0.62)  # epiphysis of the radius: thick at the sty
 
 
 def _carpus(s: Scene, x: float, y: float, unit: float, *, fingers_down: bool = False) -> None:
+    # The table is drawn with the fingers up.
     down = -1 if fingers_down else 1
     for name, cx, cy, radius, onset, stretch, angle, taper, z in _CARPALS:
         at = (x + cx * unit, y + down * (cy - 0.07 * fingers_down) * unit, z * unit)
@@ -35,17 +36,17 @@ def _carpus(s: Scene, x: float, y: float, unit: float, *, fingers_down: bool = F
 
 def _hand_curls(s: Scene) -> list[float]:
     """Degrees per joint and finger; a lateral hand is fanned."""
-    relaxed = 5.0 + 4.0 * s.physique.flexion
+    relaxed = 5.0 + 4.0 * s.physique.flexion  # degrees
     return [relaxed + (5.0 * order + 2.0 if s.view == "lateral" else 0.0) for order in range(4)]
 
 
 def hand(s: Scene) -> None:
     """Five rays, carpus and the ends of radius and ulna."""
-    spread = 1.0 + 0.22 * s.physique.spread
+    spread = 1.0 + 0.22 * s.physique.spread  # factor of the angles between the fingers
     each = s.rng.normal(size=10).clip(-2.5, 2.5).tolist()
     with s.bent((0.0, 0.5, 0.0), sideways=5.0 * each[8], forwards=4.0 * s.physique.flexion):
-        s.soft((-0.02, 0.56, 0), (-0.05, 0.02, 0), 0.26, 0.33, 0.33, depth=0.5)
-        s.soft((0.02, 0.46, 0), (0.24, 0.22, 0), 0.20, 0.19, 0.14, depth=0.6)
+        s.soft((-0.02, 0.56, 0), (-0.05, 0.02, 0), 0.26, 0.33, 0.33, depth=0.5)  # palm
+        s.soft((0.02, 0.46, 0), (0.24, 0.22, 0), 0.20, 0.19, 0.14, depth=0.6)  # ball of the thumb
         for order, (name, x, angle, size, curl) in enumerate(
             zip(
                 FINGERS,
@@ -62,13 +63,13 @@ def hand(s: Scene) -> None:
             draw_ray(
                 s, name, (x, 0.27 + 0.015 * (order == 0)), turned, lengths, 0.050, PHALANGES, curl=curl, fleshy_from=0.6
             )
-        thumb = 40 + 9 * s.physique.spread
+        thumb = 40 + 9 * s.physique.spread  # degrees from the middle finger
         draw_ray(s, "first", (0.21, 0.37), thumb, (0.25, 0.18, 0.13), 0.058, (PHALANGES[0], PHALANGES[1], PHALANGES[3]))
         turned = math.radians(thumb)
         sesamoid = (0.19 + 0.26 * math.sin(turned), 0.36 - 0.27 * math.cos(turned), -0.05)
         s.nucleus("sesamoid", sesamoid, 0.024, onset=12.8, complete=15)
         _carpus(s, 0.0, 0.38, 1.0)
-    s.soft((0.0, 1.3, 0), (0.0, 0.52, 0), 0.26, 0.24, 0.25, depth=0.7)
+    s.soft((0.0, 1.3, 0), (0.0, 0.52, 0), 0.26, 0.24, 0.25, depth=0.7)  # forearm
     s.bone("distal radius", (0.11, 1.3, 0), (0.08, 0.61, 0), (0.075, 0.07, 0.122), plates=(None, 1.0), closes=17.5,
            thick=0.62, flare=5.0, caps=(_STYLOID, _STYLOID))  # fmt: skip
     s.bone("distal ulna", (-0.13, 1.3, -0.03), (-0.13, 0.635, -0.03), (0.06, 0.052, 0.068), plates=(None, 6.0),
@@ -80,6 +81,7 @@ def finger(s: Scene) -> None:
     """One finger, large, over the head of its metacarpal, often with parts of its neighbours."""
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
     which = int(s.rng.integers(1, 4))
+    # Drawn in every view, used in frontal ones.
     beside = float(s.rng.random())
     name, size = FINGERS[which], (0.84, 0.97, 1.03, 0.98)[which]
     curl = 7.0 + 6.0 * s.physique.flexion + (6.0 if s.view == "lateral" else 0.0)
@@ -94,6 +96,7 @@ def finger(s: Scene) -> None:
     if beside > 0.5 and which < 3 and s.view != "lateral":
         angle = 10 + 5 * n[2]
         draw_ray(s, FINGERS[which + 1], (0.42, 1.46), angle, (0.60, 0.60, 0.36), 0.108, PHALANGES[:3], fleshy_from=0.5)
+    # Findings go into the filmed finger, not into its neighbours.
     s.breakable = [bone for bone in s.breakable if bone.startswith(name) and "metacarpal" not in bone]
     s.joints = [joint for joint in s.joints if joint.name.startswith(name)]
 
@@ -109,11 +112,11 @@ def wrist(s: Scene) -> None:
     with s.bent((0.0, 0.0, 0.0), sideways=6 * n[0], forwards=7 * s.physique.flexion):
         s.soft((0.0, 0.15, 0), (0.02, -1.3, 0), 0.44, 0.50, 0.58, depth=0.52)
         _carpus(s, -0.01, -0.27, 1.78)
-        fan = 1 + 0.15 * s.physique.spread
+        fan = 1 + 0.15 * s.physique.spread  # as `spread` of the hand, but the metacarpals hardly move
         for name, x, angle in zip(FINGERS, (-0.37, -0.19, 0.0, 0.20), (-11, -4, 2, 9), strict=True):
             sin = math.sin(math.radians(angle * fan))
             s.bone(f"{name} metacarpal", (x, -0.43, 0), (x + 0.95 * sin, -1.38, 0.02), (0.105, 0.062, 0.08), flare=4.0)
-        s.soft((0.34, -0.15, 0.05), (0.80, -0.85, 0.1), 0.22, 0.24, 0.16, depth=0.7)
+        s.soft((0.34, -0.15, 0.05), (0.80, -0.85, 0.1), 0.22, 0.24, 0.16, depth=0.7)  # ball of the thumb
         s.bone(
             "first metacarpal",
             (0.38, -0.28, 0.08),
@@ -130,17 +133,17 @@ def wrist(s: Scene) -> None:
             plates=(2.0, None),
             closes=16.0,
         )
-    s.breakable = ["radius", "radius", "ulna"]
+    s.breakable = ["radius", "radius", "ulna"]  # the radius breaks twice as often as the ulna
     s.joint("radiocarpal joint", (0.03, 0.04, 0), 0.26, "radius", "ulna")
 
 
 def forearm(s: Scene) -> None:
     """Both bones from elbow to wrist."""
     n = s.rng.normal(size=4).clip(-2.0, 2.0).tolist()
-    flexed = 80.0 + 8 * n[0] if s.view == "lateral" else 6 * abs(n[0])
+    flexed = 80.0 + 8 * n[0] if s.view == "lateral" else 6 * abs(n[0])  # degrees: the elbow is bent for a lateral view
     s.soft((0.0, -0.80, 0), (0.02, 0.80, 0), 0.25, 0.26, 0.155)
     with s.bent((0.0, -0.72, 0.0), forwards=flexed, sideways=6.0 + 4 * n[1]):
-        s.soft((0.0, -1.5, 0), (0.0, -0.64, 0), 0.25, 0.23, 0.25)
+        s.soft((0.0, -1.5, 0), (0.0, -0.64, 0), 0.25, 0.23, 0.25)  # upper arm
         s.bone("humerus", (0.0, -1.5, 0), (0.0, -0.74, 0), (0.075, 0.075, 0.155), plates=(None, 1.0), closes=14.5,
                flare=5.0, depth=0.5, breakable=False)  # fmt: skip
     s.bone("radius", (0.085, -0.66, 0.02), (0.095, 0.66, 0), (0.054, 0.045, 0.090), plates=(3.5, 1.0), closes=17.0,
@@ -150,7 +153,7 @@ def forearm(s: Scene) -> None:
         bend=0.015, flare=2.5,
     )  # fmt: skip
     with s.bent((0.0, 0.70, 0.0), sideways=8 * n[2], forwards=8 * s.physique.flexion):
-        s.soft((0.02, 0.70, 0), (0.02, 1.3, 0), 0.165, 0.21, 0.25, depth=0.5)
+        s.soft((0.02, 0.70, 0), (0.02, 1.3, 0), 0.165, 0.21, 0.25, depth=0.5)  # hand
         _carpus(s, 0.0, 0.83, 0.60, fingers_down=True)
         for x, lean in ((-0.125, -0.06), (-0.045, -0.02), (0.035, 0.03), (0.11, 0.08)):
             s.bone("metacarpal", (x, 0.92, 0), (x + lean, 1.4, 0), (0.036, 0.023, 0.03), breakable=False)
@@ -164,12 +167,12 @@ def elbow(s: Scene) -> None:
     bent = s.rng.normal(size=3).clip(-2.0, 2.0).tolist()
     if s.view == "lateral":
         return _lateral_elbow(s, 14.0 * bent[0])
-    s.soft((0.0, -1.4, 0), (0.0, 0.0, 0), 0.35, 0.31, 0.34)
+    s.soft((0.0, -1.4, 0), (0.0, 0.0, 0), 0.35, 0.31, 0.34)  # upper arm
     s.bone("distal humerus", (0.02, -1.4, 0), (0.0, -0.04, 0), (0.14, 0.120, 0.29), flare=4.2, depth=0.5)
     s.blob("olecranon fossa", (0.0, -0.17, -0.05), (0.075, 0.13), density=-0.10, layer=ADDED)
     _elbow_nuclei(s)
     with s.bent((0.0, 0.08, 0.0), sideways=-9.0 - 4 * bent[1], forwards=7 * abs(bent[0])):
-        s.soft((0.0, -0.05, 0), (0.04, 1.4, 0), 0.36, 0.35, 0.27)
+        s.soft((0.0, -0.05, 0), (0.04, 1.4, 0), 0.36, 0.35, 0.27)  # forearm, with the carrying angle
         s.bone("proximal radius", (0.18, 0.185, 0), (0.14, 1.4, 0), (0.120, 0.085, 0.085), plates=(3.5, None),
                closes=15.0, thick=0.5, flare=5.0)  # fmt: skip
         s.blob("radial tuberosity", (0.10, 0.52, 0), (0.11, 0.07), density=0.34)
@@ -196,7 +199,7 @@ def _elbow_nuclei(s: Scene) -> None:
 
 def _lateral_elbow(s: Scene, flexed: float) -> None:
     s.turn = 0.0
-    s.soft((-0.12, -1.4, 0), (-0.12, 0.05, 0), 0.36, 0.31, 0.30)
+    s.soft((-0.12, -1.4, 0), (-0.12, 0.05, 0), 0.36, 0.31, 0.30)  # upper arm
     s.bone("distal humerus", (-0.12, -1.4, 0), (-0.05, -0.02, 0), (0.13, 0.115, 0.15), flare=4.0)
     s.blob("olecranon fossa", (-0.07, -0.13, 0), (0.10, 0.045), angle=95, density=-0.18, layer=ADDED)
     s.nucleus("capitellum", (0.035, 0.08, 0.05), 0.115, onset=1.0, complete=11)
@@ -205,7 +208,7 @@ def _lateral_elbow(s: Scene, flexed: float) -> None:
     if s.maturity > 14.5:
         s.blob("trochlea", (-0.02, 0.03, 0.0), (0.13, 0.12), density=0.66 * s.mineral)
     with s.bent((0.0, 0.09, 0.0), sideways=flexed):
-        s.soft((-0.20, 0.14, 0), (1.4, 0.16, 0), 0.29, 0.30, 0.23)
+        s.soft((-0.20, 0.14, 0), (1.4, 0.16, 0), 0.29, 0.30, 0.23)  # forearm
         s.bone("proximal radius", (0.185, 0.085, 0), (1.4, 0.06, 0), (0.118, 0.08, 0.085), plates=(3.5, None),
                closes=15.0, thick=0.5, flare=5.0)  # fmt: skip
         s.bone("proximal ulna", (0.02, 0.285, 0), (1.4, 0.25, 0), (0.13, 0.085, 0.08), flare=2.0)
@@ -216,6 +219,7 @@ def _lateral_elbow(s: Scene, flexed: float) -> None:
             (-0.215, 0.08 if s.maturity < 9 else 0.0, 0.0),
         ]
         s.path("olecranon", olecranon, 0.095, end_width=0.075, density=0.62, cortex=0.025, hollow=0.4)
+        # The olecranon has an epiphysis of its own between nine and fifteen.
         if 9.0 <= s.maturity < 15.5:
             s.nucleus("olecranon epiphysis", (-0.225, -0.03, 0), 0.06, onset=9.0, complete=13, stretch=1.3)
         s.blob("coronoid", (0.15, 0.19, 0), (0.07, 0.075), angle=60, density=0.55)
@@ -225,7 +229,7 @@ def _lateral_elbow(s: Scene, flexed: float) -> None:
 def humerus(s: Scene) -> None:
     """The whole bone, with shoulder and elbow at the edges of the image."""
     n = s.rng.normal(size=3).clip(-2.0, 2.0).tolist()
-    s.soft((-0.85, -1.0, 0), (-0.10, -0.70, 0), 0.65, 0.55, 0.32)
+    s.soft((-0.85, -1.0, 0), (-0.10, -0.70, 0), 0.65, 0.55, 0.32)  # shoulder
     s.path(
         "scapula", [(-0.12, -0.62, -0.1), (-0.22, -0.52, -0.1), (-0.52, 0.10, -0.1), (-0.72, -0.10, -0.1), (-0.75,
         -0.75, -0.1)], 0.030, density=0.40,
@@ -235,14 +239,14 @@ def humerus(s: Scene) -> None:
     s.path("acromion", [(-0.60, -0.80, -0.1), (-0.25, -0.93, -0.1), (0.02, -0.95, 0)], 0.045, density=0.5)
     s.bone("clavicle", (-1.2, -0.98, 0), (-0.10, -0.98, 0), (0.05, 0.04, 0.05), breakable=False)
     with s.bent((0.0, -0.80, 0.0), sideways=-8.0 + 9 * n[0]):
-        s.soft((0.0, -0.74, 0), (0.02, 0.80, 0), 0.30, 0.25, 0.215)
+        s.soft((0.0, -0.74, 0), (0.02, 0.80, 0), 0.30, 0.25, 0.215)  # upper arm
         s.bone(
             "humerus", (0.0, -0.90, 0), (0.02, 0.66, 0), (0.150, 0.068, 0.175), plates=(0.3, 1.0), closes=16.5,
             flare=4.0, sway=0.008, thick=0.9, caps=((0.75, 1.1, 0.95), (0.9, 0.7, 1.1)), depth=0.8,
         )  # fmt: skip
         s.nucleus("medial epicondyle", (-0.17, 0.60, 0), 0.035, onset=5.0, complete=14, stretch=1.4)
         with s.bent((0.02, 0.68, 0.0), sideways=-8.0, forwards=70.0 if s.view == "lateral" else 8 * abs(n[1])):
-            s.soft((0.02, 0.70, 0), (0.03, 1.5, 0), 0.23, 0.21, 0.18)
+            s.soft((0.02, 0.70, 0), (0.03, 1.5, 0), 0.23, 0.21, 0.18)  # forearm
             s.bone("ulna", (-0.07, 0.66, -0.05), (-0.05, 1.5, 0), (0.10, 0.05, 0.05), breakable=False)
             s.bone("radius", (0.105, 0.76, 0), (0.10, 1.5, 0), (0.065, 0.048, 0.05), plates=(3.5, None), closes=15.0,
                    breakable=False)  # fmt: skip

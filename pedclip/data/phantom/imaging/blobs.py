@@ -7,7 +7,7 @@ from pedclip.data.phantom.imaging.shapes import ADDED, Point, Shape
 
 
 class Look(TypedDict, total=False):
-    """What may be said of an ellipsoid or block; the defaults are those of `blob`."""
+    """Optional properties of an ellipsoid or block; the defaults are those of `blob`."""
 
     angle: float  # degrees from x of the first radius, in the image plane; 90
     density: float  # 0.7
@@ -26,6 +26,7 @@ def blob(name: str, centre: Point, radii: tuple[float, float], **look: Unpack[Lo
 
 def ends_of(centre: Point, radius: float, angle: float) -> tuple[Point, Point]:
     """Both ends of an axis of half-length `radius` at `angle` degrees from x."""
+    # The axis stays in the image plane; only `depth` says how far the shape reaches along z.
     x, y, z = centre
     dx, dy = radius * math.cos(math.radians(angle)), radius * math.sin(math.radians(angle))
     return (x - dx, y - dy, z), (x + dx, y + dy, z)
@@ -33,6 +34,7 @@ def ends_of(centre: Point, radius: float, angle: float) -> tuple[Point, Point]:
 
 def ellipsoid(name: str, start: Point, end: Point, width: float, look: Look) -> Shape:
     """The shape between two ends of its axis, `width` across it."""
+    # With the flare of 1 the width changes evenly from end to end.
     square, taper = look.get("square", 0.0), look.get("taper", 0.0)
     return Shape(
         name, *start, *end, width * (1 - taper), width, width * (1 + taper), 1.0, square, square,
@@ -48,5 +50,6 @@ def heading(start: Point, end: Point) -> float:
 
 def turned(tangent: float, chord: float) -> float:
     """Angle between a tangent and a chord, in radians; limited, because a piece cannot bend round a corner."""
+    # Into [-π, π): a tangent of 179° and a chord of -179° differ by 2°, not by 358°.
     angle = (tangent - chord + math.pi) % (2 * math.pi) - math.pi
     return max(-0.9, min(0.9, angle))

@@ -1,4 +1,4 @@
-"""The lead letter that says which side is which, laid on the detector before the exposure."""
+"""The lead letter of a side, laid on the detector before the exposure."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from pedclip.data.phantom.imaging.shapes import FLAT, FLAT_COLUMN, LEAD, Rows
 
-_SHARE: Final = 0.85  # of the films carry a marker
+_MARKED: Final = 0.85  # of the films carry a marker
 _TURNED_OVER: Final = 0.05  # of the markers were laid face down and read in mirror writing
 # Strokes of a letter 2 high, x to the right and y down: from, to, and how far the middle bows out.
 _STROKES: Final = {
@@ -37,9 +37,11 @@ def sample_marker(side: str, rng: np.random.Generator) -> Rows:
     """
     if side not in ("", "left", "right"):
         raise ValueError(f'side must be "left", "right" or "", got {side!r}.')
-    if rng.random() >= _SHARE:
+    if rng.random() >= _MARKED:
         return np.zeros((0, len(FLAT)))
+    # Of the trunk one letter is enough, and either may be used.
     letter = side or str(rng.choice(["left", "right"]))
+    # The film is seen as if one faced the patient, whose left is on the right of the image.
     to_right = letter == "left" if rng.random() < 0.7 or not side else bool(rng.integers(2))
     down = rng.uniform(-0.88, -0.4) if rng.random() < 0.7 else rng.uniform(0.4, 0.88)
     return marker_rows(
@@ -71,7 +73,7 @@ def marker_rows(
         y: Likewise, downwards.
         height: Half the height of the letter, scene units.
         angle: Turn in the image plane, radians, clockwise.
-        turned_over: Whether it reads in mirror writing.
+        turned_over: True for mirror writing.
         density: Attenuation of the lead.
 
     Returns:
@@ -79,8 +81,9 @@ def marker_rows(
     """
     rows = np.zeros((len(_STROKES[side]), len(FLAT)))
     cos, sin = np.cos(angle), np.sin(angle)
+    # Mirrored about its own middle, before it is turned: a letter laid face down.
     over = -1.0 if turned_over else 1.0
-    thick = height * 0.17
+    thick = height * 0.17  # half-width of a stroke
     for row, (x0, y0, x1, y1, bow) in zip(rows, _STROKES[side], strict=True):
         half = np.array([(x1 - x0) * over, y1 - y0]) * height / 2
         middle = np.array([(x0 + x1) / 2 * over, (y0 + y1) / 2]) * height
@@ -90,12 +93,13 @@ def marker_rows(
             "y": y + middle[0] * sin + middle[1] * cos,
             "cos": (half[0] * cos - half[1] * sin) / length,
             "sin": (half[0] * sin + half[1] * cos) / length,
+            # A little longer, so that strokes that meet leave no notch.
             "length": length + thick / 2,
             **dict.fromkeys(("w0", "wm", "w1"), thick),
             **dict.fromkeys(("flare", "square_end", "square_side"), 1.0),
             "density": density,
             "bend": bow * height * over,
-            "crack": 2.0,
+            "crack": 2.0,  # intact
             "layer": LEAD,
         }
         for name, value in values.items():

@@ -36,9 +36,11 @@ def normals(seeds: Sequence[int], count: int, *, stream: int, device: str | torc
     """
     half = (count + 1) // 2
     bits = _hashed(seeds, half, stream, device)
-    first, second = _shifted(bits, 16), bits & 0xFFFF
+    first, second = _shifted(bits, 16), bits & 0xFFFF  # (B, half) each, 0 to 65535
+    # Middles of the 65536 steps: never log(0), and at most sqrt(2 · 17 · ln 2) = 4.9.
     radius = torch.sqrt(-2.0 * torch.log((first + 0.5) * 2.0**-16))
     angle = second * (2.0 * math.pi * 2.0**-16)
+    # Both coordinates of a point of the plane are normal and independent.
     return torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)[:, :count]
 
 
@@ -49,7 +51,7 @@ def texture(
 
     Args:
         seeds: One per image.
-        size: Side of the images, pixels.
+        size: Height and width of the images, pixels.
         cells: Grid points down and across, independent of `size`.
         stream: As in `normals`.
         device: Where to compute.
@@ -58,12 +60,13 @@ def texture(
         (B, size, size) float32, mean 0, deviation 0.6 to 1.
     """
     down, across = cells
-    grid = normals(seeds, down * across, stream=stream, device=device).view(-1, 1, down, across)
-    return F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+    grid = normals(seeds, down * across, stream=stream, device=device).view(-1, 1, down, across)  # (B, 1, down, across)
+    return F.interpolate(grid, size=(size, size), mode="bilinear", align_corners=False)[:, 0]  # (B, S, S)
 
 
 def _hashed(seeds: Sequence[int], count: int, stream: int, device: str | torch.device) -> Tensor:
     """(B, count) int32 with all bits random."""
+    # Two words of 32 bits per film, (B, 1) each.
     keys = [_key(seed, stream) for seed in seeds]
     low, high = (
         torch.tensor([_signed(key >> shift) for key in keys], dtype=torch.int32, device=device)[:, None]
@@ -85,6 +88,7 @@ def _hashed(seeds: Sequence[int], count: int, stream: int, device: str | torch.d
 
 def _shifted(bits: Tensor, by: int) -> Tensor:
     """Bits moved right, zeros from the left (the shift of a signed integer would copy the sign)."""
+    # The mask clears the copies of the sign.
     return (bits >> by) & ((1 << (32 - by)) - 1)
 
 

@@ -50,7 +50,7 @@ class Shape:
     depth: float = 1.0
     density: float = 1.0  # attenuation through the middle; negative where air displaces tissue
     cortex: float = 0.0  # thickness of the dense wall
-    hollow: float = 0.0  # share of the density missing inside the wall, 0 to 1
+    hollow: float = 0.0  # fraction of the density missing inside the wall, 0 to 1
     bend: float = 0.0  # sideways bow of the middle
     sway: float = 0.0  # S-shaped bow
     crack: float = 2.0  # where it is broken, -1 (start) to 1 (end); above 1 means intact
@@ -62,17 +62,17 @@ class Shape:
 
     @property
     def start(self) -> Point:
-        """Where the axis begins."""
+        """Start of the axis, scene units."""
         return self.x0, self.y0, self.z0
 
     @property
     def end(self) -> Point:
-        """Where the axis ends."""
+        """End of the axis, scene units."""
         return self.x1, self.y1, self.z1
 
     @property
     def middle(self) -> Point:
-        """Centre of the axis."""
+        """Centre of the axis, scene units."""
         return ((self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2, (self.z0 + self.z1) / 2)
 
     def moved(self, dx: float, dy: float, dz: float = 0.0) -> "Shape":
@@ -86,6 +86,7 @@ def to_point(vector: Vector) -> Point:
     return float(vector[0]), float(vector[1]), float(vector[2])
 
 
+# The order of the fields is the order of the columns: (P, len(PARAMETERS)).
 PARAMETERS: Final = tuple(name for name in Shape.__dataclass_fields__ if name != "name")
 _values = attrgetter(*PARAMETERS)
 COLUMN: Final = {name: position for position, name in enumerate(PARAMETERS)}
@@ -93,7 +94,7 @@ COLUMN: Final = {name: position for position, name in enumerate(PARAMETERS)}
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How the patient lies on the detector: turned about the y axis, then mirrored, rotated, scaled and shifted."""
+    """Position of the patient on the detector: turned about the y axis, then mirrored, rotated, scaled and shifted."""
 
     turn: float = 0.0  # radians
     tilt: float = 0.0  # radians, in the image plane
@@ -109,7 +110,7 @@ FLAT_COLUMN: Final = {name: position for position, name in enumerate(FLAT)}
 
 
 def stack(shapes: Sequence[Shape]) -> Rows:
-    """Parameters of shapes as (P, len(PARAMETERS)) rows."""
+    """Parameters of P shapes as rows (P, len(PARAMETERS)), in scene units and radians."""
     return np.array([_values(shape) for shape in shapes], dtype=np.float64).reshape(-1, len(PARAMETERS))
 
 
@@ -125,28 +126,33 @@ def project(rows: Rows, pose: Pose) -> Rows:
         other shapes take the outline of the ellipsoid with the same axes.
     """
     start, end = rows[:, 0:3], rows[:, 3:6]
-    middle, half = (start + end) / 2, (end - start) / 2
+    middle, half = (start + end) / 2, (end - start) / 2  # (P, 3) each
     length = np.maximum(np.linalg.norm(half, axis=1), 1e-6)
+    # A unit vector across the axis within the image plane; an axis along z may take any, here x.
     planar = np.hypot(half[:, 0], half[:, 1])
     safe = np.where(planar > 1e-6, planar, 1.0)
     across = np.stack([-half[:, 1] / safe, half[:, 0] / safe, np.zeros_like(safe)], axis=1)
     across[planar <= 1e-6] = (1.0, 0.0, 0.0)
     along = half / length[:, None]
-    outwards = np.cross(along, across)
+    outwards = np.cross(along, across)  # (P, 3); the axes of the ellipsoid are these three
     axes = [_posed(vector, pose) for vector in (along, across, outwards)]
     centre = _posed(middle, pose) * pose.scale + np.array([pose.dx, pose.dy, 0.0])
     width = np.maximum(rows[:, COLUMN["wm"]], 1e-6)
-    radii = [length, width, width * rows[:, COLUMN["depth"]]]
+    radii = [length, width, width * rows[:, COLUMN["depth"]]]  # (P,) each
 
-    seen = np.hypot(axes[0][:, 0], axes[0][:, 1])
+    seen = np.hypot(axes[0][:, 0], axes[0][:, 1])  # (P,) foreshortening of the axis, 1 in the image plane
+    # An axis that points at the viewer has no direction; the width then takes its place.
     tangent = np.where((seen > 0.05)[:, None], axes[0][:, :2] / np.maximum(seen, 1e-6)[:, None], axes[1][:, :2])
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1), 1e-6)[:, None]
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    # The shadow of an ellipsoid is an ellipse, whose extents are these.
     new_length = _extent(axes, radii, tangent)
     new_width = _extent(axes, radii, normal)
+    # Half-chord of the ellipsoid through its middle along z.
     thickness = 1 / np.sqrt(sum((axis[:, 2] / radius) ** 2 for axis, radius in zip(axes, radii, strict=True)))
 
     flat = np.concatenate([centre[:, :2], tangent, new_length[:, None] * pose.scale, rows[:, 6:]], axis=1)
+    # Widths in the image plane, magnified with the film.
     ratio = new_width / width * pose.scale
     for name in ("w0", "wm", "w1"):
         flat[:, FLAT_COLUMN[name]] *= ratio
@@ -157,6 +163,7 @@ def project(rows: Rows, pose: Pose) -> Rows:
         flat[:, FLAT_COLUMN[name]] *= sideways
     for name in ("cortex", "bulge"):
         flat[:, FLAT_COLUMN[name]] *= pose.scale
+    # A bone seen end-on is thicker along the ray and so denser.
     flat[:, FLAT_COLUMN["density"]] *= np.minimum(thickness / radii[2], MAX_GAIN)
     return flat
 
@@ -165,6 +172,7 @@ def _posed(vectors: Rows, pose: Pose) -> Rows:
     """(P, 3) vectors turned about y, mirrored and rotated in the image plane."""
     cos, sin = np.cos(pose.turn), np.sin(pose.turn)
     x, y, z = vectors[:, 0] * cos + vectors[:, 2] * sin, vectors[:, 1], vectors[:, 2] * cos - vectors[:, 0] * sin
+    # Mirrored after the turn: a right limb lies as the left one does.
     x = -x if pose.mirror else x
     cos, sin = np.cos(pose.tilt), np.sin(pose.tilt)
     return np.stack([x * cos - y * sin, x * sin + y * cos, z], axis=1)
@@ -172,5 +180,6 @@ def _posed(vectors: Rows, pose: Pose) -> Rows:
 
 def _extent(axes: list[Rows], radii: list[Rows], direction: Rows) -> Rows:
     """(P,) half-width of the ellipsoids along (P, 2) image directions."""
+    # Support function of an ellipsoid: h(d)² = Σ (rᵢ aᵢ·d)².
     squares = [(radius * (axis[:, :2] * direction).sum(1)) ** 2 for axis, radius in zip(axes, radii, strict=True)]
     return np.asarray(np.sqrt(sum(squares)))
