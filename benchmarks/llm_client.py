@@ -4,7 +4,7 @@
 
 The server is a process of its own on the loopback device that answers every request after a fixed time, so that
 `concurrency / latency` requests per second are the most that any client could reach. Measured are the client alone, and
-a whole run with the reading of reports, the checks of answers and the ledger on disk.
+a whole run with the reading of reports, the checks of responses and their cache on disk.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from benchmarks.report import describe, write_report
 from pedclip.curation.llm.batch import extract_many
 from pedclip.curation.llm.client import ServerBackend
 from pedclip.curation.llm.extractor import LLMExtractor, numbered
-from pedclip.curation.llm.prompts import strip_question
-from pedclip.curation.llm.response_cache import Ledger
+from pedclip.curation.llm.prompts import strip_prompt
+from pedclip.curation.llm.response_cache import ResponseCache
 
 REPORT = (
     "EXAM: Chest, two views.\nHISTORY: Cough for {} days.\nFINDINGS: The lungs are clear. The heart is of normal size. "
@@ -37,15 +37,15 @@ REPORT = (
 
 
 def measure_client(endpoint: str, requests: int, concurrency: int) -> dict[str, float]:
-    """The client alone: questions that are ready, answers that nobody reads."""
-    question = strip_question(numbered(REPORT.format(1, 1, 1), ("chest",)), "select")
+    """The client alone: prompts that are ready, responses that nobody reads."""
+    prompt = strip_prompt(numbered(REPORT.format(1, 1, 1), ("chest",)), "select")
 
     async def run() -> None:
         backend, gate = ServerBackend(endpoint, "loopback"), asyncio.Semaphore(concurrency)
 
         async def one() -> None:
             async with gate:
-                await backend.complete(question)
+                await backend.complete(prompt)
 
         await asyncio.gather(*(one() for _ in range(requests)))
         await backend.close()
@@ -56,10 +56,10 @@ def measure_client(endpoint: str, requests: int, concurrency: int) -> dict[str, 
 
 
 def measure_run(endpoint: str, requests: int, concurrency: int) -> dict[str, float]:
-    """A whole run: reports read, questions asked, answers checked and kept in a ledger on disk."""
+    """A whole run: reports read, prompts sent, responses checked and cached on disk."""
     items = [(REPORT.format(i, i, i), ("chest",)) for i in range(requests)]
-    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "answers.sqlite") as ledger:
-        llm = LLMExtractor(ServerBackend(endpoint, "loopback"), ledger=ledger)
+    with tempfile.TemporaryDirectory() as folder, ResponseCache(Path(folder) / "answers.sqlite") as cache:
+        llm = LLMExtractor(ServerBackend(endpoint, "loopback"), cache=cache)
         wall, cpu = time.perf_counter(), time.process_time()
         found = list(extract_many(items, llm, concurrency=concurrency))
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -127,16 +127,16 @@ async def serve(latency: float) -> None:
     """Answer every request after `latency` seconds; prints the endpoint and never returns."""
     from aiohttp import web
 
-    async def answer(request: web.Request) -> web.Response:
+    async def response(request: web.Request) -> web.Response:
         begin = asyncio.get_running_loop().time()
-        question = (await request.json())["messages"][1]["content"]
-        keep = [int(number) for number in re.findall(r"^\[(\d+)\]", question, re.MULTILINE)]
+        prompt = (await request.json())["messages"][1]["content"]
+        keep = [int(number) for number in re.findall(r"^\[(\d+)\]", prompt, re.MULTILINE)]
         message = {"role": "assistant", "content": json.dumps({"keep": keep})}
         await asyncio.sleep(latency - (asyncio.get_running_loop().time() - begin))
         return web.json_response({"choices": [{"finish_reason": "stop", "message": message}]})
 
     application = web.Application()
-    application.router.add_post("/v1/chat/completions", answer)
+    application.router.add_post("/v1/chat/completions", response)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pedclip.curation.llm.extractor import language_model as language_model
     from pedclip.curation.llm.extractor import numbered as numbered
     from pedclip.curation.llm.extractor import verdict as verdict
-    from pedclip.curation.llm.prompts import strip_question as strip_question
+    from pedclip.curation.llm.prompts import strip_prompt as strip_prompt
     from pedclip.curation.pipeline import IdentifiersFound as IdentifiersFound
     from pedclip.curation.pipeline import curate as curate
     from pedclip.curation.privacy.identifiers import find_identifiers as find_identifiers
@@ -42,7 +42,7 @@ __getattr__, __dir__ = lazy_names(
         "language_model": "llm.extractor",
         "numbered": "llm.extractor",
         "verdict": "llm.extractor",
-        "strip_question": "llm.prompts",
+        "strip_prompt": "llm.prompts",
         "IdentifiersFound": "pipeline",
         "curate": "pipeline",
         "find_identifiers": "privacy.identifiers",

@@ -1,16 +1,16 @@
 """Curate from a shell: ``python -m pedclip.curation --archive films/ --reports reports.csv --output curated/``.
 
-With ``--extractor llm`` a language model is asked first, about all reports at once, and its answers are kept in the
-ledger; a run that was stopped asks only what is left. ``--endpoint URL --model NAME`` asks a server, whose key, if it
+With ``--extractor llm`` a language model is asked first, about all reports at once, and its responses are kept in a
+file; a run that was stopped asks only what is left. ``--endpoint URL --model NAME`` asks a server, whose key, if it
 wants one, is taken from the environment variable PEDCLIP_API_KEY; ``--model FOLDER`` alone loads the model into this
 process, and nothing leaves the machine. ``--dry-run`` tells what would be asked.
 
 This command runs on one machine. For reports that several machines should read, call Ray from Python (needs
-``pip install 'pedclip[ray]'``); it makes excerpts, not triplets, and each worker keeps a ledger of its own:
+``pip install 'pedclip[ray]'``); it makes excerpts, not triplets, and each worker keeps a cache of its own:
 
     from pedclip.curation.llm.batch import ray_extract
     reports = ray.data.read_parquet("reports.parquet")  # columns report and films (list of regions), and your keys
-    make = lambda: LLMExtractor(ServerBackend(endpoint, model), ledger=Ledger(f"/local/{os.getpid()}.sqlite"))
+    make = lambda: LLMExtractor(ServerBackend(endpoint, model), cache=ResponseCache(f"/local/{os.getpid()}.sqlite"))
     ray_extract(reports, make, regions_column="films", workers=4).write_parquet("excerpts/")
 """
 
@@ -31,7 +31,7 @@ from pedclip.curation.shards import items_of
 
 if TYPE_CHECKING:
     from pedclip.curation.llm.extractor import LLMExtractor
-    from pedclip.curation.llm.response_cache import Ledger
+    from pedclip.curation.llm.response_cache import ResponseCache
 
 _MODEL_OPTIONS: Final = ("endpoint", "model", "mode", "ledger", "concurrency")
 _CONCURRENCY: Final = 32  # on a server
@@ -155,14 +155,14 @@ def _curate(archive: Archive, options: argparse.Namespace, llm: "LLMExtractor | 
 
 
 def _curate_by_model(archive: Archive, options: argparse.Namespace) -> CurationResult:
-    """All questions first, so that the server is never idle while films are decoded; then triplets from the ledger."""
+    """All prompts first, so that the server is never idle while films are decoded; then triplets from the cache."""
     from pedclip.curation.llm.batch import extract_many
-    from pedclip.curation.llm.response_cache import Ledger
+    from pedclip.curation.llm.response_cache import ResponseCache
 
-    backend, file = _backend(options), _ledger_file(options)
+    backend, file = _backend(options), _cache_file(options)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with Ledger(file) as ledger:
-        llm, total = _extractor(backend, ledger, options), len(archive.studies)
+    with ResponseCache(file) as cache:
+        llm, total = _extractor(backend, cache, options), len(archive.studies)
         _log.info("%s", _estimate(archive, llm, options))
         for number, _ in enumerate(extract_many(items_of(archive), llm, concurrency=_concurrency(options)), start=1):
             if number % max(1, total // 10) == 0:
@@ -172,11 +172,11 @@ def _curate_by_model(archive: Archive, options: argparse.Namespace) -> CurationR
 
 
 def _plan(archive: Archive, options: argparse.Namespace) -> str:
-    from pedclip.curation.llm.response_cache import Ledger
+    from pedclip.curation.llm.response_cache import ResponseCache
 
-    backend, file = _backend(options), _ledger_file(options)
-    with Ledger(file if file.exists() else "") as ledger:  # no file is begun
-        return _estimate(archive, _extractor(backend, ledger, options), options)
+    backend, file = _backend(options), _cache_file(options)
+    with ResponseCache(file if file.exists() else "") as cache:  # no file is begun
+        return _estimate(archive, _extractor(backend, cache, options), options)
 
 
 def _estimate(archive: Archive, llm: "LLMExtractor", options: argparse.Namespace) -> str:
@@ -191,11 +191,11 @@ def _backend(options: argparse.Namespace) -> Backend:
     return load_folder(options.model, batch_size=_concurrency(options))
 
 
-def _extractor(backend: Backend, ledger: "Ledger", options: argparse.Namespace) -> "LLMExtractor":
+def _extractor(backend: Backend, cache: "ResponseCache", options: argparse.Namespace) -> "LLMExtractor":
     from pedclip.curation.llm.conversation import Procedure
     from pedclip.curation.llm.extractor import LLMExtractor
 
-    return LLMExtractor(backend, Procedure(mode=options.mode or "select"), ledger=ledger)
+    return LLMExtractor(backend, Procedure(mode=options.mode or "select"), cache=cache)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -214,11 +214,11 @@ def _check(options: argparse.Namespace) -> None:
         find_folder(options.model)  # now, not after an archive was read
     if options.concurrency is not None and options.concurrency < 1:
         raise ValueError(f"--concurrency must be at least 1, got {options.concurrency}.")
-    if _ledger_file(options).resolve().is_relative_to(options.output.resolve()):
+    if _cache_file(options).resolve().is_relative_to(options.output.resolve()):
         raise ValueError("--ledger lies in the output; its answers may hold sentences of reports, keep it elsewhere.")
 
 
-def _ledger_file(options: argparse.Namespace) -> Path:
+def _cache_file(options: argparse.Namespace) -> Path:
     output: Path = options.output.resolve()
     return options.ledger or output.with_name(f"{output.name}.answers.sqlite")
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from pedclip.curation.__main__ import main
 from pedclip.curation.archive import report_table
-from pedclip.curation.llm.client import Answer
+from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.local_model import TransformersBackend
 from tests.curation.archive.archive_files import PARTS, film, report, triplets_of
 from tests.curation.llm.chat_server import chat_server, good_model
@@ -113,9 +113,9 @@ def test_a_folder_is_asked_in_this_process_and_nothing_leaves_it(
     save_tiny_llama(tmp_path / "llama")
     asked: list[int] = []
 
-    def generate(_: TransformersBackend, batch: list[Any]) -> list[Answer]:
+    def generate(_: TransformersBackend, batch: list[Any]) -> list[Response]:
         asked.append(len(batch))
-        return [Answer(json.dumps({"keep": [1]})) for _ in batch]
+        return [Response(json.dumps({"keep": [1]})) for _ in batch]
 
     def refuse(*_: object) -> None:
         raise AssertionError("connected")

@@ -16,9 +16,9 @@ from pedclip.curation.__main__ import main
 from pedclip.curation.archive.reader import read_archive
 from pedclip.curation.datasheet import age_band
 from pedclip.curation.excerpts import is_useless
-from pedclip.curation.llm.client import Answer
+from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.extractor import LLMExtractor
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.prompts import Prompt
 from pedclip.curation.pipeline import IdentifiersFound, NothingCurated, curate
 from pedclip.triplets.decoding import decode
 from pedclip.triplets.splits import split_of
@@ -206,8 +206,8 @@ class Gibberish:
 
     identity: Mapping[str, Any] = {"model": "gibberish"}
 
-    async def complete(self, question: Question) -> Answer:
-        return Answer("I am afraid the film shows a dragon.")
+    async def complete(self, prompt: Prompt) -> Response:
+        return Response("I am afraid the film shows a dragon.")
 
     def count_tokens(self, text: str) -> int | None:
         return None

@@ -8,7 +8,7 @@ import pytest
 from pedclip.curation.llm.batch import ray_extract
 from pedclip.curation.llm.client import ServerBackend
 from pedclip.curation.llm.extractor import LLMExtractor
-from pedclip.curation.llm.response_cache import Ledger
+from pedclip.curation.llm.response_cache import ResponseCache
 from tests.curation.llm.chat_server import chat_server, good_model
 
 # Ray warns of its own deprecated settings, and leaves sockets and log files to the end of the process.
@@ -26,7 +26,9 @@ def test_ray_gives_one_row_per_report_and_region(tmp_path: Path) -> None:
         endpoint = server.endpoint
 
         def make() -> LLMExtractor:
-            return LLMExtractor(ServerBackend(endpoint, "tiny"), ledger=Ledger(tmp_path / f"{os.getpid()}.sqlite"))
+            return LLMExtractor(
+                ServerBackend(endpoint, "tiny"), cache=ResponseCache(tmp_path / f"{os.getpid()}.sqlite")
+            )
 
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
         try:
@@ -41,9 +43,9 @@ def test_ray_gives_one_row_per_report_and_region(tmp_path: Path) -> None:
     assert by_study[7, "chest"] == ("Lungs are clear.", "llm-select")
     assert "report" not in found[0]
     assert len(server.payloads) == 80
-    # One ledger per worker; on a busy machine the first worker may do everything before the second has started.
-    ledgers = [Ledger(path) for path in tmp_path.glob("*.sqlite")]
-    assert len(ledgers) in (1, 2)
-    assert sum(map(len, ledgers)) == 80
-    for ledger in ledgers:
-        ledger.close()
+    # One cache per worker; on a busy machine the first worker may do everything before the second has started.
+    caches = [ResponseCache(path) for path in tmp_path.glob("*.sqlite")]
+    assert len(caches) in (1, 2)
+    assert sum(map(len, caches)) == 80
+    for cache in caches:
+        cache.close()

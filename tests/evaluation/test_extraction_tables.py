@@ -84,7 +84,7 @@ def test_an_answer_is_accepted_only_in_the_words_of_the_report(knee: str, expect
 
 def test_a_model_is_planned_with_a_key_that_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PEDCLIP_API_KEY", "secret-of-the-server")
-    model = language_model("", "some-model", "select", answers=tmp_path / "answers.sqlite")
+    model = language_model("", "some-model", "select", responses=tmp_path / "answers.sqlite")
     plan = plan_extraction([(REPORT, None)], model)
     assert (plan.requests, model.usage.requests) == (2, 0)
     assert model.backend.api_key == "secret-of-the-server"  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A language model as extractor: prompts, client, cache of responses, and the check of every answer against the report.
+"""A language model as extractor: prompts, client, and responses, cached and each checked against its report.
 
 Imports curation.report only; nothing is sent unless the user names an endpoint.
 """

@@ -13,7 +13,7 @@ from pedclip.curation.excerpts import Excerpt, check_verbatim
 from pedclip.curation.llm.conversation import converse
 from pedclip.curation.llm.event_loop import running_loop
 from pedclip.curation.llm.extractor import LLMExtractor, numbered
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.prompts import Prompt
 from pedclip.curation.llm.response_cache import key_of
 from pedclip.curation.report.parse import Report, text_of
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 Item = tuple[Report, tuple[str, ...] | None]  # a report and its filmed regions, None where only the text tells them
 Excerpts = Mapping[str, Excerpt]
 
-# Chunks, of as many reports as requests are sent at once, begun before the oldest one is done: a slow answer does not
+# Chunks, of as many reports as requests are sent at once, begun before the oldest one is done: a slow response does not
 # hold up the others.
 _AHEAD: Final = 8
 _CHARACTERS_PER_TOKEN: Final = 4  # of English text, where no tokenizer is at hand
-_TOKENS_OF_ANSWER: Final = 40  # of a typical answer in the mode `select`
+_TOKENS_OF_RESPONSE: Final = 40  # of a typical response in the mode `select`
 _SECONDS_PER_REQUEST: Final = 2.0  # of an 8-billion-parameter model on one GPU, roughly
 
 
 def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency: int = 32) -> Iterator[Excerpts]:
-    """Excerpts of each report, in the order given; equal questions are asked once.
+    """Excerpts of each report, in the order given; equal prompts are sent once.
 
-    A run that was killed is begun again with the same ledger: it asks nothing that was answered.
+    A run that was killed is begun again with the same response cache: it asks nothing that was answered.
 
     Args:
         items: Reports with their filmed regions (None: as the text says). Read as needed, never all at once.
         extractor: The language model; its `usage` counts what was sent.
-        concurrency: Requests at once, at least 1. Meanwhile other reports are read and answers checked.
+        concurrency: Requests at once, at least 1. Meanwhile other reports are read and responses checked.
 
     Yields:
         Excerpt by region, checked as `extract.extract_regions` checks it.
@@ -83,14 +83,14 @@ async def _extract_all(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will ask, estimated without asking: no answer is expected to be invalid.
+    """What a run will ask, estimated without asking: no response is expected to be invalid.
 
     Attributes:
         reports: All of them.
         unique: Different ones, by text and films.
-        by_rules: Different ones that no question is needed for: no film, or no sentence that may be a finding.
+        by_rules: Different ones that no prompt is needed for: no film, or no sentence that may be a finding.
         requests: Still to be sent.
-        remembered: Already answered in the ledger.
+        remembered: Already answered in the response cache.
         prompt_tokens: Of the requests, from the tokenizer or as characters / 4.
         answer_tokens: Expected, in the same way.
         seconds: Duration of the run.
@@ -129,13 +129,13 @@ def plan_extraction(
 
     Args:
         items: As for `extract_many`.
-        extractor: As for `extract_many`; its ledger is read, so that a continued run is estimated as what is left.
+        extractor: As for `extract_many`; its cache is read, so that a continued run is estimated as what is left.
         concurrency: As for `extract_many`.
-        seconds_per_request: Time for one answer while so many are asked at once.
+        seconds_per_request: Time for one response while so many are asked at once.
     """
     seen: set[bytes] = set()  # hashes: an archive of texts need not fit into memory
     asked: set[str] = set()
-    reports = by_rules = remembered = prompts = answers = 0
+    reports = by_rules = remembered = prompts = responses = 0
     for report, regions in items:
         reports += 1
         text = text_of(report)
@@ -146,47 +146,45 @@ def plan_extraction(
         left, answered = _left_to_ask(extractor, text, regions)
         by_rules += not left and not answered
         remembered += answered
-        for question in (question for key, question in left.items() if key not in asked):
-            prompts += _count_tokens(extractor, question)
-            answers += _expected_tokens(extractor, question)
+        for prompt in (prompt for key, prompt in left.items() if key not in asked):
+            prompts += _count_tokens(extractor, prompt)
+            responses += _expected_tokens(extractor, prompt)
         asked |= left.keys()
     seconds = len(asked) * seconds_per_request / concurrency
-    return Plan(reports, len(seen), by_rules, len(asked), remembered, prompts, answers, seconds)
+    return Plan(reports, len(seen), by_rules, len(asked), remembered, prompts, responses, seconds)
 
 
-def _left_to_ask(
-    extractor: LLMExtractor, text: str, regions: tuple[str, ...] | None
-) -> tuple[dict[str, Question], int]:
-    """Questions about one report by key, and the number of those that the ledger answers."""
+def _left_to_ask(extractor: LLMExtractor, text: str, regions: tuple[str, ...] | None) -> tuple[dict[str, Prompt], int]:
+    """Prompts about one report by key, and the number of those that the response cache answers."""
     report = numbered(text, regions)
     if not report.films or not report.sentences or regions == ():
         return {}, 0
     exchange = converse(report, extractor.procedure)
     answered = 0
     try:
-        question = next(exchange)
-        while stored := extractor.ledger.get(key_of(question, extractor.backend.identity)):
+        prompt = next(exchange)
+        while stored := extractor.cache.get(key_of(prompt, extractor.backend.identity)):
             answered += 1
-            question = exchange.send(stored)
+            prompt = exchange.send(stored)
     except StopIteration:
         return {}, answered
-    key = key_of(question, extractor.backend.identity)
-    left = {key: question}
+    key = key_of(prompt, extractor.backend.identity)
+    left = {key: prompt}
     if answered == 0 and extractor.procedure.passes == 2 and len(report.films) > 1:
-        left[f"{key}, second pass"] = question  # not known before the first is answered, and no longer than it
+        left[f"{key}, second pass"] = prompt  # not known before the first is answered, and no longer than it
     return left, answered
 
 
-def _count_tokens(extractor: LLMExtractor, question: Question) -> int:
-    text = "".join(content for _, content in question.messages)
+def _count_tokens(extractor: LLMExtractor, prompt: Prompt) -> int:
+    text = "".join(content for _, content in prompt.messages)
     count = extractor.backend.count_tokens(text)
     return -(-len(text) // _CHARACTERS_PER_TOKEN) if count is None else count
 
 
-def _expected_tokens(extractor: LLMExtractor, question: Question) -> int:
+def _expected_tokens(extractor: LLMExtractor, prompt: Prompt) -> int:
     if extractor.procedure.mode == "select":
-        return min(_TOKENS_OF_ANSWER, question.max_tokens)
-    return question.max_tokens // 2
+        return min(_TOKENS_OF_RESPONSE, prompt.max_tokens)
+    return prompt.max_tokens // 2
 
 
 class _Worker:
@@ -222,7 +220,7 @@ def ray_extract(
 
     Args:
         dataset: One row per report.
-        make_extractor: Called once in each worker; a ledger that it opens must be local to the machine.
+        make_extractor: Called once in each worker; a response cache that it opens must be local to the machine.
         report_column: Column of the text; it is not copied to the result.
         regions_column: Column with the list of filmed regions; "" where only the text tells them.
         workers: Processes over all machines, at least 1.

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.prompts import Prompt
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -32,11 +32,11 @@ _LONGEST_WAIT: Final = 300.0  # seconds; a server that asks for more is down
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a model said.
 
     Attributes:
-        text: The answer.
+        text: What it wrote.
         is_cut: Whether it was cut at the longest length allowed.
         prompt_tokens: Tokens read, 0 where unknown.
         answer_tokens: Tokens written, 0 where unknown.
@@ -56,8 +56,8 @@ class BackendUnavailable(BackendError):
     """A server that gave no answer after every repetition."""
 
 
-class QuestionRefused(BackendError):
-    """One question that the model cannot take, such as a report longer than its context."""
+class PromptRefused(BackendError):
+    """One prompt that the model cannot take, such as a report longer than its context."""
 
 
 class Backend(Protocol):
@@ -65,16 +65,16 @@ class Backend(Protocol):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Model and parameters, as far as an answer depends on them."""
+        """Model and parameters, as far as a response depends on them."""
 
-    async def complete(self, question: Question) -> Answer:
-        """Answer one question; many may be asked at once. Raises `BackendError` or one of its kinds."""
+    async def complete(self, prompt: Prompt) -> Response:
+        """Answer one prompt; many may be asked at once. Raises `BackendError` or one of its kinds."""
 
     def count_tokens(self, text: str) -> int | None:
         """Number of tokens of a text, None where only the server knows."""
 
     async def close(self) -> None:
-        """Give back connections; a later question opens them again."""
+        """Give back connections; a later prompt opens them again."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class ServerBackend:
         model: Name that the server knows the model by.
         api_key: Sent as a bearer token; "" for none. Never stored.
         timeout: Seconds for one answer, above 0.
-        repetitions: Times that one question is sent at most, at least 1.
+        repetitions: Times that one prompt is sent at most, at least 1.
         first_wait: Seconds before the first repetition, at least 0, doubled each time, with jitter.
         seed: Of the sampling and of the jitter; the temperature is 0.
 
@@ -125,30 +125,30 @@ class ServerBackend:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Model and parameters; the address is left out, as it says nothing of the answer."""
+        """Model and parameters; the address is left out, as it says nothing of the response."""
         return {"model": self.model, "temperature": 0, "seed": self.seed}
 
     def count_tokens(self, text: str) -> int | None:
         """Unknown here."""
         return None
 
-    async def complete(self, question: Question) -> Answer:
-        """Answer one question.
+    async def complete(self, prompt: Prompt) -> Response:
+        """Answer one prompt.
 
         Raises:
             BackendUnavailable: No answer after all repetitions.
-            QuestionRefused: The server does not take this question.
+            PromptRefused: The server does not take this prompt.
             BackendError: The server does not know the model or the caller, or answers from another address.
         """
         for repetition in range(self.repetitions):
             await self._pause()
-            outcome = await self._send(question)
-            if isinstance(outcome, Answer):
+            outcome = await self._send(prompt)
+            if isinstance(outcome, Response):
                 return outcome
             wait = self.first_wait * 2**repetition * self._jitter.uniform(0.5, 1.0)
             if (outcome or 0) > _LONGEST_WAIT:
                 break
-            if outcome is not None:  # the server says when: that holds for every question
+            if outcome is not None:  # the server says when: that holds for every prompt
                 self._resume_at = max(self._resume_at, time.monotonic() + outcome)
             if repetition + 1 < self.repetitions:
                 await asyncio.sleep(min(wait, _LONGEST_WAIT))
@@ -168,20 +168,20 @@ class ServerBackend:
         while (wait := self._resume_at - time.monotonic()) > 0:
             await asyncio.sleep(wait + self._jitter.uniform(0, self.first_wait))
 
-    async def _send(self, question: Question) -> Answer | float | None:
-        """The answer; or the seconds that a failing server asks for, None where it does not say."""
+    async def _send(self, prompt: Prompt) -> Response | float | None:
+        """The response; or the seconds that a failing server asks for, None where it does not say."""
         has_schema = self._takes_schema is not False
-        status, headers, body = await self._post(question, has_schema=has_schema)
+        status, headers, body = await self._post(prompt, has_schema=has_schema)
         if status in _REFUSED and has_schema and self._takes_schema is None:
             has_schema = False
-            status, headers, body = await self._post(question, has_schema=False)
+            status, headers, body = await self._post(prompt, has_schema=False)
         if status == 200:
-            answer = _read_completion(body)
-            if answer is not None and self._takes_schema is None:
+            response = _read_completion(body)
+            if response is not None and self._takes_schema is None:
                 self._takes_schema = has_schema
-            return answer
+            return response
         if status in _REFUSED:
-            raise QuestionRefused(f"{self._host} refuses a question (status {status}).")
+            raise PromptRefused(f"{self._host} refuses a question (status {status}).")
         if status == 0 or status in _TRANSIENT or status >= 500:
             return _retry_after(headers.get("Retry-After", ""))
         raise BackendError(
@@ -189,12 +189,12 @@ class ServerBackend:
             f"the model {self.model!r} and the key. Redirects are not followed, so that reports go nowhere else."
         )
 
-    async def _post(self, question: Question, *, has_schema: bool) -> tuple[int, Mapping[str, str], bytes]:
+    async def _post(self, prompt: Prompt, *, has_schema: bool) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body; status 0 where there was no complete response."""
         aiohttp = _aiohttp()
         if self._session is None:
             self._session = self._open()
-        data = json.dumps(self._payload(question, has_schema=has_schema)).encode()
+        data = json.dumps(self._payload(prompt, has_schema=has_schema)).encode()
         try:
             async with self._session.post(self._url, data=data, allow_redirects=False) as response:
                 body = await response.content.read(_LONGEST_BODY) if response.status != 200 else b""
@@ -211,7 +211,7 @@ class ServerBackend:
         headers = {"Content-Type": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
-        # How many questions are asked at once is the caller's choice, hence no limit here.
+        # How many prompts are sent at once is the caller's choice, hence no limit here.
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=self.timeout)
         session: ClientSession = aiohttp.ClientSession(
@@ -219,16 +219,16 @@ class ServerBackend:
         )
         return session
 
-    def _payload(self, question: Question, *, has_schema: bool) -> dict[str, Any]:
+    def _payload(self, prompt: Prompt, *, has_schema: bool) -> dict[str, Any]:
         payload: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": role, "content": text} for role, text in question.messages],
-            "max_tokens": question.max_tokens,
+            "messages": [{"role": role, "content": text} for role, text in prompt.messages],
+            "max_tokens": prompt.max_tokens,
             "temperature": 0,
             "seed": self.seed,
         }
         if has_schema:
-            schema = {"name": "answer", "strict": True, "schema": question.schema}
+            schema = {"name": "answer", "strict": True, "schema": prompt.schema}
             payload["response_format"] = {"type": "json_schema", "json_schema": schema}
         return payload
 
@@ -254,8 +254,8 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _read_completion(body: bytes) -> Answer | None:
-    """The answer in a response, None where the response has another form."""
+def _read_completion(body: bytes) -> Response | None:
+    """The response in a body, None where the body has another form."""
     try:
         content = json.loads(body)
         choice = content["choices"][0]
@@ -264,7 +264,7 @@ def _read_completion(body: bytes) -> Answer | None:
         tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
-    return Answer(text, choice.get("finish_reason") == "length", *tokens) if isinstance(text, str) else None
+    return Response(text, choice.get("finish_reason") == "length", *tokens) if isinstance(text, str) else None
 
 
 def _retry_after(value: str) -> float | None:

@@ -1,7 +1,7 @@
-"""The questions and answers about one report, without anything that sends them.
+"""The prompts and responses about one report, without anything that sends them.
 
-A generator yields questions and is sent answers, so that the same code serves a server, a model in this process, a
-ledger, and the estimate of costs.
+A generator yields prompts and is sent responses, so that the same code serves a server, a model in this process, a
+cache, and the estimate of costs.
 """
 
 from collections.abc import Callable, Generator
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from pedclip.curation.excerpts import Excerpt, joined
-from pedclip.curation.llm.client import Answer
-from pedclip.curation.llm.prompts import MODES, Mode, NumberedReport, Question, extract_question, strip_question
+from pedclip.curation.llm.client import Response
+from pedclip.curation.llm.prompts import MODES, Mode, NumberedReport, Prompt, extract_prompt, strip_prompt
 from pedclip.curation.llm.responses import Rejection, Sourced, read_cleaned, read_kept, read_rewritten, read_selected
 
 SOURCES: Final[dict[Mode, str]] = {"select": "llm-select", "rewrite": "llm-rewrite"}
 
 Result = TypeVar("Result")
-Exchange = Generator[Question, Answer, Result]
+Exchange = Generator[Prompt, Response, Result]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Procedure:
     Args:
         mode: "select" (numbers of sentences; short, and nothing can be invented) or "rewrite" (text, as published).
         passes: 2 (drop history and the like, then extract, as published) or 1 (extract only: half the requests).
-        attempts: Times that a question is asked until the answer is valid, at least 1.
+        attempts: Times that a prompt is sent until the response is valid, at least 1.
 
     Raises:
         ValueError: A value is out of range.
@@ -50,10 +50,10 @@ def converse(report: NumberedReport, procedure: Procedure) -> Exchange[dict[str,
     A report with one film skips the second pass: all that the first one keeps is about this film.
 
     Yields:
-        Questions; an `Answer` is sent back for each.
+        Prompts; a `Response` is sent back for each.
 
     Returns:
-        The excerpt of each film, or why the last answer was not valid.
+        The excerpt of each film, or why the last response was not valid.
     """
     kept: tuple[Sourced, ...] = tuple(report.texts.items())
     if procedure.passes == 2:
@@ -70,31 +70,31 @@ def converse(report: NumberedReport, procedure: Procedure) -> Exchange[dict[str,
 
 
 def _strip(report: NumberedReport, procedure: Procedure) -> Exchange[tuple[Sourced, ...] | Rejection]:
-    question = strip_question(report, procedure.mode)
+    prompt = strip_prompt(report, procedure.mode)
     read = read_kept if procedure.mode == "select" else read_cleaned
-    return (yield from _ask(question, procedure.attempts, lambda answer: read(answer, report.texts)))
+    return (yield from _ask(prompt, procedure.attempts, lambda response: read(response, report.texts)))
 
 
 def _extract(
     report: NumberedReport, procedure: Procedure, kept: tuple[Sourced, ...]
 ) -> Exchange[dict[str, tuple[Sourced, ...]] | Rejection]:
-    question = extract_question(report, procedure.mode, kept)
+    prompt = extract_prompt(report, procedure.mode, kept)
     shown = {number: report.sentences[number].text for number, _ in kept}
     read = read_selected if procedure.mode == "select" else read_rewritten
-    return (yield from _ask(question, procedure.attempts, lambda answer: read(answer, shown, tuple(report.films))))
+    return (yield from _ask(prompt, procedure.attempts, lambda response: read(response, shown, tuple(report.films))))
 
 
-def _ask(question: Question, attempts: int, read: Callable[[str], Result | Rejection]) -> Exchange[Result | Rejection]:
-    """One question, repeated with the reason while its answer is not valid."""
+def _ask(prompt: Prompt, attempts: int, read: Callable[[str], Result | Rejection]) -> Exchange[Result | Rejection]:
+    """One prompt, repeated with the reason while its response is not valid."""
     found: Result | Rejection = Rejection("nothing was asked")
     for _ in range(attempts):
-        answer = yield question
-        found = read(answer.text)
+        response = yield prompt
+        found = read(response.text)
         if not isinstance(found, Rejection):
             return found
-        if answer.is_cut:
+        if response.is_cut:
             found = Rejection("it was cut off before its end; write nothing but the JSON object")
-        question = question.again(answer.text, found.reason)
+        prompt = prompt.again(response.text, found.reason)
     return found
 
 

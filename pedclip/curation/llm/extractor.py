@@ -1,4 +1,4 @@
-"""Extraction of excerpts by a language model, with rules where no valid answer can be had."""
+"""Extraction of excerpts by a language model, with rules where no valid response can be had."""
 
 import asyncio
 import os
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from pedclip.curation.excerpts import Excerpt, joined
-from pedclip.curation.llm.client import Answer, Backend, BackendUnavailable, QuestionRefused, ServerBackend
+from pedclip.curation.llm.client import Backend, BackendUnavailable, PromptRefused, Response, ServerBackend
 from pedclip.curation.llm.conversation import Procedure, converse
 from pedclip.curation.llm.event_loop import running_loop
 from pedclip.curation.llm.grounding import is_instruction
 from pedclip.curation.llm.local_model import load_folder
-from pedclip.curation.llm.prompts import Mode, NumberedReport, Question, number_report
-from pedclip.curation.llm.response_cache import Ledger, key_of
+from pedclip.curation.llm.prompts import Mode, NumberedReport, Prompt, number_report
+from pedclip.curation.llm.response_cache import ResponseCache, key_of
 from pedclip.curation.llm.responses import Rejection, read_rewritten
 from pedclip.curation.report.filmed_regions import filmed_in
 from pedclip.curation.report.parse import read_report
@@ -24,7 +24,7 @@ from pedclip.curation.rules import RulesExtractor
 Gate = AbstractAsyncContextManager[None]
 
 
-# So many reports in a row without an answer are no accident: rules must not replace a model that is down.
+# So many reports in a row without a response are no accident: rules must not replace a model that is down.
 _MOST_FAILURES: Final = 20
 
 
@@ -34,11 +34,11 @@ class Usage:
 
     reports: int = 0
     requests: int = 0  # sent to the model and answered
-    remembered: int = 0  # answered from the ledger, or together with an equal question
+    remembered: int = 0  # answered from the cache, or together with an equal prompt
     prompt_tokens: int = 0  # of the requests, as far as the server counts them
     answer_tokens: int = 0
-    refused: int = 0  # reports that the model could not take, or that got no answer: by rules
-    invalid: int = 0  # reports without a valid answer after all attempts: by rules
+    refused: int = 0  # reports that the model could not take, or that got no response: by rules
+    invalid: int = 0  # reports without a valid response after all attempts: by rules
 
     def __str__(self) -> str:
         """One line for a log."""
@@ -48,28 +48,30 @@ class Usage:
 class LLMExtractor:
     """Excerpts by a language model in two passes; `Excerpt.source` says for each report whether rules stepped in.
 
-    Every answer is untrusted: only sentences of the report come out, those under the headings of history, technique
+    Every response is untrusted: only sentences of the report come out, those under the headings of history, technique
     and comparison never do, and only filmed regions get any.
 
     Args:
         backend: The model.
         procedure: Mode, passes and attempts.
-        ledger: Answers of earlier runs; None keeps those of this object in memory.
+        cache: Responses of earlier runs; None keeps those of this object in memory.
 
     Source: PedCLIP, section 2.1: an LLM (Llama-3.1) removes history and irrelevant context, then extracts the text of
-        each listed body part. Differs: the mode `select`, and that answers are checked.
+        each listed body part. Differs: the mode `select`, and that responses are checked.
     """
 
-    def __init__(self, backend: Backend, procedure: Procedure | None = None, *, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, backend: Backend, procedure: Procedure | None = None, *, cache: ResponseCache | None = None
+    ) -> None:
         self.backend = backend
         self.procedure = procedure or Procedure()
-        self.ledger = Ledger() if ledger is None else ledger
+        self.cache = ResponseCache() if cache is None else cache
         self.usage = Usage()
-        self._asked: dict[str, asyncio.Task[Answer]] = {}
+        self._asked: dict[str, asyncio.Task[Response]] = {}
         self._failures = 0
 
     def extract(self, report_text: str, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
-        """Excerpts of these regions, or of every filmed one for None; for many reports use `bulk.extract_many`.
+        """Excerpts of these regions, or of every filmed one for None; for many reports use `batch.extract_many`.
 
         Raises:
             BackendError: The model cannot be asked at all.
@@ -81,12 +83,12 @@ class LLMExtractor:
     async def extract_async(
         self, report_text: str, regions: tuple[str, ...] | None, *, gate: Gate | None = None
     ) -> Mapping[str, Excerpt]:
-        """`extract` for a caller with an event loop; equal questions that meet are asked once.
+        """`extract` for a caller with an event loop; equal prompts that meet are asked once.
 
         Args:
             report_text: The report.
             regions: As for `extract`.
-            gate: Held during each request, and only then: the next question is ready when it opens.
+            gate: Held during each request, and only then: the next prompt is ready when it opens.
         """
         self.usage.reports += 1
         report = numbered(report_text, regions)
@@ -100,45 +102,45 @@ class LLMExtractor:
         """The excerpts of all films, None where rules must do."""
         exchange = converse(report, self.procedure)
         try:
-            question = next(exchange)
+            prompt = next(exchange)
             while True:
-                question = exchange.send(await self._answer(question, gate))
+                prompt = exchange.send(await self._respond(prompt, gate))
         except StopIteration as stop:
             self._failures = 0
             if isinstance(stop.value, Rejection):
                 self.usage.invalid += 1
                 return None
             return dict(stop.value)
-        except (BackendUnavailable, QuestionRefused):
+        except (BackendUnavailable, PromptRefused):
             self.usage.refused += 1
             self._failures += 1
             if self._failures >= _MOST_FAILURES:
                 raise
             return None
 
-    async def _answer(self, question: Question, gate: Gate) -> Answer:
-        key = key_of(question, self.backend.identity)
-        stored = self.ledger.get(key)
+    async def _respond(self, prompt: Prompt, gate: Gate) -> Response:
+        key = key_of(prompt, self.backend.identity)
+        stored = self.cache.get(key)
         if stored is not None:
             self.usage.remembered += 1
             return stored
         if key in self._asked:
             self.usage.remembered += 1
         else:
-            self._asked[key] = asyncio.create_task(self._send(key, question, gate))
+            self._asked[key] = asyncio.create_task(self._send(key, prompt, gate))
         return await self._asked[key]
 
-    async def _send(self, key: str, question: Question, gate: Gate) -> Answer:
+    async def _send(self, key: str, prompt: Prompt, gate: Gate) -> Response:
         try:
             async with gate:
-                answer = await self.backend.complete(question)
-            self.ledger.put(key, answer)
+                response = await self.backend.complete(prompt)
+            self.cache.put(key, response)
         finally:
             del self._asked[key]
         self.usage.requests += 1
-        self.usage.prompt_tokens += answer.prompt_tokens
-        self.usage.answer_tokens += answer.answer_tokens
-        return answer
+        self.usage.prompt_tokens += response.prompt_tokens
+        self.usage.answer_tokens += response.answer_tokens
+        return response
 
 
 def _by_rules(report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
@@ -157,7 +159,7 @@ def numbered(report_text: str, regions: tuple[str, ...] | None) -> NumberedRepor
 
 
 def language_model(
-    endpoint: str, model: str, mode: Mode, *, answers: str | Path = "", in_process: bool = False
+    endpoint: str, model: str, mode: Mode, *, responses: str | Path = "", in_process: bool = False
 ) -> LLMExtractor:
     """A language model behind a server or in this process; making it sends nothing.
 
@@ -167,7 +169,7 @@ def language_model(
         endpoint: Address such as "http://localhost:8000/v1"; "" stands for this one, to plan without a server.
         model: Name that the server knows the model by; in this process the folder of the model.
         mode: "select" or "rewrite".
-        answers: File that keeps the answers for the next run; "" keeps them in memory.
+        responses: File that keeps the responses for the next run; "" keeps them in memory.
         in_process: Load the model here, on the GPU where there is one; there must be no endpoint then.
 
     Raises:
@@ -183,10 +185,10 @@ def language_model(
     else:
         key = os.environ.get("PEDCLIP_API_KEY", "")
         backend = ServerBackend(endpoint or "http://localhost:8000/v1", model, api_key=key)
-    return LLMExtractor(backend, Procedure(mode=mode), ledger=Ledger(answers))
+    return LLMExtractor(backend, Procedure(mode=mode), cache=ResponseCache(responses))
 
 
-def verdict(answer: str, report_text: str, regions: tuple[str, ...]) -> str:
-    """What the check of the mode "rewrite" says of an answer: "accepted", or "refused" with the reason."""
-    found = read_rewritten(answer, numbered(report_text, regions).texts, regions)
+def verdict(response: str, report_text: str, regions: tuple[str, ...]) -> str:
+    """What the check of the mode "rewrite" says of a response: "accepted", or "refused" with the reason."""
+    found = read_rewritten(response, numbered(report_text, regions).texts, regions)
     return f"refused: {found.reason}" if isinstance(found, Rejection) else "accepted"

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pedclip.curation.llm.client import Answer, BackendError, QuestionRefused
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.client import BackendError, PromptRefused, Response
+from pedclip.curation.llm.prompts import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_Waiting = tuple[list[int], Question, "asyncio.Future[Answer]"]
+_Waiting = tuple[list[int], Prompt, "asyncio.Future[Response]"]
 
 
 def find_folder(folder: str | Path) -> Path:
@@ -33,7 +33,7 @@ def load_folder(folder: str | Path, *, batch_size: int = 16) -> "TransformersBac
     """The chat model in a folder, on the first GPU where there is one; nothing is downloaded.
 
     Args:
-        folder: Holds config.json, tokenizer and weights. Its full path names the model in a ledger.
+        folder: Holds config.json, tokenizer and weights. Its full path names the model in a response cache.
         batch_size: As for `TransformersBackend`.
 
     Raises:
@@ -59,17 +59,17 @@ def load_folder(folder: str | Path, *, batch_size: int = 16) -> "TransformersBac
 class TransformersBackend:
     """A chat model such as Llama-3.1-8B-Instruct, loaded here; nothing leaves the machine.
 
-    Questions that wait at the same time are answered as one batch, by greedy decoding. The schema of the answer is
+    Prompts that wait at the same time are answered as one batch, by greedy decoding. The schema of the response is
     not enforced while decoding; a server does that better (vLLM, llama.cpp).
 
     Args:
         name_or_folder: Model on the Hugging Face hub, or its folder.
         device: "cpu", "cuda", "cuda:1".
         dtype: Of the weights; "auto" for that of the files.
-        batch_size: Questions answered together at most, at least 1.
+        batch_size: Prompts answered together at most, at least 1.
 
     Raises:
-        BackendError: The model has no chat template, so it takes no questions.
+        BackendError: The model has no chat template, so it takes no prompts.
         OSError: The model cannot be found.
     """
 
@@ -100,52 +100,52 @@ class TransformersBackend:
         """Number of tokens of a text."""
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    async def complete(self, question: Question) -> Answer:
-        """Answer one question, together with others that wait.
+    async def complete(self, prompt: Prompt) -> Response:
+        """Answer one prompt, together with others that wait.
 
         Raises:
-            QuestionRefused: Question and answer together are longer than the context of the model.
+            PromptRefused: Prompt and response together are longer than the context of the model.
         """
-        tokens = self._encode(question)
+        tokens = self._encode(prompt)
         longest = getattr(self._model.config, "max_position_embeddings", None)
-        if longest and len(tokens) + question.max_tokens > longest:
-            raise QuestionRefused(f"{len(tokens) + question.max_tokens} tokens are more than {self.name} takes.")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((tokens, question, future))
+        if longest and len(tokens) + prompt.max_tokens > longest:
+            raise PromptRefused(f"{len(tokens) + prompt.max_tokens} tokens are more than {self.name} takes.")
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._waiting.append((tokens, prompt, future))
         if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._answer_all())
+            self._work = asyncio.create_task(self._respond_all())
         return await future
 
     async def close(self) -> None:
         """Nothing to give back: the model stays loaded."""
 
-    def _encode(self, question: Question) -> list[int]:
-        messages = [{"role": role, "content": text} for role, text in question.messages]
+    def _encode(self, prompt: Prompt) -> list[int]:
+        messages = [{"role": role, "content": text} for role, text in prompt.messages]
         text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    async def _answer_all(self) -> None:
+    async def _respond_all(self) -> None:
         while self._waiting:
-            # One turn of the loop lets every report that is ready put its question.
+            # One turn of the loop lets every report that is ready put its prompt.
             await asyncio.sleep(0)
-            # Long questions together: the shorter ones of a batch are padded.
+            # Long prompts together: the shorter ones of a batch are padded.
             self._waiting.sort(key=lambda item: len(item[0]))
             batch, self._waiting = self._waiting[-self.batch_size :], self._waiting[: -self.batch_size]
             try:
-                answers = await asyncio.to_thread(self._generate, [(tokens, question) for tokens, question, _ in batch])
+                responses = await asyncio.to_thread(self._generate, [(tokens, prompt) for tokens, prompt, _ in batch])
             except (RuntimeError, ValueError) as error:  # out of memory, among others
                 for *_, future in batch:
                     _settle(future, error)
                 continue
-            for (*_, future), answer in zip(batch, answers, strict=True):
-                _settle(future, answer)
+            for (*_, future), response in zip(batch, responses, strict=True):
+                _settle(future, response)
 
-    def _generate(self, batch: Sequence[tuple[list[int], Question]]) -> list[Answer]:
+    def _generate(self, batch: Sequence[tuple[list[int], Prompt]]) -> list[Response]:
         import torch
 
         encodings = {"input_ids": [tokens for tokens, _ in batch]}
         inputs = self._tokenizer.pad(encodings, padding_side="left", return_tensors="pt").to(self._model.device)
-        longest = max(question.max_tokens for _, question in batch)
+        longest = max(prompt.max_tokens for _, prompt in batch)
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs,
@@ -156,22 +156,22 @@ class TransformersBackend:
                 pad_token_id=self._tokenizer.pad_token_id,
             )
         written = output[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._read(tokens, row, question) for (tokens, question), row in zip(batch, written, strict=True)]
+        return [self._read(tokens, row, prompt) for (tokens, prompt), row in zip(batch, written, strict=True)]
 
-    def _read(self, tokens: list[int], written: list[int], question: Question) -> Answer:
-        """The answer in generated tokens, up to the end-of-turn token and its own longest length."""
+    def _read(self, tokens: list[int], written: list[int], prompt: Prompt) -> Response:
+        """The response in generated tokens, up to the end-of-turn token and its own longest length."""
         ends = self._model.generation_config.eos_token_id
         stops = set(ends) if isinstance(ends, list) else {ends, self._tokenizer.eos_token_id}
         length = next((i for i, token in enumerate(written) if token in stops), len(written))
-        is_cut = length > question.max_tokens or length == len(written)
-        kept = written[: min(length, question.max_tokens)]
-        return Answer(str(self._tokenizer.decode(kept, skip_special_tokens=True)), is_cut, len(tokens), len(kept))
+        is_cut = length > prompt.max_tokens or length == len(written)
+        kept = written[: min(length, prompt.max_tokens)]
+        return Response(str(self._tokenizer.decode(kept, skip_special_tokens=True)), is_cut, len(tokens), len(kept))
 
 
-def _settle(future: "asyncio.Future[Answer]", result: Answer | Exception) -> None:
+def _settle(future: "asyncio.Future[Response]", result: Response | Exception) -> None:
     if future.done():
         return
-    if isinstance(result, Answer):
+    if isinstance(result, Response):
         future.set_result(result)
     else:
         hint = "if memory ran out, ask fewer questions at once (batch_size, or --concurrency)"

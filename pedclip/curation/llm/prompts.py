@@ -1,4 +1,4 @@
-"""What a language model is asked: the numbered sentences of a report, and the two questions of each mode."""
+"""Prompts of a language model: the numbered sentences of a report, and the two requests of each mode."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,29 +21,29 @@ _FINDING_SECTIONS: Final = frozenset({"findings", "impression", "other"})
 _SLACK_TOKENS: Final = 128  # for remarks around the JSON
 _TOKENS_PER_NUMBER: Final = 3
 _TOKENS_PER_REGION: Final = 16
-_CHARACTERS_PER_TOKEN: Final = 3  # of an answer, at least; an estimate of four is used for costs
+_CHARACTERS_PER_TOKEN: Final = 3  # of a response, at least; an estimate of four is used for costs
 
 
 @dataclass(frozen=True)
-class Question:
+class Prompt:
     """One request to a chat model.
 
     Attributes:
         messages: Pairs of role ("system", "user", "assistant") and text.
-        schema: JSON schema of the answer.
-        max_tokens: Length at which the answer is cut.
+        schema: JSON schema of the response.
+        max_tokens: Length at which the response is cut.
     """
 
     messages: tuple[tuple[str, str], ...]
     schema: Mapping[str, Any]
     max_tokens: int
 
-    def again(self, answer: str, reason: str) -> "Question":
-        """The same question after an answer that could not be used."""
+    def again(self, response: str, reason: str) -> "Prompt":
+        """The same prompt after a response that could not be used."""
         retry = str(_wording()["again"]).format(reason=reason)
-        # A long answer went wrong at its beginning; the rest would only cost tokens.
-        turns = (("assistant", answer[:2000]), ("user", retry))
-        return Question((*self.messages[:2], *turns), self.schema, self.max_tokens)
+        # A long response went wrong at its beginning; the rest would only cost tokens.
+        turns = (("assistant", response[:2000]), ("user", retry))
+        return Prompt((*self.messages[:2], *turns), self.schema, self.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,17 @@ def _outside(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[str]:
     yield text[begin:]
 
 
-def strip_question(report: NumberedReport, mode: Mode) -> Question:
+def strip_prompt(report: NumberedReport, mode: Mode) -> Prompt:
     """First pass: which text speaks of the films at all.
 
     Source: PedCLIP, section 2.1 (removal of medical history and irrelevant context). Differs: wording, and in the mode
         `select` the model answers with numbers.
     """
     text = _numbered(report, report.sentences) if mode == "select" else report.text
-    return _question(report, mode, "strip", text, max_tokens=_tokens(report, mode, text, copies=1))
+    return _prompt(report, mode, "strip", text, max_tokens=_tokens(report, mode, text, copies=1))
 
 
-def extract_question(report: NumberedReport, mode: Mode, kept: Sequence[tuple[int, str]]) -> Question:
+def extract_prompt(report: NumberedReport, mode: Mode, kept: Sequence[tuple[int, str]]) -> Prompt:
     """Second pass: which of the kept text belongs to which film.
 
     Args:
@@ -137,7 +137,7 @@ def extract_question(report: NumberedReport, mode: Mode, kept: Sequence[tuple[in
     text = " ".join(sentence for _, sentence in kept)
     if mode == "select":
         text = _numbered(report, {number for number, _ in kept})
-    return _question(report, mode, "extract", text, max_tokens=_tokens(report, mode, text, copies=len(report.films)))
+    return _prompt(report, mode, "extract", text, max_tokens=_tokens(report, mode, text, copies=len(report.films)))
 
 
 def _tokens(report: NumberedReport, mode: Mode, text: str, *, copies: int) -> int:
@@ -161,14 +161,14 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _question(report: NumberedReport, mode: Mode, name: str, text: str, *, max_tokens: int) -> Question:
+def _prompt(report: NumberedReport, mode: Mode, name: str, text: str, *, max_tokens: int) -> Prompt:
     part = _wording()[mode][name]
     films = "; ".join(f"{side} {_name(region)} ({region})".strip() for region, side in report.films.items())
     regions = ", ".join(f'"{region}": {part.get("example")}' for region in report.films)
-    user = part["question"].format(films=films, regions=regions, report=_without_marks(text))
+    user = part["prompt"].format(films=films, regions=regions, report=_without_marks(text))
     messages = (("system", str(_wording()["system"])), ("user", user))
     last = max(report.sentences, default=1)
-    return Question(messages, _fill(part["schema"], tuple(report.films), last), max_tokens)
+    return Prompt(messages, _fill(part["schema"], tuple(report.films), last), max_tokens)
 
 
 def _name(region: str) -> str:

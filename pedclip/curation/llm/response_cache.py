@@ -1,7 +1,7 @@
-"""Every answer of a language model, on disk by the content of its question, so that nothing is asked twice.
+"""Every response of a language model, on disk by the content of its prompt, so that nothing is asked twice.
 
 One SQLite file in write-ahead mode: several processes of one machine may share it, and after a kill it holds every
-answer whose `put` had returned. It is no file for a network share; give each machine its own.
+response whose `put` had returned. It is no file for a network share; give each machine its own.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pedclip.curation.llm.client import Answer
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.client import Response
+from pedclip.curation.llm.prompts import Prompt
 
 _logger = logging.getLogger(__name__)
 
@@ -26,21 +26,21 @@ _TABLE: Final = """CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID"""
 
 
-def key_of(question: Question, identity: Mapping[str, Any]) -> str:
-    """The key of a question: SHA-256 of its messages, schema and length, and of the model with its parameters."""
-    content = [question.messages, question.schema, question.max_tokens, identity]
+def key_of(prompt: Prompt, identity: Mapping[str, Any]) -> str:
+    """The key of a prompt: SHA-256 of its messages, schema and length, and of the model with its parameters."""
+    content = [prompt.messages, prompt.schema, prompt.max_tokens, identity]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class Ledger:
-    """Answers by key, in a file.
+class ResponseCache:
+    """Responses by key, in a file.
 
-    The questions are stored as hashes only. The answers are numbers in the mode `select`, and sentences of reports in
+    The prompts are stored as hashes only. The responses are numbers in the mode `select`, and sentences of reports in
     the mode `rewrite`: then the file is as confidential as the reports.
 
     Args:
-        path: File to continue, or to begin; "" keeps the answers in memory. A damaged file is moved aside to
-            `<name>.damaged` with a warning, since an answer can always be asked for again.
+        path: File to continue, or to begin; "" keeps the responses in memory. A damaged file is moved aside to
+            `<name>.damaged` with a warning, since a response can always be asked for again.
 
     Raises:
         ValueError: The path is a file of another kind; it is left as it is.
@@ -64,27 +64,27 @@ class Ledger:
             _move_aside(self.path)
             self._connection = _connect(self.path)
 
-    def get(self, key: str) -> Answer | None:
-        """The answer stored under a key, or None."""
+    def get(self, key: str) -> Response | None:
+        """The response stored under a key, or None."""
         query = "SELECT text, is_cut, prompt_tokens, answer_tokens FROM answers WHERE key = ?"
         with self._lock:
             row = self._connection.execute(query, (key,)).fetchone()
-        return Answer(row[0], bool(row[1]), row[2], row[3]) if row else None
+        return Response(row[0], bool(row[1]), row[2], row[3]) if row else None
 
-    def put(self, key: str, answer: Answer) -> None:
-        """Store an answer; when this returns, killing the process no longer loses it."""
-        # A lone surrogate is valid in the JSON of an answer, but in no text that SQLite stores.
-        text = answer.text.encode("utf-8", "replace").decode()
-        row = (key, text, int(answer.is_cut), answer.prompt_tokens, answer.answer_tokens)
+    def put(self, key: str, response: Response) -> None:
+        """Store a response; when this returns, killing the process no longer loses it."""
+        # A lone surrogate is valid in the JSON of a response, but in no text that SQLite stores.
+        text = response.text.encode("utf-8", "replace").decode()
+        row = (key, text, int(response.is_cut), response.prompt_tokens, response.answer_tokens)
         with self._lock:
             self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", row)
 
     def __len__(self) -> int:
-        """Number of stored answers."""
+        """Number of stored responses."""
         with self._lock:
             return int(self._connection.execute("SELECT count(*) FROM answers").fetchone()[0])
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> "ResponseCache":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,7 +97,7 @@ class Ledger:
 
 
 def _connect(path: str | Path) -> sqlite3.Connection:
-    # One commit per statement: an answer is on disk before it is used.
+    # One commit per statement: a response is on disk before it is used.
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -115,7 +115,7 @@ def _refuse_other_files(path: Path) -> None:
     if path.exists():
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
-        if not _MAGIC.startswith(start):  # an empty file, or one cut within the mark, was once begun as a ledger
+        if not _MAGIC.startswith(start):  # an empty file, or one cut within the mark, was once begun as a cache
             raise ValueError(f"{path} is not a ledger of answers; give the path of one, or of a new file.")
 
 

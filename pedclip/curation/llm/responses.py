@@ -1,7 +1,7 @@
-"""Answers of language models: read, checked against the report, and accepted or rejected with a reason.
+"""Responses of language models: read, checked against the report, and accepted or rejected with a reason.
 
 Nothing is repaired. Code fences and remarks around the JSON object are tolerated, because chat models add them; any
-other departure is a `Rejection`, whose reason is sent back to the model with the question.
+other departure is a `Rejection`, whose reason is sent back to the model with the prompt.
 """
 
 import json
@@ -18,7 +18,7 @@ from pedclip.curation.report.exam_labels import read_label
 from pedclip.curation.report.filmed_regions import shown_on
 from pedclip.curation.report.sentences import split_sentences
 
-MAX_ANSWER: Final = 200_000  # characters; longer is a model that does not stop
+MAX_RESPONSE: Final = 200_000  # characters; longer is a model that does not stop
 _MAX_BRACES: Final = 50  # places at which an object is looked for
 
 Sourced = tuple[int, str]  # number of the report sentence, and the text taken from it
@@ -26,48 +26,48 @@ Sourced = tuple[int, str]  # number of the report sentence, and the text taken f
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why an answer is not used, in words that a model can act on; it may quote the answer, never the report."""
+    """Reason why a response is not used, in words that a model can act on; never holds text of the report."""
 
     reason: str
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Kept(_Answer):
+class Kept(_Response):
     """Numbers of the sentences that speak of the films."""
 
     keep: list[int]
 
 
-class Selected(_Answer):
+class Selected(_Response):
     """Numbers of the sentences of each region."""
 
     excerpts: dict[str, list[int]]
 
 
-class Cleaned(_Answer):
+class Cleaned(_Response):
     """The report without history and other matter."""
 
     text: str
 
 
-class Rewritten(_Answer):
+class Rewritten(_Response):
     """The text of each region."""
 
     excerpts: dict[str, str]
 
 
-Model = TypeVar("Model", bound=_Answer)
+Model = TypeVar("Model", bound=_Response)
 
 
-def read_kept(answer: str, shown: Mapping[int, str]) -> tuple[Sourced, ...] | Rejection:
+def read_kept(response: str, shown: Mapping[int, str]) -> tuple[Sourced, ...] | Rejection:
     r"""Sentences that the first pass keeps, in report order.
 
     Args:
-        answer: What the model said.
-        shown: The numbered sentences of the question.
+        response: What the model said.
+        shown: The numbered sentences of the prompt.
 
     Example:
         >>> read_kept('```json\n{"keep": [2]}\n```', {1: "Fell today.", 2: "No fracture."})
@@ -75,46 +75,46 @@ def read_kept(answer: str, shown: Mapping[int, str]) -> tuple[Sourced, ...] | Re
         >>> read_kept('{"keep": [3]}', {1: "Fell today.", 2: "No fracture."}).reason
         'there is no sentence 3'
     """
-    found = _parse(answer, Kept)
+    found = _parse(response, Kept)
     if isinstance(found, Rejection):
         return found
     return _pick(found.keep, shown) or Rejection("no sentence is kept; keep those that say what the films show")
 
 
 def read_selected(
-    answer: str, shown: Mapping[int, str], regions: Collection[str]
+    response: str, shown: Mapping[int, str], regions: Collection[str]
 ) -> dict[str, tuple[Sourced, ...]] | Rejection:
     """Sentences of each filmed region, in report order.
 
     Args:
-        answer: What the model said.
-        shown: The numbered sentences of the question.
+        response: What the model said.
+        shown: The numbered sentences of the prompt.
         regions: The filmed regions: exactly these must be answered.
     """
-    found = _parse(answer, Selected)
+    found = _parse(response, Selected)
     if isinstance(found, Rejection):
         return found
     return _by_region(found.excerpts, regions, shown, lambda _, numbers: _pick(numbers, shown))
 
 
-def read_cleaned(answer: str, sources: Mapping[int, str]) -> tuple[Sourced, ...] | Rejection:
+def read_cleaned(response: str, sources: Mapping[int, str]) -> tuple[Sourced, ...] | Rejection:
     """Sentences of the first pass in `rewrite` mode, each with the report sentence that supports it.
 
     Args:
-        answer: What the model said.
+        response: What the model said.
         sources: The sentences of the report by number, those under a history or technique heading left out.
     """
-    found = _parse(answer, Cleaned)
+    found = _parse(response, Cleaned)
     if isinstance(found, Rejection):
         return found
     return _ground(found.text, sources, "text") or Rejection("the text is empty; keep what the films show")
 
 
 def read_rewritten(
-    answer: str, sources: Mapping[int, str], regions: Collection[str]
+    response: str, sources: Mapping[int, str], regions: Collection[str]
 ) -> dict[str, tuple[Sourced, ...]] | Rejection:
     """Sentences of each filmed region in `rewrite` mode, each with the report sentence that supports it."""
-    found = _parse(answer, Rewritten)
+    found = _parse(response, Rewritten)
     if isinstance(found, Rejection):
         return found
     return _by_region(found.excerpts, regions, sources, lambda region, text: _ground(text, sources, region))
@@ -191,8 +191,8 @@ def _named(sentence: str) -> frozenset[str]:
     return frozenset(mention.region for mention in find_mentions(sentence))
 
 
-def _parse(answer: str, model: type[Model]) -> Model | Rejection:
-    found = find_object(answer)
+def _parse(response: str, model: type[Model]) -> Model | Rejection:
+    found = find_object(response)
     if isinstance(found, Rejection):
         return found
     try:
@@ -203,8 +203,8 @@ def _parse(answer: str, model: type[Model]) -> Model | Rejection:
         return Rejection(f"the JSON has another form: {place}: {first['msg'][:100]}")
 
 
-def find_object(answer: str) -> dict[str, Any] | Rejection:
-    """The one JSON object in an answer, whatever stands around it.
+def find_object(response: str) -> dict[str, Any] | Rejection:
+    """The one JSON object in a response, whatever stands around it.
 
     Example:
         >>> find_object('Here it is: {"keep": [1]} Anything else?')
@@ -212,22 +212,22 @@ def find_object(answer: str) -> dict[str, Any] | Rejection:
         >>> find_object('{"keep": [1]} or {"keep": [2]}').reason
         'there are several JSON objects'
     """
-    if len(answer) > MAX_ANSWER:
+    if len(response) > MAX_RESPONSE:
         return Rejection("the answer is too long")
     decoder = json.JSONDecoder(object_pairs_hook=_unique)
-    objects, start = [], answer.find("{")
+    objects, start = [], response.find("{")
     for _ in range(_MAX_BRACES):
         if start < 0:
             break
         try:
-            found, end = decoder.raw_decode(answer, start)
+            found, end = decoder.raw_decode(response, start)
         except _RepeatedKey as error:
             return Rejection(f"the key {str(error)[:100]} occurs twice")
         except (ValueError, RecursionError):
             end = start + 1
         else:
             objects.append(found)
-        start = answer.find("{", end)
+        start = response.find("{", end)
     if len(objects) == 1:
         return dict(objects[0])
     return Rejection("there are several JSON objects" if objects else "there is no complete JSON object")

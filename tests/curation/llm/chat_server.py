@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server in a thread, whose answers a test decides; and a model that answers well."""
+"""An OpenAI-compatible server in a thread, whose responses a test decides; and a model that answers well."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from pedclip.anatomy import REGIONS
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.prompts import Prompt
 from pedclip.curation.llm.response_cache import key_of
 from pedclip.curation.report.exam_labels import read_label
 
@@ -28,7 +28,7 @@ class ChatServer:
     Attributes:
         endpoint: Address up to the version.
         payloads: Requests in order of arrival.
-        served: Requests that were answered with status 200, by ledger key.
+        served: Requests that were answered with status 200, by cache key.
     """
 
     def __init__(self, model: Model) -> None:
@@ -85,26 +85,26 @@ def completion(text: str | None, *, finish: str = "stop") -> web.Response:
 
 
 def payload_key(payload: Payload) -> str:
-    """The key under which the answer to a request is put into the ledger."""
+    """The key under which the response to a request is put into the cache."""
     messages = tuple((message["role"], message["content"]) for message in payload["messages"])
     schema = payload.get("response_format", {}).get("json_schema", {}).get("schema", {})
     identity = {"model": payload["model"], "temperature": 0, "seed": payload["seed"]}
-    return key_of(Question(messages, schema, payload["max_tokens"]), identity)
+    return key_of(Prompt(messages, schema, payload["max_tokens"]), identity)
 
 
 def good_model(payload: Payload, _: int = 0) -> str:
     """Keeps every sentence, and gives each to the films of the heading above it."""
-    question = payload["messages"][1]["content"]
-    if '{"keep"' in question:
-        return json.dumps({"keep": [int(number) for number in re.findall(r"^\[(\d+)\]", question, re.MULTILINE)]})
-    return json.dumps({"excerpts": by_heading(question)})
+    prompt = payload["messages"][1]["content"]
+    if '{"keep"' in prompt:
+        return json.dumps({"keep": [int(number) for number in re.findall(r"^\[(\d+)\]", prompt, re.MULTILINE)]})
+    return json.dumps({"excerpts": by_heading(prompt)})
 
 
-def by_heading(question: str) -> Mapping[str, list[int]]:
-    films = [name for name in re.findall(r'"(\w+)": \[', question) if name in REGIONS]
+def by_heading(prompt: str) -> Mapping[str, list[int]]:
+    films = [name for name in re.findall(r'"(\w+)": \[', prompt) if name in REGIONS]
     found: dict[str, list[int]] = {film: [] for film in films}
     current = films
-    for line in question.splitlines():
+    for line in prompt.splitlines():
         if number := re.match(r"\[(\d+)\] ", line):
             for film in current:
                 found[film].append(int(number[1]))

@@ -20,7 +20,7 @@ from pedclip.curation.llm.batch import Item, extract_many, plan_extraction
 from pedclip.curation.llm.client import ServerBackend
 from pedclip.curation.llm.conversation import Procedure
 from pedclip.curation.llm.extractor import LLMExtractor
-from pedclip.curation.llm.response_cache import Ledger
+from pedclip.curation.llm.response_cache import ResponseCache
 from pedclip.curation.report.sentences import Sentence
 from tests.curation.llm.chat_server import ChatServer, chat_server, good_model
 
@@ -32,11 +32,13 @@ def tiny_report(number: int) -> str:
     return f"EXAM: Chest. FINDINGS: Nodule of {number} mm. IMPRESSION: Single nodule."
 
 
-def extractor(server: ChatServer, ledger: Ledger | None = None, procedure: Procedure | None = None) -> LLMExtractor:
-    return LLMExtractor(ServerBackend(server.endpoint, "tiny", first_wait=0.001, timeout=5), procedure, ledger=ledger)
+def extractor(
+    server: ChatServer, cache: ResponseCache | None = None, procedure: Procedure | None = None
+) -> LLMExtractor:
+    return LLMExtractor(ServerBackend(server.endpoint, "tiny", first_wait=0.001, timeout=5), procedure, cache=cache)
 
 
-def test_results_come_in_order_while_answers_do_not() -> None:
+def test_results_come_in_order_while_responses_do_not() -> None:
     async def slow_for_some(payload: dict[str, Any], count: int) -> str:
         await asyncio.sleep(0.2 if count % 10 == 1 else 0)
         return good_model(payload)
@@ -95,7 +97,7 @@ def test_concurrency_is_what_was_asked_for() -> None:
 
 
 def test_the_next_report_is_read_while_all_requests_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    read, at_first_answer = [], []
+    read, at_first_response = [], []
     number = extractor_module.numbered
 
     def counted(*report: Any) -> Any:
@@ -105,13 +107,13 @@ def test_the_next_report_is_read_while_all_requests_are_under_way(monkeypatch: p
     async def waiting(payload: dict[str, Any], count: int) -> str:
         for _ in range(300 if count == 1 else 0):
             await asyncio.sleep(0.01 if len(read) < 2 else 0)
-        at_first_answer.append(len(read))
+        at_first_response.append(len(read))
         return good_model(payload)
 
     monkeypatch.setattr(extractor_module, "numbered", counted)
     with chat_server(waiting) as server:
         list(extract_many([(tiny_report(i), None) for i in range(5)], extractor(server), concurrency=1))
-    assert at_first_answer[0] == 2
+    assert at_first_response[0] == 2
     assert len(read) == 5
 
 
@@ -135,10 +137,10 @@ def test_plan_is_what_the_run_then_asks() -> None:
     assert str(plan).splitlines()[1] == "requests  40 to send, 0 already answered"
 
 
-def test_rest_of_a_run_is_planned_from_the_ledger(tmp_path: Path) -> None:
+def test_rest_of_a_run_is_planned_from_the_cache(tmp_path: Path) -> None:
     items: list[Item] = [(TWO_FILMS.format(i), None) for i in range(10)]
-    with chat_server(good_model) as server, Ledger(tmp_path / "answers.sqlite") as ledger:
-        model = extractor(server, ledger)
+    with chat_server(good_model) as server, ResponseCache(tmp_path / "answers.sqlite") as cache:
+        model = extractor(server, cache)
         list(extract_many(items[:4], model))
         plan = plan_extraction(items, model)
     assert (plan.requests, plan.remembered) == (12, 8)
@@ -150,21 +152,21 @@ import json, sys
 from pathlib import Path
 from tests.curation.llm.test_batch import KILLED, extractor, tiny_report
 from pedclip.curation.llm.batch import extract_many
-from pedclip.curation.llm.response_cache import Ledger
+from pedclip.curation.llm.response_cache import ResponseCache
 class Server: endpoint = sys.argv[1]
-with Ledger(sys.argv[2]) as ledger:
-    found = extract_many(((tiny_report(i), ("chest",)) for i in range(KILLED)), extractor(Server, ledger))
+with ResponseCache(sys.argv[2]) as cache:
+    found = extract_many(((tiny_report(i), ("chest",)) for i in range(KILLED)), extractor(Server, cache))
     result = [[excerpts["chest"].text, excerpts["chest"].source] for excerpts in found]
 Path(sys.argv[3]).write_text(json.dumps(result))
 """
 
 
 def test_run_killed_at_a_random_moment_continues_without_asking_twice(tmp_path: Path) -> None:
-    ledger, result = tmp_path / "answers.sqlite", tmp_path / "result.json"
+    cache, result = tmp_path / "answers.sqlite", tmp_path / "result.json"
     moment = random.SystemRandom().randrange(50, KILLED - 500)
 
     def start(server: ChatServer) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", _CHILD, server.endpoint, str(ledger), str(result)]
+        command = [sys.executable, "-c", _CHILD, server.endpoint, str(cache), str(result)]
         return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
     with chat_server(good_model) as server:
@@ -175,13 +177,13 @@ def test_run_killed_at_a_random_moment_continues_without_asking_twice(tmp_path: 
         child.kill()
         child.wait()
         server_before = server.served.copy()
-        connection = sqlite3.connect(ledger)
+        connection = sqlite3.connect(cache)
         stored = {key for (key,) in connection.execute("SELECT key FROM answers")}
         connection.close()
         server.served.clear()
         assert start(server).wait() == 0
-    assert len(stored) >= moment - 32 - 1, f"killed after {moment} requests, {len(stored)} answers stored"
-    assert not stored & set(server.served), "a stored answer was asked for again"
+    assert len(stored) >= moment - 32 - 1, f"killed after {moment} requests, {len(stored)} responses stored"
+    assert not stored & set(server.served), "a stored response was asked for again"
     # What is asked twice was on its way when the process died.
     assert len(set(server_before) & set(server.served)) <= 32
     expected = [[f"Nodule of {i} mm. Single nodule.", "llm-select"] for i in range(KILLED)]

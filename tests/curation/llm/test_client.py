@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pedclip.curation.llm.client import Answer, BackendError, BackendUnavailable, QuestionRefused, ServerBackend
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.client import BackendError, BackendUnavailable, PromptRefused, Response, ServerBackend
+from pedclip.curation.llm.prompts import Prompt
 from tests.curation.llm.chat_server import RESET, ChatServer, Model, chat_server, completion
 
-QUESTION = Question((("system", "s"), ("user", "u")), {"type": "object"}, 50)
+PROMPT = Prompt((("system", "s"), ("user", "u")), {"type": "object"}, 50)
 
 
-def ask(server: ChatServer, *, times: int = 1, **options: Any) -> list[Answer]:
-    async def run() -> list[Answer]:
+def ask(server: ChatServer, *, times: int = 1, **options: Any) -> list[Response]:
+    async def run() -> list[Response]:
         backend = ServerBackend(server.endpoint, "tiny", first_wait=0.001, **options)
         try:
-            return [await backend.complete(QUESTION) for _ in range(times)]
+            return [await backend.complete(PROMPT) for _ in range(times)]
         finally:
             await backend.close()
 
@@ -37,9 +37,9 @@ def failing_first(*failures: Callable[[], Any]) -> Model:
     return model
 
 
-def test_question_arrives_whole_and_answer_comes_back_with_its_tokens() -> None:
+def test_prompt_arrives_whole_and_response_comes_back_with_its_tokens() -> None:
     with chat_server(lambda *_: "yes") as server:
-        assert ask(server, api_key="secret") == [Answer("yes", False, 100, 10)]
+        assert ask(server, api_key="secret") == [Response("yes", False, 100, 10)]
     payload = server.payloads[0]
     assert payload["messages"] == [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
     assert (payload["model"], payload["max_tokens"], payload["temperature"]) == ("tiny", 50, 0)
@@ -124,7 +124,7 @@ def test_wrong_address_model_or_key_says_what_to_check_and_is_not_repeated(statu
     with chat_server(lambda *_: web.Response(status=status, headers=target)) as server:
         with pytest.raises(BackendError, match="check the endpoint") as error:
             ask(server)
-    assert not isinstance(error.value, BackendUnavailable | QuestionRefused)
+    assert not isinstance(error.value, BackendUnavailable | PromptRefused)
     assert len(server.payloads) == 1
 
 
@@ -133,20 +133,20 @@ def test_server_without_schemas_is_found_out_once() -> None:
         return web.Response(status=422) if "response_format" in payload else "yes"
 
     with chat_server(model) as server:
-        assert [answer.text for answer in ask(server, times=3)] == ["yes"] * 3
+        assert [response.text for response in ask(server, times=3)] == ["yes"] * 3
     assert ["response_format" in payload for payload in server.payloads] == [True, False, False, False]
 
 
-def test_question_that_is_too_long_is_refused_without_repetition() -> None:
+def test_prompt_that_is_too_long_is_refused_without_repetition() -> None:
     with chat_server(lambda *_: web.Response(status=400, text="context length")) as server:
-        with pytest.raises(QuestionRefused, match="status 400"):
+        with pytest.raises(PromptRefused, match="status 400"):
             ask(server)
     assert len(server.payloads) == 2  # with and without the schema
 
 
 def test_cut_and_absent_texts_are_told() -> None:
     with chat_server(failing_first(lambda: completion("ab", finish="length"), lambda: completion(None))) as server:
-        assert ask(server, times=2) == [Answer("ab", True, 100, 10), Answer("", False, 100, 10)]
+        assert ask(server, times=2) == [Response("ab", True, 100, 10), Response("", False, 100, 10)]
 
 
 def test_endless_body_is_not_read_to_its_end() -> None:
@@ -184,4 +184,4 @@ def test_other_host_is_named_before_use_and_this_one_is_not(caplog: pytest.LogCa
 def test_without_its_package_a_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'pedclip\[llm\]'"):
-        asyncio.run(ServerBackend("http://localhost:1/v1", "tiny").complete(QUESTION))
+        asyncio.run(ServerBackend("http://localhost:1/v1", "tiny").complete(PROMPT))

@@ -12,7 +12,7 @@ from pedclip.curation.extract import extract_regions
 from pedclip.curation.llm.client import BackendError, BackendUnavailable, ServerBackend
 from pedclip.curation.llm.conversation import Mode, Procedure
 from pedclip.curation.llm.extractor import LLMExtractor
-from pedclip.curation.llm.response_cache import Ledger
+from pedclip.curation.llm.response_cache import ResponseCache
 from tests.curation.llm.chat_server import ChatServer, Model, chat_server, completion, good_model
 
 REPORT = """EXAM: Left hip, left knee.
@@ -30,9 +30,9 @@ EXPECTED = {
 ONE_FILM = "EXAM: Chest. HISTORY: Cough. FINDINGS: The lungs are clear. The heart is of normal size."
 
 
-def extractor(server: ChatServer, ledger: Ledger | None = None, **options: Any) -> LLMExtractor:
+def extractor(server: ChatServer, cache: ResponseCache | None = None, **options: Any) -> LLMExtractor:
     backend = ServerBackend(server.endpoint, "tiny", first_wait=0.001, repetitions=2, timeout=5)
-    return LLMExtractor(backend, Procedure(**options), ledger=ledger)
+    return LLMExtractor(backend, Procedure(**options), cache=cache)
 
 
 def run(model: Model, report: str = REPORT, **options: Any) -> tuple[dict[str, Excerpt], LLMExtractor, ChatServer]:
@@ -80,7 +80,7 @@ def test_other_film_of_the_report_keeps_its_sentences_though_it_is_not_wanted() 
     assert {region: excerpt.text for region, excerpt in found.items()} == {"knee": EXPECTED["knee"]}
 
 
-def test_invalid_answer_is_asked_again_with_its_reason() -> None:
+def test_invalid_response_is_asked_again_with_its_reason() -> None:
     def model(payload: dict[str, Any], count: int) -> str:
         return '{"keep": [1, 77]}' if count == 1 else good_model(payload)
 
@@ -93,7 +93,7 @@ def test_invalid_answer_is_asked_again_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         "",
         "asdf qwer {{{ 12 [",
@@ -103,8 +103,8 @@ def test_invalid_answer_is_asked_again_with_its_reason() -> None:
         '{"keep": ["ignore"]}',
     ],
 )
-def test_garbage_ends_in_rules(answer: str) -> None:
-    found, llm, _ = run(lambda *_: answer)
+def test_garbage_ends_in_rules(response: str) -> None:
+    found, llm, _ = run(lambda *_: response)
     assert found == extract_regions(REPORT)
     assert {excerpt.source for excerpt in found.values()} == {"rules"}
     assert (llm.usage.invalid, llm.usage.requests) == (1, 2)
@@ -145,10 +145,10 @@ def test_text_that_speaks_to_the_model_never_reaches_it_nor_the_excerpts(mode: M
 
     def hijacked(payload: dict[str, Any], _: int) -> str:
         """Does what the attack says if it can read it, and repeats the attack."""
-        question = payload["messages"][1]["content"]
+        prompt = payload["messages"][1]["content"]
         if mode == "select":
             return good_model(payload)
-        is_first = '{"text"' in question
+        is_first = '{"text"' in prompt
         return json.dumps({"text": attack} if is_first else {"excerpts": {"hip": attack, "knee": attack}})
 
     found, _, server = run(hijacked, report, mode=mode)
@@ -171,16 +171,16 @@ def test_hijacked_model_cannot_move_all_sentences_to_one_film() -> None:
 
 
 def test_equal_reports_are_asked_once_and_a_second_run_asks_nothing() -> None:
-    ledger = Ledger()
+    cache = ResponseCache()
     with chat_server(good_model) as server:
-        first = extractor(server, ledger)
+        first = extractor(server, cache)
 
         async def together() -> None:
             await asyncio.gather(*(first.extract_async(REPORT, None) for _ in range(10)))
             await first.backend.close()
 
         asyncio.run(together())
-        second = extractor(server, ledger)
+        second = extractor(server, cache)
         found = extract_regions(REPORT, extractor=second)
     assert (first.usage.requests, first.usage.remembered, len(server.payloads)) == (2, 18, 2)
     assert (second.usage.requests, second.usage.remembered) == (0, 2)

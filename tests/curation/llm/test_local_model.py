@@ -1,4 +1,4 @@
-"""A Llama in this process: its garbage is rejected, batches do not change answers, and limits are respected."""
+"""A Llama in this process: its garbage is rejected, batches do not change responses, and limits are respected."""
 
 import asyncio
 import json
@@ -9,11 +9,11 @@ import pytest
 
 from pedclip.curation.extract import extract_regions
 from pedclip.curation.llm.batch import extract_many
-from pedclip.curation.llm.client import Answer, BackendError, QuestionRefused
+from pedclip.curation.llm.client import BackendError, PromptRefused, Response
 from pedclip.curation.llm.conversation import Procedure
 from pedclip.curation.llm.extractor import LLMExtractor
 from pedclip.curation.llm.local_model import TransformersBackend, load_folder
-from pedclip.curation.llm.prompts import Question
+from pedclip.curation.llm.prompts import Prompt
 from tests.curation.llm.tiny_llama import save_tiny_llama
 
 REPORTS = [f"EXAM: Chest. FINDINGS: Nodule of {i} mm. {'Lungs are clear. ' * i}" for i in range(5)]
@@ -24,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_llama(tmp_path_factory.mktemp("llama"))
 
 
-def question(text: str, max_tokens: int = 12) -> Question:
-    return Question((("system", "s"), ("user", text)), {}, max_tokens)
+def prompt(text: str, max_tokens: int = 12) -> Prompt:
+    return Prompt((("system", "s"), ("user", text)), {}, max_tokens)
 
 
 def test_garbage_of_an_untrained_llama_ends_in_rules(folder: Path) -> None:
@@ -37,22 +37,22 @@ def test_garbage_of_an_untrained_llama_ends_in_rules(folder: Path) -> None:
     assert llm.usage.prompt_tokens > 1000  # one per byte
 
 
-def test_answers_together_are_answers_alone(folder: Path) -> None:
-    texts = ["short", "a little longer question", "x" * 60]
+def test_responses_together_are_responses_alone(folder: Path) -> None:
+    texts = ["short", "a little longer prompt", "x" * 60]
 
-    async def ask(backend: TransformersBackend) -> list[Answer]:
-        return await asyncio.gather(*(backend.complete(question(text)) for text in texts))
+    async def ask(backend: TransformersBackend) -> list[Response]:
+        return await asyncio.gather(*(backend.complete(prompt(text)) for text in texts))
 
     together = asyncio.run(ask(TransformersBackend(str(folder), batch_size=3)))
     alone = asyncio.run(ask(TransformersBackend(str(folder), batch_size=1)))
     assert together == alone
-    assert [answer.is_cut for answer in alone] == [answer.answer_tokens == 12 for answer in alone]
+    assert [response.is_cut for response in alone] == [response.answer_tokens == 12 for response in alone]
 
 
-def test_question_longer_than_the_context_is_refused(folder: Path) -> None:
+def test_prompt_longer_than_the_context_is_refused(folder: Path) -> None:
     backend = TransformersBackend(str(folder))
-    with pytest.raises(QuestionRefused, match="more than"):
-        asyncio.run(backend.complete(question("x" * 5000)))
+    with pytest.raises(PromptRefused, match="more than"):
+        asyncio.run(backend.complete(prompt("x" * 5000)))
     assert backend.count_tokens("x" * 50) == 50
 
 
@@ -83,9 +83,9 @@ def test_a_folder_is_named_by_its_full_path(folder: Path, monkeypatch: pytest.Mo
         load_folder("nowhere")
 
 
-def test_model_that_knows_the_answer_is_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def generate(backend: TransformersBackend, batch: list[Any]) -> list[Answer]:
-        return [Answer(json.dumps({"keep": [1]})) for _ in batch]
+def test_model_that_knows_the_response_is_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def generate(backend: TransformersBackend, batch: list[Any]) -> list[Response]:
+        return [Response(json.dumps({"keep": [1]})) for _ in batch]
 
     monkeypatch.setattr(TransformersBackend, "_generate", generate)
     found = extract_regions(REPORTS[0], extractor=LLMExtractor(TransformersBackend(str(folder))))

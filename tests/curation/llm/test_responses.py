@@ -1,4 +1,4 @@
-"""Answers are accepted only where they are well-formed, grounded and plausible."""
+"""Responses are accepted only where they are well-formed, grounded and plausible."""
 
 import json
 import random
@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pedclip.curation.excerpts import Excerpt
-from pedclip.curation.llm.client import Answer
+from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.conversation import MODES, Mode, Procedure, converse
 from pedclip.curation.llm.extractor import numbered
-from pedclip.curation.llm.prompts import NumberedReport, Question
+from pedclip.curation.llm.prompts import NumberedReport, Prompt
 from pedclip.curation.llm.responses import (
-    MAX_ANSWER,
+    MAX_RESPONSE,
     Rejection,
     find_object,
     read_cleaned,
@@ -39,7 +39,7 @@ GOLD = Path(__file__).resolve().parents[3] / "../shared/data/extraction-gold/gol
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         ("", "no complete JSON object"),
         ("I cannot help with that.", "no complete JSON object"),
@@ -60,20 +60,20 @@ GOLD = Path(__file__).resolve().parents[3] / "../shared/data/extraction-gold/gol
         ('{"keep": [' + "9" * 5000 + "]}", "no complete JSON object"),
         ('{"a":' * 3000, "no complete JSON object"),
         ("{" * 100_000, "no complete JSON object"),
-        ("x" * (MAX_ANSWER + 1), "too long"),
+        ("x" * (MAX_RESPONSE + 1), "too long"),
     ],
 )
-def test_malformed_answer_is_rejected_with_its_reason(answer: str, reason: str) -> None:
-    found = read_kept(answer, SHOWN)
+def test_malformed_response_is_rejected_with_its_reason(response: str, reason: str) -> None:
+    found = read_kept(response, SHOWN)
     assert isinstance(found, Rejection)
     assert reason in found.reason
 
 
 @pytest.mark.parametrize(
-    "answer", ['{"keep": [3, 1, 1]}', '```json\n{"keep": [1, 3]}\n```', 'Sure! {"keep": [1, 3]} :)']
+    "response", ['{"keep": [3, 1, 1]}', '```json\n{"keep": [1, 3]}\n```', 'Sure! {"keep": [1, 3]} :)']
 )
-def test_fences_remarks_order_and_repetition_do_not_matter(answer: str) -> None:
-    assert read_kept(answer, SHOWN) == ((1, SHOWN[1]), (3, SHOWN[3]))
+def test_fences_remarks_order_and_repetition_do_not_matter(response: str) -> None:
+    assert read_kept(response, SHOWN) == ((1, SHOWN[1]), (3, SHOWN[3]))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_rewritten_text_keeps_its_words_and_knows_its_source() -> None:
     }
 
 
-def test_invented_finding_is_rejected_and_the_reason_quotes_only_the_answer() -> None:
+def test_invented_finding_is_rejected_and_the_reason_quotes_only_the_response() -> None:
     found = read_cleaned('{"text": "The left hip is normal. Pneumonia of the left lung."}', SHOWN)
     assert found == Rejection("sentence 2 of text: these words of it are not in the report: lung, pneumonia")
 
@@ -119,8 +119,8 @@ def test_object_within_an_object_is_not_a_second_one() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_an_answer_or_a_reason(answer: str) -> None:
-    for found in (read_kept(answer, SHOWN), read_cleaned(answer, SHOWN), read_selected(answer, SHOWN, FILMS)):
+def test_any_text_is_a_response_or_a_reason(response: str) -> None:
+    for found in (read_kept(response, SHOWN), read_cleaned(response, SHOWN), read_selected(response, SHOWN, FILMS)):
         assert not isinstance(found, Rejection) or found.reason
 
 
@@ -128,7 +128,7 @@ def test_any_text_is_an_answer_or_a_reason(answer: str) -> None:
 @pytest.mark.parametrize("record", REPORTS, ids=[record["report_id"] for record in REPORTS])
 def test_what_a_perfect_model_says_is_accepted(record: dict[str, Any], mode: Mode) -> None:
     report = numbered(record["report_text"], tuple(record["filmed_regions"]))
-    found = _answer_all(report, mode, lambda question: perfect_answer(question, report, record, mode))
+    found = _respond_all(report, mode, lambda prompt: perfect_response(prompt, report, record, mode))
     assert isinstance(found, dict), found
     for region, sentences in record["excerpts"].items():
         assert [_plain(sentence.text) for sentence in found[region].sentences] == [_plain(text) for text in sentences]
@@ -141,20 +141,20 @@ def test_what_a_perfect_model_says_of_real_reports_is_accepted(mode: Mode) -> No
     records = [json.loads(line) for line in GOLD.read_text(encoding="utf-8").splitlines()]
     for record in records:
         report = numbered(record["report_text"], tuple(record["filmed_regions"]))
-        known = partial(perfect_answer, report=report, record=record, mode=mode)
-        found = _answer_all(report, mode, known)
+        known = partial(perfect_response, report=report, record=record, mode=mode)
+        found = _respond_all(report, mode, known)
         assert isinstance(found, dict), f"{record['report_id']}: {found}"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_ten_thousand_distorted_answers_neither_crash_nor_bring_in_a_sentence(mode: Mode) -> None:
+def test_ten_thousand_distorted_responses_neither_crash_nor_bring_in_a_sentence(mode: Mode) -> None:
     accepted = 0
     cases = [(record, numbered(record["report_text"], tuple(record["filmed_regions"]))) for record in REPORTS]
     generator = random.Random(7)
     for count in range(5000):
         record, report = cases[count % len(cases)]
-        known = partial(perfect_answer, report=report, record=record, mode=mode)
-        found = _answer_all(report, mode, lambda question, known=known: distort(known(question), generator))
+        known = partial(perfect_response, report=report, record=record, mode=mode)
+        found = _respond_all(report, mode, lambda prompt, known=known: distort(known(prompt), generator))
         if isinstance(found, Rejection):
             assert 0 < len(found.reason) < 500
             continue
@@ -166,7 +166,7 @@ def test_ten_thousand_distorted_answers_neither_crash_nor_bring_in_a_sentence(mo
             assert _meaning(excerpt.text) <= _meaning(" ".join(texts))
             assert _meaning(excerpt.text) & DENIALS == _meaning(" ".join(texts)) & DENIALS
             assert not any(poison in excerpt.text.lower() for poison in POISON)
-    # Distortions such as a remark around the object, or another selection, leave an answer valid.
+    # Distortions such as a remark around the object, or another selection, leave a response valid.
     assert 100 < accepted < 4900
 
 
@@ -178,25 +178,25 @@ _SPICE = [
 ]  # fmt: skip
 
 
-def distort(answer: str, generator: random.Random) -> str:
-    """The answer with a few parts cut, doubled, swapped or put in."""
+def distort(response: str, generator: random.Random) -> str:
+    """The response with a few parts cut, doubled, swapped or put in."""
     for _ in range(generator.choice([0, 1, 1, 2, 5, 20])):
-        start, end = sorted(generator.randrange(len(answer) + 1) for _ in range(2))
+        start, end = sorted(generator.randrange(len(response) + 1) for _ in range(2))
         end = min(end, start + generator.choice([1, 5, 30]))
-        part = answer[start:end]
+        part = response[start:end]
         new = generator.choice(["", part * 2, part[::-1], generator.choice(_SPICE) + part, part.upper()])
-        answer = answer[:start] + new + answer[end:]
-    return answer
+        response = response[:start] + new + response[end:]
+    return response
 
 
-def perfect_answer(question: Question, report: NumberedReport, record: dict[str, Any], mode: Mode) -> str:
+def perfect_response(prompt: Prompt, report: NumberedReport, record: dict[str, Any], mode: Mode) -> str:
     """What a model that knows the gold excerpts answers."""
     gold = {region: {_plain(text) for text in record["excerpts"].get(region, [])} for region in report.films}
     numbers = {n: {region for region in gold if _plain(s.text) in gold[region]} for n, s in report.sentences.items()}
     kept = [number for number, regions in numbers.items() if regions]
-    if "keep" in question.schema["properties"]:
+    if "keep" in prompt.schema["properties"]:
         return json.dumps({"keep": kept})
-    if "text" in question.schema["properties"]:
+    if "text" in prompt.schema["properties"]:
         return json.dumps({"text": " ".join(report.sentences[number].text for number in kept)})
     parts = {region: [number for number in kept if region in numbers[number]] for region in report.films}
     if mode == "select":
@@ -205,12 +205,12 @@ def perfect_answer(question: Question, report: NumberedReport, record: dict[str,
     return json.dumps({"excerpts": texts})
 
 
-def _answer_all(report: NumberedReport, mode: Mode, answer: Any) -> dict[str, Excerpt] | Rejection:
+def _respond_all(report: NumberedReport, mode: Mode, response: Any) -> dict[str, Excerpt] | Rejection:
     exchange = converse(report, Procedure(mode=mode, attempts=1))
     try:
-        question = next(exchange)
+        prompt = next(exchange)
         while True:
-            question = exchange.send(Answer(answer(question)))
+            prompt = exchange.send(Response(response(prompt)))
     except StopIteration as stop:
         found: dict[str, Excerpt] | Rejection = stop.value
     return found
