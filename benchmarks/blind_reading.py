@@ -21,14 +21,14 @@ from PIL import Image, ImageDraw
 from pedclip.data.phantom.gallery import GalleryFilm, finding_gallery, region_gallery
 from pedclip.plots.images import marked
 
-SIDE: Final = 224  # pixels of a film
+SIZE: Final = 224  # height and width of a film, pixels
 TITLE: Final = 14  # pixels of the number above it
 PER_PAGE: Final = 23
 
 
 def shuffled(seed: int) -> dict[str, list[GalleryFilm]]:
     """The films of both kinds in the order of their numbers, which start at 1."""
-    kinds = {"regions": region_gallery(seed=seed, size=SIDE), "findings": finding_gallery(seed=seed, size=SIDE)}
+    kinds = {"regions": region_gallery(seed=seed, size=SIZE), "findings": finding_gallery(seed=seed, size=SIZE)}
     rng = np.random.default_rng(seed)
     return {kind: [films[place] for place in rng.permutation(len(films))] for kind, films in kinds.items()}
 
@@ -62,16 +62,16 @@ def _picture(film: GalleryFilm, kind: str) -> NDArray[np.uint8]:
     if kind == "regions":
         return np.repeat(film.film[..., None], 3, axis=2)
     nothing = np.zeros_like(film.mask)
-    return np.hstack([np.repeat(film.film[..., None], 3, axis=2), marked(film.film, film.mask, nothing, side=SIDE)])
+    return np.hstack([np.repeat(film.film[..., None], 3, axis=2), marked(film.film, film.mask, nothing, size=SIZE)])
 
 
 def _sheet(pictures: Sequence[NDArray[np.uint8]], first: int, *, columns: int) -> Image.Image:
     width = pictures[0].shape[1]
     rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * width, rows * (SIDE + TITLE)))
+    sheet = Image.new("RGB", (columns * width, rows * (SIZE + TITLE)))
     pen = ImageDraw.Draw(sheet)
     for place, picture in enumerate(pictures):
-        left, top = place % columns * width, place // columns * (SIDE + TITLE)
+        left, top = place % columns * width, place // columns * (SIZE + TITLE)
         pen.text((left + 4, top), str(first + place), fill=(255, 255, 255))
         sheet.paste(Image.fromarray(picture), (left, top + TITLE))
     return sheet

@@ -1,4 +1,4 @@
-"""What a notebook calls: `start` checks parameters, `check` prints a result that can fail, `finish` writes metrics.
+"""Functions that a notebook calls: `start` checks parameters, `check` prints what can fail, `finish` writes metrics.
 
 Imports everything. ``python -m pedclip.notebook FILE`` runs a notebook and stores its outputs.
 """

@@ -1,4 +1,4 @@
-"""What a notebook shows to its reader, each with a plain text that no number and no machine can change.
+"""Texts, tables and pictures for the reader, each with a plain text that no number and no machine can change.
 
 nbval compares that plain text and skips the rich form, so a last-digit difference breaks nothing.
 """
@@ -51,9 +51,10 @@ def show_table(rows: pd.DataFrame | Sequence[Mapping[str, Any]], *, caption: str
 
     Args:
         rows: A table (a named or labelled index becomes columns), or one mapping per row.
-        caption: What the table shows; also names it for screen readers.
+        caption: Content of the table; also names it for screen readers.
     """
     table = rows.copy() if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    # An index that counts rows says nothing; any other is a column.
     if not isinstance(table.index, pd.RangeIndex):
         table = table.reset_index()
     columns = [(str(name), [reader_text(value) for value in table.iloc[:, i]]) for i, name in enumerate(table.columns)]
@@ -66,26 +67,32 @@ def _table_html(columns: Sequence[tuple[str, Sequence[str]]], num_rows: int, cap
     kept = [
         (name, cells) for name, cells in columns if num_rows == 0 or any(cell not in ("", _MISSING) for cell in cells)
     ]
-    sides = [
+    # Numbers to the right, so that their digits stand below each other.
+    alignments = [
         "right" if all(cell == _MISSING or _NUMBER.fullmatch(cell) for cell in cells) else "left" for _, cells in kept
     ]
     heads = [
-        f'<th style="text-align:{side}">{html.escape(name)}</th>' for (name, _), side in zip(kept, sides, strict=True)
+        f'<th style="text-align:{alignment}">{html.escape(name)}</th>'
+        for (name, _), alignment in zip(kept, alignments, strict=True)
     ]
-    rows = [[_cell(cells[row], side) for (_, cells), side in zip(kept, sides, strict=True)] for row in range(num_rows)]
+    rows = [
+        [_cell(cells[row], alignment) for (_, cells), alignment in zip(kept, alignments, strict=True)]
+        for row in range(num_rows)
+    ]
+    # Inside the table, where screen readers look for its name.
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f"<table>{title}<thead><tr>{''.join(heads)}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(text: str, side: str) -> str:
+def _cell(text: str, alignment: str) -> str:
     # What begins with a number, such as a value with its interval, is one word.
     unbroken = ";white-space:nowrap" if _NUMBER.match(text) and len(text) < 40 else ""
-    return f'<td style="text-align:{side}{unbroken}">{html.escape(text)}</td>'
+    return f'<td style="text-align:{alignment}{unbroken}">{html.escape(text)}</td>'
 
 
 def show_images(
-    images: Sequence[NDArray[np.uint8]], titles: Sequence[str], *, columns: int = 4, side: int = 150, alt: str
+    images: Sequence[NDArray[np.uint8]], titles: Sequence[str], *, columns: int = 4, size: int = 150, alt: str
 ) -> None:
     """Render radiographs in a grid, each under its title, and below it what is to be seen.
 
@@ -93,23 +100,25 @@ def show_images(
     text, so that stands on the page as well.
 
     Args:
-        images: Each (H, W) gray or (H, W, 3) coloured, 8 bits; an (N, H, W) array is a sequence of N.
+        images: Each (H, W) gray or (H, W, 3) coloured, uint8; an (N, H, W) array is a sequence of N.
         titles: One for each.
         columns: Pictures in a row.
-        side: Height of each picture in pixels. Coloured sheets, and those of more than 300,000 pixels, are JPEG.
-        alt: What is to be seen, for those who cannot.
+        size: Height of each picture in pixels. Coloured sheets, and those of more than 300,000 pixels, are JPEG.
+        alt: Description, for those who cannot see it.
     """
-    sheet = contact_sheet(images, titles, columns=columns, side=side)
+    sheet = contact_sheet(images, titles, columns=columns, size=size)
     buffer = io.BytesIO()
+    # JPEG shows around letters and edges, so it is for what would be too large without.
     is_lossless = sheet.mode == "L" and sheet.width * sheet.height <= _LOSSLESS_PIXELS
     if is_lossless:
         sheet.save(buffer, "PNG", optimize=True)
     else:
         sheet.save(buffer, "JPEG", quality=80, optimize=True)
-    kind = "image/png" if is_lossless else "image/jpeg"
+    mime = "image/png" if is_lossless else "image/jpeg"
+    # Notebook files are text.
     picture = base64.b64encode(buffer.getvalue()).decode()
-    metadata = {kind: {"alt": alt, "width": sheet.width, "height": sheet.height}}
-    _show({kind: picture, "text/plain": f"images: {len(images)}"}, metadata)
+    metadata = {mime: {"alt": alt, "width": sheet.width, "height": sheet.height}}
+    _show({mime: picture, "text/plain": f"images: {len(images)}"}, metadata)
     _show({"text/html": f"<p><small>{html.escape(alt)}</small></p>", "text/plain": "caption"})
 
 
@@ -119,7 +128,7 @@ def show_report(report_text: str, assignments: Mapping[str, Mapping[str, Sequenc
     Args:
         report_text: The whole report.
         assignments: By the name of a column, sentences by region; rows where two columns differ are marked.
-        caption: What the table shows; also names it for screen readers.
+        caption: Content of the table; also names it for screen readers.
     """
     text = report_table(report_text, assignments, caption=caption)
     _show({"text/html": text, "text/plain": f"report: {text.count('<tr>') - 1} sentences"})
@@ -131,13 +140,14 @@ def show_source(thing: Any) -> None:
     Args:
         thing: Anything that `inspect.getsource` finds.
     """
-    source = textwrap.dedent(inspect.getsource(thing)).rstrip()
+    source = textwrap.dedent(inspect.getsource(thing)).rstrip()  # a method is indented in its file
     name = f"{thing.__module__}.{thing.__qualname__}"
     page = f'<p><code>{html.escape(name)}</code></p><pre style="{_CODE}">{html.escape(source)}</pre>'
     _show({"text/html": page, "text/plain": f"source: {name}"})
 
 
 def _show(data: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
+    # Here, so that the package is imported without IPython.
     from IPython.display import display
 
     display(data, raw=True, metadata=metadata or {})  # type: ignore[no-untyped-call]
@@ -156,6 +166,7 @@ def reader_text(value: Any) -> str:
     """
     if isinstance(value, Interval):
         return f"{reader_text(value.value)} ({reader_text(value.low)} to {reader_text(value.high)})"
+    # Before the numbers, for a bool is an int.
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if not isinstance(value, float | np.floating):
@@ -164,6 +175,7 @@ def reader_text(value: Any) -> str:
     size = abs(number)
     if math.isnan(number):
         return _MISSING
+    # Three places would show 0.000.
     if 0 < size < 0.001:
         return f"{number:.1e}"
     return f"{number:.3f}" if size < 10 else f"{number:.1f}" if size < 1000 else f"{number:,.0f}"

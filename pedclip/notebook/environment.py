@@ -48,7 +48,7 @@ def quiet() -> None:
 
 
 def provenance(notebook: str, seed: int) -> dict[str, Any]:
-    """What a number needs to be traced: seed, date (UTC), git revision ("" outside a checkout), platform, versions."""
+    """Origin of a number: seed, date (UTC), git revision ("" outside a checkout), platform and versions."""
     return {
         "notebook": notebook,
         "seed": seed,
@@ -62,7 +62,7 @@ def provenance(notebook: str, seed: int) -> dict[str, Any]:
 
 def project_root() -> Path:
     """The checkout that holds the package, or the working directory where the package was installed without one."""
-    checkout = Path(__file__).resolve().parents[2]
+    checkout = Path(__file__).resolve().parents[2]  # pedclip/notebook/environment.py
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 

@@ -23,9 +23,12 @@ def execute(path: Path) -> None:
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    # Jupyter runs a notebook in its own folder, and so do we.
     resources = {"metadata": {"path": str(path.resolve().parent)}}
+    # No time-out: a notebook on real data runs for hours. Timings would differ in every file.
     NotebookClient(notebook, timeout=None, record_timing=False, resources=resources).execute()
     tidy(notebook)
+    # Before it is written: an invalid file would open nowhere.
     nbformat.validate(notebook)
     write_text(path, nbformat.writes(notebook) + "\n")  # type: ignore[no-untyped-call]
 
@@ -52,7 +55,7 @@ def main() -> None:
     if not sys.argv[1:]:
         sys.exit("usage: python -m pedclip.notebook NOTEBOOK...")
     for name in sys.argv[1:]:
-        print(f"running {name}", flush=True)
+        print(f"running {name}", flush=True)  # flushed, or it shows when all is over
         execute(Path(name))
 
 
@@ -60,6 +63,7 @@ def _joined(outputs: list[Any]) -> list[Any]:
     joined: list[Any] = []
     for output in outputs:
         is_text = output.output_type == "stream"
+        # Text arrives in pieces that depend on the load of the machine; joined, it is the same in every run.
         if is_text and joined and joined[-1].output_type == "stream" and joined[-1].name == output.name:
             joined[-1].text += output.text
         else:

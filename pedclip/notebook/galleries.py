@@ -13,13 +13,9 @@ from pedclip.evaluation.tasks.task import Downstream
 from pedclip.plots.images import thumbnail_url
 from pedclip.triplets.arrays import TripletArrays
 
-GALLERY_SIDE: Final = 88  # pixels of a film in the gallery
-
-
-HOVER_SIDE: Final = 48  # and in a tooltip
-
-
-_CASE: Final = ("row", "side", "half", "truth", "predicted", "error")
+GALLERY_SIZE: Final = 88  # pixels of a film in the gallery
+HOVER_SIZE: Final = 48  # and in a tooltip
+_CASE: Final = ("row", "direction", "half", "truth", "predicted", "error")
 
 
 def age_rows(outcome: Outcome, task: Downstream, films: TripletArrays) -> pd.DataFrame:
@@ -30,7 +26,7 @@ def age_rows(outcome: Outcome, task: Downstream, films: TripletArrays) -> pd.Dat
             "truth": np.asarray(outcome.truth, dtype=np.float64),
             "predicted": np.asarray(outcome.output, dtype=np.float64),
             "region": [display_name(REGIONS[films.regions[row]]) for row in rows],
-            "image": [thumbnail_url(films.images[row], side=HOVER_SIDE) for row in rows],
+            "image": [thumbnail_url(films.images[row], size=HOVER_SIZE) for row in rows],
         }
     )
 
@@ -54,22 +50,23 @@ def worst_errors(outcome: Outcome, task: Downstream, films: TripletArrays, *, co
     cases = _month_errors(outcome) if task.kind == "regression" else _label_errors(outcome, task.classes)
     # The first of a film in a half is its worst, as the sorting is done before.
     table = cases.sort_values("error", ascending=False, kind="stable").drop_duplicates(["half", "row"])
-    halves = [part.head(count) for _, part in table.groupby("side")]
+    halves = [part.head(count) for _, part in table.groupby("direction")]
     worst = pd.concat(halves, ignore_index=True) if halves else table
-    pictures = [thumbnail_url(films.images[task.rows["test"][row]], side=GALLERY_SIDE) for row in worst["row"]]
+    pictures = [thumbnail_url(films.images[task.rows["test"][row]], size=GALLERY_SIZE) for row in worst["row"]]
     return worst.assign(image=pictures, task=task.name)[["image", "task", "half", "truth", "predicted", "error"]]
 
 
 def _label_errors(outcome: Outcome, classes: Sequence[str]) -> pd.DataFrame:
-    """A row per known label of a film: `row`, `side` (0 or 1), `half`, the texts and `error`."""
+    """A row per known label of a film: `row`, `direction` (0 or 1), `half`, the texts and `error`."""
     chance = probabilities(outcome.output)
     rows = []
+    # NaN stands for a label that nobody gave.
     for row, label in zip(*np.nonzero(~np.isnan(np.asarray(outcome.truth, dtype=np.float64))), strict=True):
-        is_present, share = bool(outcome.truth[row, label]), float(chance[row, label])
+        is_present, likely = bool(outcome.truth[row, label]), float(chance[row, label])
         half = "Worst misses: the finding is there" if is_present else "Worst false alarms: the finding is not there"
         words = f"{classes[label]}: finding {'present' if is_present else 'absent'}"
-        error = 1 - share if is_present else share
-        rows.append((int(row), int(not is_present), half, words, f"judged {_percent(share)} likely", error))
+        error = 1 - likely if is_present else likely  # distance of the probability from the truth
+        rows.append((int(row), int(not is_present), half, words, f"judged {_percent(likely)} likely", error))
     return pd.DataFrame(rows, columns=list(_CASE))
 
 
@@ -77,13 +74,14 @@ def _month_errors(outcome: Outcome) -> pd.DataFrame:
     """The same of ages; films judged exactly right have no place."""
     rows = []
     for row, (truth, predicted) in enumerate(zip(outcome.truth, outcome.output, strict=True)):
-        if truth != predicted:
-            side = int(predicted < truth)
-            half = ("Judged too old", "Judged too young")[side]
+        if truth != predicted:  # neither too old nor too young
+            direction = int(predicted < truth)
+            half = ("Judged too old", "Judged too young")[direction]
             words = (f"truth: {truth:.0f} months", f"answer: {predicted:.0f} months")
-            rows.append((row, side, half, *words, abs(float(predicted - truth))))
+            rows.append((row, direction, half, *words, abs(float(predicted - truth))))
     return pd.DataFrame(rows, columns=list(_CASE))
 
 
-def _percent(share: float) -> str:
-    return "<1 %" if share < 0.01 else ">99 %" if share > 0.99 else f"{share:.0%}".replace("%", " %")
+def _percent(probability: float) -> str:
+    # Not "0 %" or "100 %": no probe is certain.
+    return "<1 %" if probability < 0.01 else ">99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")

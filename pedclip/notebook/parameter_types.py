@@ -1,4 +1,4 @@
-"""Kinds of parameters that several notebooks share, with the rules that a type alone cannot say."""
+"""Types of parameters that several notebooks share, with the rules that a type alone cannot say."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def zero_or_at_least(smallest: int) -> Callable[[int], int]:
     """A check: 0, or a number that is not below the smallest."""
 
     def check(value: int) -> int:
-        if value != 0 and value < smallest:
+        if value != 0 and value < smallest:  # no words: those of the field are enough
             raise ValueError
         return value
 
@@ -26,6 +26,7 @@ def zero_or_at_least(smallest: int) -> Callable[[int], int]:
 def _known_regions(regions: list[str]) -> list[str]:
     for region in regions:
         if region not in REGIONS:
+            # The most frequent mistake is a spelling.
             close = get_close_matches(region, REGIONS, n=1)
             raise ValueError(
                 f"'{region}' is none of the 23 regions" + (f"; did you mean '{close[0]}'?" if close else "")
@@ -36,17 +37,20 @@ def _known_regions(regions: list[str]) -> list[str]:
 
 
 def _block_numbers(layers: list[int]) -> list[int]:
+    # Sorted and without repetition in one comparison.
     if any(layer < 0 for layer in layers) or sorted(set(layers)) != layers:
         raise ValueError
     return layers
 
 
+# Several folders, separated by commas; "~" is the shell's and not expanded in a notebook.
 def _expand_each(places: str) -> str:
     return ",".join(os.path.expanduser(place.strip()) for place in places.split(","))
 
 
 def with_archive(place: str, info: ValidationInfo) -> str:
     """A path that means something only beside `archive`."""
+    # A table of reports without its archive would be ignored in silence.
     if place and not info.data.get("archive"):
         raise ValueError("it goes with an archive of yours, and archive is ''")
     return os.path.expanduser(place)
@@ -54,6 +58,7 @@ def with_archive(place: str, info: ValidationInfo) -> str:
 
 def endpoint_of_extractor(address: str, info: ValidationInfo) -> str:
     """An address, only where `extractor` asks a language model."""
+    # Fields are validated in the order of the class: `extractor` is known here.
     parts = urlsplit(address)
     if address and (parts.scheme not in {"http", "https"} or not parts.hostname):
         raise ValueError("it is no http or https address")
@@ -64,6 +69,7 @@ def endpoint_of_extractor(address: str, info: ValidationInfo) -> str:
 
 def model_of_extractor(model: str, info: ValidationInfo) -> str:
     """The model that a server knows, or the folder of one to run here where `extractor` is "llm" without a server."""
+    # An `endpoint` that was refused has its own message; this one would hide it.
     if info.data.get("extractor") != "llm" or info.data.get("endpoint", "refused"):
         return model
     folder = os.path.expanduser(model)
@@ -85,6 +91,7 @@ def root_of_card(folder: str, info: ValidationInfo) -> str:
 def rising_shares(shares: list[float]) -> list[float]:
     """Shares above 0, each larger than the one before, the last 1."""
     rises = all(low < high for low, high in pairwise(shares))
+    # The last point of the curve is the full training part.
     if not shares or not rises or shares[0] <= 0 or shares[-1] != 1.0:
         raise ValueError("the last is all of the training patients")
     return shares
@@ -97,7 +104,7 @@ ProfileCount = Annotated[int, Field(ge=0, description="0 (as the profile says) o
 ProfileBatch = Annotated[
     int, AfterValidator(zero_or_at_least(2)), Field(description="0 (as the profile says) or an integer, at least 2")
 ]
-ProfileSide = Annotated[
+ProfileSize = Annotated[
     int, AfterValidator(zero_or_at_least(32)), Field(description="0 (as the profile says) or pixels, at least 32")
 ]
 ProfileRate = Annotated[float, Field(ge=0, le=1, description="0 (as the profile says) or a number above 0, at most 1")]

@@ -20,7 +20,7 @@ from pedclip.notebook.parameter_types import (
     ProfileBatch,
     ProfileCount,
     ProfileRate,
-    ProfileSide,
+    ProfileSize,
     Regions,
     RunName,
     endpoint_of_extractor,
@@ -33,13 +33,14 @@ from pedclip.notebook.parameter_types import (
 
 
 class Parameters(BaseModel):
-    """What every notebook has. Types are strict: "true" is a text, 1 is a number and not a bool."""
+    """Parameters of every notebook. Types are strict: "true" is a text, 1 is a number and not a bool."""
 
+    # Strict, because "3" for 3 is a slip in a YAML file; no NaN and no infinity, which JSON cannot hold.
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     profile: Literal["demo", "paper"] = "demo"
     seed: NonNegative = 0
-    name: RunName = "demo"
+    name: RunName = "demo"  # of the run folder
     output: Place = ""
 
 
@@ -50,7 +51,7 @@ class CurationParameters(Parameters):
     reports: Annotated[
         str, AfterValidator(with_archive), Field(description="'' or a table of reports (.csv, .jsonl, .parquet)")
     ] = ""
-    columns: Annotated[
+    columns: Annotated[  # an empty mapping: the names are found
         dict[str, str],
         Field(
             description="a mapping of role to name of a column, such as {'report': 'note'}",
@@ -79,7 +80,7 @@ class CurationParameters(Parameters):
     mode: Literal["select", "rewrite"] = "select"
     gold: Place = ""
     gold_reports: Annotated[int, Field(ge=50, le=5000)] = 400
-    acknowledge_identifiers: bool = False
+    acknowledge_identifiers: bool = False  # texts with suspected identifiers are written only then
     show_records: bool = False
 
 
@@ -103,16 +104,16 @@ class PretrainParameters(Parameters):
     batch_size: ProfileBatch = 0
     learning_rate: ProfileRate = 0.0
     regions: Regions = []
-    image_size: ProfileSide = 0
+    image_size: ProfileSize = 0
     mobe_layers: Layers = []
     temperature: ProfileRate = 0.0
     precision: Literal["", "32-true", "bf16-mixed", "16-mixed"] = ""
     accumulate: ProfileCount = 0
     devices: Positive = 1
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    num_workers: NonNegative = 0
+    num_workers: NonNegative = 0  # 0 loads in this process
     resume: bool = True
-    pretrained: Literal["", "yes", "no"] = ""
+    pretrained: Literal["", "yes", "no"] = ""  # not a bool: "" is "as the profile says"
     image_weights: Place = ""
     text_weights: Place = ""
     logger: Literal["csv", "tensorboard"] = "csv"
@@ -196,7 +197,8 @@ def validate(values: dict[str, object], notebook: str) -> Parameters:
     """
     if notebook not in PARAMETERS:
         raise ParameterError(f"no notebook is called '{notebook}'; there are: {', '.join(PARAMETERS)}")
-    model = PARAMETERS[notebook]
+    model = PARAMETERS[notebook]  # the class, not an instance
+    # Texts become lists before strict validation, which takes no text for a list.
     given = {name: _parsed(value, model.model_fields.get(name)) for name, value in values.items()}
     try:
         return model.model_validate(given)
@@ -209,6 +211,7 @@ def validate(values: dict[str, object], notebook: str) -> Parameters:
         close = get_close_matches(name, model.model_fields, n=1)
         hint = f" did you mean '{close[0]}'?" if close else ""
         raise ParameterError(f"unknown parameter '{name}';{hint} allowed: {', '.join(model.model_fields)}")
+    # Of a validator of `parameter_types`, where it raised with words.
     own_words = str(first.get("ctx", {}).get("error", ""))
     field = model.model_fields[name]
     expected = describe(field) + (f" ({own_words})" if own_words else "")
@@ -225,23 +228,27 @@ def _parsed(value: object, field: FieldInfo | None) -> object:
         found = yaml.safe_load(value)
     except yaml.YAMLError:
         return value
+    # "3" is YAML for a number: then the text stays, and the error shows what was written.
     return found if isinstance(found, type(field.default)) else value
 
 
 def describe(field: FieldInfo) -> str:
-    """What a parameter may be, in words: "an integer, at least 1"."""
+    """The allowed values of a parameter in words: "an integer, at least 1"."""
     if field.description:
         return field.description
+    # Without a description it is a choice, or a number with its bounds.
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(repr(choice) for choice in get_args(field.annotation))
-    kind = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}[field.annotation]  # type: ignore[index]
-    for limit, words in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
+    names = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}
+    words = names[field.annotation]  # type: ignore[index]
+    for limit, relation in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
         for constraint in field.metadata:
             if (bound := getattr(constraint, limit, None)) is not None:
-                kind += f", {words} {bound}"
-    return kind
+                words += f", {relation} {bound}"
+    return words
 
 
 def _shorten(value: object) -> str:
     text = repr(value)
+    # A list of a thousand regions is no message.
     return text if len(text) <= 80 else f"{text[:77]}..."

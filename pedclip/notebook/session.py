@@ -1,4 +1,4 @@
-"""What a notebook calls first, last and at the end of each step.
+"""Functions that a notebook calls first, last and at the end of each step.
 
 `start` validates the parameters and prepares the run folder, `check` prints a line that is the same on every machine,
 `finish` writes the metrics; `say` and `show_…` are for the reader's eyes.
@@ -41,13 +41,14 @@ __all__ = [
     "start",
 ]
 
+# Names that IPython puts into every notebook; those with an underscore are left out anyway.
 _OF_IPYTHON: Final = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
-_STARTED: Final = "_pedclip_started"
+_STARTED: Final = "_pedclip_started"  # in the notebook's namespace, so it lives as long as the kernel
 
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Where one run of one notebook keeps its files: `<output>/<notebook>/<name>/`."""
+    """Places of the files of one run of one notebook: `<output>/<notebook>/<name>/`."""
 
     output: Path
     notebook: str
@@ -118,7 +119,8 @@ class Config:
 
     @property
     def is_default(self) -> bool:
-        """Whether this is the run whose quality the notebook vouches for: data, model and training untouched."""
+        """True for the run whose quality the notebook vouches for: data, model and training untouched."""
+        # These change where and how fast, not what.
         free = {"name", "output", "resume", "num_workers", "logger", "device", "accelerator"}
         fields = type(self.parameters).model_fields
         return all(value == fields[name].default for name, value in self.parameters if name not in free)
@@ -144,6 +146,7 @@ def start(namespace: dict[str, Any], notebook: str) -> Config:
     """
     values = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
     fields = PARAMETERS[notebook].model_fields if notebook in PARAMETERS else {}
+    # By now the namespace also holds the results of later cells.
     if _STARTED in namespace:
         values = {name: value for name, value in values.items() if name in fields}
     try:
@@ -154,12 +157,15 @@ def start(namespace: dict[str, Any], notebook: str) -> Config:
             namespace.pop(name)
         raise
     namespace[_STARTED] = True
+    # Absolute before anything changes the working directory.
     output = Path(parameters.output).absolute() if parameters.output else default_runs()
     cfg = Config(parameters, RunPaths(output, notebook, parameters.name))
     quiet()
+    # From here on every chart also leaves its picture in the run folder.
     plots.use(cfg.paths.figures)
     write_json(cfg.paths.parameters, parameters.model_dump())
     write_json(cfg.paths.provenance, provenance(notebook, parameters.seed))
+    # Printed, so that a stored notebook says with which parameters it ran.
     changed = [f"{name}={value!r}" for name, value in parameters if value != fields[name].default]
     print(f"{notebook}: {', '.join(changed) or 'every parameter at its default'}")
     print(f"run folder: {shown(cfg.paths.folder)}")
@@ -178,12 +184,13 @@ def finish(cfg: Config, metrics: Mapping[str, Any], made: list[Path], next_noteb
     Raises:
         MissingArtefact: Something that should have been made is not there.
     """
+    # Checked before the metrics are written: their file says that a run is complete.
     for path in made:
         if not path.exists():
             raise MissingArtefact(f"{shown(path)} was to be made and is not there; run the notebook from its top.")
     write_json(cfg.paths.metrics, _without_nan(metrics))
     for path in [*made, cfg.paths.metrics]:
-        print(f"made  {shown(path)}")
+        print(f"made  {shown(path)}")  # relative to the project: the same on every machine
     if next_notebook:
         print(f"next  notebooks/{next_notebook}.ipynb")
 
@@ -205,7 +212,7 @@ def check(
     """Stop unless a value keeps its bound; print a line in which the value itself does not occur.
 
     Args:
-        name: What is checked, such as "Recall@1, test patients".
+        name: The quantity, such as "Recall@1, test patients".
         value: A number, text or tuple; NaN keeps no bound.
         at_least: Smallest allowed value.
         at_most: Largest allowed value.
@@ -222,15 +229,18 @@ def check(
         ok  Recall@1, test patients >= 0.80
     """
     given = [(sign, bound) for sign, bound in ((">=", at_least), ("<=", at_most), ("==", equal)) if bound is not None]
+    # Two bounds would be two lines, and a check without one cannot fail.
     if len(given) != 1:
         raise TypeError(f"check takes exactly one of at_least, at_most and equal; got {len(given)}")
     sign, bound = given[0]
+    # NaN compares false with everything, so it keeps no bound.
     kept = value >= bound if sign == ">=" else value <= bound if sign == "<=" else value == bound
     if not kept and not when:
         print(f"--  {name} is not {sign} {_number(bound)}, which the notebook promises for its default run only")
         return
     if not kept:
         raise CheckFailed(f"{name} is {value}, expected {sign} {_number(bound)}")
+    # The bound, not the value: the line is compared exactly, and the value differs between machines.
     print(f"ok  {name} {sign} {_number(bound)}")
 
 
@@ -242,7 +252,7 @@ def require_artefact(
     Args:
         path: File or folder.
         notebook: Number of the notebook that needs it.
-        needs: What it is, with its article: "a checkpoint".
+        needs: Its name, with its article: "a checkpoint".
         command_hint: The command that makes it.
         parameter: The parameter that takes someone else's; for "checkpoint" the message names the weights of the
             package and says how to pass those of an own run.
@@ -256,6 +266,7 @@ def require_artefact(
     if not Path(path).exists():
         message = f"notebook {notebook} needs {needs}; there is none in {shown(Path(path))}.\n"
         message += f"  Make one:      {command_hint}\n"
+        # The package brings weights, which is the shortest way out.
         if parameter == "checkpoint":
             message += (
                 '  and pass it:   -p checkpoint ""  (the run of notebook 03 of this name)\n'
@@ -267,6 +278,7 @@ def require_artefact(
 
 def _is_parameter(name: str, value: object) -> bool:
     is_machinery = name.startswith("_") or name in _OF_IPYTHON
+    # Modules and functions come from imports; a `Config` from an earlier `start`.
     return not (is_machinery or isinstance(value, ModuleType | Config) or callable(value))
 
 
@@ -275,7 +287,7 @@ def _number(bound: Any) -> str:
     if not isinstance(bound, float) or not math.isfinite(bound):
         return str(bound)
     text = f"{bound:.2f}"
-    return text if float(text) == bound else f"{bound:g}"
+    return text if float(text) == bound else f"{bound:g}"  # 0.80, but 0.005 as it is
 
 
 def _without_nan(value: Any) -> Any:
@@ -284,5 +296,5 @@ def _without_nan(value: Any) -> Any:
         return {str(key): _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
-    plain = value.item() if hasattr(value, "item") else value
+    plain = value.item() if hasattr(value, "item") else value  # NumPy and torch scalars
     return None if isinstance(plain, float) and not math.isfinite(plain) else plain

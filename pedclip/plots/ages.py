@@ -42,8 +42,10 @@ def predicted_age(
         raise ValueError("ages are numbers, and true ages are 0 or more")
     if not table["image"].str.match(r"data:image/").all():
         raise ValueError("the column image holds data: URLs (see thumbnail_url)")
+    # Here and not in the chart: both panels and the tooltips need it.
     table["error"] = table["predicted"] - table["truth"]
     brush = alt.selection_interval(name="brush")
+    # One selection for both panels: the histogram counts what the scatter holds.
     chart = alt.hconcat(_ages(table, unit, brush), _errors(table, unit, brush), spacing=20)
     shows = (
         f"Scatter of {len(table)} predicted against true ages with the line of no error, and a histogram of the error"
@@ -55,17 +57,19 @@ def _ages(table: pd.DataFrame, unit: str, brush: Any) -> Any:
     year = _BANDS[unit]
     # From 0, or below where a prediction is, to the end, in at most seven steps of whole years.
     years = math.ceil(max(table["truth"].max(), table["predicted"].max()) / year) or 1
-    step = year * math.ceil(years / 7)
+    step = year * math.ceil(years / 7)  # months or years between two ticks
     bottom = step * math.floor(min(0.0, float(table["predicted"].min())) / step)
     top = step * math.ceil(years * year / step)
     scale = alt.Scale(domain=[bottom, top], nice=False)
     axis = alt.Axis(values=list(range(bottom, top + 1, step)))
+    # Two points are enough for a straight line and a straight band.
     edge = pd.DataFrame({"age": [bottom, top]})
     edge = edge.assign(low=edge["age"] - year, high=edge["age"] + year)
     line = alt.Chart(edge).encode(x=alt.X("age:Q", scale=scale, axis=axis))
     band = line.mark_area(color=GRID, opacity=0.6, clip=True).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     points = (
         alt.Chart(table)
+        # Transparent: where many films agree, the dots add up.
         .mark_point(filled=True, size=40, opacity=0.7)
         .encode(
             x=alt.X("truth:Q", title=f"true age ({unit})", scale=scale, axis=axis),
@@ -81,6 +85,7 @@ def _ages(table: pd.DataFrame, unit: str, brush: Any) -> Any:
         )
         .add_params(brush)
     )
+    # The line of no error.
     identity = line.mark_line(color=INK, strokeWidth=1, strokeDash=_DASHES).encode(y=alt.Y("age:Q", scale=scale))
     words = alt.TitleParams(["Drag a rectangle to choose films", "Grey band: within one year of the truth"], **_NOTE)
     return alt.layer(band, identity, points).properties(width=330, height=330, title=words)
@@ -93,12 +98,14 @@ def _errors(table: pd.DataFrame, unit: str, brush: Any) -> Any:
     step = next((width for width in widths if largest <= 10 * width), widths[-1])
     reach = step * (math.ceil(largest / step) or 1)
     bins, words = alt.Bin(extent=[-reach, reach], step=step), f"predicted minus true ({unit})"
+    # Five labels, symmetric around zero.
     stride = step * (math.ceil(reach / step / 2))
     axis = alt.Axis(values=[number * stride for number in (-2, -1, 0, 1, 2)], grid=False, labelFlush=False)
     # Fixed ranges: those of the bars in a rectangle would jump, and collapse where it holds no film.
     x = alt.X("error:Q", bin=bins, title=words, axis=axis, scale=alt.Scale(domain=[-reach, reach], nice=False))
     tooltip = [alt.Tooltip("error:Q", bin=bins, title=words), alt.Tooltip("count():Q", title="films")]
     edges = np.arange(-reach, reach + step / 2, step)
+    # The height of all films, so that the bars of a selection are seen as a part of them.
     highest = int(np.histogram(table["error"], edges)[0].max())
     tall = alt.Scale(domain=[0, highest], nice=5)
     y = alt.Y("count():Q", title="films", axis=alt.Axis(tickMinStep=1, tickCount=5), scale=tall)

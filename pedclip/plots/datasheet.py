@@ -9,6 +9,7 @@ import pandas as pd
 from pedclip.anatomy import REGIONS, display_name
 from pedclip.plots.theme import COLORS, tidy, titled
 
+# The order on the page.
 _PANELS: Final = ("region", "age", "sex", "finding", "excerpt_length")
 _TITLES: Final = {
     "region": "Body region",
@@ -29,6 +30,7 @@ def data_sheet_table(sheet: Mapping[str, Any]) -> pd.DataFrame:
         Columns `panel`, `value` and `triplets`, for region, age, sex, finding and length of the excerpt.
     """
     rows = [
+        # Sex, age and findings are words already.
         {"panel": panel, "value": display_name(value) if value in REGIONS else value, "triplets": count}
         for panel in _PANELS
         for value, count in sheet["counts"][panel].items()
@@ -69,6 +71,7 @@ def data_sheet_bars(
     if (table["triplets"] < 0).any():
         raise ValueError(f"a count is 0 or more, not {table['triplets'].min()}")
     panels = [_panel(table[table["panel"] == panel], str(panel), unit) for panel in pd.unique(table["panel"])]
+    # Columns and not rows, as panels differ in height.
     chart = alt.hconcat(*(alt.vconcat(*column) for column in _columns(panels)), spacing=40)
     listed = ", ".join(_TITLES.get(str(panel), str(panel)) for panel in pd.unique(table["panel"]))
     shows = f"Bars from zero of the number of {unit} by {listed}"
@@ -80,11 +83,11 @@ def _panel(part: pd.DataFrame, panel: str, unit: str) -> Any:
     scale = alt.Scale(domain=[0, float(part["triplets"].max()) * 1.25 or 1.0], nice=False)
     base = alt.Chart(part).encode(
         x=alt.X("triplets:Q", title=unit, scale=scale, axis=alt.Axis(tickCount=4, format="~s")),
-        y=alt.Y("value:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("value:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),  # the order of the table
         tooltip=["value:N", alt.Tooltip("triplets:Q", format=",", title=unit)],
     )
     words = base.mark_text(align="left", dx=4).encode(text=alt.Text("triplets:Q", format=","))
-    bars = base.mark_bar(color=COLORS[0], size=12)
+    bars = base.mark_bar(color=COLORS[0], size=12)  # one colour, as there is one series
     return (bars + words).properties(
         width=200, height={"step": 18}, title=alt.TitleParams(_TITLES.get(panel, panel), fontSize=12)
     )

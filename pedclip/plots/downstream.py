@@ -25,7 +25,7 @@ _VALUES: Final = ("value", "low", "high")
 def learning_curves(
     frame: pd.DataFrame, *, title: str, subtitle: str, columns: int = 3, name: str = "learning_curves"
 ) -> Any:
-    """What a method reaches with a share of the training patients, one panel per task.
+    """Values that methods reach with a share of the training patients, one panel per task.
 
     Args:
         frame: Columns `task`, `metric` (with its unit, such as "MAE, months"; one per task), `method`, `share` of the
@@ -50,11 +50,12 @@ def learning_curves(
         raise ValueError(f"shares of the patients lie in (0, 1], not {table['share'].min()} to {table['share'].max()}")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
+    # A value outside its interval is an error of the caller that a chart would hide.
     _check_intervals(table, "task", "method")
     methods, tasks = categories(table["method"], "method"), list(pd.unique(table["task"]))
     if (twice := table.groupby("task")["metric"].nunique()).max() > 1:
         raise ValueError(f"a task has one metric, but {twice.idxmax()} has {twice.max()}")
-    width = max(_PANEL, 3 * _PANEL // max(2, min(columns, len(tasks))))
+    width = max(_PANEL, 3 * _PANEL // max(2, min(columns, len(tasks))))  # fewer panels are wider: a row fills the page
     chart = alt.concat(*(_curves(table, task, methods, width) for task in tasks), columns=columns, spacing=_SPACING)
     shows = f"{len(tasks)} panels of lines with intervals over the share of patients, for {len(methods)} methods"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
@@ -67,8 +68,9 @@ def _curves(table: pd.DataFrame, task: str, methods: list[str], width: int) -> A
     first, last = float(table["share"].min()), float(table["share"].max())
     pixel = max(1.0, math.log10(last / first)) / width  # in powers of ten
     half = (len(methods) - 1) / 2
+    # A factor on a logarithmic axis is a step in pixels.
     part = part.assign(at=part["share"] * 10 ** ((part["method"].map(methods.index) - half) * _DODGE * pixel))
-    margin = 10 ** ((half * _DODGE + 8) * pixel)
+    margin = 10 ** ((half * _DODGE + 8) * pixel)  # room for the outermost dodge and for half a dot
     ticks = alt.Axis(values=sorted(set(part["share"])), labelExpr=_PERCENT, grid=False)
     across = alt.Scale(type="log", domain=[first / margin, last * margin], nice=False)
     x = alt.X("at:Q", title="training patients", scale=across, axis=ticks)
@@ -78,11 +80,11 @@ def _curves(table: pd.DataFrame, task: str, methods: list[str], width: int) -> A
     # A tick at the top of every panel, so that all headings stand at one height.
     scale = alt.Scale(domain=[bottom, top], zero=False, nice=5)
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
-    tints, marks = _cues(methods)
+    tints, symbols = _cues(methods)
     tooltip = ["task:N", "method:N", *_numbers("share", digits=".3~%"), *_numbers(*_VALUES, "chance")]
     base = alt.Chart(part).encode(x=x, color=tints, tooltip=tooltip)
     bars = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
-    dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=y, shape=marks)
+    dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=y, shape=symbols)
     layers = [base.mark_line().encode(y=y, tooltip=alt.value(None)), bars, dots]
     if part["chance"].notna().any():
         levels = part[["chance"]].dropna().drop_duplicates().assign(line="chance or baseline")
@@ -91,12 +93,13 @@ def _curves(table: pd.DataFrame, task: str, methods: list[str], width: int) -> A
             scale=alt.Scale(range=[_DASHES]),
             legend=alt.Legend(orient="bottom", title=None, symbolStrokeColor=MUTED, symbolType="stroke"),
         )
+        # Below the lines, and in the legend only where there is such a line.
         layers.insert(0, alt.Chart(levels).mark_rule(color=MUTED).encode(y="chance:Q", strokeDash=words))
     return alt.layer(*layers).properties(width=width, height=_PANEL, title=_heading(task, subtitle=metric))
 
 
 def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "concepts") -> Any:
-    """How well similarity to a concept's text ranks the films that show it: grouped bars from zero.
+    """AUC with which similarity to a concept's text ranks the films that show it: grouped bars from zero.
 
     Args:
         frame: Columns `concept`, `method`, `value` (AUC), `low` and `high` (all in [0, 1]); the order of first
@@ -118,7 +121,7 @@ def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = 
     table = tidy(frame, "concept", "method", *_VALUES)
     _check_intervals(table, "concept", "method", unit=True)
     methods = categories(table["method"], "method")
-    tints, marks = _cues(methods)
+    tints, symbols = _cues(methods)
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2f", labelFlush=False)
     base = alt.Chart(table).encode(
@@ -128,8 +131,10 @@ def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = 
         tooltip=["concept:N", "method:N", *_numbers(*_VALUES)],
     )
     bars = base.mark_bar().encode(color=tints)
-    feet = base.mark_point(filled=True, size=40, opacity=1, color="white").encode(x=alt.value(9), shape=marks)
+    # The second cue beside the colour.
+    feet = base.mark_point(filled=True, size=40, opacity=1, color="white").encode(x=alt.value(9), shape=symbols)
     rules = base.mark_rule().encode(x=alt.X("low:Q", scale=scale), x2="high:Q")
+    # A white edge, since the interval lies half inside its own bar.
     halo, rules = rules.mark_rule(color="white", strokeWidth=4), rules.mark_rule(color=INK, strokeWidth=2)
     line = alt.Chart(pd.DataFrame({"chance": [0.5]})).encode(x="chance:Q")
     note = line.mark_text(baseline="bottom", dy=-4, color=MUTED).encode(y=alt.value(0), text=alt.value("chance 0.50"))
@@ -162,21 +167,23 @@ def reliability(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "
         raise ValueError(f"probabilities lie in [0, 1], not {table['predicted'].min()} to {table['predicted'].max()}")
     if not (table["count"] >= 1).all():
         raise ValueError(f"a count is at least 1, not {table['count'].min()}")
+    # The legend of sizes shows the smallest and the largest count.
     counts = sorted({int(table["count"].min()), int(table["count"].max())})
     parts = [table[table["task"] == task] for task in pd.unique(table["task"])]
     # Pairs of panels, such as a task before and after scaling, stand side by side.
-    columns, side = (2, _PAIR) if len(parts) % 2 == 0 else (3, _PANEL)
-    panels = [_calibration(part, counts, side, is_first=index % columns == 0) for index, part in enumerate(parts)]
+    columns, size = (2, _PAIR) if len(parts) % 2 == 0 else (3, _PANEL)
+    panels = [_calibration(part, counts, size, is_first=index % columns == 0) for index, part in enumerate(parts)]
     chart = alt.concat(*panels, columns=columns, spacing=_SPACING)
     shows = f"{len(panels)} panels of observed share against predicted probability with intervals and the diagonal"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
 
 
-def _calibration(part: pd.DataFrame, counts: list[int], side: int, *, is_first: bool) -> Any:
+def _calibration(part: pd.DataFrame, counts: list[int], size: int, *, is_first: bool) -> Any:
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2~f", labelFlush=False)
     corners = pd.DataFrame({"predicted": [0, 1], "observed": [0, 1]})
     x = alt.X("predicted:Q", title="predicted probability", scale=scale, axis=axis)
+    # One title per row: all panels share the axis.
     y = alt.Y("observed:Q", title="observed share" if is_first else None, scale=scale, axis=axis)
     diagonal = alt.Chart(corners).mark_line(color=MUTED, strokeWidth=1, strokeDash=_DASHES).encode(x=x, y=y)
     counted = alt.Tooltip("count:Q", format=",d", title=_COUNTED)
@@ -186,13 +193,13 @@ def _calibration(part: pd.DataFrame, counts: list[int], side: int, *, is_first: 
     legend = alt.Legend(orient="bottom", symbolFillColor=COLORS[0], symbolStrokeWidth=0, values=counts)
     sizes = alt.Size("count:Q", title=_COUNTED, scale=alt.Scale(domain=[0, counts[-1]], range=[12, 100]), legend=legend)
     dots = base.mark_point(filled=True, color=COLORS[0], opacity=0.8).encode(y=y, size=sizes)
-    heading = _heading(str(part["task"].iloc[0]), width=side)
-    return alt.layer(diagonal, rules, dots).properties(width=side, height=side, title=heading)
+    heading = _heading(str(part["task"].iloc[0]), width=size)
+    return alt.layer(diagonal, rules, dots).properties(width=size, height=size, title=heading)
 
 
 def _cues(methods: list[str]) -> tuple[Any, Any]:
     """Colour and shape of methods; in one row of names where they fit beside the dashed line's, else in columns."""
-    widths = [7 * len(method) + 24 for method in methods]
+    widths = [7 * len(method) + 24 for method in methods]  # estimated: 7 pixels a letter, 24 for symbol and gap
     columns = len(methods) if sum(widths) <= _ROOM else max(1, _ROOM // max(widths))
     legend = alt.Legend(orient="bottom", columns=columns, labelLimit=300)
     return tuple(channel("method", methods, title=None, legend=legend) for channel in (color, shape))
@@ -212,7 +219,7 @@ def _check_intervals(table: pd.DataFrame, *keys: str, value: str = "value", unit
     lowest, highest = (0.0, 1.0) if unit else (-math.inf, math.inf)
     inside = table["low"].between(lowest, table[value]) & table["high"].between(table[value], highest)
     if len(wrong := table[~inside]):
-        row = wrong.iloc[0]
+        row = wrong.iloc[0]  # the first is enough for whoever made the table
         expected = f"0 <= low <= {value} <= high <= 1" if unit else f"low <= {value} <= high"
         where = ", ".join(str(row[key]) for key in keys)
         raise ValueError(f"{expected} was expected, not {row[value]} in [{row['low']}, {row['high']}] for {where}")

@@ -1,4 +1,4 @@
-"""What a training run leaves behind, as tidy tables."""
+"""The records of a training run as tidy tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pedclip.anatomy import display_name
 
-MAX_RECORDS: Final = 800
+MAX_RECORDS: Final = 800  # of a few terms each, which stays below MAX_ROWS
 _TERMS: Final = {
     "train/contrastive": ("contrastive", "train", "nats"),
     "train/gate": ("gate", "train", "nats"),
@@ -39,6 +39,7 @@ def history_table(history: Sequence[Mapping[str, float]], *, steps_per_epoch: in
         if index % stride == 0 or any(name.startswith("val/") for name in record)
     ]
     rows = [
+        # Steps count from 0; after the last one of an epoch the epoch is done.
         {"epoch": (record["step"] + 1) / steps_per_epoch, "term": term, "split": split, "unit": unit, "value": value}
         for record in kept
         for name, value in record.items()
@@ -59,11 +60,11 @@ def gate_table(gate: NDArray[np.floating[Any]], true_regions: Sequence[str], exp
     Returns:
         Columns `region`, `expert`, `weight`, both in the order of the experts.
     """
-    means = pd.DataFrame(gate, columns=list(experts)).groupby(np.asarray(true_regions)).mean()
+    means = pd.DataFrame(gate, columns=list(experts)).groupby(np.asarray(true_regions)).mean()  # (regions, E)
     rows = [
         {"region": display_name(true), "expert": display_name(expert), "weight": means.at[true, expert]}
         for true in experts
-        if true in means.index
+        if true in means.index  # regions without films have no row
         for expert in experts
     ]
     return pd.DataFrame(rows, columns=["region", "expert", "weight"])

@@ -11,7 +11,7 @@ _CELL = 19  # pixels, the least at which labels of 12 px do not touch
 
 
 def gate_weights(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "gate_weights") -> Any:
-    """How much each expert weighs in the images of each region.
+    """Weight of each expert in the images of each region.
 
     Args:
         frame: Columns `region` (true region of the images), `expert` (the region it is named after) and `weight`
@@ -45,7 +45,7 @@ def gate_weights(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = 
 
 
 def confusion(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "confusion") -> Any:
-    """Which region is taken for which.
+    """Counts of the region that is taken for each region.
 
     Args:
         frame: Columns `true`, `predicted` and `count` (0 or more); pairs that are missing count 0.
@@ -62,10 +62,13 @@ def confusion(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "co
     table = tidy(frame, "true", "predicted", "count")
     if (table["count"] < 0).any():
         raise ValueError(f"counts are 0 or more, not {table['count'].min()}")
+    # True and predicted regions in one order, or the diagonal would not be one.
     order = [str(region) for region in pd.unique(pd.concat([table["true"], table["predicted"]]))]
     counts = table.pivot_table(index="true", columns="predicted", values="count", aggfunc="sum", fill_value=0)
+    # (regions, regions); pairs that never occur count 0.
     counts = counts.reindex(index=order, columns=order, fill_value=0)
     full = counts.rename_axis(index="true").reset_index().melt("true", var_name="predicted", value_name="count")
+    # Of its row: what becomes of the films of one region. A region without films has none.
     full["share"] = full["count"] / full.groupby("true")["count"].transform("sum").clip(lower=1)
     cells = alt.Chart(full).encode(
         x=alt.X("predicted:N", title="predicted region", sort=order, axis=alt.Axis(labelAngle=-90, grid=False)),
@@ -83,7 +86,9 @@ def confusion(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "co
     step = _CELL
     if len(order) <= 12:
         step = 34
+        # Black on the light end of cividis, white on the dark one.
         dark = alt.condition(alt.datum.count > top * 0.45, alt.value("black"), alt.value("white"))
+        # Numbers only where they fit into a cell.
         chart += cells.mark_text().encode(text=alt.Text("count:Q", format=",d"), color=dark)
     chart = chart.properties(width={"step": step}, height={"step": step})
     shows = f"Heat map of counts, {len(order)} true by {len(order)} predicted regions"
@@ -115,9 +120,11 @@ def embedding_map(frame: pd.DataFrame, *, title: str, subtitle: str, name: str =
         if not table["image"].str.match(r"data:image/|$").all():
             raise ValueError("the column image holds data: URLs (see thumbnail_url) or empty texts")
     groups, modalities = categories(table["group"], "group"), categories(table["modality"], "modality")
+    # Regions of a group stand together, as they share a colour.
     regions = [str(region) for group in groups for region in pd.unique(table.loc[table["group"] == group, "region"])]
     tints = color("group", groups, title="group of regions", legend=alt.Legend(symbolType="square"))
     brush = alt.selection_interval(name="brush")
+    # The second cue tells images from texts; colour tells the groups.
     shapes = alt.Shape("modality:N", scale=alt.Scale(domain=modalities, range=["circle", "cross", "diamond"]))
     points = (
         alt.Chart(table)

@@ -20,7 +20,7 @@ def intervals(
         title: The finding.
         subtitle: The data.
         metric: Axis title, such as "AUC".
-        chance: What guessing reaches, in [0, 1]; None draws no line.
+        chance: Value that guessing reaches, in [0, 1]; None draws no line.
         name: File name without ending.
 
     Returns:
@@ -39,11 +39,13 @@ def intervals(
         what = f"{first['value']} in [{first['low']}, {first['high']}] for {first['row']}, {first['method']}"
         raise ValueError(f"0 <= low <= value <= high <= 1 was expected, not {what}")
     methods = categories(table["method"], "method")
+    # Height follows the number of rows and methods, so that dots never touch.
     rows = table["row"].nunique()
     scale = alt.Scale(domain=_fitted(table, chance), nice=False)
     ends = (("value", metric), ("low", "95 % interval from"), ("high", "95 % interval to"))
     base = alt.Chart(table).encode(
         y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),
+        # Methods of a row stand below each other instead of on one line.
         yOffset=alt.YOffset("method:N", sort=methods, scale=alt.Scale(domain=methods)),
         color=color("method", methods, title=None, legend=alt.Legend(orient="bottom", columns=4, labelLimit=300)),
         tooltip=[
@@ -55,14 +57,14 @@ def intervals(
     axis = alt.Axis(format=".2f", tickCount=6)
     x = alt.X("low:Q", title=f"{metric}, with 95 % interval", scale=scale, axis=axis)
     bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
-    marks = shape("method", methods, title=None)
-    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q", shape=marks)
+    symbols = shape("method", methods, title=None)
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q", shape=symbols)
     layers = [bars, dots]
     if chance is not None:
         line = alt.Chart(pd.DataFrame({"chance": [chance]})).encode(x="chance:Q")
         words = alt.value(f"chance {chance:.2f}")
         note = line.mark_text(baseline="bottom", dy=-4, color=MUTED).encode(y=alt.value(0), text=words)
-        layers = [line.mark_rule(color=INK, strokeDash=[4, 3]), *layers, note]
+        layers = [line.mark_rule(color=INK, strokeDash=[4, 3]), *layers, note]  # chance below the dots
     chart = alt.layer(*layers).properties(width=420, height=rows * max(26, 14 * len(methods) + 10))
     shows = f"Dots with intervals of {metric} per {rows} rows and {len(methods)} methods"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
@@ -71,12 +73,13 @@ def intervals(
 def _fitted(table: pd.DataFrame, chance: float | None) -> list[float]:
     """Twentieths within [0, 1] around all intervals and the chance."""
     values = [*table["low"], *table["high"], *([] if chance is None else [chance])]
+    # A hundredth of room before the next twentieth.
     bottom, top = math.floor((min(values) - 0.01) * 20) / 20, math.ceil((max(values) + 0.01) * 20) / 20
     return [max(0.0, bottom), min(1.0, top)]
 
 
 def cost_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "cost_bars") -> Any:
-    """What each method costs, one panel per quantity; the bars start at zero.
+    """Costs of each method, one panel per quantity; the bars start at zero.
 
     Args:
         frame: Columns `method`, `quantity` (with its unit, such as "ms per image") and `value` (0 or more).
@@ -93,6 +96,7 @@ def cost_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "co
     table = tidy(frame, "method", "quantity", "value")
     if (table["value"] < 0).any():
         raise ValueError(f"a cost is 0 or more, not {table['value'].min()}")
+    # Three figures, or whole numbers with commas: nobody reads 12345.678.
     table["label"] = [f"{value:.3g}" if value < 1000 else f"{value:,.0f}" for value in table["value"]]
     methods = [str(method) for method in pd.unique(table["method"])]
     panels = []
@@ -100,6 +104,7 @@ def cost_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "co
         part = table[table["quantity"] == quantity]
         # Room for the value that is written after the longest bar.
         scale = alt.Scale(domain=[0, float(part["value"].max()) * 1.25 or 1.0], nice=False)
+        # Names of the methods once, at the left panel.
         labels = alt.Axis(ticks=False, domain=False, labels=index == 0)
         base = alt.Chart(part).encode(
             x=alt.X("value:Q", title=quantity, scale=scale, axis=alt.Axis(tickCount=4)),

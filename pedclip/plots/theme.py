@@ -17,6 +17,7 @@ from pedclip.artefacts import write_bytes, write_text
 COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # The second cue, so that no chart depends on colour alone; same order as COLORS.
 SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+# Each row is stored in the notebook and sent to the browser.
 MAX_ROWS: Final = 5000
 INK: Final = "#222222"
 MUTED: Final = "#595959"  # 7:1 against white
@@ -36,10 +37,12 @@ def use(figures: Path | None = None) -> None:
         figures: Folder where each displayed chart also leaves `<name>.png` and `<name>.json`; None saves nothing.
     """
 
+    # Altair hands over the specification; what is returned is stored in the notebook.
     def render(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return mime_bundle(spec, figures)
 
     alt.theme.register("pedclip", enable=True)(_theme)
+    # Tables are embedded: a file or an address beside the notebook would be lost on the way to a reader.
     alt.data_transformers.enable("default", max_rows=MAX_ROWS)
     alt.renderers.register("pedclip", render)
     alt.renderers.enable("pedclip")
@@ -63,8 +66,9 @@ def mime_bundle(spec: dict[str, Any], figures: Path | None) -> tuple[dict[str, A
     data = {
         _VEGALITE_MIME: spec,
         "image/png": base64.b64encode(png).decode(),
-        "text/plain": f"chart: {name}",
+        "text/plain": f"chart: {name}",  # what nbval compares
     }
+    # JupyterLab scales by these, so that the picture has the size of the chart.
     alternative = {"width": width, "height": height, "alt": spec.get("description", "")}
     return data, {"image/png": alternative}
 
@@ -80,6 +84,7 @@ def tidy(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
         raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
     if not 0 < len(frame) <= MAX_ROWS:
         raise ValueError(f"a chart takes 1 to {MAX_ROWS} rows, not {len(frame)}: aggregate or sample the table first")
+    # Other columns would be embedded for nothing.
     return frame[list(columns)].reset_index(drop=True)
 
 
@@ -113,7 +118,7 @@ def titled(chart: Any, *, title: str, subtitle: str, name: str, shows: str) -> A
         title: The finding, a sentence.
         subtitle: The data: how many patients, which split, how many seeds.
         name: File name without ending, the same on every machine.
-        shows: What the axes and marks are, for those who cannot see them.
+        shows: Axes and marks in words, for those who cannot see them.
     """
     return chart.properties(
         title=alt.TitleParams(text=title, subtitle=subtitle),
@@ -128,25 +133,28 @@ def _draw(spec: dict[str, Any]) -> tuple[bytes, int, int]:
         import vl_convert
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("pictures of charts need vl-convert: pip install 'pedclip[notebooks]'") from error
+    # The picture is drawn by the Vega-Lite that the specification is written for.
     version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
     # Radiographs inside a chart are thumbnails: enlarged they would show no more and fill the notebook.
     scale = 1.0 if _draws_images(spec) else _SCALE
     picture = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, vl_version=version, scale=scale)))
     buffer = io.BytesIO()
+    # No dithering: it would speckle flat areas and films.
     picture.convert("RGB").quantize(_PALETTE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), round(picture.width / scale), round(picture.height / scale)
 
 
 def _draws_images(spec: Any) -> bool:
-    """Whether any mark of a specification is a picture."""
+    """True where any mark of a specification is a picture."""
     if isinstance(spec, list):
         return any(_draws_images(part) for part in spec)
     if not isinstance(spec, dict):
         return False
     mark = spec.get("mark")
-    kind = mark.get("type") if isinstance(mark, dict) else mark
+    form = mark.get("type") if isinstance(mark, dict) else mark
+    # Layers and panels hold specifications of their own.
     layers = (spec[key] for key in ("layer", "hconcat", "vconcat", "concat", "spec") if key in spec)
-    return kind == "image" or any(_draws_images(part) for part in layers)
+    return form == "image" or any(_draws_images(part) for part in layers)
 
 
 def _theme() -> Any:

@@ -34,6 +34,7 @@ def training_curves(frame: pd.DataFrame, *, title: str, subtitle: str, name: str
     table = tidy(frame, "epoch", "term", "split", "unit", "value")
     if unknown := sorted(set(table["unit"]) - set(_UNITS)):
         raise ValueError(f"unit '{unknown[0]}' is unknown; a unit is one of {', '.join(_UNITS)}")
+    # A line per term and split; the colour is the term's.
     table["line"] = table["term"] + " (" + table["split"] + ")"
     terms = categories(table["term"], "term")
     panels = [_panel(table[table["unit"] == unit], unit, terms) for unit in _UNITS if unit in set(table["unit"])]
@@ -42,10 +43,13 @@ def training_curves(frame: pd.DataFrame, *, title: str, subtitle: str, name: str
 
 
 def _panel(table: pd.DataFrame, unit: str, terms: list[str]) -> Any:
+    # Shares always from 0 to 1; losses from 0, or below where one is negative.
     low, high = (0.0, 1.0) if unit == "share" else (min(0.0, table["value"].min()), float(table["value"].max()))
+    # Last value of each line, from the lowest up.
     ends = table.sort_values("epoch").groupby("line", sort=False).tail(1).sort_values("value")
     gap = _LABEL_GAP / _HEIGHT * (high - low)
     ends = ends.assign(label_at=_spread(ends["value"].to_numpy(dtype=float), gap, low, high))
+    # Labels at the ends of the lines take the place of a legend.
     tints = color("term", terms, legend=None)
     y = alt.Y("value:Q", title=_UNITS[unit], scale=alt.Scale(domain=[low, high], nice=False))
     last = float(table["epoch"].max())
@@ -61,14 +65,14 @@ def _panel(table: pd.DataFrame, unit: str, terms: list[str]) -> Any:
             strokeDash=alt.StrokeDash("dash:N", scale=None, legend=None),
             tooltip=["line:N", alt.Tooltip("epoch:Q", format=".3~g"), alt.Tooltip("value:Q", format=".3f")],
         )
-        .transform_calculate(dash="datum.split == 'train' ? [1, 0] : [6, 4]")
+        .transform_calculate(dash="datum.split == 'train' ? [1, 0] : [6, 4]")  # solid or dashed
     )
     labels = alt.Chart(ends).encode(x=alt.X("epoch:Q"), y=alt.Y("label_at:Q"))
-    marks = labels.mark_point(xOffset=10, filled=True, size=50, opacity=1).encode(
+    symbols = labels.mark_point(xOffset=10, filled=True, size=50, opacity=1).encode(
         color=tints, shape=shape("term", terms, legend=None)
     )
     words = labels.mark_text(align="left", dx=18).encode(text="line:N")
-    return (lines + marks + words).properties(width=250, height=_HEIGHT)
+    return (lines + symbols + words).properties(width=250, height=_HEIGHT)
 
 
 def _spread(values: NDArray[np.float64], gap: float, low: float, high: float) -> list[float]:
@@ -77,6 +81,7 @@ def _spread(values: NDArray[np.float64], gap: float, low: float, high: float) ->
     for index in range(1, len(places)):
         places[index] = max(places[index], places[index - 1] + gap)
     ceiling = high
+    # Back down from the ceiling: what was pushed above it moves below its upper neighbour.
     for index in range(len(places) - 1, -1, -1):
         places[index] = min(places[index], ceiling)
         ceiling = places[index] - gap
@@ -114,6 +119,7 @@ def schedule(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = "sch
     )
     layers = [line]
     if len(forced):
+        # An epoch lasts until the next one begins, hence + 1.
         span = pd.DataFrame({"start": [int(forced["epoch"].min())], "end": [int(forced["epoch"].max()) + 1]})
         band = alt.Chart(span).mark_rect(color=GRID).encode(x=alt.X("start:Q"), x2="end:Q")
         note = alt.Chart(span).mark_text(align="left", baseline="top", dx=6, dy=6, color=MUTED)
@@ -140,7 +146,7 @@ def learning_rate(frame: pd.DataFrame, *, title: str, subtitle: str, name: str =
         ValueError: A column is missing, or there are too many rows.
     """
     table = tidy(frame, "step", "learning_rate")
-    steps = alt.Axis(format=",d", tickCount=6)
+    steps = alt.Axis(format=",d", tickCount=6)  # whole numbers with commas
     rates = alt.Axis(labelExpr=_EXPONENT)
     chart = (
         alt.Chart(table)

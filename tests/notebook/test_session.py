@@ -215,7 +215,7 @@ def test_source_scrolls_and_prompts_break_at_words(shown: list[Any]) -> None:
 def test_a_sheet_of_images_has_alternative_text_and_keeps_black(shown: list[Any]) -> None:
     images = np.zeros((2, 40, 20), np.uint8)
     images[1] = np.arange(200, 240)[:, None]
-    show_images(images, ["black", "light"], side=40, alt='a "black" square and a ramp')
+    show_images(images, ["black", "light"], size=40, alt='a "black" square and a ramp')
     data, caption = shown
     assert data["text/plain"] == "images: 2"
     assert data["metadata"]["image/png"]["alt"] == 'a "black" square and a ramp'

@@ -193,12 +193,12 @@ def test_cividis_rises_in_lightness_and_agrees_with_its_polynomial() -> None:
 
 def test_a_contact_sheet_keeps_aspect_ratios_black_and_the_number_of_columns() -> None:
     wide, tall = np.zeros((50, 100), np.uint8), np.full((100, 50), 255, np.uint8)
-    sheet = plots.contact_sheet([wide, tall, wide], ["a", "b", "c"], columns=2, side=60)
+    sheet = plots.contact_sheet([wide, tall, wide], ["a", "b", "c"], columns=2, size=60)
     assert sheet.mode == "L"
     assert sheet.width == 6 + 2 * (120 + 6)
     black = np.asarray(sheet)[23:83, 6:126]
     assert (black == 0).all()
-    colored = plots.contact_sheet([wide, np.zeros((50, 100, 3), np.uint8)], ["a", "b"], side=60)
+    colored = plots.contact_sheet([wide, np.zeros((50, 100, 3), np.uint8)], ["a", "b"], size=60)
     assert colored.mode == "RGB"
     with pytest.raises(ValueError, match="2 images, 1 titles"):
         plots.contact_sheet([wide, wide], ["a"])
@@ -208,9 +208,9 @@ def test_a_contact_sheet_keeps_aspect_ratios_black_and_the_number_of_columns() -
 
 def test_a_long_title_is_broken_and_cut() -> None:
     image = np.zeros((60, 60), np.uint8)
-    short = plots.contact_sheet([image], ["a"], side=60)
+    short = plots.contact_sheet([image], ["a"], size=60)
     title = "one two three four five six seven eight nine ten_of_them_without_space"
-    long = plots.contact_sheet([image], [title], side=60)
+    long = plots.contact_sheet([image], [title], size=60)
     assert long.width == short.width
     assert long.height == short.height + 2 * 17  # two more lines of 13 px
 

@@ -24,7 +24,7 @@ def curve(task: str, metric: str, method: str, values: list[float], chance: floa
 
 
 def film(level: int) -> str:
-    return plots.thumbnail_url(np.full((24, 16), level, np.uint8), side=24)
+    return plots.thumbnail_url(np.full((24, 16), level, np.uint8), size=24)
 
 
 CURVES = pd.concat(

@@ -24,7 +24,7 @@ class GalleryFilm:
         region: One of `pedclip.anatomy.REGIONS`.
         age: Years.
         finding: Key of `FINDINGS`, "" for a normal film.
-        film: (S, S) uint8.
+        film: (S, S) uint8, 0 to 255.
         mask: (S, S) bool, True on the finding; empty where it has no area of its own.
     """
 
@@ -43,12 +43,12 @@ def region_gallery(
     Args:
         ages: Years, 0 to 18; bone age is the same.
         seed: Of everything that differs between people.
-        size: Side of the images, pixels.
+        size: Height and width of the images, pixels.
 
     Returns:
         The 23 regions in order, the ages of one region side by side.
     """
-    wanted = [(region, age, ()) for region in REGIONS for age in ages]
+    wanted = [(region, age, ()) for region in REGIONS for age in ages]  # a region's ages stand side by side
     return _draw(wanted, seed, size)
 
 
@@ -62,7 +62,7 @@ def finding_gallery(
         severity: 0 (subtle) to 1 (marked).
         age: Years, 0 to 18.
         seed: Of everything else.
-        size: Side of the images, pixels.
+        size: Height and width of the images, pixels.
 
     Returns:
         One film per name, in the same order.
@@ -73,6 +73,7 @@ def finding_gallery(
     if unknown := set(names) - set(FINDINGS):
         raise ValueError(f"unknown finding {sorted(unknown)[0]!r}; known: {', '.join(FINDINGS)}")
     wanted = [
+        # Middle values, so that the finding is a plain example of its kind.
         (FINDINGS[name][0], age, (Finding(name, severity, pick=0.4, along=0.5, sign=1, variant=0.45),))
         for name in names
     ]
@@ -84,12 +85,13 @@ def _draw(wanted: Sequence[tuple[str, float, tuple[Finding, ...]]], seed: int, s
     for number, (region, age, findings) in enumerate(wanted):
         side = "left" if is_paired(region) else ""
         part = Part(region, side, views_of(region)[:1], findings)
-        name = f"gallery-{seed}-{number:03d}"
+        name = f"gallery-{seed}-{number:03d}"  # stands for patient and study
+        # Sexes take turns; the number chooses all else about the person.
         plans.append(StudyPlan(number, name, name, (part,), age, age, "F" if number % 2 else "M", ""))
     films = []
     for (region, age, findings), (row,) in zip(wanted, draw_plans(plans, seed=seed, size=size), strict=True):
         film = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
-        mask = np.zeros(film.shape, dtype=bool)
+        mask = np.zeros(film.shape, dtype=bool)  # (S, S)
         if row["mask"]:
             mask = np.asarray(Image.open(io.BytesIO(row["mask"]["bytes"]))) > 0
         films.append(GalleryFilm(region, age, findings[0].name if findings else "", film, mask))

@@ -20,4 +20,5 @@ def stream(name: str, seed: int, *place: int) -> np.random.Generator:
     Raises:
         KeyError: There is no such stream.
     """
+    # A list is hashed as a whole (NumPy's SeedSequence): neighbouring seeds and places give independent streams.
     return np.random.default_rng([seed, _STREAMS[name], *place])

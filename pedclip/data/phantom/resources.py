@@ -20,5 +20,6 @@ def table(name: str) -> dict[str, Any]:
     Raises:
         FileNotFoundError: There is no such file.
     """
+    # Through the package, not the file system: it may lie in an archive.
     loaded: dict[str, Any] = json.loads(resources.files(__package__).joinpath(f"{name}.json").read_text("utf-8"))
     return loaded

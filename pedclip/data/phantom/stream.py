@@ -25,7 +25,7 @@ def generate(studies: int = 400, seed: int = 0, size: int = 224, *, workers: int
         studies: Number of studies, at least 1. Each has 1 to 4 images of 1 to 3 body parts; 200 in a row contain all
             23 regions.
         seed: Of every random choice, 0 or more.
-        size: Side of the square images, at least 32 pixels.
+        size: Height and width of the images, at least 32 pixels.
         workers: Processes that draw; 0 draws in this one.
 
     Returns:
@@ -78,13 +78,14 @@ def iterate_studies(studies: int, seed: int, size: int, *, workers: int = 0) -> 
     Args:
         studies: Number of studies.
         seed: As for `generate`.
-        size: Side of the square images, pixels.
+        size: Height and width of the images, pixels.
         workers: Processes that draw; 0 draws in this one.
 
     Yields:
         The triplets of one study, not split.
     """
     chunks = [range(begin, min(begin + _CHUNK, studies)) for begin in range(0, studies, _CHUNK)]
+    # A partial of a module's function: what a spawned process can be sent.
     draw = partial(draw_studies, seed=seed, size=size)
     if not workers:
         for chunk in chunks:
@@ -93,11 +94,13 @@ def iterate_studies(studies: int, seed: int, size: int, *, workers: int = 0) -> 
     # A forked process would inherit the locks of torch's threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
+        # In order, so that the number of workers changes nothing.
         for part in pool.map(draw, chunks):
             yield from part
 
 
 def _use_one_thread() -> None:
+    # Workers times threads would be more than the cores.
     import torch
 
     torch.set_num_threads(1)

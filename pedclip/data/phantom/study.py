@@ -24,7 +24,7 @@ from pedclip.data.phantom.random_streams import stream
 from pedclip.data.phantom.report.compose import StudyReport, study_report
 from pedclip.triplets.annotations import BONE, LUNG
 
-_MASK_FROM: Final = 0.05  # share of the thickness at which the extent of a finding begins
+_MASK_FROM: Final = 0.05  # fraction of the thickness at which the extent of a finding begins
 _LUNG_FROM: Final = 0.15  # likewise of a lung
 # Per device: studies of 1 to 4 images drawn together, as many as fill it (`render` says why).
 _STUDIES_AT_ONCE: Final = {"cpu": 16, "cuda": 128}
@@ -43,7 +43,7 @@ class _Film:
 
 @dataclass(frozen=True, slots=True)
 class _Areas:
-    """What was measured on a film, each (S, S)."""
+    """Areas that were measured on a film, each (S, S)."""
 
     findings: dict[str, NDArray[np.bool_]]
     structures: NDArray[np.uint8]
@@ -55,7 +55,7 @@ def draw_study(number: int, *, seed: int, size: int) -> list[dict[str, Any]]:
     Args:
         number: Index of the study, 0 or more.
         seed: Of the whole set.
-        size: Side of the images, pixels.
+        size: Height and width of the images, pixels.
 
     Returns:
         One row per image in the format of `pedclip.triplets.schema`, images as PNG bytes.
@@ -71,7 +71,7 @@ def draw_studies(
     Args:
         numbers: Indices of the studies.
         seed: Of the whole set.
-        size: Side of the images, pixels.
+        size: Height and width of the images, pixels.
         device: Where to draw. On a CPU a study does not depend on those drawn with it; devices differ by rounding.
 
     Returns:
@@ -86,9 +86,9 @@ def draw_plans(
     """The triplets of planned studies, drawn together.
 
     Args:
-        plans: What is in them; their numbers and `seed` choose everything else.
+        plans: Contents of the studies; their numbers and `seed` choose everything else.
         seed: Of anatomy, pose, exposure and words.
-        size: Side of the images, pixels.
+        size: Height and width of the images, pixels.
         device: "cpu" or "cuda": where to draw.
 
     Returns:
@@ -102,6 +102,7 @@ def draw_plans(
         films = [film for _, films in laid_out for film in films]
         drawing = draw([film.spec for film in films], size, device=device)
         areas = _measure(films, drawing.bones, size, device)
+        # Films of all studies in one row, handed out in that order.
         drawn = iter(zip(drawing.images, areas, strict=True))
         for plan, (report, own) in zip(some, laid_out, strict=True):
             rows = [_triplet(plan, film, order, report, *next(drawn)) for order, film in enumerate(own)]
@@ -112,6 +113,7 @@ def draw_plans(
 def report_of(number: int, *, seed: int) -> StudyReport:
     """The report of one study, the same as with its images, without drawing these."""
     plan = plan_study(number, seed)
+    # The first view is enough: sites and equipment are the same in all.
     described = [_scene(plan, part, plan.parts[part].views[0], seed)[1:] for part in range(len(plan.parts))]
     return _report(plan, described, seed)
 
@@ -143,7 +145,9 @@ def _lay_out(plan: StudyPlan, seed: int) -> tuple[StudyReport, list[_Film]]:
         described.append(scenes[0][1:])
         for view, (scene, _, _) in zip(part.views, scenes, strict=True):
             pose = sample_pose(part.region, view=view, age=plan.age, laterality=part.laterality, rng=rng)
+            # The turn of the view and the small error of positioning add up.
             pose = replace(pose, turn=pose.turn + scene.turn)
+            # The marker lies on the detector: the pose of the patient does not move it.
             rows = np.concatenate([project(stack(scene.shapes), pose), sample_marker(part.laterality, rng)])
             films.append(_Film(order, view, scene, pose, RenderSpec(rows, sample_exposure(rng))))
     return _report(plan, described, seed), films
@@ -153,22 +157,26 @@ def _measure(films: Sequence[_Film], bones: NDArray[np.bool_], size: int, device
     """Extents of findings and structures within the collimated fields, all measured at once."""
     groups: list[tuple[int, str, float, Rows]] = []
     for index, film in enumerate(films):
+        # One group per film and finding: shapes of one finding are measured together.
         for name in dict.fromkeys(name for name, _ in film.scene.extents):
             shapes = [shape for other, shape in film.scene.extents if other == name]
             groups.append((index, name, _MASK_FROM, project(stack(shapes), film.pose)))
+        # A slash keeps the two areas of structures apart from findings of these names.
         for key, names in (("lung", _LUNGS), ("in front", _IN_FRONT_OF_LUNG)):
             shapes = [_filled(shape) for shape in film.scene.shapes if shape.name in names]
             if shapes and any(shape.name in _LUNGS for shape in film.scene.shapes):
                 groups.append((index, f"/{key}", _LUNG_FROM, project(stack(shapes), film.pose)))
-    depths = attenuation([rows for *_, rows in groups], size, device=device).cpu().numpy()
+    depths = attenuation([rows for *_, rows in groups], size, device=device).cpu().numpy()  # (groups, S, S)
     fields = (open_field([film.spec.exposure for film in films], size) > 0.5).numpy()
     found: list[dict[str, NDArray[np.bool_]]] = [{} for _ in films]
     for (index, name, least, _), depth in zip(groups, depths, strict=True):
+        # What the collimator hides is not in the film, so it has no box either.
         found[index][name] = (depth > least) & fields[index]
     measured = []
     for areas, bone, field in zip(found, bones, fields, strict=True):
+        # The visible lung: without heart, mediastinum and diaphragm.
         lung = areas.pop("/lung", np.zeros_like(bone)) & ~areas.pop("/in front", np.zeros_like(bone))
-        structures = (bone & field) * np.uint8(BONE) + lung * np.uint8(LUNG)
+        structures = (bone & field) * np.uint8(BONE) + lung * np.uint8(LUNG)  # bits of `triplets.annotations`
         measured.append(_Areas({name: area for name, area in areas.items() if area.any()}, structures))
     return measured
 
@@ -182,6 +190,7 @@ def _triplet(
     plan: StudyPlan, film: _Film, order: int, report: StudyReport, image: NDArray[np.uint8], areas: _Areas
 ) -> dict[str, Any]:
     part = plan.parts[film.part]
+    # One mask for all lesions; their boxes stay apart.
     lesions = [area for name, area in areas.findings.items() if name in findings.LESIONS]
     return {
         "image": _png(image),
@@ -207,12 +216,13 @@ def _triplet(
 
 def _png(image: NDArray[np.uint8]) -> dict[str, Any]:
     buffer = io.BytesIO()
+    # Level 1: noise hardly compresses, and the slower levels gain little.
     Image.fromarray(image).save(buffer, "PNG", compress_level=1)
     return {"bytes": buffer.getvalue(), "path": None}
 
 
 def _box(area: NDArray[np.bool_], label: str) -> dict[str, Any]:
-    columns, rows = np.flatnonzero(area.any(0)), np.flatnonzero(area.any(1))
+    columns, rows = np.flatnonzero(area.any(0)), np.flatnonzero(area.any(1))  # pixels, both ends included
     return {
         "x": float(columns[0]),
         "y": float(rows[0]),

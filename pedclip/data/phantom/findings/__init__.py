@@ -1,4 +1,4 @@
-"""What can be wrong with a drawn body, as changes of its shapes.
+"""Findings of a drawn body, as changes of its shapes.
 
 Imports phantom.body and phantom.imaging.
 """

@@ -1,4 +1,4 @@
-"""What lies on or in a patient and is no finding: casts, wires and plates, tubes, electrodes, buttons.
+"""Equipment on or in a patient, which is no finding: casts, wires and plates, tubes, electrodes, buttons.
 
 Metal is of the layer `LEAD`, so that it counts neither as bone nor for the display window.
 """
@@ -26,10 +26,10 @@ _CLOTHED: Final = ("chest", "abdomen", "pelvis", "thoracic_spine", "lumbar_spine
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """How often an item is seen in which regions."""
+    """Frequency of an item in the regions where it is seen."""
 
     name: str
-    share: float  # of the films of these regions
+    fraction: float  # of the films of these regions
     regions: tuple[str, ...]
     draw: Callable[[Scene, np.random.Generator], bool]  # False where the scene has no place for it
 
@@ -49,7 +49,7 @@ def apply(scene: Scene, region: str, rng: np.random.Generator) -> tuple[str, ...
     # One generator per item: what one view shows does not hang on what another had room for.
     drawn = []
     for chance, own in zip(CHANCES, rng.spawn(len(CHANCES)), strict=True):
-        if region in chance.regions and own.random() < chance.share and chance.draw(scene, own):
+        if region in chance.regions and own.random() < chance.fraction and chance.draw(scene, own):
             drawn.append(chance.name)
     return tuple(drawn)
 
@@ -59,6 +59,7 @@ def cast(scene: Scene, rng: np.random.Generator) -> bool:
     parts = [shape for shape in scene.shapes if shape.layer == SKIN]
     if not parts:
         return False
+    # The longest part is the shaft of the limb, which a cast immobilizes.
     part = max(parts, key=_length)
     wall, gain = float(rng.uniform(0.03, 0.06)), float(rng.uniform(0.10, 0.22))
     # One end is in the image, the other mostly beyond it.
@@ -72,6 +73,7 @@ def cast(scene: Scene, rng: np.random.Generator) -> bool:
     scene.add(replace(outer, density=solid))
     scene.add(replace(inner, density=-solid * inner.wm / outer.wm))
     centre, along, across, length = _frame(inner)
+    # Slant and spacing of the weave.
     slant, pitch = float(rng.uniform(0.15, 0.4)) * int(rng.choice([-1, 1])), float(rng.uniform(0.09, 0.14))
     for u in np.arange(-length + pitch, length - pitch, pitch):
         reach = float(np.interp(u / length, (-1, 0, 1), (inner.w0, inner.wm, inner.w1)))
@@ -85,6 +87,7 @@ def cast(scene: Scene, rng: np.random.Generator) -> bool:
 def hardware(scene: Scene, rng: np.random.Generator) -> bool:
     """Two or three crossed wires in a bone end, or a plate with screws along the shaft of a long bone."""
     tubular = [shape for shape in scene.shapes if shape.name in scene.breakable and shape.cortex > 0]
+    # Only where the image shows it: metal beyond the edge would be named in the report and not seen.
     places = [(bone, u) for bone in tubular for u in (-0.6, 0.0, 0.6) if _is_seen(bone, u)]
     if not places:
         return False
@@ -100,6 +103,7 @@ def _plate(scene: Scene, bone: Shape, rng: np.random.Generator) -> None:
     centre, along, across, length = _frame(bone)
     side, width = int(rng.choice([-1, 1])), bone.wm
     half, middle = min(length * 0.6, float(rng.uniform(0.2, 0.35))), float(rng.uniform(-0.2, 0.2)) * length
+    # A plate lies on the cortex and follows its bow.
     on_bone = centre + across * side * (width * 1.12) + along * middle + across * bone.bend
     scene.add(
         replace(
@@ -109,7 +113,7 @@ def _plate(scene: Scene, bone: Shape, rng: np.random.Generator) -> None:
     )
     for u in np.linspace(-half * 0.88, half * 0.88, int(rng.integers(4, 8))):
         head = on_bone + along * float(u)
-        tip = head - across * side * width * 2.25
+        tip = head - across * side * width * 2.25  # the screw just passes the far cortex
         scene.add(_rod("screw", head, tip, max(width * 0.09, 0.007), density=_METAL))
 
 
@@ -117,9 +121,9 @@ def _wires(scene: Scene, bone: Shape, u: float, rng: np.random.Generator) -> Non
     centre, along, across, length = _frame(bone)
     through = centre + along * u * length
     for order in range(int(rng.integers(2, 4))):
-        angle = float(rng.uniform(0.3, 0.8)) * (1 if order % 2 else -1)
+        angle = float(rng.uniform(0.3, 0.8)) * (1 if order % 2 else -1)  # radians from the axis, to both sides in turn
         direction = along * (1 if u > 0 else -1) * np.cos(angle) + across * np.sin(angle)
-        direction += np.array([0.0, 0.0, rng.uniform(-0.25, 0.25)])
+        direction += np.array([0.0, 0.0, rng.uniform(-0.25, 0.25)])  # not quite in the image plane
         inside, outside = (max(bone.wm * factor, 0.08) for factor in rng.uniform(2.2, 3.5, 2))
         scene.add(_rod("wire", through - direction * inside, through + direction * outside, 0.007, density=_METAL))
 
@@ -130,10 +134,12 @@ def tube(scene: Scene, rng: np.random.Generator) -> bool:
     if rng.random() < 0.35:
         tip = float(rng.uniform(-0.45, -0.32))
         _line(scene, "tube", [(x, -1.1, z), (x + 0.01, -0.75, z), (x, tip, z)], 0.022, density=0.16)
+        # The radio-opaque stripe in the wall of the tube.
         _line(scene, "tube", [(x + 0.018, -1.1, z), (x + 0.028, -0.75, z), (x + 0.018, tip, z)], 0.006, density=0.5)
         return True
     low = float(rng.uniform(0.45, 0.6))
     points = [(x, -1.1, z), (x + 0.01, -0.6, z), (x + 0.03, -0.1, z), (x + 0.05, low - 0.22, z)]
+    # Below the diaphragm it turns to the left, into the stomach.
     points += [(x + 0.12, low, z), (x + 0.24, low + float(rng.uniform(0.02, 0.14)), z + 0.1)]
     _line(scene, "tube", points, 0.011, density=float(rng.uniform(0.25, 0.5)))
     return True
@@ -141,6 +147,7 @@ def tube(scene: Scene, rng: np.random.Generator) -> bool:
 
 def leads(scene: Scene, rng: np.random.Generator) -> bool:
     """Two to four electrodes on the chest with their cables."""
+    # All cables leave the film at one place.
     exit_x = float(rng.uniform(-0.9, 0.9))
     corners = [(-0.55, -0.45), (0.55, -0.45), (0.50, 0.42), (-0.50, 0.42)]
     for x, y in corners[: int(rng.integers(2, 5))]:
@@ -158,7 +165,7 @@ def button(scene: Scene, rng: np.random.Generator) -> bool:
     if rng.random() < 0.3 and any(shape.name == "left lung" for shape in scene.shapes):
         depth = float(rng.uniform(0.25, 0.5))
         for x in np.linspace(-0.26, 0.26, int(rng.integers(14, 24))):
-            y = -0.85 + depth * (1 - (x / 0.26) ** 2)
+            y = -0.85 + depth * (1 - (x / 0.26) ** 2)  # a parabola for a hanging chain
             scene.add(_disc("link", (float(x), float(y), 0.4), 0.011, density=1.0))
         return True
     x, y, pitch = float(rng.normal(0, 0.12)), float(rng.uniform(-0.8, -0.3)), float(rng.uniform(0.22, 0.35))
@@ -177,14 +184,14 @@ def _length(shape: Shape) -> float:
 
 
 def _is_seen(bone: Shape, u: float) -> bool:
-    """Whether the place u on the axis, from -1 to 1, is well inside the image."""
+    """True where the place u on the axis, from -1 to 1, is well inside the image."""
     centre, along, _, length = _frame(bone)
     x, y, _ = centre + along * u * length
     return bool(max(abs(x), abs(y)) < _SEEN)
 
 
 def _frame(shape: Shape) -> tuple[Vector, Vector, Vector, float]:
-    """Middle, unit vectors along and across (in the image plane), and half-length."""
+    """Middle (3,), unit vectors (3,) along and across (in the image plane), and half-length, scene units."""
     start, end = np.array(shape.start), np.array(shape.end)
     length = max(_length(shape), 1e-6)
     along = (end - start) / (2 * length)
@@ -195,6 +202,7 @@ def _frame(shape: Shape) -> tuple[Vector, Vector, Vector, float]:
 def _piece(shape: Shape, first: float, last: float, wider: float) -> Shape:
     """The part of a shape between two places on its axis (-1 to 1), with all widths times `wider`."""
     centre, along, _, length = _frame(shape)
+    # Widths between the three known ones, read off at the new ends and middle.
     widths = np.interp((first, (first + last) / 2, last), (-1, 0, 1), (shape.w0, shape.wm, shape.w1)) * wider
     start, end = to_point(centre + along * length * first), to_point(centre + along * length * last)
     w0, wm, w1 = (float(width) for width in widths)

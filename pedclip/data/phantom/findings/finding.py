@@ -15,7 +15,7 @@ _MIN_WIDTH: Final = 0.008  # half-width of the thinnest line drawn, scene units
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is found and how; equal in all views of a study."""
+    """A finding and the way it is drawn; equal in all views of a study."""
 
     name: str
     severity: float  # 0 (subtle) to 1 (marked)
@@ -31,18 +31,20 @@ class Finding:
 
     def generator(self) -> np.random.Generator:
         """Random numbers that are equal in all views of the study."""
+        # Seeded by the plan, not by the scene, whose generator has been used differently in each view.
         return np.random.default_rng([int(self.along * 1e9), int(self.variant * 1e9)])
 
 
-def mark(scene: Scene, finding: Finding, shape: Shape) -> None:
-    """Record where a finding lies."""
+def annotate(scene: Scene, finding: Finding, shape: Shape) -> None:
+    """Record the extent of a finding, from which boxes and masks are made."""
     widths = {name: max(getattr(shape, name), _MIN_EXTENT) for name in ("w0", "wm", "w1")}
     middle, start = np.array(shape.middle), np.array(shape.start)
-    half = float(np.linalg.norm(middle - start))
+    half = float(np.linalg.norm(middle - start))  # half-length, scene units
     if half < _MIN_EXTENT:
         start = middle + (start - middle) * _MIN_EXTENT / max(half, 1e-6)
     (x0, y0, z0), (x1, y1, z1) = to_point(start), to_point(2 * middle - start)
     shape = replace(shape, x0=x0, y0=y0, z0=z0, x1=x1, y1=y1, z1=z1)
+    # Density 1 and a blunt form: the extent is measured as the area where any of it lies.
     plain = replace(shape, density=1.0, cortex=0.0, hollow=0.0, square_end=0.6, square_side=0.6, layer=ADDED, **widths)
     scene.extents.append((finding.name, plain))
 
@@ -75,6 +77,7 @@ def strip(
     Returns:
         A shape whose attenuation adds to that of what it lies on.
     """
+    # A line thinner than a pixel would come and go with its place; wider and paler it keeps its attenuation.
     drawn = max(width, _MIN_WIDTH)
     start, end = to_point(centre - direction * half), to_point(centre + direction * half)
     return Shape(

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from pedclip.data.phantom.body.scene import Joint, Scene, blob
-from pedclip.data.phantom.findings.finding import Finding, mark, strip
+from pedclip.data.phantom.findings.finding import Finding, annotate, strip
 from pedclip.data.phantom.findings.sites import BoneEnd, bone_ends, pick_joint, visible_across
 from pedclip.data.phantom.findings.soft_tissue import bulge, nearest_skin, oedema
 from pedclip.data.phantom.imaging.shapes import SKELETON, Vector, to_point
@@ -21,11 +21,12 @@ def dislocation(scene: Scene, finding: Finding) -> str:
     joint = pick_joint(scene, finding)
     away, aside = _directions(scene, joint)
     far = joint.radius * (0.26 + 1.06 * finding.severity)
+    # Sideways and then overlapping or apart, by the variant.
     step = aside * finding.sign * far + away * far * (-0.35 if finding.variant < 0.5 else 0.2)
     _move(scene, joint, step)
     oedema(scene, finding, np.array(joint.point))
     size = joint.radius + float(np.linalg.norm(step)) / 3
-    mark(scene, finding, blob(finding.name, to_point(np.array(joint.point) + step / 2), (size, size)))
+    annotate(scene, finding, blob(finding.name, to_point(np.array(joint.point) + step / 2), (size, size)))
     return joint.name
 
 
@@ -35,6 +36,7 @@ def joint_effusion(scene: Scene, finding: Finding) -> str:
     centre, severity = np.array(joint.point), finding.severity
     away = _proximal(scene, joint)
     aside = visible_across(scene, away)
+    # Inside the skin, however small the limb.
     size = min(joint.radius * (0.95 + 0.35 * severity), 0.85 * nearest_skin(scene, centre)[3])
     angle = float(np.degrees(np.arctan2(away[1], away[0])))
     fluid = blob("fluid", joint.point, (0.9 * size, size), angle=angle, density=0.08 + 0.28 * severity, depth=1.0)
@@ -44,9 +46,10 @@ def joint_effusion(scene: Scene, finding: Finding) -> str:
         fat = centre + aside * side * size * 1.02
         width = 0.05 * size * (1.0 + severity)
         dark = -(0.08 + 0.17 * severity)
+        # The fat plane bulges outwards with the capsule.
         bow = 0.3 * size * side * (1.0 if abs(aside[2]) < 0.5 else 0.0)
         scene.add(strip("fat plane", fat, away, 0.75 * size, width, dark, reach=0.6 * size, bend=-bow))
-    mark(scene, finding, replace(fluid, wm=1.12 * fluid.wm, w0=1.12 * fluid.wm, w1=1.12 * fluid.wm))
+    annotate(scene, finding, replace(fluid, wm=1.12 * fluid.wm, w0=1.12 * fluid.wm, w1=1.12 * fluid.wm))
     return joint.name
 
 
@@ -54,12 +57,12 @@ def narrowing(scene: Scene, finding: Finding) -> str:
     """The bones come closer and their surfaces denser."""
     joint = pick_joint(scene, finding)
     away, aside = _directions(scene, joint)
-    _move(scene, joint, -away * joint.radius * (0.10 + 0.32 * finding.severity))
+    _move(scene, joint, -away * joint.radius * (0.10 + 0.32 * finding.severity))  # towards the joint
     for end in bone_ends(scene, joint):
         _dense_surface(scene, end, 0.18 + 0.46 * finding.severity)
     angle = float(np.degrees(np.arctan2(aside[1], aside[0]))) if abs(aside[2]) < 0.5 else 0.0
     size = (joint.radius * 1.05, joint.radius * 0.6)
-    mark(scene, finding, blob(finding.name, joint.point, size, angle=angle))
+    annotate(scene, finding, blob(finding.name, joint.point, size, angle=angle))
     return joint.name
 
 
@@ -68,16 +71,18 @@ def erosion(scene: Scene, finding: Finding) -> str:
     joint = pick_joint(scene, finding)
     random = finding.generator()
     ends = bone_ends(scene, joint)
+    # Erosions begin at the bare area between cartilage and capsule: at both sides of each surface.
     corners = [(end, side) for end in ends for side in (-1, 1)]
     count = min(3 + round(2 * finding.severity), len(corners))
     for chosen in random.permutation(len(corners))[:count]:
         end, side = corners[int(chosen)]
+        # Seen in small films, never the whole bone end.
         size = float(np.clip(end.width * (0.45 + 0.28 * finding.severity), 0.036, 0.11))
         inwards = end.inward * max(0.32 * end.width, 0.8 * size)
         place = to_point(end.tip + inwards + end.across * side * 0.60 * end.width)
         depth = scene.shapes[end.index].density * (0.46 + 0.34 * finding.severity)
         scene.add(blob("erosion", place, (size, size), density=-depth, depth=max(1.0, 0.6 * end.width / size)))
-        mark(scene, finding, blob(finding.name, place, (1.1 * size, 1.1 * size)))
+        annotate(scene, finding, blob(finding.name, place, (1.1 * size, 1.1 * size)))
     return joint.name
 
 
@@ -87,7 +92,7 @@ def inflammation(scene: Scene, finding: Finding) -> str:
     centre, severity, r = np.array(joint.point), finding.severity, joint.radius
     for end in bone_ends(scene, joint):
         shape = scene.shapes[end.index]
-        lost = 0.03 + 0.32 * severity
+        lost = 0.03 + 0.32 * severity  # fraction of the mineral
         if end.is_short:
             scene.shapes[end.index] = replace(shape, density=shape.density * (1 - lost))
         else:
@@ -96,10 +101,10 @@ def inflammation(scene: Scene, finding: Finding) -> str:
             size, depth = (1.1 * end.width, 0.95 * end.width), -lost * shape.density * (1 - 0.5 * shape.hollow)
             scene.add(blob("osteopenia", place, size, angle=angle, density=depth))
     for part in bulge(scene, centre, (-1, 1), 0.01 + 0.16 * severity, 0.005 + 0.025 * severity):
-        mark(scene, finding, part)
+        annotate(scene, finding, part)
     haze = blob("haze", joint.point, (1.35 * r, 1.35 * r), density=0.015 + 0.14 * severity, depth=1.0)
     scene.add(haze)
-    mark(scene, finding, haze)
+    annotate(scene, finding, haze)
     return joint.name
 
 
@@ -110,8 +115,9 @@ def bony_changes(scene: Scene, finding: Finding) -> str:
     ends = bone_ends(scene, joint)
     for end in ends:
         shape = scene.shapes[end.index]
-        grown = 1.24 + 0.28 * severity
+        grown = 1.24 + 0.28 * severity  # factor of the width of the bone ends
         if end.is_short:
+            # Nuclei lose their round form, as after long hyperaemia.
             square = min(1.0, shape.square_side + 0.15 + 0.35 * severity)
             scene.shapes[end.index] = replace(
                 shape, w0=shape.w0 * grown, wm=shape.wm * grown, w1=shape.w1 * grown, square_end=square,
@@ -126,11 +132,12 @@ def bony_changes(scene: Scene, finding: Finding) -> str:
         end = ends[int(random.integers(len(ends)))]
         size = float(np.clip(end.width * (0.30 + 0.20 * severity), 0.024, 0.10))
         offset = random.uniform(-0.5, 0.5) * end.width
+        # Below the surface, off the middle.
         cyst = to_point(end.tip + end.inward * (size * 1.3 + 0.1 * end.width) + end.across * offset)
         depth = scene.shapes[end.index].density * (0.48 + 0.40 * severity)
         scene.add(blob("cyst", cyst, (size, size), density=-depth, depth=max(1.0, 0.5 * end.width / size)))
     size = 1.05 * max(joint.radius, max(end.width for end in ends))
-    mark(scene, finding, blob(finding.name, joint.point, (0.8 * size, size)))
+    annotate(scene, finding, blob(finding.name, joint.point, (0.8 * size, size)))
     return joint.name
 
 
@@ -147,6 +154,7 @@ def _proximal(scene: Scene, joint: Joint) -> Vector:
         if shape.layer != SKELETON or shape.name.startswith(joint.beyond or _PAIRED):
             continue
         length, near = dist(shape.start, shape.end), min(dist(end, joint.point) for end in (shape.start, shape.end))
+        # The longest of the bones above the joint gives the direction.
         if near < 2.0 * joint.radius and length > max(reach, 0.2):
             best, reach = np.subtract(shape.end, shape.start) / length, length
     return best
@@ -154,6 +162,7 @@ def _proximal(scene: Scene, joint: Joint) -> Vector:
 
 def _move(scene: Scene, joint: Joint, step: Vector) -> None:
     """Shift the bones beyond a joint."""
+    # A pelvis has two hips whose bones have the same names.
     side = np.sign(joint.point[0])
     for index, shape in enumerate(scene.shapes):
         paired = not joint.beyond and shape.name.startswith(_PAIRED) and np.sign(shape.middle[0]) == side
@@ -164,5 +173,5 @@ def _move(scene: Scene, joint: Joint, step: Vector) -> None:
 def _dense_surface(scene: Scene, end: BoneEnd, density: float) -> None:
     """Sclerosis under a joint surface."""
     width = float(np.clip(0.10 * end.width, 0.008, 0.022))
-    centre = end.tip + end.inward * 1.3 * width
+    centre = end.tip + end.inward * 1.3 * width  # just below the surface
     scene.add(strip("sclerosis", centre, end.across, 0.8 * end.width, width, density, reach=0.7 * end.width))

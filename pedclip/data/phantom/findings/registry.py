@@ -29,6 +29,7 @@ LESIONS: Final[tuple[str, ...]] = tuple(_TABLES["lesions"])
 # Relative frequency within a region; 1 where not listed.
 WEIGHTS: Final[dict[str, float]] = dict(_TABLES["weights"])
 
+# The words for the place come back, because only the drawing knows which bone was chosen.
 _DRAW: Final[dict[str, Callable[[Scene, Finding], str]]] = {
     "fracture": fractures.fracture,
     "compression fracture": fractures.compression_fracture,

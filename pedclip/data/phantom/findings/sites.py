@@ -1,4 +1,4 @@
-"""Where findings of limbs sit: places on bones, ends of bones at joints, and the words for them."""
+"""Sites of findings in limbs: places on bones, ends of bones at joints, and the words for them."""
 
 from dataclasses import dataclass
 from math import dist
@@ -36,7 +36,7 @@ class Site:
     @property
     def mass(self) -> float:
         """Attenuation through the middle of the bone."""
-        return self.shape.density * (1 - 0.6 * self.shape.hollow)
+        return self.shape.density * (1 - 0.6 * self.shape.hollow)  # less what the marrow lacks, roughly
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,13 @@ class BoneEnd:
     inward: Vector  # (3,) unit vector from the joint into the bone
     across: Vector  # (3,) unit vector along the surface
     width: float  # half-width, scene units
-    is_start: bool  # whether it is the start of the shape
+    is_start: bool  # the start of the shape, not its end
     is_short: bool  # a nucleus or an epiphysis, not a shaft
 
 
 def visible_across(scene: Scene, axis: Vector) -> Vector:
-    """(3,) unit vector across an axis which the view shows from the side."""
+    """Unit vector (3,) across an axis (3,) which the view shows from the side."""
+    # Of a lateral film, z is what lies at the sides.
     if abs(scene.turn) > _TURNED:
         return np.array([0.0, 0.0, 1.0])
     return np.array([-axis[1], axis[0], 0.0]) / max(float(np.hypot(axis[0], axis[1])), 1e-6)
@@ -66,6 +67,7 @@ def half_width(shape: Shape, u: float) -> float:
 
 def candidates(scene: Scene) -> list[str]:
     """Names of bones a finding may be in: those with a part inside the frame."""
+    # A chest declares no breakable bones: there the ribs are taken.
     names = scene.breakable or [name for name in dict.fromkeys(s.name for s in scene.shapes) if name.endswith(" rib")]
     wanted = set(names)
     seen = {shape.name for shape in scene.shapes if shape.name in wanted and _inside(shape)}
@@ -81,6 +83,7 @@ def choose_bone(scene: Scene, finding: Finding) -> int:
         return found[0]
     # Paths consist of pieces, and some bones exist on both sides.
     found = [index for index in found if _inside(scene.shapes[index])] or found
+    # A prime, so that the choice does not hang on the form that `variant` also picks.
     return found[int(finding.variant * 7919) % len(found)]
 
 
@@ -88,7 +91,7 @@ def plate_end(scene: Scene, index: int) -> int:
     """The end of a bone where it grows: -1 (start), 1 (end) or 0 (no epiphysis drawn)."""
     shape = scene.shapes[index]
     ends = np.array([shape.start, shape.end])
-    caps = [np.array(cap.middle) for cap in scene.shapes if cap.name == f"{shape.name} epiphysis"]
+    caps = [np.array(cap.middle) for cap in scene.shapes if cap.name == f"{shape.name} epiphysis"]  # (3,) each
     seen = [middle for middle in caps if np.abs(middle[:2]).max() < 0.8]
     if not seen:
         return 0
@@ -103,6 +106,7 @@ def place(scene: Scene, index: int, u: float) -> Site:
     p0, p1 = np.array(shape.start), np.array(shape.end)
     half = (p1 - p0) / 2
     along = half / max(float(np.linalg.norm(half)), 1e-6)
+    # The axis that `chord` draws: a parabola and a cubic beside the straight line.
     bow = np.array([-along[1], along[0], 0.0]) * (shape.bend * (1 - u * u) + shape.sway * 2.6 * u * (1 - u * u))
     point = (p0 + p1) / 2 + u * half + bow
     words = _words(scene, shape, u, float(point[0]))
@@ -119,9 +123,9 @@ def metaphyseal_site(scene: Scene, finding: Finding) -> Site:
     """Near the growing end of a bone, where most fractures of children are."""
     index = choose_bone(scene, finding)
     shape = scene.shapes[index]
-    share = 0.08 + 0.30 * finding.along
+    fraction = 0.08 + 0.30 * finding.along
     end = plate_end(scene, index) or (-1 if shape.name.startswith("proximal") else 1)
-    return place(scene, index, _within(shape, share if end < 0 else 1 - share))
+    return place(scene, index, _within(shape, fraction if end < 0 else 1 - fraction))
 
 
 def pick_joint(scene: Scene, finding: Finding) -> Joint:
@@ -142,6 +146,7 @@ def bone_ends(scene: Scene, joint: Joint) -> list[BoneEnd]:
         ]
     ends_of = [_bone_end(scene, joint, index) for index in near]
     found = [(float(np.linalg.norm(end.tip - np.array(joint.point))), end) for end in ends_of]
+    # Sorted by distance, for the two that face the joint come first.
     found.sort(key=lambda item: item[0])
     close = sum(distance <= 1.15 * joint.radius for distance, _ in found)
     ends = [end for _, end in found[: max(close, 2)]]
@@ -152,7 +157,7 @@ def bone_ends(scene: Scene, joint: Joint) -> list[BoneEnd]:
 
 
 def _is_near(shape: Shape, joint: Joint, radii: float) -> bool:
-    """Whether an end or the middle of a shape is within some radii of a joint."""
+    """True where an end or the middle of a shape is within some radii of a joint."""
     far = radii * joint.radius + shape.wm
     return any(dist(place, joint.point) < far for place in (shape.start, shape.end, shape.middle))
 
@@ -170,9 +175,10 @@ def _bone_end(scene: Scene, joint: Joint, index: int) -> BoneEnd:
     # A nucleus or an epiphysis, whose axis may point anywhere: its surface that faces the joint.
     away = np.array([*joint.away, 0.0]) / np.hypot(*joint.away)
     offset = np.array(shape.middle) - centre
-    height = float(offset @ away)
+    height = float(offset @ away)  # along the limb, from the joint
     inward = away * np.sign(height) if abs(height) > 0.3 * joint.radius else offset / max(np.linalg.norm(offset), 1e-6)
     across = visible_across(scene, inward)
+    # Extent of an ellipsoid along the way in and across it.
     reach, width = (
         float(np.hypot(half * (axis @ way), shape.wm * np.sqrt(max(0.0, 1 - (axis @ way) ** 2))))
         for way in (inward, across)
@@ -189,23 +195,25 @@ def _inside(shape: Shape) -> tuple[float, float] | None:
             if abs(middle) >= FRAME:
                 return None
             continue
+        # Where the axis enters and leaves the frame, in units of its half-length (clipping by Liang and Barsky).
         ends = sorted(((-FRAME - middle) / half, (FRAME - middle) / half))
         low, high = max(low, ends[0]), min(high, ends[1])
     return (low, high) if low < high else None
 
 
-def _within(shape: Shape, share: float) -> float:
+def _within(shape: Shape, fraction: float) -> float:
     """A place inside the frame, or the nearest one to the middle of the image."""
     inside = _inside(shape)
     if inside is not None:
-        return inside[0] + share * (inside[1] - inside[0])
+        return inside[0] + fraction * (inside[1] - inside[0])
     x, y = (shape.x0 + shape.x1) / 2, (shape.y0 + shape.y1) / 2
     dx, dy = (shape.x1 - shape.x0) / 2, (shape.y1 - shape.y0) / 2
+    # Foot of the perpendicular from the middle of the image.
     return float(np.clip(-(x * dx + y * dy) / max(dx * dx + dy * dy, 1e-9), -_REACH, _REACH))
 
 
 def _words(scene: Scene, shape: Shape, u: float, x: float) -> str:
-    """How a report calls the place."""
+    """Words of a report for the place."""
     name = shape.name
     if name.split(".")[0].isdigit():
         name = f"{_ORDINALS[int(name.split('.')[0]) - 1]} rib"

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from pedclip.data.phantom.body.scene import Scene, blob
-from pedclip.data.phantom.findings.finding import Finding, mark
+from pedclip.data.phantom.findings.finding import Finding, annotate
 from pedclip.data.phantom.findings.sites import half_width, pick_joint, shaft_site, visible_across
 from pedclip.data.phantom.imaging.shapes import SKIN, Shape, Vector
 
@@ -19,7 +19,7 @@ def swelling(scene: Scene, finding: Finding) -> str:
     site = shaft_site(scene, finding)
     sides = (-1, 1) if finding.variant < 0.35 else (finding.sign,)
     for part in bulge(scene, site.point, sides, 0.10 + 0.36 * finding.severity, 0.04 + 0.12 * finding.severity):
-        mark(scene, finding, part)
+        annotate(scene, finding, part)
     return site.words
 
 
@@ -30,16 +30,16 @@ def bulge(scene: Scene, point: Vector, sides: tuple[int, ...], amount: float, ha
         scene: Changed in place.
         point: (3,) in or on a bone, scene units.
         sides: Of the axis of the limb, 1 and -1.
-        amount: How far, as a share of the half-width of the limb.
+        amount: How far, as a fraction of the half-width of the limb.
         haze: Attenuation added inside.
 
     Returns:
         The parts that bulge, for boxes and masks.
     """
-    skin, foot, axis, outline = nearest_skin(scene, point)
+    skin, foot, axis, outline = nearest_skin(scene, point)  # `foot`: nearest place on the axis of the limb
     across = visible_across(scene, axis)
     angle = float(np.degrees(np.arctan2(axis[1], axis[0])))
-    width = min(outline, _THICK)
+    width = min(outline, _THICK)  # in a trunk the swelling keeps the size that it has in a limb
     parts = []
     for side in sides:
         if outline <= _THICK:
@@ -47,6 +47,7 @@ def bulge(scene: Scene, point: Vector, sides: tuple[int, ...], amount: float, ha
             x, y, z = foot + across * side * width * 0.45
             size, thick = (width * 1.4, width * (0.55 + amount)), 0.90 * skin.density * outline / skin.wm
             scene.add(blob("swelling", (x, y, z), size, angle=angle, density=thick, depth=1.2, layer=SKIN))
+        # In a thick part the swelling lies at the bone; the skin is out of the picture.
         x, y, z = (foot if outline <= _THICK else point) + across * side * width * 0.55
         part = blob("swelling", (x, y, z), (width * 1.2, width * (0.45 + amount)), angle=angle, density=haze)
         scene.add(part)
@@ -64,16 +65,17 @@ def oedema(scene: Scene, finding: Finding, point: Vector) -> None:
 
 
 def incidental(scene: Scene, rng: np.random.Generator) -> None:
-    """The same mild swelling without any finding, in one film of six that shows a joint; not marked, not reported."""
+    """The same mild swelling without any finding, in one of six films with a joint; not annotated, not reported."""
     if not scene.joints or rng.random() > 0.25:  # of this quarter `oedema` leaves 35 % as they are
         return
+    # The same code with the same chances, so that swelling alone does not give a fracture away.
     plain = Finding("", rng.random(), rng.random(), rng.random(), int(rng.choice([-1, 1])), rng.random())
     point = np.array(pick_joint(scene, plain).point) if rng.random() < 0.4 else shaft_site(scene, plain).point
     oedema(scene, plain, point)
 
 
 def nearest_skin(scene: Scene, point: Vector) -> tuple[Shape, Vector, Vector, float]:
-    """The part of the outline around a point.
+    """The part of the outline around a point (3,), scene units.
 
     Returns:
         The part, the nearest place on its axis (3,), the direction of that axis (3,) and its half-width there.
@@ -84,10 +86,12 @@ def nearest_skin(scene: Scene, point: Vector) -> tuple[Shape, Vector, Vector, fl
             continue
         p0, p1 = np.array(shape.start), np.array(shape.end)
         axis = p1 - p0
+        # Projection on the axis, -1 to 1.
         u = float(np.clip(2 * ((point - p0) @ axis) / (axis @ axis) - 1, -0.97, 0.97))
         foot = (p0 + p1) / 2 + u * axis / 2
         # Ends are rounded.
         outline = half_width(shape, u) * float(np.sqrt(1 - u * u - shape.square_end * (u**8 - u * u)))
+        # In half-widths: a point inside a thick part is nearer to it than to a thin neighbour.
         distance = float(np.linalg.norm((foot - point)[:2])) / outline
         if best is None or distance < best[0]:
             best = distance, shape, foot, axis / np.linalg.norm(axis), outline
@@ -108,5 +112,5 @@ def _scalp(scene: Scene, finding: Finding) -> str:
     scene.add(blob("swelling", place, size, angle=slope, density=0.35, layer=SKIN))
     haze = blob("swelling", place, size, angle=slope, density=0.06 + 0.18 * finding.severity)
     scene.add(haze)
-    mark(scene, finding, haze)
+    annotate(scene, finding, haze)
     return f"{finding.side} parietal scalp"

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from pedclip.data.phantom.body.scene import Scene, blob
-from pedclip.data.phantom.findings.finding import SUBTLE, Finding, mark, strip
+from pedclip.data.phantom.findings.finding import SUBTLE, Finding, annotate, strip
 from pedclip.data.phantom.findings.sites import shaft_site
 from pedclip.data.phantom.imaging.shapes import SKIN, Point, Vector
 
@@ -25,22 +25,24 @@ def foreign_body(scene: Scene, finding: Finding) -> str:
     x, y, words, swallowed = _object_site(scene, finding)
     size = 0.040 + 0.045 * finding.severity
     place, centre = (x, y, 0.1), np.array([x, y, 0.1])
+    # Discs are swallowed; what pierces the skin is long and thin.
     if swallowed and finding.variant < 0.75:
         disc = blob("object", place, (size, size), density=_METAL, depth=0.9)
         scene.add(disc)
         if finding.variant > 0.4:
+            # The step at the edge of a button battery shows as a second ring.
             rim = blob("object", place, (0.84 * size, 0.84 * size), density=-3.0, depth=0.9)
             scene.add(replace(rim, cortex=0.14 * size, hollow=1.0))
-        mark(scene, finding, blob(finding.name, place, (size, size)))
+        annotate(scene, finding, blob(finding.name, place, (size, size)))
         return words
     angle = np.pi * finding.along
     direction: Vector = np.array([np.cos(angle), np.sin(angle), 0.0])
     is_splinter = not swallowed and finding.variant < 0.45  # glass or stone: paler than metal
     density = 0.16 + 0.45 * finding.severity if is_splinter else 0.5 + finding.severity
     width = 0.012 + 0.012 * finding.severity if is_splinter else 0.009
-    half = size * (0.7 if is_splinter else 1.7)
+    half = size * (0.7 if is_splinter else 1.7)  # half-length
     scene.add(strip("object", centre, direction, half, width, density, reach=width))
-    mark(scene, finding, strip("", centre, direction, half, width, 1.0, reach=0.05))
+    annotate(scene, finding, strip("", centre, direction, half, width, 1.0, reach=0.05))
     return words
 
 
@@ -58,6 +60,7 @@ def _object_site(scene: Scene, finding: Finding) -> tuple[float, float, str, boo
     if "orbit" in names:
         return 0.08 * finding.sign, -0.08 + 0.1 * finding.along, f"{finding.side} nasal cavity", True
     site = shaft_site(scene, finding)
+    # The outline whose thickness fits the bone is the one around it.
     skin = min((s for s in scene.shapes if s.layer == SKIN), key=lambda s: abs(s.wm - 2 * site.width))
     aside = site.width + 0.4 * max(0.04, min(skin.wm, 0.3) - site.width)
     x, y, _ = site.point + site.across * finding.sign * aside
@@ -68,6 +71,7 @@ def constipation(scene: Scene, finding: Finding) -> str:
     """Mottled stool: in rectum and left colon when mild, along the whole frame when marked."""
     random, severity = finding.generator(), finding.severity
     size = 0.075 + 0.035 * severity
+    # The colon fills from the rectum backwards.
     for x, y in _COLON[: 5 + round(14 * severity)]:
         dx, dy = random.normal(0, 0.025, 2)
         place: Point = (x + dx, y + dy, 0.15)
@@ -75,7 +79,8 @@ def constipation(scene: Scene, finding: Finding) -> str:
         density = (0.06 + 0.17 * severity) * random.uniform(0.7, 1.2)
         stool = blob("stool", place, (float(radii[0]), float(radii[1])), angle=angle, density=density)
         scene.add(stool)
-        mark(scene, finding, stool)
+        annotate(scene, finding, stool)
+        # Gas bubbles make stool look mottled.
         for _ in range(5):
             fx, fy = random.uniform(-0.9, 0.9, 2) * size
             bubble = (random.uniform(0.010, 0.030), random.uniform(0.008, 0.018))
@@ -88,8 +93,8 @@ def bowel_obstruction(scene: Scene, finding: Finding) -> str:
     """Distended loops of gas stacked in the middle; in some films fluid levels in them."""
     random, severity = finding.generator(), finding.severity
     count = 2 + round(4 * severity)
-    upright = finding.variant > 0.5 and severity > SUBTLE
-    width = 0.055 + 0.045 * severity
+    upright = finding.variant > 0.5 and severity > SUBTLE  # fluid levels need a standing patient
+    width = 0.055 + 0.045 * severity  # half the calibre of the gut
     for order in range(count):
         y = -0.20 + 0.70 * (order + 0.5) / count + random.uniform(-0.04, 0.04)
         place: Point = (random.uniform(-0.16, 0.16), y, 0.15)
@@ -100,7 +105,7 @@ def bowel_obstruction(scene: Scene, finding: Finding) -> str:
         if upright:  # fluid below, with a straight upper edge
             low = (place[0], y + 0.55 * width, 0.15)
             scene.add(blob("fluid", low, (0.9 * half, 0.45 * width), angle=0.0, density=0.9 * dark, square=1.0))
-        mark(scene, finding, loop)
+        annotate(scene, finding, loop)
     return "small bowel"
 
 
@@ -108,6 +113,7 @@ def scoliosis(scene: Scene, finding: Finding) -> str:
     """The spine curves to one side by a Cobb angle of 10 to 60 degrees; ribs follow."""
     cobb = np.radians(10 + 50 * finding.severity)
     # Both end vertebrae tilt by half the angle: x(y) = height · exp(-((y - middle) / curve)²).
+    # A slope of tan(Cobb / 2) where the curve is steepest gives its height.
     height = float(np.tan(cobb / 2)) * _CURVE / _STEEPEST
     middle = -0.20 + 0.35 * finding.along
 
@@ -123,5 +129,5 @@ def scoliosis(scene: Scene, finding: Finding) -> str:
                 dx0 = dx1 = aside((shape.y0 + shape.y1) / 2)
             scene.shapes[index] = replace(shape, x0=shape.x0 + dx0, x1=shape.x1 + dx1)
     place = (finding.sign * height * 0.5, middle, 0.0)
-    mark(scene, finding, blob(finding.name, place, (0.62, 0.16 + height * 0.5), square=0.5))
+    annotate(scene, finding, blob(finding.name, place, (0.62, 0.16 + height * 0.5), square=0.5))
     return f"spine, convex to the {finding.side}"

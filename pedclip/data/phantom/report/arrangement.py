@@ -1,4 +1,4 @@
-"""How the sentences of a report are arranged: under headings, in one paragraph, numbered, by structure."""
+"""Arrangement of the sentences of a report: under headings, in one paragraph, numbered, by structure."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -34,17 +34,19 @@ Bodies = Sequence[Sequence[Statement]]
 
 def headed(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Generator) -> Lines:
     """A paragraph for each part, under its name."""
+    # One part needs no heading.
     if len(subjects) == 1 and rng.random() < 0.7:
         return [_pieces(bodies[0], 0)]
-    mark = pick((":", ".", " -"), rng)
-    lines = [[Piece(_heading(subject, rng, mark)), *_pieces(bodies[k], k)] for k, subject in enumerate(subjects)]
-    return [[piece for line in lines for piece in line]] if rng.random() < 0.4 else lines
+    sign = pick((":", ".", " -"), rng)
+    lines = [[Piece(_heading(subject, rng, sign)), *_pieces(bodies[k], k)] for k, subject in enumerate(subjects)]
+    return [[piece for line in lines for piece in line]] if rng.random() < 0.4 else lines  # all in one paragraph
 
 
 def running(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Generator) -> Lines:
     """One paragraph, in which the parts may alternate; sentences say which part they are about."""
     order = [(part, statement) for part, body in enumerate(bodies) for statement in body]
     if rng.random() < 0.5:
+        # In turns: first sentence of each part, then the second.
         rounds = zip_longest(*([(part, statement) for statement in body] for part, body in enumerate(bodies)))
         order = [item for items in rounds for item in items if item is not None]
     return [[piece for group in _located(subjects, order, rng) for piece in group]]
@@ -53,8 +55,8 @@ def running(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Generato
 def numbered(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Generator) -> Lines:
     """A list of sentences."""
     order = [(part, statement) for part, body in enumerate(bodies) for statement in body]
-    mark = pick((".", ")"), rng)
-    lines = [[Piece(f"{k}{mark}"), *group] for k, group in enumerate(_located(subjects, order, rng), start=1)]
+    sign = pick((".", ")"), rng)
+    lines = [[Piece(f"{k}{sign}"), *group] for k, group in enumerate(_located(subjects, order, rng), start=1)]
     return [[piece for line in lines for piece in line]] if rng.random() < 0.3 else lines
 
 
@@ -64,6 +66,7 @@ def by_structure(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Gen
     for part, (subject, body) in enumerate(zip(subjects, bodies, strict=True)):
         if len(subjects) > 1:
             lines.append([Piece(_heading(subject, rng, ":"))])
+        # A form has a line for each structure, so the general sentences go to the end.
         said = [statement for statement in body if statement.structure]
         free = [name for name in normal_structures(subject) if name not in {s.structure for s in said}]
         added = [normal(subject, str(name), rng) for name in rng.permutation(free)[: max(0, 4 - len(body))]]
@@ -82,6 +85,7 @@ def joint(subjects: Sequence[Subject], bodies: Bodies, rng: np.random.Generator)
     heading = " and ".join(_name(subject, rng) for subject in subjects)
     lines = running(subjects, bodies, rng)
     lines[0].insert(0, Piece(f"{heading[:1].upper()}{heading[1:]}:"))
+    # A shared sentence must hold for every part.
     is_clean = all("soft tissues" not in s.blocked and "soft tissues" in normal_structures(s) for s in subjects)
     if is_clean and all(len(body) < 4 for body in bodies) and len(subjects) == 2:
         lines[0].append(Piece(expand(pick(grammar("report")["shared_soft"], rng), {}, rng), (0, 1)))
@@ -102,16 +106,17 @@ def conclusion(subjects: Sequence[Subject], sentences: Sequence[Sequence[str]], 
     statements = [[Statement(text) for text in texts] for texts in sentences]
     if len(subjects) == 1:
         plain = _pieces(statements[0], 0)
+        # A list of one looks odd.
         if len(plain) == 1 and rng.random() < 0.8:
             return [plain]
         return numbered(subjects, statements, rng) if rng.random() < 0.5 else [plain]
-    draw = rng.random()
-    if draw < 0.35:
+    ticket = rng.random()
+    if ticket < 0.35:
         return numbered(subjects, statements, rng)
-    if draw < 0.6:
+    if ticket < 0.6:
         return running(subjects, statements, rng)
     lines = headed(subjects, statements, rng)
-    if draw < 0.8 and len(lines) == len(subjects):  # "1. Chest. No active disease."
+    if ticket < 0.8 and len(lines) == len(subjects):  # "1. Chest. No active disease."
         lines = [[Piece(f"{k}."), *line] for k, line in enumerate(lines, start=1)]
     return lines
 
@@ -130,14 +135,16 @@ def terse(text: str) -> str:
 
 def with_typo(text: str, rng: np.random.Generator) -> str:
     """A sentence with one letter lost, doubled or exchanged; never in the name of a finding, part or side."""
+    # Long words that carry no finding, part, side or negation: the truth must survive the slip.
     words = [match for match in re.finditer(r"\b[A-Za-z]{7,}\b", text) if match[0].lower() not in _kept_words()]
     if not words:
         return text
     match = words[int(rng.integers(len(words)))]
-    at, kind = match.start() + int(rng.integers(2, len(match[0]) - 2)), int(rng.integers(3))
-    if kind == 0:
+    # Never the first or the last two letters.
+    at, slip = match.start() + int(rng.integers(2, len(match[0]) - 2)), int(rng.integers(3))
+    if slip == 0:
         return text[:at] + text[at + 1 :]
-    return text[:at] + (text[at] * 2 if kind == 1 else text[at + 1] + text[at]) + text[at + 1 + (kind == 2) :]
+    return text[:at] + (text[at] * 2 if slip == 1 else text[at + 1] + text[at]) + text[at + 1 + (slip == 2) :]
 
 
 @cache
@@ -158,10 +165,10 @@ def _name(subject: Subject, rng: np.random.Generator) -> str:
     return f"{side}{pick(list(subject.slots['noun']), rng)}"
 
 
-def _heading(subject: Subject, rng: np.random.Generator, mark: str) -> str:
+def _heading(subject: Subject, rng: np.random.Generator, sign: str) -> str:
     name = _name(subject, rng)
     name = name.upper() if rng.random() < 0.15 else name[:1].upper() + name[1:]
-    return f"{name}{mark}"
+    return f"{name}{sign}"
 
 
 def _located(subjects: Sequence[Subject], order: Sequence[tuple[int, Statement]], rng: np.random.Generator) -> Lines:
@@ -171,6 +178,7 @@ def _located(subjects: Sequence[Subject], order: Sequence[tuple[int, Statement]]
         group = [Piece(statement.text, (part,))]
         if part != before and not _names_itself(statement.text, subjects[part], subjects):
             prefix = expand(pick(grammar("report")["locators"], rng), subjects[part].slots, rng)
+            # "In the left knee, …" becomes part of the sentence; "Left knee:" stays apart from it.
             if prefix.endswith(","):
                 group = [Piece(f"{prefix} {uncapital(statement.text)}", (part,))]
             else:
@@ -182,6 +190,7 @@ def _located(subjects: Sequence[Subject], order: Sequence[tuple[int, Statement]]
 
 def _names_itself(text: str, subject: Subject, subjects: Sequence[Subject]) -> bool:
     lower = text.lower()
+    # With both knees in the report, "knee" alone names neither.
     is_paired = sum(other.part.region == subject.part.region for other in subjects) > 1
     is_named = any(noun.lower() in lower for noun in subject.slots["noun"])
     return is_named and (not is_paired or subject.part.laterality in lower)

@@ -27,7 +27,7 @@ _NO_IMPRESSION: Final = 0.15
 _TERSE: Final = 0.12
 _ABBREVIATED: Final = 0.1
 _UPPER_CASE: Final = 0.03
-_TYPO: Final = 0.02  # share of sentences with a typing error
+_TYPO: Final = 0.02  # fraction of sentences with a typing error
 _ROOM: Final = 4  # sentences about a part in the findings, unless it has more findings
 
 
@@ -86,7 +86,7 @@ def study_report(
         plan: The study.
         sites: For each part, where its findings are, in their order.
         rng: Chooses the words.
-        equipment: For each part, what lies on it; nothing where empty.
+        equipment: For each part, names of what lies on it; nothing where empty.
 
     Returns:
         A report in which every finding is asserted, with or without doubt, and none is denied.
@@ -95,7 +95,7 @@ def study_report(
     subjects = [subject_of(plan, *part) for part in zip(plan.parts, sites, worn, strict=True)]
     layout, found, concluded = _contents(subjects, rng)
     sections = {name: _frame(name, plan, subjects, rng) for name in _SECTIONS[:4]}
-    _interrupt(found or concluded, plan, subjects, rng)
+    _interrupt(found or concluded, plan, subjects, rng)  # a report with an impression alone has its remarks there
     if concluded and rng.random() < 0.3:
         concluded.append([Piece(_aside("recommendation", plan, subjects, rng))])
     sections |= {"findings": found, "impression": concluded}
@@ -104,21 +104,23 @@ def study_report(
 
 def _contents(subjects: Sequence[Subject], rng: np.random.Generator) -> tuple[str, Lines, Lines]:
     """Name of the layout, findings and impression."""
+    # Several parts under one heading need several parts.
     names = [name for name in _STYLES if name != "joint" or len(subjects) > 1]
-    shares = np.array([_STYLES[name] for name in names])
-    layout = str(rng.choice(names, p=shares / shares.sum()))
+    weights = np.array([_STYLES[name] for name in names])
+    layout = str(rng.choice(names, p=weights / weights.sum()))
     bodies = [body(subject, rng, room=max(_ROOM, len(subject.part.findings))) for subject in subjects]
+    # Both hands of one child, both normal: dictated once, for both.
     if _is_pair_of_normals(subjects) and rng.random() < 0.5:
         similar = expand(pick(grammar("report")["similar"], rng), subjects[1].slots, rng)
         line = [Piece(statement.text, (0, 1)) for statement in bodies[0]] + [Piece(similar, (1,))]
         return "similar", [line], [[Piece(expand(pick(grammar("report")["shared_normal"], rng), {}, rng), (0, 1))]]
     found = LAYOUTS[layout](subjects, bodies, rng)
-    draw = rng.random()
-    if draw < _IMPRESSION_ONLY:
+    ticket = rng.random()
+    if ticket < _IMPRESSION_ONLY:
         return layout, [], found
-    if draw < _IMPRESSION_ONLY + _NO_IMPRESSION:
+    if ticket < _IMPRESSION_ONLY + _NO_IMPRESSION:
         return layout, found, []
-    if draw > 0.96:
+    if ticket > 0.96:  # "As above."
         return layout, found, [[Piece(pick(grammar("report")["as_above"], rng))]]
     is_normal = not any(subject.part.findings or subject.maturity for subject in subjects)
     if is_normal and len(subjects) > 1 and rng.random() < 0.4:
@@ -141,11 +143,13 @@ def _frame(name: str, plan: StudyPlan, subjects: Sequence[Subject], rng: np.rand
     if name != "indication":
         return [[Piece(_aside(name, plan, subjects, rng))]]
     data, slots = grammar("report"), _frame_slots(plan, subjects, rng)
+    # The reason names one of the parts, as a request does.
     kind = grammar("regions")["regions"][plan.parts[int(rng.integers(len(plan.parts)))].region]["kind"]
     said = [expand(pick(data["indication"][kind], rng), slots, rng)]
     if rng.random() < 0.4:
         said.append(expand(pick(data["history"], rng), slots, rng))
     if rng.random() < 0.4:
+        # "7-year-old girl with …": a comma goes on with a small letter.
         patient = expand(pick(data["patient"], rng), slots, rng)
         link = pick((". ", ", ", "; "), rng)
         said[0] = f"{patient}{link}{uncapital(said[0]) if link != '. ' else said[0]}"
@@ -178,6 +182,7 @@ def _aside(name: str, plan: StudyPlan, subjects: Sequence[Subject], rng: np.rand
 def _frame_slots(plan: StudyPlan, subjects: Sequence[Subject], rng: np.random.Generator) -> Slots:
     data, months = grammar("report"), round(plan.age * 12)
     images = sum(len(part.views) for part in plan.parts)
+    # Earlier films are of other parts, or the sentence would be about this one.
     nouns = [noun for subject in subjects for noun in subject.slots["noun"]]
     return {
         **subjects[0].slots,
@@ -206,10 +211,11 @@ def _interrupt(lines: Lines, plan: StudyPlan, subjects: Sequence[Subject], rng: 
 
 def _dictated(sections: dict[str, Lines], rng: np.random.Generator) -> dict[str, Lines]:
     """The pieces in the manner of one person: telegrams, abbreviations, capitals, typing errors."""
-    is_terse, is_abbreviated, is_upper = (rng.random() < share for share in (_TERSE, _ABBREVIATED, _UPPER_CASE))
+    is_terse, is_abbreviated, is_upper = (rng.random() < rate for rate in (_TERSE, _ABBREVIATED, _UPPER_CASE))
 
     def said(piece: Piece, name: str) -> Piece:
         text = piece.text
+        # Headings and list numbers stay whole.
         if is_terse and piece.parts:
             text = terse(text)
         if is_abbreviated and name != "exam":
@@ -229,9 +235,11 @@ def _abbreviated(text: str, rng: np.random.Generator) -> str:
 
 
 def _assembled(plan: StudyPlan, sections: dict[str, Lines], layout: str, rng: np.random.Generator) -> StudyReport:
+    # Sentences are joined here and never cut again, so excerpts are exact substrings.
     texts = {name: "\n".join(" ".join(piece.text for piece in line) for line in sections[name]) for name in _SECTIONS}
     if rng.random() < _NO_HEADINGS:
         first = " ".join(f"{text.rstrip('.')}." for name in ("exam", "indication") if (text := texts[name]))
+        # Without headings there is one paragraph for the request and one for all else.
         rest = " ".join(text for name in _ANNOTATED if (text := texts[name]))
         texts = dict.fromkeys(_SECTIONS, "") | {"exam": first, "findings": rest}
         text, layout = f"{first}\n{rest}", f"{layout}, no headings"
@@ -239,11 +247,13 @@ def _assembled(plan: StudyPlan, sections: dict[str, Lines], layout: str, rng: np
         text = _under_headings(texts, rng)
     pieces = [piece for name in _ANNOTATED for line in sections[name] for piece in line]
     regions = tuple(dict.fromkeys(part.region for part in plan.parts))
+    # A sentence about two parts is in both lists.
     of_part = [[piece.text for piece in pieces if k in piece.parts] for k in range(len(plan.parts))]
     of_region = {
         region: tuple(p.text for p in pieces if any(plan.parts[k].region == region for k in p.parts))
         for region in regions
     }
+    # Both sides of one region are one region.
     sides = {region: {part.laterality for part in plan.parts if part.region == region} for region in regions}
     return StudyReport(
         report_id=plan.study_id,

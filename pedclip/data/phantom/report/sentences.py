@@ -1,4 +1,4 @@
-"""What a report says about one body part: its findings, what is normal, and what is absent."""
+"""Sentences of a report about one body part: its findings, what is normal, and what is absent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pedclip.data.phantom.report.wording import Slots, expand, grammar, pick
 
 _SKELETAL: Final = ("hand", "wrist")
 _UNUSUAL: Final = 1.5  # years between bone age and age from which maturation is called delayed or advanced
-_HEDGED: Final = 0.5  # share of subtle findings that are reported with doubt
+_HEDGED: Final = 0.5  # fraction of subtle findings that are reported with doubt
 _MAX_SENTENCES: Final = 6
 
 
@@ -32,7 +32,7 @@ class Subject:
     Args:
         part: The films.
         sites: The places of its findings, in their order.
-        equipment: What lies on it ("cast").
+        equipment: Names of what lies on it ("cast").
         slots: Words for the templates.
         maturity: "delayed" or "advanced" where it is unusual for the age, else "".
         age: Years.
@@ -49,6 +49,7 @@ class Subject:
     def blocked(self) -> set[str]:
         """Structures that must not be called normal."""
         known = grammar("findings")["findings"]
+        # A structure with a finding is not normal; nor is growth at odd bone age, nor a film with metal on it.
         tags = {tag for finding in self.part.findings for tag in known[finding.name]["tags"]}
         return tags | ({"growth"} if self.maturity else set()) | ({"objects"} if self.equipment else set())
 
@@ -65,13 +66,14 @@ def subject_of(plan: StudyPlan, part: Part, sites: Sequence[str], equipment: Seq
     side = f"{part.laterality} " if part.laterality else ""
     slots = {
         "noun": entry["nouns"],
-        "place": [noun for noun in entry["nouns"] if not noun.isupper()],
+        "place": [noun for noun in entry["nouns"] if not noun.isupper()],  # "CXR" names a film and not a place
         "side": side,
         "exam": [f"{side}{name}" for name in entry["exams"]],
         "age_words": _years(plan.age),
         "bone_age": _years(plan.bone_age),
     }
     ahead = plan.bone_age - plan.age
+    # Bone age is read from hand and wrist alone.
     is_read = part.region in _SKELETAL and abs(ahead) > _UNUSUAL
     maturity = ("advanced" if ahead > 0 else "delayed") if is_read else ""
     return Subject(part, tuple(sites), tuple(equipment), slots, maturity, plan.age)
@@ -90,21 +92,25 @@ def body(subject: Subject, rng: np.random.Generator, *, room: int = _MAX_SENTENC
     """
     part = subject.part
     said = [positive(finding, site, subject, rng) for finding, site in zip(part.findings, subject.sites, strict=True)]
+    # Findings first: they are never cut, as `room` is at least their number.
     said = (said + _extras(subject, rng))[:room]
     if part.findings and rng.random() < 0.15:
         said.reverse()
     fillers: list[Statement] = []
-    wanted = int(rng.integers(0 if said else 1, 5))
+    wanted = int(rng.integers(0 if said else 1, 5))  # a part without anything to say gets one normal sentence at least
     for structure in rng.permutation(sorted(_normal_pool(subject)))[:wanted]:
         fillers.append(normal(subject, str(structure), rng))
     if rng.random() < 0.6:
         fillers.append(negative(subject, rng))
+    # "Normal hand." needs a part without findings.
     if not part.findings and not subject.maturity and rng.random() < 0.25:
         fillers.insert(0, Statement(expand(pick(_whole(subject), rng), subject.slots, rng)))
+    # Two templates may give the same sentence; one is enough.
     fillers = list({statement.text: statement for statement in fillers if statement.text}.values())
     if rng.random() < 0.4:
         fillers = [fillers[int(order)] for order in rng.permutation(len(fillers))]
     kept = fillers[: max(0, room - len(said))]
+    # Sometimes what is normal comes before what is not.
     ahead = int(rng.integers(len(kept) + 1)) if rng.random() < 0.3 else 0
     every = (kept[:ahead] + said + kept[ahead:])[:room]
     return every or [Statement(expand(pick(_whole(subject), rng), subject.slots, rng))]
@@ -117,8 +123,9 @@ def positive(
     data = grammar("findings")
     entry = data["findings"][finding.name]
     is_subtle = finding.severity < SUBTLE
-    kind = form(finding, subject.age, region=subject.part.region) if finding.name == "fracture" else ""
-    offset = "slight" if is_subtle else "some" if finding.severity < 2 / 3 else "much"
+    shape = form(finding, subject.age, region=subject.part.region) if finding.name == "fracture" else ""
+    offset = "slight" if is_subtle else "some" if finding.severity < 2 / 3 else "much"  # words of displacement
+    # 0 to 3: three thirds, and "severe" from 0.85.
     level = min(int(finding.severity * 3), 2) + int(finding.severity > 0.85)
     slots = {
         **subject.slots,
@@ -128,11 +135,11 @@ def positive(
         "severity": data["sizes" if finding.name in data["sized"] else "severity"][level],
         "finding_side": finding.side,
         "sided": f"{finding.side} " if finding.name in ("pleural effusion", "pneumothorax") else "",
-        "kind": data["fracture_kinds"][kind if subject.part.region != "skull" else ""],
-        "displacement": data["displacement"]["none" if kind == "buckle" else offset],
+        "kind": data["fracture_kinds"][shape if subject.part.region != "skull" else ""],
+        "displacement": data["displacement"]["none" if shape == "buckle" else offset],
     }
     choices = entry["impression" if is_impression else "definite"]
-    if is_subtle and rng.random() < _HEDGED:
+    if is_subtle and rng.random() < _HEDGED:  # "questionable", "possible"
         slots["term"] = entry.get("singular", slots["term"])
         choices = data["hedged_plain" if finding.name in data["placed_by_themselves"] else "hedged"]
     return Statement(expand(pick(choices, rng), slots, rng), entry["tags"][0])
@@ -160,14 +167,16 @@ def negative(subject: Subject, rng: np.random.Generator) -> Statement:
         for name, regions in FINDINGS.items()
         if subject.part.region in regions and name.split()[-1] not in heads and name not in held
     ]
+    # A cast or a tube is a foreign body to some readers.
     if subject.equipment and "foreign body" in absent:
         absent.remove("foreign body")
     words = [pick(data[name]["denied"], rng) for name in absent]
-    kind = grammar("regions")["kinds"][subject.wording["kind"]]
-    words += [pick(subject.wording["denied"], rng), *([pick(kind["denied"], rng)] if kind["denied"] else [])]
+    shared = grammar("regions")["kinds"][subject.wording["kind"]]
+    words += [pick(subject.wording["denied"], rng), *([pick(shared["denied"], rng)] if shared["denied"] else [])]
     # What comes first in the tables is what people look for first.
-    shares = np.array([2.0 if order < 3 else 1.0 for order in range(len(words))])
-    order = rng.choice(len(words), size=min(3, len(words)), replace=False, p=shares / shares.sum())
+    weights = np.array([2.0 if order < 3 else 1.0 for order in range(len(words))])
+    order = rng.choice(len(words), size=min(3, len(words)), replace=False, p=weights / weights.sum())
+    # Templates have up to three places: "No {a}, {b} or {c}."
     chosen = dict(zip("abc", [words[int(index)] for index in order], strict=False))
     templates = [t for t in grammar("report")["negative"] if all(f"{{{k}}}" not in t or k in chosen for k in "abc")]
     return Statement(expand(pick(templates, rng), {**subject.slots, **chosen}, rng))
@@ -175,6 +184,7 @@ def negative(subject: Subject, rng: np.random.Generator) -> Statement:
 
 def impression(subject: Subject, rng: np.random.Generator) -> list[str]:
     """One or two sentences that conclude about the part."""
+    # The worst comes first, and may stand alone.
     ranked = sorted(
         zip(subject.part.findings, subject.sites, strict=True), key=lambda pair: pair[0].severity, reverse=True
     )
@@ -183,14 +193,14 @@ def impression(subject: Subject, rng: np.random.Generator) -> list[str]:
         return [positive(finding, site, subject, rng, is_impression=True).text for finding, site in ranked[:count]]
     if subject.maturity:
         return [expand(pick(grammar("report")["maturity"][subject.maturity], rng), subject.slots, rng)]
-    kind = grammar("regions")["kinds"][subject.wording["kind"]]
-    return [expand(pick([*subject.wording["impression"], *kind["impression"]], rng), subject.slots, rng)]
+    shared = grammar("regions")["kinds"][subject.wording["kind"]]
+    return [expand(pick([*subject.wording["impression"], *shared["impression"]], rng), subject.slots, rng)]
 
 
 def _whole(subject: Subject) -> list[str]:
     """Templates that call the whole part normal; where it is not, only that it was seen."""
-    kind = grammar("regions")["kinds"][subject.wording["kind"]]
-    return [*subject.wording["whole"], *kind["whole"]]
+    shared = grammar("regions")["kinds"][subject.wording["kind"]]
+    return [*subject.wording["whole"], *shared["whole"]]
 
 
 def _normal_pool(subject: Subject) -> dict[str, list[str]]:
@@ -228,7 +238,7 @@ def _places(site: str, side: str, *, article: str = "the ") -> list[str]:
 
 
 def _years(age: float) -> str:
-    months = round(age * 12)
+    months = round(age * 12)  # in months up to two years, then in years
     if months < 1:
         return "newborn"
     if months < 24:

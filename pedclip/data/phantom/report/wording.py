@@ -16,7 +16,8 @@ Slots = Mapping[str, str | Sequence[str]]
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _CHOICE: Final = re.compile(r"\[([^\[\]]*)\]")
-_PLURALS: Final = ("hila", "antra")
+_PLURALS: Final = ("hila", "antra")  # that do not end in -s
+# Empty choices leave double blanks, and stops behind commas.
 _TIDY: Final = (
     (re.compile(r"\s+"), " "),
     (re.compile(r"\s+([.,;:])"), r"\1"),
@@ -59,14 +60,16 @@ def expand(template: str, slots: Slots, rng: np.random.Generator) -> str:
 
     def word(match: re.Match[str]) -> str:
         name = match[1]
+        # `{Noun}` is `{noun}` with a capital letter.
         value = slots[name] if name in slots else slots[name.lower()]
         text = value if isinstance(value, str) else pick(value, rng)
         return text if name in slots else capital(text)
 
     text = template
+    # Slots may hold templates with choices, which may hold slots; innermost brackets first.
     while _SLOT.search(text) or _CHOICE.search(text):
         text = _CHOICE.sub(lambda match: pick(match[1].split("|"), rng), _SLOT.sub(word, text))
-    before, verb, after = text.partition("<be>")
+    before, verb, after = text.partition("<be>")  # one verb to agree per sentence
     if verb:
         text = f"{before}{_agreeing(before, rng)}{after}"
     for pattern, replacement in _TIDY:
@@ -81,13 +84,15 @@ def capital(text: str) -> str:
 
 def uncapital(text: str) -> str:
     """The text as the middle of a sentence; abbreviations and names of vertebrae stay."""
-    is_word = len(text) < 2 or text[1].islower() or text[1] == " "
+    is_word = len(text) < 2 or text[1].islower() or text[1] == " "  # "MRI" and "T12" keep their capitals
     return text[:1].lower() + text[1:] if is_word else text
 
 
 def _agreeing(subject: str, rng: np.random.Generator) -> str:
+    # The noun before "of" or "in" decides: "margins of the bone are".
     head = re.split(r" (?:of|about|in|at) |, ", subject.strip())[0].lower()
     last = head.split()[-1]
+    # "pelvis", "mass" and "humerus" are singular.
     ends = last.endswith(("s", "i")) and not last.endswith(("ss", "us", "is"))
     is_plural = ends or last in _PLURALS or " and " in head or re.search(r"\d to \w\d", head) is not None
     return pick(("are", "appear") if is_plural else ("is", "appears"), rng)
