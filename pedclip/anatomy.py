@@ -30,9 +30,9 @@ REGIONS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 
 Laterality = Literal["", "left", "right", "both"]
-Kind = Literal["name", "structure"]
+MentionKind = Literal["name", "structure"]
 CONVENTIONS: dict[str, str]  # read from anatomy.json at first use, by __getattr__
-_WORD_START, _WORD_END = r"(?<![^\W_])", r"(?![^\W_])"
+_WORD_START, _WORD_END = r"(?<![^\W_])", r"(?![^\W_])"  # an underscore separates words, unlike in \b
 _JOINTS: Final = {" ": r"[\s/_-]{0,3}", " and ": r"\s*(?:and|&)\s*"}  # what may be written between two words
 _DICOM_LATERALITY: Final[Mapping[str, Laterality]] = {"L": "left", "R": "right", "B": "both", "U": ""}
 
@@ -64,7 +64,7 @@ class Mention:
     laterality: Laterality  # the side said of this mention, "" where none is
     start: int  # index of the first character in the text
     end: int  # one past the last; the side word is outside
-    kind: Kind  # "name": the region as a whole ("knee"); "structure": a part of it ("patella", "lung")
+    kind: MentionKind  # "name": the region as a whole ("knee"); "structure": a part of it ("patella", "lung")
 
 
 def __getattr__(name: str) -> dict[str, str]:
@@ -122,7 +122,7 @@ def display_name(region: str) -> str:
 
 
 def is_paired(region: str) -> bool:
-    """Whether a body has a left and a right one: hand, but not chest."""
+    """True where a body has a left and a right one: hand, but not chest."""
     return bool(_entry(region)["paired"])
 
 
@@ -145,7 +145,7 @@ def find_laterality(text: str) -> Laterality:
     The letters L and R count where they stand with a region ("R hand") or alone, as in DICOM Laterality (0020,0060).
     """
     code = text.strip().upper()
-    if code in _DICOM_LATERALITY:
+    if code in _DICOM_LATERALITY:  # a lone letter is a code; in a text it may be an initial
         return _DICOM_LATERALITY[code]
     found = {token.laterality for token in _sided_tokens(text) if token.region or token.end - token.start > 1} - {""}
     return "both" if len(found) > 1 else found.pop() if found else ""
@@ -187,18 +187,18 @@ def _labels() -> Mapping[str, str]:
     reasons = {_key(s): reason for reason, terms in _words()["unmappable"].items() for s in _spellings(terms)}
     conventions = {_key(term): region for term, region in _words()["conventions"].items()}
     fillers = dict.fromkeys(map(_key, [*_words()["exam_words"], *chain(*_words()["sides"].values())]), "")
-    return {**reasons, **_keys("structures", "labels", "names"), **conventions, **fillers}
+    return {**reasons, **_keys("structures", "labels", "names"), **conventions, **fillers}  # later ones win
 
 
 @cache
 def _dicom_terms() -> Mapping[str, str]:
     outside = dict.fromkeys(map(_key, _words()["dicom_outside"]), "DICOM means none of the 23 by it")
-    return {**_labels(), **outside, **_keys("dicom")}
+    return {**_labels(), **outside, **_keys("dicom")}  # the standard has the last word: LEG is the lower leg
 
 
 def _resolve(name: str, table: Mapping[str, str]) -> str:
-    found = set(_cover(name, table)) - {""}
-    reasons = sorted(found.difference(REGIONS))
+    found = set(_cover(name, table)) - {""}  # "" stands for words of the exam
+    reasons = sorted(found.difference(REGIONS))  # targets that are no region say why there is none
     if len(found) == 1 and not reasons:
         return found.pop()
     why = reasons[0] if reasons else f"it names {', '.join(sorted(found))}" if found else "it names no body part"
@@ -209,9 +209,9 @@ def _cover(name: str, table: Mapping[str, str]) -> Iterator[str]:
     """Splits a label into known terms, the longest first, and yields what each stands for."""
     words = [key for word in re.split(r"[\W_]+", name.replace("&", " and ")) if (key := _key(word))]
     while words:
-        for end in range(min(len(words), 8), 0, -1):
+        for end in range(min(len(words), 8), 0, -1):  # no term has more words
             term = "".join(words[:end])
-            target = table.get(term, table.get(term.removesuffix("s")))
+            target = table.get(term, table.get(term.removesuffix("s")))  # plural in -s
             if target is not None or re.fullmatch(r"\d+(v|vws?|views?|st|nd|rd|th)?", term):
                 yield target or ""
                 del words[:end]
@@ -230,10 +230,10 @@ def _any_of(terms: Iterable[str]) -> str:
     """
     root: dict[str, Any] = {}
     for term in terms:
-        node, form = root, "{}" if term == term.lower() else "(?-i:{})"
+        node, form = root, "{}" if term == term.lower() else "(?-i:{})"  # capitals only: as written
         for atom in re.findall(r" and | |.", term):
             node = node.setdefault(_JOINTS.get(atom) or form.format(re.escape(atom)), {})
-        node[""] = {}
+        node[""] = {}  # a term may end here
         if term[-1].isalpha() and term[-1] != "s":
             node.setdefault("s", {})[""] = {}
 
@@ -248,7 +248,7 @@ def _any_of(terms: Iterable[str]) -> str:
 def _scanner() -> re.Pattern[str]:
     words, entries = _words(), _words()["regions"].values()
     term = _any_of(_spellings([term for entry in entries for term in entry["names"] + entry["structures"]]))
-    part = _any_of([term for entry in entries for term in entry.get("listed", ())])
+    part = _any_of([term for entry in entries for term in entry.get("listed", ())])  # as in "thoracic and lumbar spine"
     listed = rf"{part}(?=(?:\s*(?:,|/|-|&|and|or)\s*(?:(?:and|or)\s+)?{part}){{1,5}}[\s-]+(?:spine|vertebra))"
     side = _any_of([*chain(*words["sides"].values())])
     sides = rf"{side}(?:\s*(?:and|or|&|/|-|,)\s*{side}{_WORD_END})?"
@@ -258,7 +258,7 @@ def _scanner() -> re.Pattern[str]:
 
 @cache
 def _gaps() -> tuple[re.Pattern[str], ...]:
-    """What may stand between a side and its region, a region and its side, and two regions that share one."""
+    """Patterns of the words between a side and its region, a region and its side, and two regions with one side."""
     stops, exam = ("|".join(map(re.escape, _words()[name])) for name in ("gap_stops", "exam_words"))
     plain = rf"(?:(?!(?:{stops})\b)[a-z0-9']+(?:-[a-z0-9']+)*|\d\w*\s*(?:,|&|and|to)\s*\d\w*)"
     word = rf"(?:{plain}[\s()-]+)"  # four may stand between; behind a lone L or R, which may be an initial, only one
@@ -269,12 +269,12 @@ def _gaps() -> tuple[re.Pattern[str], ...]:
 
 
 def _tokens(text: str) -> Iterator[Mention]:
-    """What the scanner recognizes: mentions without their side, and sides as mentions of the region ""."""
+    """Tokens that the scanner recognizes: mentions without their side, and sides as mentions of the region ""."""
     names, terms = _keys("listed", "names"), _keys("listed", "structures", "names")
     for match in _scanner().finditer(text):
         key = _key(match[0])
         if match.lastgroup == "term":
-            key = key if key in terms else key.removesuffix("s")
+            key = key if key in terms else key.removesuffix("s")  # plural in -s
             yield Mention(terms[key], "", *match.span(), "name" if key in names else "structure")
         elif match.lastgroup == "side":
             words = {key, *map(_key, re.findall("[a-z]+", match[0].lower()))}
@@ -294,7 +294,7 @@ def _sided_tokens(text: str) -> list[Mention]:
             tokens[i - 1] = replace(last, laterality=side.laterality)
     for i, (first, second) in enumerate(pairwise([*tokens])):
         are_paired = first.region and second.region and is_paired(first.region) and is_paired(second.region)
-        is_open = are_paired and tokens[i].laterality and not second.laterality
+        is_open = are_paired and tokens[i].laterality and not second.laterality  # "left knee and ankle"
         if is_open and joined.fullmatch(text, first.end, second.start):
             tokens[i + 1] = replace(second, laterality=tokens[i].laterality)
     return tokens

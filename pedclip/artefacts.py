@@ -32,13 +32,15 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = _sibling(destination, "partial")
     try:
+        # Exclusive: no other process may be writing the same file.
         with partial.open("xb") as file:
             file.write(content)
             file.flush()
+            # On disk before the rename, or a power cut could leave an empty file under the final name.
             os.fsync(file.fileno())
-        partial.replace(destination)
+        partial.replace(destination)  # the one indivisible step
     finally:
-        partial.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)  # gone after the rename; left by an error
     return destination
 
 
@@ -61,7 +63,7 @@ def write_json(path: str | Path, content: Any) -> Path:
         ['{', '"auc":', '0.75', '}']
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_encode)
-    return write_text(path, text + "\n")
+    return write_text(path, text + "\n")  # as text files end
 
 
 @contextmanager
@@ -100,17 +102,20 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield partial
         if destination.exists():
+            # A folder with content cannot be replaced in one step, so the old one is put aside first.
             destination.rename(old)
         partial.rename(destination)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if old.exists() and not destination.exists():
+            # The second rename failed: back to the old state.
             old.rename(destination)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)  # only once the new folder is in place
 
 
 def _sibling(destination: Path, kind: str) -> Path:
     """A new hidden name beside the destination that tells which process made it."""
+    # Host and process, so that leftovers can be told from work in progress; random, for threads.
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return destination.with_name(f".{destination.name}.{owner}.{kind}")
 
@@ -121,22 +126,25 @@ def _clear_leftovers(destination: Path) -> None:
     for leftover in destination.parent.iterdir():
         if not leftover.name.startswith(prefix) or leftover.suffix not in {".old", ".partial"}:
             continue
+        # Of this machine alone: a process number of another one says nothing here.
         pid, _, _ = leftover.name.removeprefix(prefix).partition("-")
         if not pid.isdigit() or _is_alive(int(pid)) or not leftover.is_dir():
             continue
         if leftover.suffix == ".old" and not destination.exists():
+            # Killed between the two renames: the old folder comes back.
             leftover.rename(destination)
         else:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process of this machine has this number (another user's included)."""
+    """True where a process of this machine has this number (another user's included)."""
     try:
+        # Signal 0 is not sent: it only asks.
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's process, so alive
         return True
     return True
 

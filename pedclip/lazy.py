@@ -21,10 +21,12 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
     """
 
     def find(name: str) -> Any:
+        # The words of Python itself, which `hasattr` and `from … import` understand.
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         if not modules[name]:
             return import_module(f"{package}.{name}")
+        # Not kept here: Python keeps the module, and a test may replace a name in it.
         return getattr(import_module(f"{package}.{modules[name]}"), name)
 
     return find, lambda: sorted(modules)

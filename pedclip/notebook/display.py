@@ -21,7 +21,7 @@ from pedclip.evaluation.metrics.bootstrap import Interval
 from pedclip.notebook.report_view import report_table
 from pedclip.plots import contact_sheet
 
-_NUMBER: Final = re.compile(r"[<>]?[-−+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( ?%)?")
+_NUMBER: Final = re.compile(r"[<>]?[-−+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( ?%)?")  # also "<1 %", "1,234" and "3e-4"
 _MISSING: Final = "–"
 _CODE: Final = "overflow-x:auto;white-space:pre;word-break:normal"  # a page scrolls rather than break a line of code
 _LOSSLESS_PIXELS: Final = 300_000  # larger sheets of radiographs would fill a notebook
@@ -39,6 +39,7 @@ def show_text(text: str, *, caption: str = "") -> None:
         text: Any.
         caption: A line in bold above it.
     """
+    # Escaped: the text may come from a report or from a model.
     heading = f"<p><b>{html.escape(caption)}</b></p>" if caption else ""
     style = "white-space:pre-wrap;word-break:normal;overflow-wrap:break-word"
     _show({"text/html": f'{heading}<pre style="{style}">{html.escape(text)}</pre>', "text/plain": "text"})
@@ -150,6 +151,7 @@ def _show(data: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
     # Here, so that the package is imported without IPython.
     from IPython.display import display
 
+    # Raw: these MIME types as they are, without the formatters of IPython.
     display(data, raw=True, metadata=metadata or {})  # type: ignore[no-untyped-call]
 
 

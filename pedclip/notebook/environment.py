@@ -52,7 +52,7 @@ def provenance(notebook: str, seed: int) -> dict[str, Any]:
     return {
         "notebook": notebook,
         "seed": seed,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),  # to the second: enough to order runs
         "git_revision": _git_revision(),
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -89,10 +89,11 @@ def _version(package: str) -> str:
 
 def _git_revision() -> str:
     """The commit of the checkout, with "+changes" where tracked files differ from it."""
+    # Without tags, whose names would take the place of the hash.
     describe = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+changes"]
     try:
         return subprocess.run(
             [*describe, "--exclude", "*"], capture_output=True, text=True, check=True, timeout=10
         ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError):  # no git, no checkout, or a slow disk
         return ""

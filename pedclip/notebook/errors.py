@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+# Each error is also of the built-in class that a library would raise, so either can be caught.
 class ReadableError(Exception):
     """An error that IPython, papermill and nbval show as its message alone."""
 
@@ -37,7 +38,8 @@ def readable() -> Iterator[None]:
     """
     try:
         yield
-    except ReadableError:
+    except ReadableError:  # has its message already
         raise
     except (ValueError, OSError, RuntimeError) as error:
+        # The cause stays attached, for whoever debugs.
         raise InputError(f"{type(error).__name__}: {error}") from error

@@ -15,6 +15,7 @@ from pedclip.anatomy import REGIONS
 def zero_or_at_least(smallest: int) -> Callable[[int], int]:
     """A check: 0, or a number that is not below the smallest."""
 
+    # A closure, since each notebook has a smallest value of its own.
     def check(value: int) -> int:
         if value != 0 and value < smallest:  # no words: those of the field are enough
             raise ValueError

@@ -41,7 +41,7 @@ class Parameters(BaseModel):
     profile: Literal["demo", "paper"] = "demo"
     seed: NonNegative = 0
     name: RunName = "demo"  # of the run folder
-    output: Place = ""
+    output: Place = ""  # "" is the folder for runs of the project
 
 
 class CurationParameters(Parameters):
@@ -88,7 +88,7 @@ class MobeParameters(Parameters):
     """Notebook 02: the expert block explained."""
 
     data: Places = "phantom"
-    studies: Annotated[int, Field(ge=20)] = 120
+    studies: Annotated[int, Field(ge=20)] = 120  # drawn, where `data` is the phantom
 
 
 class PretrainParameters(Parameters):
@@ -124,10 +124,10 @@ class ZeroShotParameters(Parameters):
 
     data: Places = ""
     checkpoint: Place = "pedclip-phantom-small"
-    split: Literal["test", "validation"] = "test"
+    split: Literal["test", "validation"] = "test"  # never the films that were trained on
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     min_positives: Positive = 5
-    max_points: Annotated[int, Field(ge=10, le=2500)] = 100
+    max_points: Annotated[int, Field(ge=10, le=2500)] = 100  # of the map of embeddings
     batch_size: Positive = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

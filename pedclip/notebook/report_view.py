@@ -30,7 +30,7 @@ def report_table(report_text: str, assignments: Mapping[str, Assignment], *, cap
     # In the order in which the assignments name them: a region keeps its colour in all columns.
     regions = list(dict.fromkeys(region for assignment in assignments.values() for region in assignment))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("section", "sentence", *assignments))
-    head += "<th></th>" if len(assignments) > 1 else ""
+    head += "<th></th>" if len(assignments) > 1 else ""  # of the column that marks differences
     rows = []
     for line in read_report(report_text).lines:
         # A heading belongs to a region only where an assignment has it word for word.

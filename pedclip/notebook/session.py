@@ -202,7 +202,7 @@ def add_provenance(cfg: Config, **facts: Any) -> None:
         cfg: From `start`.
         facts: By name; a name that is there already is replaced.
     """
-    known = json.loads(cfg.paths.provenance.read_text(encoding="utf-8"))
+    known = json.loads(cfg.paths.provenance.read_text(encoding="utf-8"))  # as `start` wrote it
     write_json(cfg.paths.provenance, known | facts)
 
 

@@ -17,4 +17,5 @@ def shipped_folder(name: str) -> Path:
     """
     if name not in SHIPPED:
         raise ValueError(f"no weights are called {name!r}; there are: {', '.join(SHIPPED)}")
+    # safetensors maps the file into memory, so it must be a file and not a part of an archive.
     return Path(__file__).parent / name

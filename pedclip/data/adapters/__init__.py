@@ -41,6 +41,7 @@ def find_adapter(loader: str) -> Adapter:
     """
     if loader not in _ADAPTERS:
         raise ValueError(f"no adapter {loader!r}; there are {', '.join(_ADAPTERS)}.")
+    # An adapter is imported only when its data set is read.
     module, function = _ADAPTERS[loader]
     adapter: Adapter = getattr(import_module(f"pedclip.data.adapters.{module}"), function)
     return adapter

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pedclip.data.adapters.sample import BadMark, Box, Mask, Size
+from pedclip.data.adapters.sample import BadAnnotation, Box, Mask, Size
 
-Refuse = Callable[[int, str], None]  # line and reason of a mark that was left out
+Refuse = Callable[[int, str], None]  # line and reason of an annotation that was left out
 
 _SHAPES: Final = ("rectangle", "ellipse", "polygon")  # as Object-CXR numbers them
 
@@ -20,14 +20,15 @@ def numbers(cells: Sequence[str]) -> list[float]:
     """Cells as finite numbers.
 
     Raises:
-        BadMark: One is not.
+        BadAnnotation: One is not.
     """
     try:
         values = [float(cell) for cell in cells]
     except ValueError:
-        raise BadMark(f"box or shape with a coordinate that is no number: {' '.join(cells)[:60]!r}") from None
+        raise BadAnnotation(f"box or shape with a coordinate that is no number: {' '.join(cells)[:60]!r}") from None
+    # "nan" and "inf" are floats to Python.
     if not all(map(math.isfinite, values)):
-        raise BadMark("box or shape with a coordinate that is not finite")
+        raise BadAnnotation("box or shape with a coordinate that is not finite")
     return values
 
 
@@ -35,7 +36,7 @@ def corner_box(cells: Sequence[str], label: str, row: int) -> Box:
     """A box from left, top, right, bottom in pixels.
 
     Raises:
-        BadMark: No numbers, or the corners are the wrong way round.
+        BadAnnotation: No numbers, or the corners are the wrong way round.
     """
     left, top, right, bottom = numbers(cells)
     return _with_area(Box(left, top, right - left, bottom - top, label, row))
@@ -45,14 +46,14 @@ def sized_box(cells: Sequence[str], label: str, row: int) -> Box:
     """A box from left, top, width, height.
 
     Raises:
-        BadMark: No numbers, or without area.
+        BadAnnotation: No numbers, or without area.
     """
     x, y, width, height = numbers(cells)
     return _with_area(Box(x, y, width, height, label, row))
 
 
 def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ...]:
-    """Boxes of a YOLO label file: one line per box, "class x-center y-center width height" in shares of the image.
+    """Boxes of a YOLO label file: one line per box, "class x-center y-center width height" as fractions of the image.
 
     Args:
         path: The file; an empty one means that there are no boxes.
@@ -65,13 +66,15 @@ def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, .
             continue
         try:
             if len(cells) != 5:
-                raise BadMark(f"YOLO line of {len(cells)} numbers instead of 5")
+                raise BadAnnotation(f"YOLO line of {len(cells)} numbers instead of 5")
+            # `isdecimal` also refuses "-1", which would count from the end of the names.
             if not cells[0].isdecimal() or int(cells[0]) >= len(names):
-                raise BadMark(f"unknown label: class {cells[0][:20]!r}; expected 0 to {len(names) - 1}")
+                raise BadAnnotation(f"unknown label: class {cells[0][:20]!r}; expected 0 to {len(names) - 1}")
             x, y, width, height = numbers(cells[1:])
             label = names[int(cells[0])]
+            # From centre to corner; the size of the image is not known yet.
             boxes.append(_with_area(Box(x - width / 2, y - height / 2, width, height, label, number, is_relative=True)))
-        except BadMark as error:
+        except BadAnnotation as error:
             refuse(number, str(error))
     return tuple(boxes)
 
@@ -94,10 +97,10 @@ def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ..
         try:
             label = item.findtext("name", "").strip()
             if label not in names:
-                raise BadMark(f"unknown label {label[:40]!r}; expected one of {', '.join(names)}")
-            sides = [item.findtext(f"bndbox/{side}", "") for side in ("xmin", "ymin", "xmax", "ymax")]
-            boxes.append(corner_box(sides, label, number))
-        except BadMark as error:
+                raise BadAnnotation(f"unknown label {label[:40]!r}; expected one of {', '.join(names)}")
+            corners = [item.findtext(f"bndbox/{name}", "") for name in ("xmin", "ymin", "xmax", "ymax")]
+            boxes.append(corner_box(corners, label, number))
+        except BadAnnotation as error:
             refuse(number, str(error))
     return tuple(boxes)
 
@@ -113,10 +116,10 @@ def runs_mask(texts: Sequence[str], size: Size) -> Mask:
         size: (height, width) of the image in pixels.
 
     Returns:
-        (H, W), True inside.
+        (H, W) bool, True inside.
 
     Raises:
-        BadMark: An odd number of values, no numbers, a negative one, or a run past the last pixel.
+        BadAnnotation: An odd number of values, no numbers, a negative one, or a run past the last pixel.
 
     Source: format of the SIIM-ACR Pneumothorax Segmentation challenge.
 
@@ -124,24 +127,25 @@ def runs_mask(texts: Sequence[str], size: Size) -> Mask:
         >>> runs_mask(["1 2 1 1"], (3, 2)).astype(int).tolist()
         [[0, 0], [1, 1], [1, 0]]
     """
-    inside = np.zeros(size[0] * size[1], dtype=bool)
+    inside = np.zeros(size[0] * size[1], dtype=bool)  # (H * W,)
     for text in texts:
         if text.strip() == "-1":
             continue
         try:
             values = np.array(text.split(), dtype=np.int64)
         except (ValueError, OverflowError):
-            raise BadMark("unreadable mask: run lengths that are no whole numbers") from None
+            raise BadAnnotation("unreadable mask: run lengths that are no whole numbers") from None
         if len(values) == 0 or len(values) % 2:
-            raise BadMark(f"unreadable mask: {len(values)} run lengths; expected pairs of gap and run")
+            raise BadAnnotation(f"unreadable mask: {len(values)} run lengths; expected pairs of gap and run")
         if (values < 0).any():
-            raise BadMark("unreadable mask: a negative run length")
-        ends = np.cumsum(values)
+            raise BadAnnotation("unreadable mask: a negative run length")
+        ends = np.cumsum(values)  # ends of gap, run, gap, run …
         if ends[-1] > inside.size:
-            raise BadMark(f"mask of another image: its runs end at pixel {ends[-1]} of {inside.size}")
+            raise BadAnnotation(f"mask of another image: its runs end at pixel {ends[-1]} of {inside.size}")
+        # A gap ends where its run starts.
         for start, end in ends.reshape(-1, 2):
             inside[start:end] = True
-    return inside.reshape(size[1], size[0]).T
+    return inside.reshape(size[1], size[0]).T  # (W, H) to (H, W), as the pixels run down the columns
 
 
 def shapes_mask(shapes: Sequence[tuple[str, Sequence[float]]], size: Size) -> Mask:
@@ -152,16 +156,16 @@ def shapes_mask(shapes: Sequence[tuple[str, Sequence[float]]], size: Size) -> Ma
         size: (height, width) of the image in pixels.
 
     Returns:
-        (H, W), True inside.
+        (H, W) bool, True inside.
     """
-    canvas = Image.new("1", (size[1], size[0]))
+    canvas = Image.new("1", (size[1], size[0]))  # Pillow takes (width, height)
     draw = ImageDraw.Draw(canvas)
     for kind, values in shapes:
         if kind == "polygon":
             draw.polygon([*values], fill=1)
         else:
             (draw.rectangle if kind == "rectangle" else draw.ellipse)([*values], fill=1)
-    return np.asarray(canvas)
+    return np.asarray(canvas)  # (H, W)
 
 
 def parse_shapes(cell: str, refuse: Callable[[str], None]) -> list[tuple[str, list[float]]]:
@@ -177,18 +181,20 @@ def parse_shapes(cell: str, refuse: Callable[[str], None]) -> list[tuple[str, li
     """
     shapes = []
     for text in filter(None, (part.strip() for part in cell.split(";"))):
+        # Blank parts are gone, so there is a first word.
         kind, *cells = text.split()
         try:
             if kind not in {"0", "1", "2"}:
-                raise BadMark(f"unknown label: shape {kind[:20]!r}; expected 0, 1 or 2")
+                raise BadAnnotation(f"unknown label: shape {kind[:20]!r}; expected 0, 1 or 2")
             values = numbers(cells)
             name = _SHAPES[int(kind)]
+            # An odd number of coordinates has lost one, and all behind it would be shifted.
             if name == "polygon" and (len(values) < 6 or len(values) % 2):
-                raise BadMark(f"polygon of {len(values)} coordinates; expected three points or more")
+                raise BadAnnotation(f"polygon of {len(values)} coordinates; expected three points or more")
             if name != "polygon" and not (len(values) == 4 and values[0] < values[2] and values[1] < values[3]):
-                raise BadMark(f"{name} that is not given as left, top, right, bottom")
+                raise BadAnnotation(f"{name} that is not given as left, top, right, bottom")
             shapes.append((name, values))
-        except BadMark as error:
+        except BadAnnotation as error:
             refuse(str(error))
     return shapes
 
@@ -201,5 +207,5 @@ def bounds(values: Sequence[float]) -> tuple[float, float, float, float]:
 
 def _with_area(box: Box) -> Box:
     if box.width <= 0 or box.height <= 0:
-        raise BadMark(f"box without area ({box.width:g} wide, {box.height:g} high)")
+        raise BadAnnotation(f"box without area ({box.width:g} wide, {box.height:g} high)")
     return box

@@ -43,10 +43,12 @@ def read_hands(reader: Reader) -> Iterator[Sample]:
 
 
 def _read_part(reader: Reader, part: _Part, split: str) -> Iterator[Sample]:
+    # Archives unpack into folders of different names, so films are found by their stem.
     films = reader.index(part.images)
 
     def build(number: int, row: Row) -> Sample:
         image = row[part.image]
+        # Read by the common rules for ages, so 0 to 240 months.
         months = read_bone_age({"bone_age_months": row[part.months]})
         if months is None:
             raise LeftOut(f"{part.months}: expected 0 to 240 months, got {row[part.months][:20]!r}")
@@ -57,7 +59,7 @@ def _read_part(reader: Reader, part: _Part, split: str) -> Iterator[Sample]:
             image_id=image,
             patient_id=image,
             region="hand",
-            laterality="left",
+            laterality="left",  # the atlas of Greulich and Pyle is one of left hands
             split=split,
             sex=_SEXES[one_of(row[part.sex].lower(), tuple(_SEXES), part.sex)],
             bone_age_months=months,
@@ -71,6 +73,6 @@ def _read_part(reader: Reader, part: _Part, split: str) -> Iterator[Sample]:
 
 def _in_words(months: float) -> str:
     """Months as "5 years 6 months"."""
-    years, rest = divmod(round(months), 12)
+    years, rest = divmod(round(months), 12)  # whole months are enough for a sentence
     words = [f"{number} {unit}{'' if number == 1 else 's'}" for number, unit in ((years, "year"), (rest, "month"))]
     return " ".join(word for word in words if not word.startswith("0 ")) or "0 months"

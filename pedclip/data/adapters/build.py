@@ -17,7 +17,7 @@ from datasets.fingerprint import get_temporary_cache_files_directory
 from pedclip.anatomy import REGIONS
 from pedclip.data.adapters import find_adapter
 from pedclip.data.adapters.reader import Reader, dicom_facts
-from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Sample, Size
+from pedclip.data.adapters.sample import DEVELOPMENT, BadAnnotation, Sample, Size
 from pedclip.data.cards import Card, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.label_text import label_text, patient_words
@@ -237,7 +237,7 @@ def _mask(sample: Sample, size: Size, refuse: Callable[[int, str], None]) -> dic
         return None
     try:
         mask = sample.mask(size)
-    except BadMark as error:
+    except BadAnnotation as error:
         refuse(sample.row, f"{error}; the image is kept without it")
         return None
     encoded: dict[str, Any] = FEATURES["mask"].encode_example(np.where(mask, 255, 0).astype(np.uint8))  # a PNG

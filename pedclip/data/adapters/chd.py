@@ -18,12 +18,14 @@ _ENDINGS: Final = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ""}
 
 def read_chd(reader: Reader) -> Iterator[Sample]:
     """Chest films of children; the folder is the diagnosis, a folder "test", "val" or "train" above it the split."""
+    # A film directly in the root has no diagnosis.
     paths = (path for path in reader.root.glob("**/*") if path.is_file() and path.suffix.lower() in _ENDINGS)
     films = sorted(path.relative_to(reader.root) for path in paths if path.parent != reader.root)
     parts = {"test": "test", "train": DEVELOPMENT}
     if any(_part(film) == "val" for film in films):
         parts = {"test": "test", "val": "validation", "train": "train"}
     order = {part: place for place, part in enumerate(parts)}
+    # Test first, so that its patients are known when the others come.
     films.sort(key=lambda film: order.get(_part(film), len(order)))
 
     def build(number: int, film: Path) -> Sample:
@@ -40,7 +42,7 @@ def read_chd(reader: Reader) -> Iterator[Sample]:
             header=("patient_id", *OF_PATIENT),
         )
 
-    yield from reader.samples(((0, film) for film in films), build, Path.as_posix)
+    yield from reader.samples(((0, film) for film in films), build, Path.as_posix)  # no table, so no line
 
 
 def _part(film: Path) -> str:

@@ -20,6 +20,7 @@ def read_chexpert(reader: Reader) -> Iterator[Sample]:
     has_test = reader.file("test.csv").is_file()
     parts = {"test": "test", "valid": "validation", "train": "train"}
     if not has_test:
+        # The official test part was not published at first: then "valid" is what one tests on.
         parts = {"valid": "test", "train": DEVELOPMENT}
     for part, split in parts.items():
         rows = reader.rows(reader.root / f"{part}.csv", ["Path", "Sex", "Age", _VIEW, "AP/PA", *reader.card.labels])
@@ -62,12 +63,13 @@ def certain_labels(row: Row, names: Sequence[str]) -> Labels | None:
         LeftOut: Another value.
     """
     for name in names:
-        if row[name] not in _VALUES:
+        if row[name] not in _VALUES:  # raises with the words of the other adapters
             one_of(row[name], ("1", "0", "-1", "blank"), f"label in {name}:")
     present = [name for name in names if row[name] in {"1", "1.0"}]
     absent = [name for name in names if row[name] in {"0", "0.0"} and name != NORMAL]
     if not present and not absent:
         return None
+    # "No Finding" is no finding, and beside it nothing needs to be called absent.
     findings = [name for name in present if name != NORMAL]
     return labels_of(findings, [] if NORMAL in present else absent)
 

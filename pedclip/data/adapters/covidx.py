@@ -20,6 +20,7 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
     """Chest films of three or two classes; the patient is the patient of its collection."""
     has_validation = (reader.root / "val.txt").is_file()
     parts = {"test": "test", "train": DEVELOPMENT}
+    # Later releases have a validation list.
     if has_validation:
         parts = {"test": "test", "val": "validation", "train": "train"}
 
@@ -34,9 +35,11 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
             file=f"{part}/{file}",
             row=number,
             image_id=f"{part}/{file}",
+            # Collections number their patients independently.
             patient_id=f"{collection}/{patient}",
             region="chest",
             split=parts[part],
+            # "negative" denies COVID-19 and nothing else.
             labels=labels_of(terms, absent=["covid-19"] if label == "negative" else []),
         )
 

@@ -33,14 +33,17 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
         stem = row["filestem"]
 
         def refuse(line: int, reason: str) -> None:
+            # Named after the file that was read.
             reader.reject((yolo if stem in yolo else voc)[stem].name, line, reason)
 
         boxes: tuple[Box, ...] = ()
+        # Each box is published in both formats; one is enough.
         if stem in yolo:
             boxes = yolo_boxes(yolo[stem], reader.card.box_labels, refuse)
         elif stem in voc:
             boxes = voc_boxes(voc[stem], reader.card.box_labels, refuse)
         boxes = tuple(box for box in boxes if box.label != _MARKER)
+        # Flags of the table and names of boxes overlap; each finding is named once.
         flagged = [word for name, word in _COLUMNS.items() if flag(row, name, no=("", "0", "0.0"))]
         drawn = [_WORDS.get(box.label, box.label) for box in boxes]
         return Sample(

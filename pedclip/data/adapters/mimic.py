@@ -18,7 +18,7 @@ _VIEWS: Final = {"LL": "lateral", "LATERAL": "lateral", "AP": "AP", "PA": "PA"}
 
 
 def read_mimic(reader: Reader) -> Iterator[Sample]:
-    """Chest films with what their report says of the chest; without reports, with sentences of the labels.
+    """Chest films with the sentences of their report about the chest; without reports, with sentences of the labels.
 
     The table of splits is held in memory, so that test comes first: about 220 MB for the whole data set.
     """
@@ -27,6 +27,7 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
 
     def build(number: int, row: Row) -> Sample:
         subject, study, image = row["subject_id"], row["study_id"], row["dicom_id"]
+        # The layout of PhysioNet: the first two digits group the patients.
         folder = Path("files", f"p{subject[:2]}", f"p{subject}", f"s{study}")
         text = _report(reader.root / folder.with_suffix(".txt"))
         view = views.get(image, "")
@@ -42,11 +43,11 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
             study_id=study,
             region="chest",
             split=_SPLITS[one_of(row["split"], tuple(_SPLITS), "split")],
-            view=_VIEWS.get(view, read_view(view)),
+            view=_VIEWS.get(view, read_view(view)),  # other positions are read as words
             labels=certain,
             uncertain=uncertain,
             text=text,
-            text_source="rules",
+            text_source="rules",  # the report was cut by `curation.extract`
         )
 
     order = {name: place for place, name in enumerate(_SPLITS)}
@@ -58,11 +59,12 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
 
 def _rows(reader: Reader, table: str, columns: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
     name = f"{_VERSION}-{table}.csv"
+    # As downloaded, or unpacked.
     return reader.rows(reader.file(f"{name}.gz", name), columns)
 
 
 def _labels(reader: Reader) -> dict[str, tuple[Labels, tuple[str, ...]]]:
-    """What is certain and what is uncertain of each study that has a certain label."""
+    """Certain and uncertain labels of each study that has a certain one."""
     labels = {}
     for number, row in _rows(reader, "chexpert", ["study_id", *reader.card.labels]):
         try:
@@ -76,9 +78,9 @@ def _labels(reader: Reader) -> dict[str, tuple[Labels, tuple[str, ...]]]:
 
 
 def _report(path: Path) -> str:
-    """What a report says of the chest, "" where there is no report or nothing in it about the chest."""
+    """Sentences of a report about the chest, "" where there is no report or nothing in it about the chest."""
     try:
-        report = path.read_text(encoding="utf-8", errors="replace")
+        report = path.read_text(encoding="utf-8", errors="replace")  # a broken byte must not cost a report
     except OSError:
         return ""
     return extract_regions(report, ["chest"])["chest"].text

@@ -19,7 +19,7 @@ def read_mura(reader: Reader) -> Iterator[Sample]:
         studies = {}
         for number, cells in reader.lines(table):
             if len(cells) == 2:
-                studies[cells[0].strip("/")] = cells[1]
+                studies[cells[0].strip("/")] = cells[1]  # the list ends folders with a slash, paths of films do not
             else:
                 reader.reject(table.name, number, f"{len(cells)} cells; expected study and label")
 
@@ -51,5 +51,6 @@ def _sample(reader: Reader, split: str, studies: dict[str, str], number: int, fi
         study_id="/".join(parts[-4:-1]),
         region=region,
         split=split,
+        # The negative label is a statement too.
         labels=labels_of(_ABNORMAL[one_of(studies[study], tuple(_ABNORMAL))], absent=["abnormality"]),
     )

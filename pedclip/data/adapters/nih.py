@@ -6,7 +6,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
-from pedclip.data.adapters.sample import DEVELOPMENT, BadMark, Box, Sample
+from pedclip.data.adapters.sample import DEVELOPMENT, BadAnnotation, Box, Sample
 from pedclip.triplets.values import read_age, read_sex, read_view
 
 _TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
@@ -17,6 +17,7 @@ _BOX: Final = ("Bbox [x", "y", "w", "h]")  # the header of the file has commas i
 
 def read_nih(reader: Reader) -> Iterator[Sample]:
     """Chest films with 14 labels; test as listed, validation cut from the listed training part."""
+    # The twelve archives unpack into images_001 to images_012, or into one folder.
     films = reader.index("**/*.png")
     official = _official(reader)
     boxes = _boxes(reader)
@@ -31,7 +32,7 @@ def read_nih(reader: Reader) -> Iterator[Sample]:
             image_id=image,
             patient_id=row["Patient ID"],
             region="chest",
-            split=official.get(image, ""),
+            split=official.get(image, ""),  # "": by the hash of the patient
             view=read_view(row["View Position"]),
             age_months=read_age({"age": row["Patient Age"]}),
             sex=read_sex(row["Patient Gender"]),
@@ -39,6 +40,7 @@ def read_nih(reader: Reader) -> Iterator[Sample]:
             boxes=tuple(boxes.get(image, ())),
         )
 
+    # Test first: whoever is in it is refused in training.
     for is_test in (True, False):
         rows = reader.rows(reader.file(*_TABLES), reader.card.files[0].columns)
         chosen = ((line, row) for line, row in rows if (official.get(row["Image Index"]) == "test") == is_test)
@@ -55,15 +57,15 @@ def _official(reader: Reader) -> dict[str, str]:
 
 def _boxes(reader: Reader) -> dict[str, list[Box]]:
     path = reader.root / "BBox_List_2017.csv"
-    boxes: dict[str, list[Box]] = defaultdict(list)
+    boxes: dict[str, list[Box]] = defaultdict(list)  # by file name
     if not path.is_file():
         return boxes
     for number, row in reader.rows(path, ["Image Index", "Finding Label", *_BOX]):
         try:
             name = _MEANT.get(row["Finding Label"], row["Finding Label"])
             if name not in reader.card.labels and name not in _MEANT.values():
-                raise BadMark(f"unknown label {name[:40]!r}; expected one of {', '.join(reader.card.labels)}")
-            boxes[row["Image Index"]].append(sized_box([row[side] for side in _BOX], name.lower(), number))
-        except BadMark as error:
+                raise BadAnnotation(f"unknown label {name[:40]!r}; expected one of {', '.join(reader.card.labels)}")
+            boxes[row["Image Index"]].append(sized_box([row[column] for column in _BOX], name.lower(), number))
+        except BadAnnotation as error:
             reader.reject(path.name, number, str(error))
     return boxes

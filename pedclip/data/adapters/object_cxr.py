@@ -13,6 +13,7 @@ _LABEL = "foreign object"
 def read_object_cxr(reader: Reader) -> Iterator[Sample]:
     """Chest films with a box around each foreign object, and the filled shapes as the mask."""
     parts = {"dev": "test", "train": DEVELOPMENT}
+    # Without the test part, "dev" is the part to test on.
     if (reader.root / "test.csv").is_file():
         parts = {"test": "test", "dev": "validation", "train": "train"}
     for part, split in parts.items():
@@ -21,7 +22,7 @@ def read_object_cxr(reader: Reader) -> Iterator[Sample]:
 
 
 def _build(reader: Reader, part: str, split: str, number: int, row: Row) -> Sample:
-    file = row["image_name"].rsplit("/", 1)[-1]
+    file = row["image_name"].rsplit("/", 1)[-1]  # some tables write the folder too
     shapes = parse_shapes(row["annotation"], partial(reader.reject, file, number))
     return Sample(
         path=reader.root / part / file,
@@ -32,6 +33,6 @@ def _build(reader: Reader, part: str, split: str, number: int, row: Row) -> Samp
         region="chest",
         split=split,
         labels=labels_of([_LABEL] if row["annotation"] else [], absent=[_LABEL]),
-        boxes=tuple(Box(*bounds(values), _LABEL, number) for _, values in shapes),
+        boxes=tuple(Box(*bounds(values), _LABEL, number) for _, values in shapes),  # also around ellipses and polygons
         mask=partial(shapes_mask, shapes) if shapes else None,
     )

@@ -44,7 +44,9 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
         path=reader.file(row["filename"], "/".join(parts[-4:])),
         file=row["filename"],
         row=number,
+        # Names of files repeat between folders.
         image_id="/".join(parts[-4:]),
+        # Patients were not published: every slice stands for one.
         patient_id="/".join(parts[-4:]),
         region=region,
         split=split,

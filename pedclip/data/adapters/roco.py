@@ -23,6 +23,7 @@ def read_roco(reader: Reader) -> Iterator[Sample]:
         folder = reader.root / "data" / part / "radiology"
         articles = _articles(reader, part)
 
+        # Bound as defaults, so that the closure does not follow the loop.
         def build(number: int, cells: list[str], part: str = part, articles: dict[str, str] = articles) -> Sample:
             return _sample(reader, part, articles, number, cells)
 
@@ -42,8 +43,10 @@ def _sample(reader: Reader, part: str, articles: dict[str, str], number: int, ce
     figure, caption = cells[0], " ".join(cells[1].split())
     if figure not in articles:
         raise LeftOut("no article in licences.txt; without it the split could leak")
+    # A caption with CT and radiograph may be of either.
     if not _RADIOGRAPH.search(caption) or _OTHER.search(caption):
         raise LeftOut("the caption does not say that it is a radiograph alone")
+    # One film, one region; a caption of several does not say which is shown.
     regions = {mention.region for mention in find_mentions(caption)}
     if len(regions) != 1:
         raise LeftOut(f"the caption names {len(regions)} regions instead of one")

@@ -7,7 +7,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, flag, labels_of, one_of
-from pedclip.data.adapters.sample import OF_PATIENT, BadMark, Box, Sample
+from pedclip.data.adapters.sample import OF_PATIENT, BadAnnotation, Box, Sample
 from pedclip.data.label_text import Labels
 from pedclip.data.table import TableError
 from pedclip.data.table_rows import LeftOut
@@ -17,7 +17,7 @@ _CLASSES: Final = {
     "No Lung Opacity / Not Normal": ["abnormality other than lung opacity"],
     "Normal": [],
 }
-_SIDES: Final = ("x", "y", "width", "height")
+_EDGES: Final = ("x", "y", "width", "height")
 _MAPPING: Final = "pneumonia-challenge-dataset-mappings_2018.json"
 
 
@@ -26,6 +26,7 @@ def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
 
     The patient is the one of ChestX-ray14 where the published mapping lies in the folder, else the film.
     """
+    # Both tables are held in memory: a film may have several rows in each.
     labels, first, boxes = _classes(reader), *_boxes(reader)
     patients = _patients(reader)
 
@@ -38,6 +39,7 @@ def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
             file=path.name,
             row=number,
             image_id=image,
+            # The challenge renamed the films, so patients are known by the mapping alone.
             patient_id=patients.get(image, image),
             region="chest",
             labels=labels[image],
@@ -64,12 +66,12 @@ def _boxes(reader: Reader) -> tuple[dict[str, int], dict[str, list[Box]]]:
     path = reader.root / "stage_2_train_labels.csv"
     first: dict[str, int] = {}
     boxes: dict[str, list[Box]] = defaultdict(list)
-    for number, row in reader.rows(path, ["patientId", *_SIDES, "Target"]):
-        first.setdefault(row["patientId"], number)
+    for number, row in reader.rows(path, ["patientId", *_EDGES, "Target"]):
+        first.setdefault(row["patientId"], number)  # a film is reported by its first line
         try:
-            if flag(row, "Target"):
-                boxes[row["patientId"]].append(sized_box([row[side] for side in _SIDES], "lung opacity", number))
-        except (BadMark, LeftOut) as error:
+            if flag(row, "Target"):  # a row without a target has blank coordinates
+                boxes[row["patientId"]].append(sized_box([row[name] for name in _EDGES], "lung opacity", number))
+        except (BadAnnotation, LeftOut) as error:
             reader.reject(path.name, number, str(error))
     return first, boxes
 

@@ -1,4 +1,4 @@
-"""What an adapter says of one image, before the image is opened."""
+"""One image as an adapter describes it, before the image is opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from pedclip.triplets.annotations import clip_box
 # Official training part of a data set without an official validation part: a hash of the patient cuts that off.
 DEVELOPMENT: Final = "development"
 
-OF_PATIENT: Final = ("age_months", "sex", "view")  # what a DICOM header says where the tables do not
+OF_PATIENT: Final = ("age_months", "sex", "view")  # fields of a DICOM header, where the tables lack them
 
 Size = tuple[int, int]  # height, width in pixels
 Mask = NDArray[np.bool_]  # (H, W)
 
 
-class BadMark(ValueError):
+class BadAnnotation(ValueError):
     """A box or mask that cannot be used; the message is the reason, for `quarantine.csv`."""
 
 
@@ -29,13 +29,13 @@ class Box:
     """A rectangle on an image.
 
     Args:
-        x: Left edge, in pixels of the file, or as a share of its width.
+        x: Left edge, in pixels of the file, or as a fraction of its width.
         y: Top edge.
         width: Above 0.
         height: Above 0.
         label: In plain lower-case words.
         row: Line of the annotation file, for the quarantine.
-        is_relative: Whether the numbers are shares in [0, 1] of the image (YOLO) instead of pixels.
+        is_relative: True where the numbers are fractions of the image in [0, 1] (YOLO) instead of pixels.
     """
 
     x: float
@@ -48,20 +48,20 @@ class Box:
 
     def in_pixels(self, size: Size) -> "Box":
         """The same box in pixels of an image of (height, width)."""
-        if not self.is_relative:
+        if not self.is_relative:  # pixels already
             return self
-        height, width = size
+        height, width = size  # (H, W), as everywhere
         return Box(self.x * width, self.y * height, self.width * width, self.height * height, self.label, self.row)
 
     def clipped(self, size: Size) -> "Box | None":
         """The part of the box (in pixels) on an image of (height, width), None where there is none."""
-        sides = clip_box((self.x, self.y, self.width, self.height), size)
-        return sides and Box(*sides, self.label, self.row)
+        inside = clip_box((self.x, self.y, self.width, self.height), size)
+        return inside and Box(*inside, self.label, self.row)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """An image of a data set and what its tables say.
+    """An image of a data set with the entries of its tables.
 
     Args:
         path: The image file; it may be absent.
@@ -82,7 +82,7 @@ class Sample:
         text: Text that came with the image, "" to make sentences of the labels.
         text_source: Where `text` is from, one of the schema's.
         boxes: May be empty.
-        mask: Draws the mask at a given (height, width) and may raise `BadMark`; None where there is none.
+        mask: Draws the mask (H, W) at a given (height, width) and may raise `BadAnnotation`; None where there is none.
         header: Fields that the DICOM header of the file has the last word on, of "patient_id", "age_months", "sex" and
             "view"; what it leaves blank stays.
     """

@@ -16,12 +16,13 @@ _EMPTY: Final = "-1"
 
 def read_siim(reader: Reader) -> Iterator[Sample]:
     """Chest films with the joined mask of their pneumothoraces."""
+    # Films lie in folders of their study and series, and are found by their stem.
     films = reader.index("**/*.dcm")
     path = reader.file(*_TABLES)
     masks: dict[str, list[str]] = defaultdict(list)
     first: dict[str, int] = {}
     for number, row in reader.rows(path, ["ImageId", "EncodedPixels"]):
-        masks[row["ImageId"]].append(row["EncodedPixels"])
+        masks[row["ImageId"]].append(row["EncodedPixels"])  # one row per mask, several per film
         first.setdefault(row["ImageId"], number)
 
     def build(number: int, image: str) -> Sample:
@@ -36,8 +37,9 @@ def read_siim(reader: Reader) -> Iterator[Sample]:
             image_id=image,
             patient_id=image,
             region="chest",
+            # The data set is about this one finding.
             labels=labels_of(["pneumothorax"] if runs else [], absent=["pneumothorax"]),
-            mask=partial(runs_mask, runs) if runs else None,
+            mask=partial(runs_mask, runs) if runs else None,  # drawn when the size of the image is known
             header=("patient_id", *OF_PATIENT),
         )
 

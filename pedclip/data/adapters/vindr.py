@@ -7,7 +7,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import corner_box
 from pedclip.data.adapters.reader import Reader, Row, flag, labels_of
-from pedclip.data.adapters.sample import DEVELOPMENT, OF_PATIENT, BadMark, Box, Sample
+from pedclip.data.adapters.sample import DEVELOPMENT, OF_PATIENT, BadAnnotation, Box, Sample
 
 _PARTS: Final = {"test": "test", "train": DEVELOPMENT}
 _NORMAL: Final = "No finding"
@@ -35,6 +35,7 @@ def read_pedi_cxr(reader: Reader) -> Iterator[Sample]:
         rows = reader.rows(table, ["image_id", *reader.card.labels])
         folder = reader.root / part
 
+        # Bound as defaults, so that the closure does not follow the loop.
         def build(number: int, row: Row, part: str = part, folder: Path = folder, boxes: _Boxes = boxes) -> Sample:
             image = row["image_id"]
             path = folder / f"{image}.dicom"
@@ -64,13 +65,15 @@ def _read_boxes(reader: Reader, part: str) -> _Boxes:
     known = reader.card.box_labels
     for number, row in reader.rows(path, ["image_id", "class_name", *_CORNERS]):
         name = row["class_name"]
-        if name == _NORMAL and not any(row[side] for side in _CORNERS):
+        # A film without local findings has one blank row.
+        if name == _NORMAL and not any(row[column] for column in _CORNERS):
             continue
         try:
+            # A label that the card does not list may be a misspelling of one that it does.
             if name not in known:
-                raise BadMark(f"unknown label {name[:40]!r}; see box_labels of the card {reader.card.name}")
+                raise BadAnnotation(f"unknown label {name[:40]!r}; see box_labels of the card {reader.card.name}")
             label = _MEANT.get(name, name).lower()
-            boxes[row["image_id"]].append(corner_box([row[side] for side in _CORNERS], label, number))
-        except BadMark as error:
+            boxes[row["image_id"]].append(corner_box([row[column] for column in _CORNERS], label, number))
+        except BadAnnotation as error:
             reader.reject(path.name, number, str(error))
     return boxes

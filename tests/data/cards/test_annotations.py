@@ -18,7 +18,7 @@ from pedclip.data.adapters.annotations import (
     voc_boxes,
     yolo_boxes,
 )
-from pedclip.data.adapters.sample import BadMark, Box
+from pedclip.data.adapters.sample import BadAnnotation, Box
 
 NAMES = ("fracture", "metal")
 
@@ -116,7 +116,7 @@ def test_run_lengths_give_back_any_mask(mask: np.ndarray) -> None:
     ],
 )
 def test_bad_run_lengths_are_refused(text: str, message: str) -> None:
-    with pytest.raises(BadMark, match=message):
+    with pytest.raises(BadAnnotation, match=message):
         runs_mask([text], (3, 4))
 
 

@@ -56,7 +56,7 @@ def bulge(scene: Scene, point: Vector, sides: tuple[int, ...], amount: float, ha
 
 
 def oedema(scene: Scene, finding: Finding, point: Vector) -> None:
-    """Mild swelling around an injury or none: its amount hardly tells that there is an injury."""
+    """Mild swelling around an injury at a point (3,), or none: its amount hardly tells that there is an injury."""
     random = finding.generator()
     if random.random() < 0.35:
         return
