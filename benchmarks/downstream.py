@@ -30,14 +30,14 @@ from numpy.typing import NDArray
 from benchmarks.report import describe, write_report
 from pedclip.data.loading import PHANTOM, load
 from pedclip.evaluation.crop import read_truth
-from pedclip.evaluation.downstream.learning_curves import difference_of_means, learning_curve, mean_over_draws
-from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.learning_curves import difference_of_means, learning_curve, mean_over_subsamples
+from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.regression import predict_mean
-from pedclip.evaluation.downstream.run import MEAN, Settings, head_settings, run_heads
+from pedclip.evaluation.downstream.run import MEAN, DownstreamSettings, head_settings, run_heads
 from pedclip.evaluation.features import KINDS, Features, extract_features
 from pedclip.evaluation.inputs import training_run, without_seen_patients
-from pedclip.evaluation.tasks.discover import find_downstream
-from pedclip.evaluation.tasks.task import Downstream, Labels
+from pedclip.evaluation.tasks.discover import discover_tasks
+from pedclip.evaluation.tasks.task import Labels, Task
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
 from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP
 from pedclip.triplets.arrays import to_arrays
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     methods[THUMBNAIL] = {split: shortcut_features(triplets[split]) for split in SPLITS}
     results = []
-    for task in find_downstream(triplets, max_box_classes=BOX_CLASSES):
+    for task in discover_tasks(triplets, max_box_classes=BOX_CLASSES):
         if task.kind not in ("masks", "boxes"):
             curve = probe_curve(task, methods, patients, shares=options.shares, draws=options.draws)
         elif options.heads:
@@ -128,29 +128,29 @@ def extract(
 
 
 def probe_curve(
-    task: Downstream, methods: Mapping[str, Labels], patients: Labels, *, shares: Sequence[float], draws: int
+    task: Task, methods: Mapping[str, Labels], patients: Labels, *, shares: Sequence[float], draws: int
 ) -> Curve:
     """The learning curve of every method; those with random weights are joined, and months have their mean as well."""
-    report = Report(task.name, MEAN)
-    found = learning_curve(task, methods, patients, shares=shares, seeds=draws, report=report)
+    scoring = Scoring(task.name, MEAN)
+    found = learning_curve(task, methods, patients, fractions=shares, seeds=draws, scoring=scoring)
     curve: Curve = {}
     for (method, share), outcomes in found.items():
         curve.setdefault((_family(method), share), []).extend(outcomes)
     if task.kind == "regression":
-        curve[MEAN, 1.0] = [predict_mean(task.sides(next(iter(methods.values())), patients), report=report)]
+        curve[MEAN, 1.0] = [predict_mean(task.split(next(iter(methods.values())), patients), scoring=scoring)]
     return curve
 
 
-def head_curve(task: Downstream, extracted: Extracted, patients: Labels, truth: Labels, *, epochs: int) -> Curve:
+def head_curve(task: Task, extracted: Extracted, patients: Labels, truth: Labels, *, epochs: int) -> Curve:
     """The head of every encoder, on all of the training patients of the task."""
     tokens: dict[str, Any] = {
         name: {split: part.tokens for split, part in parts.items()} for name, parts in extracted.items()
     }
-    found = run_heads(task, tokens, patients, truth, Settings(**head_settings("demo", epochs=epochs)))
+    found = run_heads(task, tokens, patients, truth, DownstreamSettings(**head_settings("demo", epochs=epochs)))
     return {(_family(method), 1.0): [outcome] for (_, method), outcome in found.items()}
 
 
-def summarize(task: Downstream, curve: Curve, patients: Labels) -> dict[str, Any]:
+def summarize(task: Task, curve: Curve, patients: Labels) -> dict[str, Any]:
     """Plain values of one task.
 
     Each method has its score at each share, the mean over draws and seeds with the lowest and highest of them; at share
@@ -162,7 +162,7 @@ def summarize(task: Downstream, curve: Curve, patients: Labels) -> dict[str, Any
         draws = len({one.result.seed for one in outcomes})
         extremes = {"draws": draws, "lowest": min(values), "highest": max(values)}
         entry = methods.setdefault(method, {"shares": {}})
-        entry["shares"][f"{share:g}"] = mean_over_draws(outcomes).to_dict() | extremes
+        entry["shares"][f"{share:g}"] = mean_over_subsamples(outcomes).to_dict() | extremes
     for method, entry in methods.items():
         whole = curve[method, 1.0]
         if method != RANDOM:

@@ -28,7 +28,7 @@ from pedclip.data.phantom import FINDINGS
 from pedclip.evaluation.downstream.probes import fit_probe
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.per_image import accuracy, mae
-from pedclip.evaluation.tasks.patient_split import Side
+from pedclip.evaluation.tasks.patient_split import Part
 
 SEVERITIES: Final = {"subtle": (0.0, 1 / 3), "moderate": (1 / 3, 2 / 3), "marked": (2 / 3, 1.01)}
 THUMBNAIL: Final = 32  # pixels per side
@@ -164,13 +164,13 @@ def _by_regression(splits: dict[str, Films], test: Films) -> Prediction:
     """Regions from the pixels, findings from the pixels and the region, each finding where it can occur."""
     fitted, chosen = ((films, thumbnails(films.images)) for films in (splits["train"], splits["validation"]))
     pixels = thumbnails(test.images)
-    by_region = [Side(small, films.regions, films.patients) for films, small in (fitted, chosen)]
+    by_region = [Part(small, films.regions, films.patients) for films, small in (fitted, chosen)]
     region = fit_probe(*by_region, kind="multi-class", num_classes=len(REGIONS))
     scores = np.zeros((len(test), len(FINDINGS)))
     for column in range(len(FINDINGS)):
         inside = test.occurs[:, column]
         one = [
-            Side(_with_region(films, small), films.findings[:, [column]], films.patients).take(films.occurs[:, column])
+            Part(_with_region(films, small), films.findings[:, [column]], films.patients).take(films.occurs[:, column])
             for films, small in (fitted, chosen)
         ]
         if not len(one[0]):

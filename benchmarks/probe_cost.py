@@ -20,7 +20,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.report import describe, write_report
-from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES, Kind, Linear, fit_path
+from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES, Linear, fit_path
+from pedclip.evaluation.tasks.task import LabelKind
 
 SKLEARN_TOLERANCES: Final = (1e-4, 1e-5)  # its default, and one that converges
 
@@ -62,7 +63,9 @@ def make_features(images: int, width: int) -> NDArray[np.float64]:
     return standard
 
 
-def measure(features: NDArray[Any], targets: NDArray[Any], kind: Kind, num_classes: int) -> dict[str, dict[str, float]]:
+def measure(
+    features: NDArray[Any], targets: NDArray[Any], kind: LabelKind, num_classes: int
+) -> dict[str, dict[str, float]]:
     """Seconds of each solver, and how far it ends above the lowest objective, worst over the penalties."""
     paths: dict[str, tuple[float, list[Linear]]] = {}
     fit_path(features[:100], targets[:100], INVERSE_PENALTIES[:1], kind=kind, num_classes=num_classes)  # warm-up
@@ -102,7 +105,7 @@ def by_sklearn(features: NDArray[Any], columns: NDArray[Any], tolerance: float) 
     ]
 
 
-def objective(features: NDArray[Any], targets: NDArray[Any], linear: Linear, penalty: float, kind: Kind) -> float:
+def objective(features: NDArray[Any], targets: NDArray[Any], linear: Linear, penalty: float, kind: LabelKind) -> float:
     """Sum of losses + |w|² / (2 C)."""
     logits = linear(features)
     if kind == "multi-label":

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.metrics.detection import Boxes
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.task import Task
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.transforms import Preprocess, square
 
@@ -34,11 +34,11 @@ def mask_in_crop(mask: NDArray[Any], preprocess: Preprocess) -> NDArray[np.bool_
 def boxes_in_crop(
     boxes: Sequence[Mapping[str, Any]], size: tuple[int, int], preprocess: Preprocess, classes: Sequence[str]
 ) -> Boxes:
-    """The true boxes of a film, as shares of the side of the model's input.
+    """The true boxes of a film, as fractions of the model's square input.
 
     Args:
         boxes: As in the triplet schema; those of other labels, and those outside the crop, are left out.
-        size: Width and height of the stored film, pixels.
+        size: (H, W) of the stored film, pixels.
         preprocess: Of the model.
         classes: Labels by class number.
 
@@ -55,7 +55,7 @@ def boxes_in_crop(
 
 
 def box_array(boxes: Sequence[Boxes]) -> NDArray[Any]:
-    """(N,) object array of the boxes of N images, as `Side.truth` takes it."""
+    """(N,) object array of the boxes of N images, as `Part.truth` takes it."""
     array = np.empty(len(boxes), dtype=object)
     array[:] = boxes
     return array
@@ -66,7 +66,7 @@ def fill_boxes(boxes: Sequence[Mapping[str, Any]], size: tuple[int, int], classe
 
     Args:
         boxes: As in the triplet schema, pixels of the stored film.
-        size: Width and height of the stored film, pixels.
+        size: (H, W) of the stored film, pixels.
         classes: The labels wanted.
 
     Returns:
@@ -77,10 +77,10 @@ def fill_boxes(boxes: Sequence[Mapping[str, Any]], size: tuple[int, int], classe
 
     Example:
         >>> box = {"x": 1, "y": 0, "width": 2, "height": 1, "label": "fracture"}
-        >>> fill_boxes([box], (3, 2), ["fracture"]).astype(int).tolist()
+        >>> fill_boxes([box], (2, 3), ["fracture"]).astype(int).tolist()
         [[0, 1, 1], [0, 0, 0]]
     """
-    mask = np.zeros((size[1], size[0]), dtype=np.bool_)
+    mask = np.zeros(size, dtype=np.bool_)
     for box in boxes:
         if box["label"] in classes:
             left, top = max(box["x"], 0), max(box["y"], 0)
@@ -125,18 +125,23 @@ def _filled(triplets: "Dataset", classes: Sequence[str]) -> Iterator[NDArray[np.
     for row, boxes in enumerate(triplets["boxes"]):
         has_box = any(box["label"] in classes for box in boxes or ())
         # Only the size of the film is needed, and only where there is a box.
-        yield fill_boxes(boxes, films[row]["image"].size, classes) if has_box else None
+        yield fill_boxes(boxes, _size(films[row]["image"]), classes) if has_box else None
 
 
-def read_boxes(triplets: "Dataset", preprocess: Preprocess, classes: Sequence[str]) -> NDArray[Any]:
+def read_true_boxes(triplets: "Dataset", preprocess: Preprocess, classes: Sequence[str]) -> NDArray[Any]:
     """(N,) object array of the true boxes of a set of triplets; arguments as for `boxes_in_crop`."""
     found = []
     for entry in triplets.select_columns(["image", "boxes"]):
-        found.append(boxes_in_crop(entry["boxes"] or [], entry["image"].size, preprocess, classes))
+        found.append(boxes_in_crop(entry["boxes"] or [], _size(entry["image"]), preprocess, classes))
     return box_array(found)
 
 
-def read_truth(task: Downstream, triplets: Mapping[str, "Dataset"], preprocess: Preprocess) -> dict[str, NDArray[Any]]:
+def _size(film: Any) -> tuple[int, int]:
+    """(H, W) of a picture, which counts its width first."""
+    return int(film.height), int(film.width)
+
+
+def read_truth(task: Task, triplets: Mapping[str, "Dataset"], preprocess: Preprocess) -> dict[str, NDArray[Any]]:
     """The masks (N, size, size) or boxes (N,) of a task, by split, in the crop that the image encoder sees.
 
     Raises:
@@ -146,7 +151,7 @@ def read_truth(task: Downstream, triplets: Mapping[str, "Dataset"], preprocess: 
         raise ValueError(f"{task.name} is of {task.kind}; only masks and boxes are read from the triplets")
     chosen = {split: triplets[split].select(task.rows[split]) for split in SPLITS}
     if task.kind == "boxes":
-        return {split: read_boxes(part, preprocess, task.classes) for split, part in chosen.items()}
+        return {split: read_true_boxes(part, preprocess, task.classes) for split, part in chosen.items()}
     return {
         split: read_masks(part, preprocess, column=task.column, flag=task.flag, classes=task.classes)[0]
         for split, part in chosen.items()
@@ -160,13 +165,13 @@ def box_in_crop(
 
     Args:
         box: ``x``, ``y``, ``width``, ``height`` in pixels of the stored film.
-        size: Width and height of the stored film.
+        size: (H, W) of the stored film.
         preprocess: Of the model; squares, resizes, crops the middle.
 
     Returns:
-        Left, top, right, bottom as shares of the input's side, cut to [0, 1].
+        Left, top, right, bottom as fractions of the model's square input, cut to [0, 1].
     """
-    width, height = size
+    height, width = size
     longest = max(size)
     scale = preprocess.resize / longest
     margin = (preprocess.resize - preprocess.size) // 2

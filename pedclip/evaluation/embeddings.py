@@ -71,7 +71,7 @@ def embed(
 
     Args:
         model: A dual encoder with its preprocessing.
-        images: (N, side, side) gray, 0 to 255, as the cache of decoded images holds them.
+        images: (N, R, R) gray, 0 to 255, as the cache of decoded images holds them.
         texts: M sentences; each distinct one is encoded once.
         batch_size: Images or texts at a time, at least 1.
         device: Where to compute, such as "cpu" or "cuda".
@@ -84,7 +84,7 @@ def embed(
     """
     if images.ndim != 3 or images.dtype != np.uint8 or len(images) == 0:
         raise ValueError(
-            f"images must be (N, side, side) uint8 with values 0 to 255, got {images.shape} {images.dtype}; "
+            f"images must be (N, R, R) uint8 with values 0 to 255, got {images.shape} {images.dtype}; "
             "decode them through pedclip.triplets.cache"
         )
     with evaluating(model, device):

@@ -9,7 +9,7 @@ import pandas as pd
 from pedclip.anatomy import REGIONS, display_name
 from pedclip.evaluation.downstream.outcome import Outcome
 from pedclip.evaluation.downstream.summary import probabilities
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.task import Task
 from pedclip.plots.images import thumbnail_url
 from pedclip.triplets.arrays import TripletArrays
 
@@ -18,7 +18,7 @@ HOVER_SIZE: Final = 48  # and in a tooltip
 _CASE: Final = ("row", "direction", "half", "truth", "predicted", "error")
 
 
-def age_rows(outcome: Outcome, task: Downstream, films: TripletArrays) -> pd.DataFrame:
+def age_rows(outcome: Outcome, task: Task, films: TripletArrays) -> pd.DataFrame:
     """Truth and prediction of each test film in months, with its region and a small picture."""
     rows = task.rows["test"]
     return pd.DataFrame(
@@ -31,7 +31,7 @@ def age_rows(outcome: Outcome, task: Downstream, films: TripletArrays) -> pd.Dat
     )
 
 
-def worst_errors(outcome: Outcome, task: Downstream, films: TripletArrays, *, count: int) -> pd.DataFrame:
+def worst_errors(outcome: Outcome, task: Task, films: TripletArrays, *, count: int) -> pd.DataFrame:
     """The test films on which a probe is most wrong, in both directions.
 
     Ranked together, the films that show a rare finding would fill the page, as their probabilities are low. A film

@@ -6,7 +6,7 @@ import torch
 from datasets import Dataset, Features
 from PIL import Image
 
-from pedclip.evaluation.crop import box_array, boxes_in_crop, fill_boxes, mask_in_crop, read_boxes, read_masks
+from pedclip.evaluation.crop import box_array, boxes_in_crop, fill_boxes, mask_in_crop, read_masks, read_true_boxes
 from pedclip.triplets.annotations import BONE, LUNG
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.transforms import Preprocess, square, to_pixels
@@ -26,8 +26,8 @@ def test_a_mask_lies_where_its_pixels_are(shape: tuple[int, int]) -> None:
 
 
 def test_boxes_of_the_wanted_classes_inside_the_crop() -> None:
-    def box(x: float, y: float, side: float, label: str) -> dict[str, object]:
-        return {"x": x, "y": y, "width": side, "height": side, "label": label}
+    def box(x: float, y: float, size: float, label: str) -> dict[str, object]:
+        return {"x": x, "y": y, "width": size, "height": size, "label": label}
 
     found = boxes_in_crop(
         [box(10, 10, 40, "b"), box(0, 0, 5, "a"), box(50, 50, 20, "other"), box(0, 0, 50, "a")],
@@ -69,14 +69,14 @@ def test_masks_and_boxes_of_triplets() -> None:
     assert filled.nonzero()[1].max() == filled.nonzero()[2].max() == 39
     assert filled.sum() == 40 * 40
     assert read_masks(triplets, CROP, column="boxes", classes=["cast"])[1].tolist() == [False, False]
-    first, second = read_boxes(triplets, CROP, ["fracture"])
+    first, second = read_true_boxes(triplets, CROP, ["fracture"])
     assert first.corners.tolist() == [[0, 0, 0.5, 0.5]]
     assert len(second.labels) == 0
 
 
-@pytest.mark.parametrize("size", [(200, 102), (122, 200), (100, 100)])
+@pytest.mark.parametrize("size", [(102, 200), (200, 122), (100, 100)])
 def test_filled_boxes_lie_where_the_boxes_of_the_detection_task_lie(size: tuple[int, int]) -> None:
-    box = {"x": size[0] / 4, "y": size[1] / 3, "width": size[0] / 4, "height": size[1] / 6, "label": "fracture"}
+    box = {"x": size[1] / 4, "y": size[0] / 3, "width": size[1] / 4, "height": size[0] / 6, "label": "fracture"}
     other = box | {"x": 0.0, "label": "cast"}
     mask = mask_in_crop(fill_boxes([box, other], size, ["fracture"]), CROP)
     left, top, right, bottom = (boxes_in_crop([box], size, CROP, ["fracture"]).corners * CROP.size)[0]
@@ -89,8 +89,8 @@ def test_filled_boxes_lie_where_the_boxes_of_the_detection_task_lie(size: tuple[
 
 def test_filled_boxes_end_with_the_film_and_may_be_none() -> None:
     box = {"x": -3.0, "y": 8.4, "width": 5.0, "height": 40.0, "label": "fracture"}
-    mask = fill_boxes([box, box | {"x": 1.0, "width": 4.0}], (10, 12), ["fracture"])
+    mask = fill_boxes([box, box | {"x": 1.0, "width": 4.0}], (12, 10), ["fracture"])
     expected = np.zeros((12, 10), dtype=bool)
     expected[8:, :5] = True  # overlapping boxes are joined
     np.testing.assert_array_equal(mask, expected)
-    assert not fill_boxes([box], (10, 12), ["cast"]).any()
+    assert not fill_boxes([box], (12, 10), ["cast"]).any()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.probes import linear_probe
 from pedclip.evaluation.features import extract_features, features_key, open_features
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.loop import build_model
 from pedclip.triplets.transforms import to_pixels
@@ -86,13 +86,13 @@ def test_an_interrupted_extraction_leaves_no_entry(model: PedCLIP, tmp_path: Pat
 
 def test_cached_features_can_be_probed(model: PedCLIP, tmp_path: Path) -> None:
     labels = np.tile([[0.0], [1.0]], (5, 1))
-    sides = [
-        Side(extract_features(model, FILMS, cache=tmp_path).pooled, labels, np.array([f"{name}{i}" for i in range(10)]))
+    parts = [
+        Part(extract_features(model, FILMS, cache=tmp_path).pooled, labels, np.array([f"{name}{i}" for i in range(10)]))
         for name in ("train", "validation", "test")
     ]
-    report = Report("parity", "linear probe", num_resamples=5)
-    done = linear_probe(Sides(*sides), ["odd"], kind="multi-label", report=report)
-    assert done.result.score.value == 1.0  # the same films on all sides, under other names
+    scoring = Scoring("parity", "linear probe", num_resamples=5)
+    done = linear_probe(PatientSplit(*parts), ["odd"], kind="multi-label", scoring=scoring)
+    assert done.result.score.value == 1.0  # the same films in all parts, under other names
 
 
 def test_refuses(model: PedCLIP, tmp_path: Path) -> None:

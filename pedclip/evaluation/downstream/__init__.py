@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pedclip.evaluation.downstream.probes import fit_probe as fit_probe
     from pedclip.evaluation.downstream.probes import probe as probe
     from pedclip.evaluation.downstream.regression import fit_ridge as fit_ridge
-    from pedclip.evaluation.downstream.run import Settings as Settings
+    from pedclip.evaluation.downstream.run import DownstreamSettings as DownstreamSettings
     from pedclip.evaluation.downstream.run import head_settings as head_settings
     from pedclip.evaluation.downstream.run import run_fine_tuning as run_fine_tuning
     from pedclip.evaluation.downstream.run import run_heads as run_heads
@@ -38,7 +38,7 @@ __getattr__, __dir__ = lazy_names(
         "fit_probe": "probes",
         "probe": "probes",
         "fit_ridge": "regression",
-        "Settings": "run",
+        "DownstreamSettings": "run",
         "head_settings": "run",
         "run_fine_tuning": "run",
         "run_heads": "run",

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pedclip.evaluation.downstream.fit import Schedule, fit_best, seeded
-from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Report
+from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Scoring
 from pedclip.evaluation.downstream.segmentation import square_grid
 from pedclip.evaluation.downstream.yolo import YoloHead, choose_anchors, decode, make_targets, yolo_loss
 from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 MIN_SCORE: Final = 0.01  # low, because the curve of precision over recall needs the unsure boxes too
 MAX_OVERLAP: Final = 0.5
@@ -21,10 +21,10 @@ DETECTION_SCHEDULE: Final = Schedule()
 
 
 def detect(
-    sides: Sides,
+    split: PatientSplit,
     classes: Sequence[str],
     *,
-    report: Report,
+    scoring: Scoring,
     grid: tuple[int, int] | None = None,
     hidden: int = 128,
     schedule: Schedule = DETECTION_SCHEDULE,
@@ -32,10 +32,10 @@ def detect(
     """Train on training, keep the best epoch on validation, score on test.
 
     Args:
-        sides: Patch tokens (N, S, C), and (N,) `Boxes` as from `pedclip.evaluation.crop.box_array`: corners are
-            shares of the side of the crop that the tokens see. Images without a box belong to the task.
+        split: Patch tokens (N, S, C), and (N,) `Boxes` as from `pedclip.evaluation.crop.box_array`: corners are
+            fractions of the crop that the tokens see. Images without a box belong to the task.
         classes: (L,) names.
-        report: Names and bootstrap.
+        scoring: Names and bootstrap.
         grid: Rows and columns of patches; None means a square.
         hidden: Channels of the head.
         schedule: Of the training.
@@ -47,23 +47,23 @@ def detect(
     Raises:
         ValueError: No training box or no test box, a class number out of range, or tokens of another shape.
     """
-    _check(sides, len(classes))
-    num_patches, width = sides.train.inputs.shape[1:]
-    anchors = choose_anchors(np.concatenate([boxes.corners for boxes in sides.train.truth]))
+    _check(split, len(classes))
+    num_patches, width = split.train.inputs.shape[1:]
+    anchors = choose_anchors(np.concatenate([boxes.corners for boxes in split.train.truth]))
     with seeded(schedule.seed):
         head = YoloHead(width, grid or square_grid(num_patches), len(classes), anchors, hidden=hidden)
     head.to(schedule.device)
     epoch = fit_best(
         head,
         schedule,
-        lambda side, rows: _loss(head, side, rows, schedule.device),
-        train=sides.train,
-        validation=sides.validation,
+        lambda part, rows: _loss(head, part, rows, schedule.device),
+        train=split.train,
+        validation=split.validation,
     )
-    found = predict_boxes(head, sides.test, schedule)
-    each = [_class_score(name, number, sides.test, found, report) for number, name in enumerate(classes)]
-    return report.outcome(
-        sides,
+    found = predict_boxes(head, split.test, schedule)
+    each = [_class_score(name, number, split.test, found, scoring) for number, name in enumerate(classes)]
+    return scoring.outcome(
+        split,
         mean_average_precision,
         found,
         name="mAP",
@@ -74,22 +74,22 @@ def detect(
 
 
 @torch.inference_mode()
-def predict_boxes(head: YoloHead, side: Side, schedule: Schedule) -> list[Boxes]:
+def predict_boxes(head: YoloHead, part: Part, schedule: Schedule) -> list[Boxes]:
     """Boxes of N images, corners as shares of the image."""
     found: list[Boxes] = []
-    for start in range(0, len(side), schedule.batch_size):
-        rows = np.arange(start, min(start + schedule.batch_size, len(side)))
-        maps = head(_tokens(side, rows, schedule.device))
+    for start in range(0, len(part), schedule.batch_size):
+        rows = np.arange(start, min(start + schedule.batch_size, len(part)))
+        maps = head(_tokens(part, rows, schedule.device))
         found += decode(maps, head.anchors, min_score=MIN_SCORE, max_overlap=MAX_OVERLAP)
     return found
 
 
-def _class_score(name: str, number: int, side: Side, found: Sequence[Boxes], report: Report) -> ClassScore:
-    truth = [_only(boxes, number) for boxes in side.truth]
+def _class_score(name: str, number: int, part: Part, found: Sequence[Boxes], scoring: Scoring) -> ClassScore:
+    truth = [_only(boxes, number) for boxes in part.truth]
     num_boxes = sum(len(boxes.labels) for boxes in truth)
     only = [_only(boxes, number) for boxes in found]
-    score = report.bootstrap_if_possible(mean_average_precision, truth, only, side.patients) if num_boxes else None
-    return ClassScore(name, score, num_boxes, len(side))
+    score = scoring.bootstrap_if_possible(mean_average_precision, truth, only, part.patients) if num_boxes else None
+    return ClassScore(name, score, num_boxes, len(part))
 
 
 def _only(boxes: Boxes, number: int) -> Boxes:
@@ -97,21 +97,21 @@ def _only(boxes: Boxes, number: int) -> Boxes:
     return Boxes(boxes.corners[rows], boxes.labels[rows], None if boxes.scores is None else boxes.scores[rows])
 
 
-def _loss(head: YoloHead, side: Side, rows: NDArray[np.intp], device: str) -> Tensor:
-    maps = head(_tokens(side, rows, device))
-    return yolo_loss(maps, make_targets(list(side.truth[rows]), head.anchors, maps))
+def _loss(head: YoloHead, part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
+    maps = head(_tokens(part, rows, device))
+    return yolo_loss(maps, make_targets(list(part.truth[rows]), head.anchors, maps))
 
 
-def _tokens(side: Side, rows: NDArray[np.intp], device: str) -> Tensor:
-    return torch.from_numpy(np.asarray(side.inputs[rows], dtype=np.float32)).to(device)
+def _tokens(part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
+    return torch.from_numpy(np.asarray(part.inputs[rows], dtype=np.float32)).to(device)
 
 
-def _check(sides: Sides, num_classes: int) -> None:
-    for side in (sides.train, sides.validation, sides.test):
-        if len(side) and side.inputs.ndim != 3:
-            raise ValueError(f"detection needs patch tokens (N, S, C), got {side.inputs.shape}")
-    labels: list[Any] = [label for side in (sides.train, sides.test) for boxes in side.truth for label in boxes.labels]
-    if not any(len(boxes.labels) for boxes in sides.train.truth):
+def _check(split: PatientSplit, num_classes: int) -> None:
+    for part in (split.train, split.validation, split.test):
+        if len(part) and part.inputs.ndim != 3:
+            raise ValueError(f"detection needs patch tokens (N, S, C), got {part.inputs.shape}")
+    labels: list[Any] = [label for part in (split.train, split.test) for boxes in part.truth for label in boxes.labels]
+    if not any(len(boxes.labels) for boxes in split.train.truth):
         raise ValueError("detection needs training boxes; there is none")
     if min(labels) < 0 or max(labels) >= num_classes:
         raise ValueError(f"boxes must have class numbers 0 to {num_classes - 1}, got {min(labels)} to {max(labels)}")

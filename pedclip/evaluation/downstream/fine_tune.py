@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pedclip.evaluation.downstream.fit import Schedule, fit_best, seeded
-from pedclip.evaluation.downstream.logistic import Kind
-from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.probes import score_labels
-from pedclip.evaluation.downstream.regression import score_months
+from pedclip.evaluation.downstream.regression import score_age
 from pedclip.evaluation.features import ImageModel
 from pedclip.evaluation.metrics.bootstrap import Floats
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
+from pedclip.evaluation.tasks.task import LabelKind
 from pedclip.triplets.transforms import to_pixels
 
 FINE_TUNE_SCHEDULE: Final = Schedule(epochs=20, learning_rate=1e-4, weight_decay=0.05, batch_size=32, patience=5)
@@ -55,21 +55,21 @@ class Classifier(nn.Module):
 
 def fine_tune(
     model: ImageModel,
-    sides: Sides,
+    split: PatientSplit,
     classes: Sequence[str],
     *,
-    kind: Kind,
-    report: Report,
+    kind: LabelKind,
+    scoring: Scoring,
     schedule: Schedule = FINE_TUNE_SCHEDULE,
 ) -> Outcome:
     """Train on training, keep the best epoch on validation, score on test.
 
     Args:
         model: Copied; the original keeps its weights.
-        sides: Films (N, R, R) uint8 and labels as for `linear_probe`.
+        split: Films (N, R, R) uint8 and labels as for `linear_probe`.
         classes: (L,) names.
         kind: "multi-label" or "multi-class".
-        report: Names and bootstrap.
+        scoring: Names and bootstrap.
         schedule: Of the training.
 
     Returns:
@@ -79,16 +79,16 @@ def fine_tune(
         TypeError: The model is no torch module.
         ValueError: As `linear_probe`.
     """
-    module, chosen = _fit(model, len(classes), sides, schedule, lambda logits, truth: _loss(logits, truth, kind))
-    scores = _outputs(module, sides.test, schedule.batch_size)
-    return score_labels(sides, scores, classes, kind=kind, report=report, settings=chosen)
+    module, chosen = _fit(model, len(classes), split, schedule, lambda logits, truth: _loss(logits, truth, kind))
+    scores = _outputs(module, split.test, schedule.batch_size)
+    return score_labels(split, scores, classes, kind=kind, scoring=scoring, settings=chosen)
 
 
-def fine_tune_months(
+def fine_tune_age(
     model: ImageModel,
-    sides: Sides,
+    split: PatientSplit,
     *,
-    report: Report,
+    scoring: Scoring,
     unit: str = "months",
     schedule: Schedule = FINE_TUNE_SCHEDULE,
 ) -> Outcome:
@@ -96,8 +96,8 @@ def fine_tune_months(
 
     Args:
         model: Copied; the original keeps its weights.
-        sides: Films (N, R, R) uint8 and finite targets (N,).
-        report: Names and bootstrap.
+        split: Films (N, R, R) uint8 and finite targets (N,).
+        scoring: Names and bootstrap.
         unit: Of the targets.
         schedule: Of the training.
 
@@ -111,7 +111,7 @@ def fine_tune_months(
     Source: PedCLIP, Table 2; the standardized target is decision P26. The paper names no loss: the mean absolute
         error is ours, because the task is scored by it.
     """
-    targets = sides.train.truth
+    targets = split.train.truth
     if targets.ndim != 1 or not np.isfinite(targets).all():
         raise ValueError(f"regression needs finite targets (N,), got {targets.shape}; leave out images without one")
     center, spread = float(targets.mean()), float(targets.std()) or 1.0
@@ -120,15 +120,15 @@ def fine_tune_months(
         wanted = torch.from_numpy(((truth - center) / spread).astype(np.float32)).to(outputs.device)
         return F.l1_loss(outputs[:, 0], wanted)
 
-    module, chosen = _fit(model, 1, sides, schedule, loss_of)
-    predicted = center + spread * _outputs(module, sides.test, schedule.batch_size)[:, 0]
-    return score_months(sides, predicted, report, unit, chosen)
+    module, chosen = _fit(model, 1, split, schedule, loss_of)
+    predicted = center + spread * _outputs(module, split.test, schedule.batch_size)[:, 0]
+    return score_age(split, predicted, scoring, unit, chosen)
 
 
 def _fit(
     model: ImageModel,
     num_outputs: int,
-    sides: Sides,
+    split: PatientSplit,
     schedule: Schedule,
     loss_of: Callable[[Tensor, NDArray[Any]], Tensor],
 ) -> tuple[Classifier, dict[str, Any]]:
@@ -138,14 +138,14 @@ def _fit(
         epoch = fit_best(
             module,
             schedule,
-            lambda side, rows: loss_of(module(_films(module, side, rows)), side.truth[rows]),
-            train=sides.train,
-            validation=sides.validation,
+            lambda part, rows: loss_of(module(_films(module, part, rows)), part.truth[rows]),
+            train=split.train,
+            validation=split.validation,
         )
     return module, {"epoch": epoch, "seed": schedule.seed}
 
 
-def _loss(logits: Tensor, truth: NDArray[Any], kind: Kind) -> Tensor:
+def _loss(logits: Tensor, truth: NDArray[Any], kind: LabelKind) -> Tensor:
     if kind == "multi-class":
         return F.cross_entropy(logits, torch.from_numpy(truth.astype(np.int64)).to(logits.device))
     labels = torch.from_numpy(truth.astype(np.float32)).to(logits.device)
@@ -156,11 +156,11 @@ def _loss(logits: Tensor, truth: NDArray[Any], kind: Kind) -> Tensor:
 
 
 @torch.inference_mode()
-def _outputs(module: Classifier, side: Side, batch_size: int) -> Floats:
-    starts = range(0, len(side), batch_size)
-    rows = [np.arange(start, min(start + batch_size, len(side))) for start in starts]
-    return np.concatenate([module(_films(module, side, batch)).double().cpu().numpy() for batch in rows])
+def _outputs(module: Classifier, part: Part, batch_size: int) -> Floats:
+    starts = range(0, len(part), batch_size)
+    rows = [np.arange(start, min(start + batch_size, len(part))) for start in starts]
+    return np.concatenate([module(_films(module, part, batch)).double().cpu().numpy() for batch in rows])
 
 
-def _films(module: Classifier, side: Side, rows: NDArray[np.intp]) -> Tensor:
-    return torch.from_numpy(np.array(side.inputs[rows])).to(module.head.weight.device)
+def _films(module: Classifier, part: Part, rows: NDArray[np.intp]) -> Tensor:
+    return torch.from_numpy(np.array(part.inputs[rows])).to(module.head.weight.device)

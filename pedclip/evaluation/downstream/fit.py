@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Part = TypeVar("Part", bound=Sized)
-Loss = Callable[[Part, NDArray[np.intp]], Tensor]  # one side and positions of its images -> () mean loss
+Images = TypeVar("Images", bound=Sized)  # a part of a split, or anything else that counts its images
+Loss = Callable[[Images, NDArray[np.intp]], Tensor]  # one part and positions of its images -> () mean loss
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Schedule:
             )
 
 
-def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Part], *, train: Part, validation: Part) -> int:
+def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Images], *, train: Images, validation: Images) -> int:
     """Train a module in place and leave it, in evaluation mode, with the weights of its best epoch.
 
     A last batch of one image joins the batch before, because batch normalization needs two.
@@ -58,7 +58,7 @@ def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Part], *, trai
     Args:
         module: Its parameters that require a gradient are trained.
         schedule: How.
-        loss_of: Mean loss of some images of one side. The module is in training mode for those of ``train``, in
+        loss_of: Mean loss of some images of one part. The module is in training mode for those of ``train``, in
             evaluation mode for those of ``validation``.
         train: Training images, at least 1.
         validation: Validation images; with none the last epoch is kept.
@@ -102,10 +102,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _mean_loss(loss_of: Loss[Part], side: Part, batch_size: int) -> float:
-    starts = range(0, len(side), batch_size)
-    rows = [np.arange(start, min(start + batch_size, len(side))) for start in starts]
-    return sum(float(loss_of(side, batch)) * len(batch) for batch in rows) / len(side)
+def _mean_loss(loss_of: Loss[Images], part: Images, batch_size: int) -> float:
+    starts = range(0, len(part), batch_size)
+    rows = [np.arange(start, min(start + batch_size, len(part))) for start in starts]
+    return sum(float(loss_of(part, batch)) * len(batch) for batch in rows) / len(part)
 
 
 def _batches(order: NDArray[np.intp], batch_size: int) -> list[NDArray[np.intp]]:

@@ -1,4 +1,4 @@
-"""How a probe grows with its training patients: shares of them, several draws of each."""
+"""Learning curves of probes: fractions of the training patients, several subsamples of each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -7,63 +7,63 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.probes import probe
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, Resampled, bootstrap_interval
 from pedclip.evaluation.tasks.patient_split import rarest_label
-from pedclip.evaluation.tasks.task import Downstream, Labels
+from pedclip.evaluation.tasks.task import Labels, Task
 
-SHARES: Final = (0.01, 0.1, 1.0)
+FRACTIONS: Final = (0.01, 0.1, 1.0)
 
 
 def learning_curve(
-    task: Downstream,
+    task: Task,
     methods: Mapping[str, Labels],
     patients: Labels,
     *,
-    shares: Sequence[float] = SHARES,
+    fractions: Sequence[float] = FRACTIONS,
     seeds: int = 3,
-    report: Report,
+    scoring: Scoring,
     device: str = "cpu",
 ) -> dict[tuple[str, float], list[Outcome]]:
-    """A probe per method, share of the training patients and draw of that share.
+    """A probe per method, fraction of the training patients and subsample of that fraction.
 
-    All methods learn from the same draws, and every draw of a smaller share is part of that of a larger one with the
-    same seed. All of the patients are drawn once.
+    All methods learn from the same subsamples, and one of a smaller fraction is part of that of a larger one with the
+    same seed. All of the patients are taken once.
 
     Args:
-        task: Of labels or months.
+        task: Of labels or ages.
         methods: Name to features by split.
         patients: By split, one per image.
-        shares: Each in (0, 1].
-        seeds: Draws of each share below 1, at least 1.
-        report: Task and bootstrap; the method is filled in.
+        fractions: Each in (0, 1].
+        seeds: Subsamples of each fraction below 1, at least 1.
+        scoring: Task and bootstrap; the method is filled in.
         device: Where to compute.
 
     Returns:
-        (method, share) to one outcome per draw; a draw that holds a single class of a multi-class task is left out.
+        (method, fraction) to one outcome per subsample; one with a single class of a multi-class task is left out.
 
     Raises:
-        ValueError: As `Sides.fraction` and the probe on all patients.
+        ValueError: As `PatientSplit.subsample` and the probe on all patients.
     """
     found: dict[tuple[str, float], list[Outcome]] = {}
     for method, inputs in methods.items():
-        sides = task.sides(inputs, patients)
-        strata = _strata(task, sides.train.truth)
-        for share in shares:
+        split = task.split(inputs, patients)
+        strata = _strata(task, split.train.truth)
+        for fraction in fractions:
             outcomes = []
-            for seed in range(seeds if share < 1 else 1):
-                smaller = sides.fraction(share, seed=seed, strata=strata)
-                if share < 1 and not _can_fit(task, smaller.train.truth):
+            for seed in range(seeds if fraction < 1 else 1):
+                smaller = split.subsample(fraction, seed=seed, strata=strata)
+                if fraction < 1 and not _can_fit(task, smaller.train.truth):
                     continue
-                named = Report(report.task, method, report.num_resamples, report.seed)
+                named = Scoring(scoring.task, method, scoring.num_resamples, scoring.seed)
                 outcomes.append(probe(task, smaller, named, device=device))
             if outcomes:
-                found[method, share] = outcomes
+                found[method, fraction] = outcomes
     return found
 
 
-def mean_over_draws(outcomes: Sequence[Outcome], *, num_resamples: int = 1000, seed: int = 0) -> Interval:
+def mean_over_subsamples(outcomes: Sequence[Outcome], *, num_resamples: int = 1000, seed: int = 0) -> Interval:
     """The mean score of several outcomes on the same test images, with its interval over patients.
 
     Args:
@@ -72,7 +72,7 @@ def mean_over_draws(outcomes: Sequence[Outcome], *, num_resamples: int = 1000, s
         seed: Of the resampling.
 
     Returns:
-        The interval says what other test patients would change; what another draw would is seen in the outcomes.
+        The interval says what other test patients would change; what another subsample would is seen in the outcomes.
 
     Raises:
         ValueError: No outcome, or other test images in some.
@@ -87,7 +87,7 @@ def difference_of_means(
     """The mean score of some outcomes minus that of others, each resample with the same patients for both.
 
     Args:
-        first: Such as the draws of a model, at least one.
+        first: Such as the subsamples of a model, at least one.
         second: Of the same task, such as those of models with random weights, at least one.
         num_resamples: Of the patients; all outcomes are resampled together.
         seed: Of the resampling.
@@ -96,10 +96,10 @@ def difference_of_means(
         The difference, in the unit of the metric; for an error, below 0 is better.
 
     Raises:
-        ValueError: No outcome on a side, another task, or other test images in some.
+        ValueError: No outcome for one of the two, another task, or other test images in some.
     """
     if not first or not second:
-        raise ValueError("a difference needs at least one outcome on both sides")
+        raise ValueError("a difference needs at least one outcome on either side")
     together = [*first, *second]
     _check_same_images(together)
     if len({(one.result.task, one.result.metric) for one in together}) > 1:
@@ -125,14 +125,14 @@ def curve_table(
         seed: Of the resampling.
 
     Returns:
-        One row per task, method and share: `task`, `metric` (with its unit), `method`, `share`, `value` (mean over
-        draws), `low` and `high` (95 % over test patients), `lowest` and `highest` (of the draws), `draws`, `train`
-        (images of the first draw), `chance` (what needs no image).
+        One row per task, method and fraction: `task`, `metric` (with its unit), `method`, `share` (the fraction),
+        `value` (mean over subsamples), `low` and `high` (95 % over test patients), `lowest` and `highest` (of the
+        subsamples), `draws` (their number), `train` (images of the first), `chance` (what needs no image).
     """
     rows: list[dict[str, Any]] = []
     for name, curve in curves.items():
-        for (method, share), outcomes in curve.items():
-            score = mean_over_draws(outcomes, num_resamples=num_resamples, seed=seed)
+        for (method, fraction), outcomes in curve.items():
+            score = mean_over_subsamples(outcomes, num_resamples=num_resamples, seed=seed)
             result = outcomes[0].result
             values = [one.result.score.value for one in outcomes]
             rows.append(
@@ -140,7 +140,7 @@ def curve_table(
                     "task": name,
                     "metric": f"{result.metric}, {result.unit}" if result.unit else result.metric,
                     "method": method,
-                    "share": share,
+                    "share": fraction,
                     "value": score.value,
                     "low": score.low,
                     "high": score.high,
@@ -182,12 +182,12 @@ def _interval(
     )
 
 
-def _strata(task: Downstream, labels: NDArray[Any]) -> NDArray[Any] | None:
+def _strata(task: Task, labels: NDArray[Any]) -> NDArray[Any] | None:
     if task.kind == "regression":
         return None
     return rarest_label(labels) if task.kind == "multi-label" else labels
 
 
-def _can_fit(task: Downstream, labels: NDArray[Any]) -> bool:
+def _can_fit(task: Task, labels: NDArray[Any]) -> bool:
     """Whether there is anything to tell apart; a label that all images share is no error, its scores are constant."""
     return len(labels) > 1 and (task.kind == "multi-label" or len(np.unique(labels)) > 1)

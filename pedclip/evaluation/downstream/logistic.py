@@ -6,7 +6,7 @@ is scaled by the curvature it has, so that L-BFGS needs a few steps where it nee
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Kind = Literal["multi-label", "multi-class"]
-
+from pedclip.evaluation.tasks.task import LabelKind
 
 TOLERANCE: Final = 1e-3
 
@@ -49,7 +48,7 @@ def fit_path(
     targets: NDArray[Any],
     penalties: Sequence[float],
     *,
-    kind: Kind,
+    kind: LabelKind,
     num_classes: int = 0,
     tolerance: float = TOLERANCE,
     device: str = "cpu",
@@ -133,7 +132,7 @@ def _minimize(
 
 
 def _loss(
-    targets: NDArray[Any], kind: Kind, num_classes: int, device: str
+    targets: NDArray[Any], kind: LabelKind, num_classes: int, device: str
 ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """Sum of losses as a function of logits (N, L), and the share of positives (L,)."""
     if kind == "multi-class":

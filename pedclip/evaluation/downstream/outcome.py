@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pedclip.artefacts import write_bytes
 from pedclip.evaluation.metrics.bootstrap import Interval, Metric, Record, can_resample
-from pedclip.evaluation.tasks.patient_split import Sides
+from pedclip.evaluation.tasks.patient_split import PatientSplit
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class DownstreamResult(Record):
         classes: One per class; empty where there are none.
         baseline: What needs no image: chance, the commonest class, or the mean of the training images.
         baseline_name: Which of them.
-        share: Of the training patients used, in (0, 1].
-        seed: Of that draw.
+        fraction: Of the training patients used, in (0, 1].
+        seed: Of that subsample.
         num_train: Images fitted on.
         num_train_patients: Patients fitted on.
         num_validation: Images that the settings were chosen on.
@@ -61,12 +61,16 @@ class DownstreamResult(Record):
     classes: tuple[ClassScore, ...]
     baseline: float
     baseline_name: str
-    share: float
+    fraction: float
     seed: int
     num_train: int
     num_train_patients: int
     num_validation: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for metrics.json, where the fraction is called "share"."""
+        return {"share" if name == "fraction" else name: value for name, value in super().to_dict().items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +97,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Report:
+class Scoring:
     """What is said of a task beside its numbers.
 
     Args:
@@ -118,7 +122,7 @@ class Report:
 
     def outcome(
         self,
-        sides: Sides,
+        split: PatientSplit,
         metric: Metric,
         output: Any,
         *,
@@ -134,18 +138,18 @@ class Report:
             method=self.method,
             metric=name,
             unit=unit,
-            score=self.bootstrap(metric, sides.test.truth, output, sides.test.patients),
+            score=self.bootstrap(metric, split.test.truth, output, split.test.patients),
             classes=tuple(classes),
             baseline=baseline[0],
             baseline_name=baseline[1],
-            share=sides.share,
-            seed=sides.seed,
-            num_train=len(sides.train),
-            num_train_patients=sides.train.num_patients,
-            num_validation=len(sides.validation),
+            fraction=split.fraction,
+            seed=split.seed,
+            num_train=len(split.train),
+            num_train_patients=split.train.num_patients,
+            num_validation=len(split.validation),
             settings=dict(settings),
         )
-        return Outcome(result, metric, sides.test.truth, output, sides.test.patients)
+        return Outcome(result, metric, split.test.truth, output, split.test.patients)
 
 
 def downstream_table(results: Sequence[DownstreamResult]) -> pd.DataFrame:
@@ -175,7 +179,7 @@ def downstream_table(results: Sequence[DownstreamResult]) -> pd.DataFrame:
                     "items": items,
                     "patients": score.num_groups if score else 0,
                     "positives": positives,
-                    "share": result.share,
+                    "share": result.fraction,
                     "seed": result.seed,
                     "train": result.num_train,
                     "train_patients": result.num_train_patients,

@@ -2,23 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES, Kind, Linear, fit_path
-from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Report
+from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES, Linear, fit_path
+from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Scoring
 from pedclip.evaluation.downstream.regression import regress
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.evaluation.metrics.classification import auc, macro_auc
 from pedclip.evaluation.metrics.per_image import accuracy
-from pedclip.evaluation.tasks.patient_split import Side, Sides
-from pedclip.evaluation.tasks.task import Downstream
-
-if TYPE_CHECKING:
-    pass
-
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
+from pedclip.evaluation.tasks.task import LabelKind, Task
 
 FALLBACK_PENALTY: Final = 1e-2  # where the validation images cannot rank
 
@@ -41,10 +37,10 @@ class Probe:
 
 
 def fit_probe(
-    train: Side,
-    validation: Side,
+    train: Part,
+    validation: Part,
     *,
-    kind: Kind,
+    kind: LabelKind,
     num_classes: int = 0,
     penalties: Sequence[float] = INVERSE_PENALTIES,
     device: str = "cpu",
@@ -89,21 +85,21 @@ def fit_probe(
 
 
 def linear_probe(
-    sides: Sides,
+    split: PatientSplit,
     classes: Sequence[str],
     *,
-    kind: Kind,
-    report: Report,
+    kind: LabelKind,
+    scoring: Scoring,
     penalties: Sequence[float] = INVERSE_PENALTIES,
     device: str = "cpu",
 ) -> Outcome:
     """Fit on training, choose on validation, score on test.
 
     Args:
-        sides: Features and labels as for `fit_probe`.
+        split: Features and labels as for `fit_probe`.
         classes: (L,) names.
         kind: "multi-label" is scored by macro AUC, "multi-class" by accuracy.
-        report: Names and bootstrap.
+        scoring: Names and bootstrap.
         penalties: As for `fit_probe`.
         device: Where to compute.
 
@@ -114,36 +110,42 @@ def linear_probe(
         ValueError: As `fit_probe`, or no label of the test images has both classes.
     """
     probe = fit_probe(
-        sides.train, sides.validation, kind=kind, num_classes=len(classes), penalties=penalties, device=device
+        split.train, split.validation, kind=kind, num_classes=len(classes), penalties=penalties, device=device
     )
     chosen = {"C": probe.penalties.tolist()}
-    return score_labels(sides, probe.scores(sides.test.inputs), classes, kind=kind, report=report, settings=chosen)
+    return score_labels(split, probe.scores(split.test.inputs), classes, kind=kind, scoring=scoring, settings=chosen)
 
 
 def score_labels(
-    sides: Sides, scores: Floats, classes: Sequence[str], *, kind: Kind, report: Report, settings: dict[str, Any]
+    split: PatientSplit,
+    scores: Floats,
+    classes: Sequence[str],
+    *,
+    kind: LabelKind,
+    scoring: Scoring,
+    settings: dict[str, Any],
 ) -> Outcome:
     """Scores (N, L) of the test images as an outcome; also for fine-tuned models.
 
     Args:
-        sides: The task.
+        split: The task.
         scores: (N, L), higher means likelier.
         classes: (L,) names.
         kind: As for `linear_probe`.
-        report: Names and bootstrap.
+        scoring: Names and bootstrap.
         settings: For the result.
     """
-    truth, patients = sides.test.truth, sides.test.patients
+    truth, patients = split.test.truth, split.test.patients
     if kind == "multi-label":
-        each = [_label_score(name, truth[:, i], scores[:, i], patients, report) for i, name in enumerate(classes)]
-        return report.outcome(
-            sides, macro_auc, scores, name="AUC", classes=each, baseline=(0.5, "chance"), settings=settings
+        each = [_label_score(name, truth[:, i], scores[:, i], patients, scoring) for i, name in enumerate(classes)]
+        return scoring.outcome(
+            split, macro_auc, scores, name="AUC", classes=each, baseline=(0.5, "chance"), settings=settings
         )
     answers = scores.argmax(axis=1)
-    each = [_class_score(name, truth == i, answers == i, patients, report) for i, name in enumerate(classes)]
-    commonest = np.bincount(sides.train.truth).argmax()
-    return report.outcome(
-        sides,
+    each = [_class_score(name, truth == i, answers == i, patients, scoring) for i, name in enumerate(classes)]
+    commonest = np.bincount(split.train.truth).argmax()
+    return scoring.outcome(
+        split,
         accuracy,
         answers,
         name="accuracy",
@@ -153,18 +155,20 @@ def score_labels(
     )
 
 
-def _label_score(name: str, truth: NDArray[Any], scores: Floats, patients: NDArray[Any], report: Report) -> ClassScore:
+def _label_score(
+    name: str, truth: NDArray[Any], scores: Floats, patients: NDArray[Any], scoring: Scoring
+) -> ClassScore:
     rows = np.flatnonzero(~np.isnan(truth.astype(float)))
     labels = truth[rows]
     has_both = len(np.unique(labels)) == 2
-    score = report.bootstrap_if_possible(auc, labels, scores[rows], patients[rows]) if has_both else None
+    score = scoring.bootstrap_if_possible(auc, labels, scores[rows], patients[rows]) if has_both else None
     return ClassScore(name, score, int(labels.sum()), len(rows))
 
 
 def _class_score(
-    name: str, is_class: NDArray[np.bool_], is_answer: NDArray[np.bool_], patients: NDArray[Any], report: Report
+    name: str, is_class: NDArray[np.bool_], is_answer: NDArray[np.bool_], patients: NDArray[Any], scoring: Scoring
 ) -> ClassScore:
-    score = report.bootstrap_if_possible(accuracy, is_class[is_class], is_answer[is_class], patients[is_class])
+    score = scoring.bootstrap_if_possible(accuracy, is_class[is_class], is_answer[is_class], patients[is_class])
     return ClassScore(name, score, int(is_class.sum()), len(is_class))
 
 
@@ -176,7 +180,7 @@ def _choose(ranks: Sequence[float], grid: Sequence[float], penalties: Sequence[f
     return max(asked, key=lambda position: (ranks[position], -position))
 
 
-def _check(train: Side, kind: Kind, num_classes: int) -> None:
+def _check(train: Part, kind: LabelKind, num_classes: int) -> None:
     if train.inputs.ndim != 2:
         raise ValueError(f"a linear probe needs features (N, C), got {train.inputs.shape}")
     if kind == "multi-label" and train.truth.ndim != 2:
@@ -197,14 +201,14 @@ def _aucs(labels: NDArray[Any], scored: Sequence[Floats]) -> list[float]:
     return [auc(labels[rows], scores[rows]) for scores in scored] if len(np.unique(labels[rows])) == 2 else []
 
 
-def probe(task: Downstream, sides: Sides, report: Report, *, device: str = "cpu") -> Outcome:
-    """The linear model of a task on frozen features: logistic regression for labels, ridge regression for months.
+def probe(task: Task, split: PatientSplit, scoring: Scoring, *, device: str = "cpu") -> Outcome:
+    """The linear model of a task on frozen features: logistic regression for labels, ridge regression for ages.
 
     Raises:
         ValueError: A task of masks or boxes, or as `linear_probe` and `regress`.
     """
     if task.kind == "regression":
-        return regress(sides, report=report)
+        return regress(split, scoring=scoring)
     if task.kind == "multi-label" or task.kind == "multi-class":
-        return linear_probe(sides, task.classes, kind=task.kind, report=report, device=device)
+        return linear_probe(split, task.classes, kind=task.kind, scoring=scoring, device=device)
     raise ValueError(f"{task.name}: a linear probe has no {task.kind}; see segment and detect")

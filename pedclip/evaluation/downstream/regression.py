@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream.logistic import Linear
-from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.evaluation.metrics.per_image import mae
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 RIDGE: Final = tuple(10.0**power for power in range(-4, 3))  # per training image
 FALLBACK_RIDGE: Final = 1e-1  # without validation images
 
 
-def fit_ridge(train: Side, validation: Side, *, penalties: Sequence[float] = RIDGE) -> tuple[Linear, float]:
+def fit_ridge(train: Part, validation: Part, *, penalties: Sequence[float] = RIDGE) -> tuple[Linear, float]:
     """Ridge regression with the penalty that has the lowest error on the validation images.
 
     Args:
@@ -48,12 +48,14 @@ def fit_ridge(train: Side, validation: Side, *, penalties: Sequence[float] = RID
     return fitted[best], best
 
 
-def regress(sides: Sides, *, report: Report, unit: str = "months", penalties: Sequence[float] = RIDGE) -> Outcome:
+def regress(
+    split: PatientSplit, *, scoring: Scoring, unit: str = "months", penalties: Sequence[float] = RIDGE
+) -> Outcome:
     """Fit on training, choose on validation, score on test.
 
     Args:
-        sides: Features (N, C) and targets (N,); leave out images without a target.
-        report: Names and bootstrap.
+        split: Features (N, C) and targets (N,); leave out images without a target.
+        scoring: Names and bootstrap.
         unit: Of the targets.
         penalties: As for `fit_ridge`.
 
@@ -63,21 +65,21 @@ def regress(sides: Sides, *, report: Report, unit: str = "months", penalties: Se
     Raises:
         ValueError: As `fit_ridge`.
     """
-    linear, chosen = fit_ridge(sides.train, sides.validation, penalties=penalties)
-    return score_months(sides, linear(sides.test.inputs)[:, 0], report, unit, {"ridge": chosen})
+    linear, chosen = fit_ridge(split.train, split.validation, penalties=penalties)
+    return score_age(split, linear(split.test.inputs)[:, 0], scoring, unit, {"ridge": chosen})
 
 
-def predict_mean(sides: Sides, *, report: Report, unit: str = "months") -> Outcome:
+def predict_mean(split: PatientSplit, *, scoring: Scoring, unit: str = "months") -> Outcome:
     """The mean of the training targets for every test image: what a regression must beat."""
-    _check(sides.train)
-    return score_months(sides, np.full(len(sides.test), float(sides.train.truth.mean())), report, unit, {})
+    _check(split.train)
+    return score_age(split, np.full(len(split.test), float(split.train.truth.mean())), scoring, unit, {})
 
 
-def score_months(sides: Sides, predicted: Floats, report: Report, unit: str, settings: dict[str, Any]) -> Outcome:
+def score_age(split: PatientSplit, predicted: Floats, scoring: Scoring, unit: str, settings: dict[str, Any]) -> Outcome:
     """Predictions (N,) of the test images as an outcome; also for fine-tuned models."""
-    without_image = mae(sides.test.truth, np.full(len(sides.test), float(sides.train.truth.mean())))
-    return report.outcome(
-        sides,
+    without_image = mae(split.test.truth, np.full(len(split.test), float(split.train.truth.mean())))
+    return scoring.outcome(
+        split,
         mae,
         predicted,
         name="MAE",
@@ -87,9 +89,9 @@ def score_months(sides: Sides, predicted: Floats, report: Report, unit: str, set
     )
 
 
-def _check(side: Side) -> None:
-    inputs: NDArray[Any] = side.inputs
-    if inputs.ndim != 2 or side.truth.ndim != 1:
-        raise ValueError(f"regression needs features (N, C) and targets (N,), got {inputs.shape}, {side.truth.shape}")
-    if not (np.isfinite(inputs).all() and np.isfinite(side.truth).all()):
+def _check(part: Part) -> None:
+    inputs: NDArray[Any] = part.inputs
+    if inputs.ndim != 2 or part.truth.ndim != 1:
+        raise ValueError(f"regression needs features (N, C) and targets (N,), got {inputs.shape}, {part.truth.shape}")
+    if not (np.isfinite(inputs).all() and np.isfinite(part.truth).all()):
         raise ValueError("regression needs finite features and targets; leave out images without a target")

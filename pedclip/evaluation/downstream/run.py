@@ -7,14 +7,14 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream.detection import detect
-from pedclip.evaluation.downstream.fine_tune import FINE_TUNE_SCHEDULE, fine_tune, fine_tune_months
+from pedclip.evaluation.downstream.fine_tune import FINE_TUNE_SCHEDULE, fine_tune, fine_tune_age
 from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.probes import probe
 from pedclip.evaluation.downstream.regression import predict_mean
 from pedclip.evaluation.downstream.segmentation import WIDTHS, segment
 from pedclip.evaluation.features import ImageModel
-from pedclip.evaluation.tasks.task import Downstream, Labels
+from pedclip.evaluation.tasks.task import Labels, Task
 
 MEAN: Final = "mean of training"
 _DEMO_WIDTHS: Final = (64, 48, 32, 16)
@@ -23,8 +23,8 @@ Found = dict[tuple[str, str], Outcome]  # (name of the task, method)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How outcomes are fitted and reported.
+class DownstreamSettings:
+    """Settings of fitting and scoring downstream tasks.
 
     Args:
         num_resamples: Of the bootstrap over patients.
@@ -42,13 +42,13 @@ class Settings:
     widths: tuple[int, ...] = WIDTHS
     network: str = "decoder"
 
-    def report(self, task: Downstream, method: str) -> Report:
-        """What is said of an outcome beside its numbers."""
-        return Report(task.name, method, self.num_resamples, self.seed)
+    def scoring(self, task: Task, method: str) -> Scoring:
+        """Names and bootstrap of one outcome."""
+        return Scoring(task.name, method, self.num_resamples, self.seed)
 
 
 def head_settings(profile: str, **options: Any) -> dict[str, Any]:
-    """How heads for masks and boxes are made and trained, as arguments of `Settings`.
+    """How heads for masks and boxes are made and trained, as arguments of `DownstreamSettings`.
 
     Args:
         profile: "paper" for the published widths and learning rate, "demo" for a decoder that trains in seconds.
@@ -60,9 +60,9 @@ def head_settings(profile: str, **options: Any) -> dict[str, Any]:
 
 
 def run_probes(
-    tasks: Sequence[Downstream], methods: Mapping[str, Labels], patients: Labels, settings: Settings
+    tasks: Sequence[Task], methods: Mapping[str, Labels], patients: Labels, settings: DownstreamSettings
 ) -> Found:
-    """A linear probe per task of labels or months and method; for months the mean of training as a method too.
+    """A linear probe per task of labels or ages and method; for ages the mean of training as a method too.
 
     Args:
         tasks: Those of other kinds are passed over.
@@ -79,19 +79,19 @@ def run_probes(
         if task.kind in ("masks", "boxes"):
             continue
         for method, inputs in methods.items():
-            sides = task.sides(inputs, patients)
-            found[task.name, method] = probe(task, sides, settings.report(task, method), device=settings.device)
+            split = task.split(inputs, patients)
+            found[task.name, method] = probe(task, split, settings.scoring(task, method), device=settings.device)
         if task.kind == "regression":
-            found[task.name, MEAN] = predict_mean(sides, report=settings.report(task, MEAN))
+            found[task.name, MEAN] = predict_mean(split, scoring=settings.scoring(task, MEAN))
     return found
 
 
 def run_heads(
-    task: Downstream,
+    task: Task,
     methods: Mapping[str, Labels],
     patients: Labels,
     truth: Mapping[str, NDArray[Any]],
-    settings: Settings,
+    settings: DownstreamSettings,
 ) -> Found:
     """The decoder (or U-Net) of a task of masks, or the detection head of a task of boxes, for each method.
 
@@ -108,26 +108,26 @@ def run_heads(
     """
     found: Found = {}
     for method, inputs in methods.items():
-        sides, report = task.sides(inputs, patients, truth), settings.report(task, method)
+        split, scoring = task.split(inputs, patients, truth), settings.scoring(task, method)
         if task.kind == "boxes":
-            found[task.name, method] = detect(sides, task.classes, report=report, schedule=settings.schedule)
+            found[task.name, method] = detect(split, task.classes, scoring=scoring, schedule=settings.schedule)
         else:
             found[task.name, method] = segment(
-                sides, report=report, widths=settings.widths, network=settings.network, schedule=settings.schedule
+                split, scoring=scoring, widths=settings.widths, network=settings.network, schedule=settings.schedule
             )
     return found
 
 
 def run_fine_tuning(
-    tasks: Sequence[Downstream],
+    tasks: Sequence[Task],
     model: ImageModel,
     films: Labels,
     patients: Labels,
-    settings: Settings,
+    settings: DownstreamSettings,
     *,
     schedule: Schedule = FINE_TUNE_SCHEDULE,
 ) -> Found:
-    """The whole encoder trained for each task of labels or months, as method "fine-tuned"; the model does not change.
+    """The whole encoder trained for each task of labels or ages, as method "fine-tuned"; the model does not change.
 
     Args:
         tasks: Those of other kinds are passed over.
@@ -144,10 +144,10 @@ def run_fine_tuning(
     for task in tasks:
         if task.kind in ("masks", "boxes"):
             continue
-        sides, report = task.sides(films, patients), settings.report(task, "fine-tuned")
+        split, scoring = task.split(films, patients), settings.scoring(task, "fine-tuned")
         if task.kind == "multi-label" or task.kind == "multi-class":
-            outcome = fine_tune(model, sides, task.classes, kind=task.kind, report=report, schedule=schedule)
+            outcome = fine_tune(model, split, task.classes, kind=task.kind, scoring=scoring, schedule=schedule)
         else:
-            outcome = fine_tune_months(model, sides, report=report, schedule=schedule)
+            outcome = fine_tune_age(model, split, scoring=scoring, schedule=schedule)
         found[task.name, "fine-tuned"] = outcome
     return found

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pedclip.evaluation.downstream.fit import Schedule, fit_best, seeded
-from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Report
+from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Scoring
 from pedclip.evaluation.metrics.per_image import dice
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 WIDTHS: Final = (512, 256, 128, 64)
 FOCAL_WEIGHT: Final = 10.0
@@ -71,10 +71,10 @@ class UNet(nn.Module):
 
     def forward(self, films: Tensor) -> Tensor:
         """(B, R, R) gray 0 to 255 -> (B, R, R) logits; R is padded to a multiple of 32 inside."""
-        side = films.shape[-1]
-        margin = -side % 32
+        size = films.shape[-1]
+        margin = -size % 32
         pixels = F.pad(films[:, None].float() / 127.5 - 1, (0, margin, 0, margin), value=-1.0)
-        return self.net(pixels)[:, 0, :side, :side]  # type: ignore[no-any-return]
+        return self.net(pixels)[:, 0, :size, :size]  # type: ignore[no-any-return]
 
 
 def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -98,9 +98,9 @@ def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def segment(
-    sides: Sides,
+    split: PatientSplit,
     *,
-    report: Report,
+    scoring: Scoring,
     grid: tuple[int, int] | None = None,
     widths: tuple[int, ...] = WIDTHS,
     network: str = "decoder",
@@ -109,9 +109,9 @@ def segment(
     """Train on training, keep the best epoch on validation, score on test.
 
     Args:
-        sides: Patch tokens (N, S, C) for "decoder", films (N, R, R) for "unet"; masks (N, H, W) of 0 and 1. The films
+        split: Patch tokens (N, S, C) for "decoder", films (N, R, R) for "unet"; masks (N, H, W) of 0 and 1. The films
             are those that the masks lie on: cropped as the masks are.
-        report: Names and bootstrap.
+        scoring: Names and bootstrap.
         grid: Rows and columns of patches; None means a square.
         widths: Of the decoder.
         network: "decoder" or "unet".
@@ -125,56 +125,56 @@ def segment(
     Raises:
         ValueError: Another network, shapes that do not fit, or training masks that are all empty.
     """
-    _check(sides, network)
+    _check(split, network)
     with seeded(schedule.seed):
         module: nn.Module
         if network == "unet":
             module = UNet()
         else:
-            num_patches, width = sides.train.inputs.shape[1:]
+            num_patches, width = split.train.inputs.shape[1:]
             module = LightDecoder(width, grid or square_grid(num_patches), widths)
     module.to(schedule.device)
     epoch = fit_best(
         module,
         schedule,
-        lambda side, rows: _loss(module, side, rows, schedule.device),
-        train=sides.train,
-        validation=sides.validation,
+        lambda part, rows: _loss(module, part, rows, schedule.device),
+        train=split.train,
+        validation=split.validation,
     )
-    masks = predict_masks(module, sides.test, schedule)
-    return _score(sides, masks, report, {"network": network, "epoch": epoch, "seed": schedule.seed})
+    masks = predict_masks(module, split.test, schedule)
+    return _score(split, masks, scoring, {"network": network, "epoch": epoch, "seed": schedule.seed})
 
 
 @torch.inference_mode()
-def predict_masks(module: nn.Module, side: Side, schedule: Schedule) -> NDArray[np.bool_]:
+def predict_masks(module: nn.Module, part: Part, schedule: Schedule) -> NDArray[np.bool_]:
     """(N, H, W) whether the probability of each pixel is at least one half, at the size of the true masks."""
-    masks = np.zeros(side.truth.shape, dtype=np.bool_)
-    for start in range(0, len(side), schedule.batch_size):
-        rows = np.arange(start, min(start + schedule.batch_size, len(side)))
-        masks[rows] = (_logits(module, side, rows, schedule.device) >= 0).cpu().numpy()
+    masks = np.zeros(part.truth.shape, dtype=np.bool_)
+    for start in range(0, len(part), schedule.batch_size):
+        rows = np.arange(start, min(start + schedule.batch_size, len(part)))
+        masks[rows] = (_logits(module, part, rows, schedule.device) >= 0).cpu().numpy()
     return masks
 
 
-def _logits(module: nn.Module, side: Side, rows: NDArray[np.intp], device: str) -> Tensor:
-    inputs = torch.from_numpy(np.asarray(side.inputs[rows], dtype=np.float32)).to(device)
+def _logits(module: nn.Module, part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
+    inputs = torch.from_numpy(np.asarray(part.inputs[rows], dtype=np.float32)).to(device)
     maps: Tensor = module(inputs)[:, None]
-    return F.interpolate(maps, size=side.truth.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+    return F.interpolate(maps, size=part.truth.shape[1:], mode="bilinear", align_corners=False)[:, 0]
 
 
-def _loss(module: nn.Module, side: Side, rows: NDArray[np.intp], device: str) -> Tensor:
-    target = torch.from_numpy(np.asarray(side.truth[rows], dtype=np.float32)).to(device)
-    return segmentation_loss(_logits(module, side, rows, device), target)
+def _loss(module: nn.Module, part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
+    target = torch.from_numpy(np.asarray(part.truth[rows], dtype=np.float32)).to(device)
+    return segmentation_loss(_logits(module, part, rows, device), target)
 
 
-def _score(sides: Sides, masks: NDArray[np.bool_], report: Report, settings: dict[str, Any]) -> Outcome:
-    truth, patients = sides.test.truth.astype(np.bool_), sides.test.patients
+def _score(split: PatientSplit, masks: NDArray[np.bool_], scoring: Scoring, settings: dict[str, Any]) -> Outcome:
+    truth, patients = split.test.truth.astype(np.bool_), split.test.patients
     has_mask = np.asarray(truth.reshape(len(truth), -1).any(axis=1))
     classes = []
     for name, rows in (("with a mask", has_mask), ("without a mask", ~has_mask)):
-        score = report.bootstrap_if_possible(dice, truth[rows], masks[rows], patients[rows])
+        score = scoring.bootstrap_if_possible(dice, truth[rows], masks[rows], patients[rows])
         classes.append(ClassScore(name, score, int(rows.sum()), len(rows)))
-    return report.outcome(
-        sides,
+    return scoring.outcome(
+        split,
         dice,
         masks,
         name="Dice",
@@ -186,20 +186,20 @@ def _score(sides: Sides, masks: NDArray[np.bool_], report: Report, settings: dic
 
 def square_grid(num_patches: int) -> tuple[int, int]:
     """Rows and columns of a square grid of patches; ValueError where the number is no square."""
-    side = math.isqrt(num_patches)
-    if side * side != num_patches:
+    size = math.isqrt(num_patches)
+    if size * size != num_patches:
         raise ValueError(f"{num_patches} patches are no square; pass grid=(rows, columns)")
-    return side, side
+    return size, size
 
 
-def _check(sides: Sides, network: str) -> None:
+def _check(split: PatientSplit, network: str) -> None:
     if network not in ("decoder", "unet"):
         raise ValueError(f"network must be 'decoder' or 'unet', got {network!r}")
-    for side in (sides.train, sides.validation, sides.test):
-        if len(side) and (side.inputs.ndim != 3 or side.truth.ndim != 3):
+    for part in (split.train, split.validation, split.test):
+        if len(part) and (part.inputs.ndim != 3 or part.truth.ndim != 3):
             raise ValueError(
                 "segmentation needs patch tokens (N, S, C) or films (N, R, R), and masks (N, H, W), "
-                f"got {side.inputs.shape} and {side.truth.shape}"
+                f"got {part.inputs.shape} and {part.truth.shape}"
             )
-    if not sides.train.truth.any():
+    if not split.train.truth.any():
         raise ValueError("segmentation needs training masks; all of them are empty")

@@ -13,8 +13,8 @@ from pedclip.evaluation.metrics.calibration import calibration_error, fit_platt,
 from pedclip.evaluation.metrics.comparison import Comparison, compare
 from pedclip.evaluation.metrics.detection import Boxes
 from pedclip.evaluation.published import printed
-from pedclip.evaluation.tasks.patient_split import Sides
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.patient_split import PatientSplit
+from pedclip.evaluation.tasks.task import Task
 from pedclip.triplets.splits import SPLITS
 
 
@@ -52,7 +52,7 @@ def _equal(one: Any, other: Any) -> bool:
 _MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability diagram
 
 
-def task_rows(tasks: Sequence[Downstream]) -> pd.DataFrame:
+def task_rows(tasks: Sequence[Task]) -> pd.DataFrame:
     """One row per task: kind, classes, images, positives of the rarest class, and the paper's question."""
     rows = [
         {"task": task.name, "kind": task.kind, "classes": str(len(task.classes) or "–")}
@@ -63,7 +63,7 @@ def task_rows(tasks: Sequence[Downstream]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _rarest(task: Downstream) -> str:
+def _rarest(task: Task) -> str:
     """The class with the fewest positives in the test part, and how many; no score rests on more."""
     if task.kind not in ("multi-label", "multi-class"):
         return "–"
@@ -141,7 +141,7 @@ def class_rows(outcomes: Iterable[Outcome], name: str) -> pd.DataFrame:
 
 
 def calibration_rows(
-    task: Downstream, sides: Sides, outcome: Outcome, *, bins: int = 5, num_resamples: int
+    task: Task, split: PatientSplit, outcome: Outcome, *, bins: int = 5, num_resamples: int
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Reliability of a multi-label probe as fitted, and after Platt scaling on the validation films.
 
@@ -149,7 +149,7 @@ def calibration_rows(
 
     Args:
         task: Multi-label.
-        sides: Features and labels that the outcome was fitted on.
+        split: Features and labels that the outcome was fitted on.
         outcome: Of the probe, with log-odds as output.
         bins: Bins at most; fewer where there are not 10 films for each.
         num_resamples: Of the patients.
@@ -158,9 +158,9 @@ def calibration_rows(
         Rows of `reliability_table` with `task`, and the expected calibration error "as fitted" and "rescaled" ("as
         fitted" alone where the validation films show one answer).
     """
-    fitted = fit_probe(sides.train, sides.validation, kind="multi-label")
-    learned = ~np.isnan(sides.validation.truth)
-    scores, labels = fitted.scores(sides.validation.inputs)[learned], sides.validation.truth[learned]
+    fitted = fit_probe(split.train, split.validation, kind="multi-label")
+    learned = ~np.isnan(split.validation.truth)
+    scores, labels = fitted.scores(split.validation.inputs)[learned], split.validation.truth[learned]
     versions = {"as fitted": (1.0, 0.0)}
     if len(np.unique(labels)) == 2:
         versions["rescaled"] = fit_platt(labels, scores)
@@ -184,7 +184,7 @@ def probabilities(log_odds: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def beside_paper(
-    found: Mapping[tuple[str, str], Outcome], tasks: Sequence[Downstream], *, methods: Sequence[str]
+    found: Mapping[tuple[str, str], Outcome], tasks: Sequence[Task], *, methods: Sequence[str]
 ) -> pd.DataFrame:
     """Table 2 of the paper for PedCLIP and its best competitor, with our numbers for the task that asks the same.
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pedclip.evaluation.tasks.discover import find_downstream as find_downstream
-    from pedclip.evaluation.tasks.findings import find_tasks as find_tasks
-    from pedclip.evaluation.tasks.labels import read_rows as read_rows
+    from pedclip.evaluation.tasks.discover import discover_tasks as discover_tasks
+    from pedclip.evaluation.tasks.findings import discover_findings as discover_findings
+    from pedclip.evaluation.tasks.labels import read_labels as read_labels
     from pedclip.evaluation.tasks.patient_split import PatientLeak as PatientLeak
     from pedclip.evaluation.tasks.prompts import prompt_pair as prompt_pair
     from pedclip.evaluation.tasks.prompts import region_prompts as region_prompts
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "find_downstream": "discover",
-        "find_tasks": "findings",
-        "read_rows": "labels",
+        "discover_tasks": "discover",
+        "discover_findings": "findings",
+        "read_labels": "labels",
         "PatientLeak": "patient_split",
         "prompt_pair": "prompts",
         "region_prompts": "prompts",

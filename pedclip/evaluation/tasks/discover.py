@@ -18,15 +18,15 @@ from pedclip.evaluation.tasks.concepts import CONCEPTS
 from pedclip.evaluation.tasks.discover_annotations import (
     AllColumns,
     Rows,
-    find_boxes,
-    find_masks,
+    discover_boxes,
+    discover_masks,
     is_enough,
     read_columns,
 )
-from pedclip.evaluation.tasks.findings import find_tasks
-from pedclip.evaluation.tasks.labels import Row, read_rows
+from pedclip.evaluation.tasks.findings import discover_findings
+from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.protocols import protocol_of
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.task import Task
 from pedclip.findings import finding_name
 from pedclip.triplets.splits import SPLITS
 
@@ -44,7 +44,7 @@ Triplets = Mapping[str, "Dataset"]
 Answer = Callable[[Row], float | None]  # None: the image takes no part
 
 
-def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_classes: int = 0) -> list[Downstream]:
+def discover_tasks(triplets: Triplets, *, min_positives: int = 5, max_box_classes: int = 0) -> list[Task]:
     """Every task that the splits can answer.
 
     Args:
@@ -63,7 +63,7 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
     """
     if min_positives < 1:
         raise ValueError(f"min_positives must be at least 1, got {min_positives}")
-    rows = {split: read_rows(triplets[split]) for split in SPLITS}
+    rows = {split: read_labels(triplets[split]) for split in SPLITS}
     columns = {split: read_columns(triplets[split]) for split in SPLITS}
     sources = sorted({row.source for row in rows["train"]})
     found = [_classes("body region", rows, _region, REGIONS)]
@@ -75,22 +75,22 @@ def find_downstream(triplets: Triplets, *, min_positives: int = 5, max_box_class
         found.append(_exclusive(source, rows, min_positives))
         found += _grades(source, rows, min_positives)
         found += _ages(source, rows, columns)
-        found += find_masks(source, rows, columns)
-        found.append(find_boxes(source, rows, columns, min_positives, max_box_classes or None))
+        found += discover_masks(source, rows, columns)
+        found.append(discover_boxes(source, rows, columns, min_positives, max_box_classes or None))
     return [task for task in found if task is not None]
 
 
-def _named(source: str, rows: Rows, least: int) -> list[Downstream | None]:
+def _named(source: str, rows: Rows, least: int) -> list[Task | None]:
     """The questions of tasks.json, in the regions where the training images of the source show the finding."""
     column = protocol_of(source).column
-    bound = find_tasks([row for row in rows["train"] if row.source == source], least)
+    bound = discover_findings([row for row in rows["train"] if row.source == source], least)
     return [
         _labels(f"{task.name} ({source})", [task.name], rows, [task.label], least, paper=column(task.paper))
         for task in (entry.task for entry in bound if entry.task.is_named)
     ]
 
 
-def _findings(source: str, rows: Rows, least: int) -> list[Downstream | None]:
+def _findings(source: str, rows: Rows, least: int) -> list[Task | None]:
     """All findings as one task, those of the chest as another, and the six concepts of inflammatory arthritis.
 
     Source: of the concepts, PedCLIP, Fig. 4 right (decision P27): an independent probe for each.
@@ -114,7 +114,7 @@ def _findings(source: str, rows: Rows, least: int) -> list[Downstream | None]:
     ]
 
 
-def _exclusive(source: str, rows: Rows, least: int) -> Downstream | None:
+def _exclusive(source: str, rows: Rows, least: int) -> Task | None:
     """Which finding, or none, where a film shows one at most: a multi-class task, scored by accuracy.
 
     All labelled films are of one region, as it would tell the finding elsewhere; grades are a task of their own. A
@@ -137,7 +137,7 @@ def _exclusive(source: str, rows: Rows, least: int) -> Downstream | None:
     return _classes(f"classes ({source})", rows, answer, classes)
 
 
-def _grades(source: str, rows: Rows, least: int) -> list[Downstream | None]:
+def _grades(source: str, rows: Rows, least: int) -> list[Task | None]:
     """Kellgren-Lawrence grade, and grade 2 or more, the usual definition of osteoarthritis on a film."""
     if not any(_GRADE.fullmatch(name) for row in rows["train"] if row.source == source for name in row.findings or ()):
         return []
@@ -148,7 +148,7 @@ def _grades(source: str, rows: Rows, least: int) -> list[Downstream | None]:
     ]
 
 
-def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
+def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
     """Bone age of hands and wrists; age of children and of adults apart, as one line would be fitted to the adults."""
     found = []
     for name, column, low, high, regions, paper in (
@@ -156,44 +156,46 @@ def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
         ("age under 18", "age_months", 0.0, ADULT, REGIONS, ""),
         ("age from 18", "age_months", ADULT, np.inf, REGIONS, ""),
     ):
-        chosen, months = {}, {}
+        chosen, ages = {}, {}
         for split, entries in rows.items():
-            values = columns[split].months[column]
+            values = columns[split].ages[column]
             is_asked = np.array([row.source == source and row.region in regions for row in entries], dtype=bool)
             # A missing age is NaN and compares false.
             chosen[split] = np.flatnonzero(is_asked & (values >= low) & (values < high))
-            months[split] = values[chosen[split]]
-        if is_enough(chosen) and np.ptp(months["train"]) > 0:
-            found.append(Downstream(f"{name} ({source})", "regression", (), chosen, months, paper=paper))
+            ages[split] = values[chosen[split]]
+        if is_enough(chosen) and np.ptp(ages["train"]) > 0:
+            found.append(Task(f"{name} ({source})", "regression", (), chosen, ages, paper=paper))
     return found
 
 
-def _classes(name: str, rows: Rows, answer: Answer, classes: Sequence[str]) -> Downstream | None:
+def _classes(name: str, rows: Rows, answer: Answer, classes: Sequence[str]) -> Task | None:
     """A multi-class task; None unless training has two classes, and the test images two of two images each."""
     chosen, labels = _answers(rows, [answer])
     numbers = {split: values[:, 0].astype(np.int64) for split, values in labels.items()}
     counts = np.unique(numbers["test"], return_counts=True)[1]
     if len(np.unique(numbers["train"])) < 2 or (counts >= 2).sum() < 2:
         return None
-    return Downstream(name, "multi-class", tuple(classes), chosen, numbers)
+    return Task(name, "multi-class", tuple(classes), chosen, numbers)
 
 
 def _labels(
     name: str, classes: Sequence[str], rows: Rows, answers: Sequence[Answer], least: int, *, paper: str = ""
-) -> Downstream | None:
-    """A multi-label task of the classes that have enough images on both sides in training and test; None without."""
+) -> Task | None:
+    """A multi-label task of the classes with enough images of both answers in training and test; None without."""
     if not answers:
         return None
     everywhere = {split: _table(entries, answers) for split, entries in rows.items()}
     kept = [
         column
         for column in range(len(answers))
-        if all((everywhere[split][:, column] == side).sum() >= least for split in ("train", "test") for side in (0, 1))
+        if all(
+            (everywhere[split][:, column] == answer).sum() >= least for split in ("train", "test") for answer in (0, 1)
+        )
     ]
     if not kept:
         return None
     chosen, labels = _answers(rows, [answers[column] for column in kept])
-    return Downstream(name, "multi-label", tuple(classes[column] for column in kept), chosen, labels, paper=paper)
+    return Task(name, "multi-label", tuple(classes[column] for column in kept), chosen, labels, paper=paper)
 
 
 def _answers(rows: Rows, answers: Sequence[Answer]) -> tuple[dict[str, NDArray[np.intp]], dict[str, NDArray[Any]]]:

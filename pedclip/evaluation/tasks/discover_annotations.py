@@ -1,4 +1,4 @@
-"""The tasks of masks and boxes that a set of triplets can answer; `find_downstream` asks for them per source."""
+"""The tasks of masks and boxes that a set of triplets can answer; `discover_tasks` asks for them per source."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pedclip.evaluation.tasks.labels import Row
 from pedclip.evaluation.tasks.protocols import protocol_of
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.task import Task
 from pedclip.triplets.annotations import BONE, LUNG
 from pedclip.triplets.splits import SPLITS
 
@@ -32,7 +32,7 @@ Chosen = dict[str, NDArray[np.intp]]  # by split, positions of images
 class Columns:
     """What the tasks need of a split beside its rows: ages, whether a mask is there, and the labels of its boxes."""
 
-    months: Mapping[str, NDArray[np.float64]]  # column to (N,), NaN where unknown
+    ages: Mapping[str, NDArray[np.float64]]  # column to (N,) months, NaN where unknown
     given: Mapping[str, NDArray[np.bool_]]  # column to (N,)
     box_labels: Sequence[Sequence[str]]  # (N,)
 
@@ -43,13 +43,13 @@ AllColumns = Mapping[str, Columns]  # by split
 def read_columns(split: "Dataset") -> Columns:
     """The columns of a split, without decoding a picture."""
     return Columns(
-        months={name: np.array(split[name], dtype=np.float64) for name in ("bone_age_months", "age_months")},
+        ages={name: np.array(split[name], dtype=np.float64) for name in ("bone_age_months", "age_months")},
         given={name: _given(split, name) for name in ("structures", "mask")},
         box_labels=[[box["label"] for box in boxes or ()] for boxes in split["boxes"]],
     )
 
 
-def find_masks(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
+def discover_masks(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
     """Masks of structures and of findings, of the images that have one.
 
     Where enough images show a fracture and nothing else, the masks asked for are theirs, as in the paper; else all.
@@ -58,7 +58,7 @@ def find_masks(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]
     Images without the finding take part, with an empty mask, only where the protocol of the source says so
     (`pedclip.evaluation.tasks.protocols`): elsewhere nobody says whether no mask means that nothing is there.
     """
-    found: list[Downstream] = []
+    found: list[Task] = []
     for name, column, flag, asked, paper in (
         ("lungs", "structures", LUNG, lambda row: row.region == "chest", ""),
         ("bones", "structures", BONE, lambda row: row.region != "chest", ""),
@@ -69,12 +69,12 @@ def find_masks(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]
         if is_enough(chosen) and not any(task.column == column == "mask" for task in found):
             if column == "mask":
                 chosen = _with_empty(chosen, rows, source)
-            found.append(Downstream(f"{name} ({source})", "masks", (), chosen, {}, column, flag, paper))
+            found.append(Task(f"{name} ({source})", "masks", (), chosen, {}, column, flag, paper))
     masks = _choose(rows, columns, source, lambda row, own: True, given="mask")
     return found if any(map(len, masks.values())) else found + _filled(source, rows, columns)
 
 
-def _filled(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
+def _filled(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
     """Masks that are filled boxes, of the images that have such a box, whatever else these show.
 
     A box tells the fracture from the cast or the periosteal reaction beside it, so that, unlike a joint mask, it needs
@@ -88,7 +88,7 @@ def _filled(source: str, rows: Rows, columns: AllColumns) -> list[Downstream]:
         chosen = _choose(rows, columns, source, lambda row, own: label in own)  # noqa: B023
         if is_enough(chosen):
             chosen = _with_empty(chosen, rows, source)
-            found.append(Downstream(f"{name} ({source})", "masks", (label,), chosen, {}, "boxes", paper=paper))
+            found.append(Task(f"{name} ({source})", "masks", (label,), chosen, {}, "boxes", paper=paper))
     return found
 
 
@@ -106,7 +106,7 @@ def _with_empty(chosen: Chosen, rows: Rows, source: str) -> Chosen:
     return joined
 
 
-def find_boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: int | None) -> Downstream | None:
+def discover_boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: int | None) -> Task | None:
     """Boxes of the classes that are frequent enough, on images that have one and on those labelled normal.
 
     An image with a finding and without a box may simply not have been annotated, so it takes no part.
@@ -135,7 +135,7 @@ def find_boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: i
     )
     if not classes or not is_enough(chosen):
         return None
-    return Downstream(f"boxes ({source})", "boxes", classes, chosen, {}, "boxes")
+    return Task(f"boxes ({source})", "boxes", classes, chosen, {}, "boxes")
 
 
 def is_enough(chosen: Mapping[str, NDArray[np.intp]]) -> bool:

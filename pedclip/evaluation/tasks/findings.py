@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.metrics.bootstrap import can_resample
-from pedclip.evaluation.tasks.labels import Row, read_rows
+from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import PromptPair, prompt_pair
 from pedclip.findings import finding_name
 
 
 @dataclass(frozen=True)
-class Task:
+class FindingRule:
     """A question with two answers.
 
     Args:
         name: As it is reported.
         positive: Normalized findings, any of which makes an image positive.
-        negative: Findings, any of which makes it negative (an image with findings of both sides takes no part);
+        negative: Findings, any of which makes it negative (an image with findings of both kinds takes no part);
             "normal": labelled, and nothing found; "rest": labelled, and none of `positive`.
         prompts: Sentences for the two answers.
         regions: Images of these regions only; empty means all.
@@ -66,7 +66,7 @@ class Task:
 
     def select(self, rows: Iterable[Row | Mapping[str, Any]]) -> "TaskRows":
         """The images that take part, with their labels; perhaps none."""
-        labels = [self.label(row) for row in read_rows(rows)]
+        labels = [self.label(row) for row in read_labels(rows)]
         indices = [position for position, label in enumerate(labels) if label is not None]
         return TaskRows(self, np.array(indices, dtype=np.intp), np.array([labels[i] for i in indices], dtype=np.int64))
 
@@ -92,7 +92,7 @@ class TaskRows:
         labels: (N,) 1 or 0.
     """
 
-    task: Task
+    task: FindingRule
     indices: NDArray[np.intp]
     labels: NDArray[np.int64]
 
@@ -104,21 +104,21 @@ class TaskRows:
 
 
 @cache
-def named_tasks() -> tuple[Task, ...]:
+def named_tasks() -> tuple[FindingRule, ...]:
     """The questions of tasks.json, not yet bound to a source."""
     stored = json.loads(files(__package__).joinpath("tasks.json").read_text(encoding="utf-8"))
     return tuple(_read_task(entry) for entry in stored)
 
 
-def find_tasks(rows: Iterable[Row | Mapping[str, Any]], min_positives: int = 5) -> list[TaskRows]:
+def discover_findings(rows: Iterable[Row | Mapping[str, Any]], min_positives: int = 5) -> list[TaskRows]:
     """Every task that the labels of a data set can answer.
 
-    These are, within each source, the named tasks and one task per finding against the rest. Both sides come from
+    These are, within each source, the named tasks and one task per finding against the rest. Both answers come from
     regions where the positive finding occurs in that source; an image that nobody labelled takes no part.
 
     Args:
         rows: Rows of the triplet schema.
-        min_positives: Images needed on each side, at least 1; they must also come from two patients on each side.
+        min_positives: Images needed of each answer, at least 1; they must also come from two patients each.
 
     Returns:
         Per source, in alphabetical order: named tasks, then findings in alphabetical order.
@@ -128,7 +128,7 @@ def find_tasks(rows: Iterable[Row | Mapping[str, Any]], min_positives: int = 5) 
     """
     if min_positives < 1:
         raise ValueError(f"min_positives must be at least 1, got {min_positives}")
-    labels = read_rows(rows)
+    labels = read_labels(rows)
     found = []
     for source in sorted({row.source for row in labels}):
         of_source = [row for row in labels if row.source == source]
@@ -140,7 +140,7 @@ def find_tasks(rows: Iterable[Row | Mapping[str, Any]], min_positives: int = 5) 
     return found
 
 
-def _bind(task: Task, rows: list[Row], source: str) -> Task:
+def _bind(task: FindingRule, rows: list[Row], source: str) -> FindingRule:
     """The task within one source and the regions where its positives occur there."""
     positive_rows = [row for row in rows if not (row.findings or frozenset()).isdisjoint(task.positive)]
     shown = {row.region for row in positive_rows}
@@ -152,21 +152,21 @@ def _bind(task: Task, rows: list[Row], source: str) -> Task:
     return replace(task, regions=regions, source=source, prompts=prompts)
 
 
-def _one_against_rest(finding: str) -> Task:
-    return Task(name=finding, positive=(finding,), negative="rest", prompts=prompt_pair(finding))
+def _one_against_rest(finding: str) -> FindingRule:
+    return FindingRule(name=finding, positive=(finding,), negative="rest", prompts=prompt_pair(finding))
 
 
 def _is_answerable(bound: TaskRows, rows: list[Row], min_positives: int) -> bool:
     for label in (1, 0):
-        side = bound.indices[bound.labels == label]
-        if len(side) < min_positives or not can_resample([rows[i].patient for i in side]):
+        images = bound.indices[bound.labels == label]
+        if len(images) < min_positives or not can_resample([rows[i].patient for i in images]):
             return False
     return True
 
 
-def _read_task(entry: dict[str, Any]) -> Task:
+def _read_task(entry: dict[str, Any]) -> FindingRule:
     negative = entry["negative"]
-    return Task(
+    return FindingRule(
         name=entry["name"],
         positive=tuple(finding_name(finding) for finding in entry["positive"]),
         negative=negative if isinstance(negative, str) else tuple(finding_name(finding) for finding in negative),

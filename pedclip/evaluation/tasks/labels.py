@@ -47,7 +47,7 @@ class Row:
         return False if self.uncertain.isdisjoint(names) else None
 
 
-def read_rows(rows: Iterable[Row | Mapping[str, Any]]) -> list[Row]:
+def read_labels(rows: Iterable[Row | Mapping[str, Any]]) -> list[Row]:
     """The labels of triplets.
 
     Args:

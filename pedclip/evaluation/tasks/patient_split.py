@@ -13,7 +13,7 @@ class PatientLeak(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class Part:
     """One part of a split.
 
     Args:
@@ -41,9 +41,9 @@ class Side:
     def __len__(self) -> int:
         return len(self.patients)
 
-    def take(self, index: NDArray[Any]) -> "Side":
+    def take(self, index: NDArray[Any]) -> "Part":
         """The images at these positions, or where a mask is true."""
-        return Side(self.inputs[index], self.truth[index], self.patients[index])
+        return Part(self.inputs[index], self.truth[index], self.patients[index])
 
     @property
     def num_patients(self) -> int:
@@ -52,26 +52,25 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class PatientSplit:
     """A split by patient.
 
     Args:
         train: To fit on; at least one image.
         validation: To choose on; may be empty where a task says so.
         test: To score on; no fitting function takes it. At least one image.
-        share: Of the training patients that are left after `fraction`, in (0, 1]; the product where
-            that was called twice.
-        seed: Of the last draw.
+        fraction: Of the training patients that `subsample` has left, in (0, 1]; the product where it was called twice.
+        seed: Of the last subsample.
 
     Raises:
         PatientLeak: A patient is in two parts.
         ValueError: No image to fit or to score on.
     """
 
-    train: Side
-    validation: Side
-    test: Side
-    share: float = field(default=1.0, kw_only=True)
+    train: Part
+    validation: Part
+    test: Part
+    fraction: float = field(default=1.0, kw_only=True)
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -85,16 +84,16 @@ class Sides:
         if not len(self.train) or not len(self.test):
             raise ValueError(f"a task needs training and test images, got {len(self.train)} and {len(self.test)}")
 
-    def fraction(self, share: float, *, seed: int, strata: NDArray[Any] | None = None) -> "Sides":
-        """The same task with a share of the training patients; validation and test stay whole.
+    def subsample(self, fraction: float, *, seed: int, strata: NDArray[Any] | None = None) -> "PatientSplit":
+        """The same task with a fraction of the training patients; validation and test stay whole.
 
-        With one seed, the patients of a smaller share are among those of a larger one, and every stratum keeps its
-        share to within one patient; a small share may keep none of a rare stratum. A share of a share is the product:
-        half of a half is reported as 0.25.
+        With one seed, the patients of a smaller fraction are among those of a larger one, and every stratum keeps its
+        part to within one patient; a small fraction may keep none of a rare stratum. A fraction of a fraction is the
+        product: half of a half is reported as 0.25.
 
         Args:
-            share: In (0, 1], of the training patients of this task; at least one is kept.
-            seed: Of the draw.
+            fraction: In (0, 1], of the training patients of this task; at least one is kept.
+            seed: Of the choice of patients.
             strata: (N,) stratum of each training image, as from `rarest_label`; a patient belongs to the rarest of
                 the strata of their images. None draws from all alike.
 
@@ -102,13 +101,13 @@ class Sides:
             The smaller task.
 
         Raises:
-            ValueError: A share out of range, or strata of another length.
+            ValueError: A fraction out of range, or strata of another length.
         """
-        if not 0 < share <= 1:
-            raise ValueError(f"share must be in (0, 1], got {share}")
+        if not 0 < fraction <= 1:
+            raise ValueError(f"fraction must be in (0, 1], got {fraction}")
         if strata is not None and len(strata) != len(self.train):
             raise ValueError(f"strata must name one per training image: {len(self.train)}, got {len(strata)}")
-        if share == 1:
+        if fraction == 1:
             return replace(self, seed=seed)
         names, index = np.unique(self.train.patients, return_inverse=True)
         of_patient = _rarest(np.zeros(len(index), int) if strata is None else np.asarray(strata), index, len(names))
@@ -117,9 +116,9 @@ class Sides:
         for stratum in np.unique(of_patient):
             members = rng.permutation(np.flatnonzero(of_patient == stratum))
             place[members] = (np.arange(len(members)) + rng.random()) / len(members)
-        kept = np.argsort(place, kind="stable")[: max(1, round(share * len(names)))]
+        kept = np.argsort(place, kind="stable")[: max(1, round(fraction * len(names)))]
         chosen = np.isin(index, kept)
-        return replace(self, train=self.train.take(chosen), share=self.share * share, seed=seed)
+        return replace(self, train=self.train.take(chosen), fraction=self.fraction * fraction, seed=seed)
 
 
 def rarest_label(labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,27 +1,22 @@
-"""A downstream task over the three splits of a set of triplets; `find_downstream` finds those that data can answer."""
+"""A downstream task over the three splits of a set of triplets; `discover_tasks` finds those that data can answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.triplets.splits import SPLITS
 
-if TYPE_CHECKING:
-    pass
-
-
-Kind = Literal["multi-label", "multi-class", "regression", "masks", "boxes"]
-
-
+LabelKind = Literal["multi-label", "multi-class"]
+TaskKind = LabelKind | Literal["regression", "masks", "boxes"]
 Labels = Mapping[str, NDArray[Any]]  # by split
 
 
 @dataclass(frozen=True, eq=False)
-class Downstream:
+class Task:
     """One task.
 
     Args:
@@ -30,15 +25,15 @@ class Downstream:
         classes: Labels in the order of the columns or class numbers; for masks that are filled boxes, the labels of
             these; none for "regression" and other masks.
         rows: By split, (N,) positions of the images that take part.
-        labels: By split, (N, L) 0, 1 or NaN for "multi-label", (N,) class numbers or (N,) months; empty for masks and
-            boxes, which `read_truth` reads.
+        labels: By split, (N, L) 0, 1 or NaN for "multi-label", (N,) class numbers or (N,) ages in months;
+            empty for masks and boxes, which `read_truth` reads.
         column: Of the triplets, for masks and boxes; "boxes" for masks that are filled boxes.
         flag: Bit of `pedclip.triplets.annotations`, for "structures".
         paper: Column of the paper's Table 2 that asks the same, "" where none does.
     """
 
     name: str
-    kind: Kind
+    kind: TaskKind
     classes: tuple[str, ...]
     rows: Mapping[str, NDArray[np.intp]]
     labels: Labels
@@ -46,7 +41,7 @@ class Downstream:
     flag: int = 0
     paper: str = ""
 
-    def at_most(self, images: int) -> "Downstream":
+    def at_most(self, images: int) -> "Task":
         """The same task with fewer images to learn from, for heads that take long to train; the test images stay.
 
         Args:
@@ -61,7 +56,7 @@ class Downstream:
         labels = {split: values[kept[split]] for split, values in self.labels.items()}
         return replace(self, rows=rows, labels=labels)
 
-    def sides(self, inputs: Labels, patients: Labels, truth: Labels | None = None) -> Sides:
+    def split(self, inputs: Labels, patients: Labels, truth: Labels | None = None) -> PatientSplit:
         """The split of the task.
 
         Args:
@@ -70,14 +65,14 @@ class Downstream:
             truth: By split, from `read_truth`, for masks and boxes.
 
         Raises:
-            PatientLeak: As `Sides`.
-            ValueError: As `Sides`, or masks or boxes without `truth`.
+            PatientLeak: As `PatientSplit`.
+            ValueError: As `PatientSplit`, or masks or boxes without `truth`.
         """
-        answers = self.labels if truth is None else truth
-        if not answers:
+        wanted = self.labels if truth is None else truth
+        if not wanted:
             raise ValueError(f"{self.name}: pass the {self.kind} that read_truth returns")
         parts = [
-            Side(inputs[split][self.rows[split]], answers[split], np.asarray(patients[split])[self.rows[split]])
+            Part(inputs[split][self.rows[split]], wanted[split], np.asarray(patients[split])[self.rows[split]])
             for split in SPLITS
         ]
-        return Sides(*parts)
+        return PatientSplit(*parts)

@@ -11,7 +11,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups
 from pedclip.evaluation.metrics.retrieval import QueryMean, hit_at_k, recall_at_k
 from pedclip.evaluation.tasks.findings import TaskRows
-from pedclip.evaluation.tasks.labels import Row, read_rows
+from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.zero_shot.results import (
     RegionResult,
@@ -24,13 +24,13 @@ from pedclip.evaluation.zero_shot.results import (
 
 Rows = Iterable[Row | Mapping[str, Any]]
 EncodeText = Callable[[Sequence[str]], NDArray[Any]]  # P sentences -> (P, D)
-Scoring = Literal["pair", "single"]
+Prompting = Literal["pair", "single"]
 
 RECALL_AT: Final = (1, 5, 10)
 
 
 def score_pairs(
-    image: NDArray[Any], positive: NDArray[Any], negative: NDArray[Any], *, scoring: Scoring = "pair"
+    image: NDArray[Any], positive: NDArray[Any], negative: NDArray[Any], *, prompting: Prompting = "pair"
 ) -> Floats:
     """How much closer each image is to the positive prompts than to the negative ones.
 
@@ -40,13 +40,13 @@ def score_pairs(
         image: (N, D) embeddings of any length.
         positive: (P, D) embeddings of the positive prompts.
         negative: (P', D) embeddings of the negative prompts; unused with "single".
-        scoring: "pair" is cos⁺ − cos⁻, which ranks as the softmax over the two at any temperature; "single" is cos⁺.
+        prompting: "pair" is cos⁺ − cos⁻, which ranks as the softmax over the two at any temperature; "single" is cos⁺.
 
     Returns:
         (N,) in [-2, 2].
 
     Raises:
-        ValueError: Widths differ, an embedding has no length, or an unknown scoring.
+        ValueError: Widths differ, an embedding has no length, or an unknown prompting.
 
     Source: PedCLIP, zero-shot classification, which prints no formula; the pair follows CXR-CLIP and BioViL.
 
@@ -54,11 +54,11 @@ def score_pairs(
         >>> score_pairs(np.eye(2), np.array([[3.0, 0.0]]), np.array([[0.0, 1.0]])).tolist()
         [1.0, -1.0]
     """
-    if scoring not in ("pair", "single"):
-        raise ValueError(f"scoring must be 'pair' or 'single', got {scoring!r}")
+    if prompting not in ("pair", "single"):
+        raise ValueError(f"prompting must be 'pair' or 'single', got {prompting!r}")
     images = _unit(image, "image")
     scores = _cosines(images, ensemble(positive))
-    return scores if scoring == "single" else scores - _cosines(images, ensemble(negative))
+    return scores if prompting == "single" else scores - _cosines(images, ensemble(negative))
 
 
 def zero_shot_findings(
@@ -67,7 +67,7 @@ def zero_shot_findings(
     encode_text: EncodeText,
     tasks: Sequence[TaskRows],
     *,
-    scoring: Scoring = "pair",
+    prompting: Prompting = "pair",
     method: str = "zero-shot",
     num_resamples: int = 1000,
     seed: int = 0,
@@ -78,8 +78,8 @@ def zero_shot_findings(
         image: (N, D) embeddings, in the order of the rows.
         rows: N rows of the triplet schema.
         encode_text: P sentences -> (P, D) embeddings.
-        tasks: What `find_tasks` returned for these rows.
-        scoring: As in `score_pairs`.
+        tasks: What `discover_findings` returned for these rows.
+        prompting: As in `score_pairs`.
         method: Name in the results.
         num_resamples: Of the bootstrap over patients.
         seed: Of the bootstrap.
@@ -90,13 +90,13 @@ def zero_shot_findings(
     Raises:
         ValueError: As many embeddings as rows were expected, or a task misses a class.
     """
-    labels = read_rows(rows)
+    labels = read_labels(rows)
     _check_count(image, len(labels))
     results = []
     for bound in tasks:
         prompts = bound.task.prompts
         scores = score_pairs(
-            image[bound.indices], encode_text(prompts.positive), encode_text(prompts.negative), scoring=scoring
+            image[bound.indices], encode_text(prompts.positive), encode_text(prompts.negative), prompting=prompting
         )
         patients = np.array([labels[i].patient for i in bound.indices])
         results.append(task_result(bound, scores, patients, method=method, num_resamples=num_resamples, seed=seed))
@@ -130,7 +130,7 @@ def zero_shot_regions(
     Raises:
         ValueError: As many embeddings as rows were expected, or fewer than two regions are present.
     """
-    labels = read_rows(rows)
+    labels = read_labels(rows)
     _check_count(image, len(labels))
     truth = [row.region for row in labels]
     names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
@@ -219,8 +219,8 @@ def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[in
             f"{tokens.shape} and {text.shape}; project the tokens to the joint space first"
         )
     num_patches = len(tokens) - 1
-    side = math.isqrt(max(num_patches, 0))
-    rows, columns = (side, side) if grid is None else grid
+    size = math.isqrt(max(num_patches, 0))
+    rows, columns = (size, size) if grid is None else grid
     if num_patches < 1 or rows * columns != num_patches:
         wanted = "a square number" if grid is None else f"{rows} x {columns}"
         raise ValueError(

@@ -16,7 +16,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups, can_resample
 from pedclip.evaluation.tasks.findings import TaskRows
-from pedclip.evaluation.tasks.labels import Row, read_rows
+from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.zero_shot.results import RegionResult, TaskResult, region_result, task_result
 
 THUMBNAIL: Final = 8  # pixels per side
@@ -133,7 +133,7 @@ def shortcut_findings(
         train_rows: N rows of the triplet schema, of other patients than the test rows.
         test_features: (M, 65).
         test_rows: M rows of the triplet schema.
-        tasks: What `find_tasks` returned for the test rows.
+        tasks: What `discover_findings` returned for the test rows.
         num_resamples: Of the bootstrap over patients.
         seed: Of the folds and the bootstrap.
 
@@ -145,7 +145,7 @@ def shortcut_findings(
         ValueError: A patient is in both, features do not match the rows, or a task has too few training patients to
             choose a penalty.
     """
-    train, test = _read_sides(train_features, train_rows, test_features, test_rows)
+    train, test = _read_parts(train_features, train_rows, test_features, test_rows)
     results = []
     for bound in tasks:
         fitted = bound.task.select(train)
@@ -187,9 +187,9 @@ def shortcut_regions(
         Accuracy and confusion; the candidates are the regions of the training rows.
 
     Raises:
-        ValueError: A patient is in both, or fewer than two regions on a side.
+        ValueError: A patient is in both, or fewer than two regions in one of them.
     """
-    train, test = _read_sides(train_features, train_rows, test_features, test_rows)
+    train, test = _read_parts(train_features, train_rows, test_features, test_rows)
     predicted = shortcut_labels(
         train_features,
         [row.region for row in train],
@@ -260,13 +260,13 @@ def _features(item: Any, position: int) -> Floats:
     return np.append(np.asarray(thumbnail, dtype=np.float64).ravel() / 255, width / height)
 
 
-def _read_sides(
+def _read_parts(
     train_features: NDArray[Any], train_rows: Rows, test_features: NDArray[Any], test_rows: Rows
 ) -> tuple[list[Row], list[Row]]:
-    train, test = read_rows(train_rows), read_rows(test_rows)
-    for side, features, rows in (("training", train_features, train), ("test", test_features, test)):
+    train, test = read_labels(train_rows), read_labels(test_rows)
+    for part, features, rows in (("training", train_features, train), ("test", test_features, test)):
         if features.shape != (len(rows), NUM_FEATURES):
-            raise ValueError(f"expected {side} features ({len(rows)}, {NUM_FEATURES}), got {features.shape}")
+            raise ValueError(f"expected {part} features ({len(rows)}, {NUM_FEATURES}), got {features.shape}")
     num_shared = len({row.patient for row in train} & {row.patient for row in test})
     if num_shared:
         raise ValueError(f"{num_shared} patients are in both the training and the test rows; split by patient first")

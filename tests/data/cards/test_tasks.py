@@ -7,7 +7,7 @@ import pytest
 import pedclip.data
 from pedclip.evaluation.crop import read_truth
 from pedclip.evaluation.published import printed
-from pedclip.evaluation.tasks.discover import find_downstream
+from pedclip.evaluation.tasks.discover import discover_tasks
 from pedclip.triplets.transforms import Preprocess
 from tests.data.cards.layouts import LAYOUTS, Film
 
@@ -60,7 +60,7 @@ def test_every_layout_is_asked_and_every_column_of_a_public_set_is_met() -> None
 def test_tasks_and_columns_of_a_card(name: str, tmp_path: Path) -> None:
     LAYOUTS[name](tmp_path, FILMS)
     triplets = pedclip.data.load(name, root=tmp_path)
-    found = {task.name.removesuffix(f" ({name})"): task for task in find_downstream(triplets, min_positives=2)}
+    found = {task.name.removesuffix(f" ({name})"): task for task in discover_tasks(triplets, min_positives=2)}
     assert {task: one.paper for task, one in found.items()} == TASKS[name]
     assert {task.classes for task in found.values() if task.kind == "boxes"} == (
         {BOXED[name]} if name in BOXED else set()

@@ -7,13 +7,13 @@ import torch
 from pedclip.evaluation.crop import box_array
 from pedclip.evaluation.downstream.detection import detect
 from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.yolo import YoloHead, choose_anchors, decode, make_targets, suppress, yolo_loss
 from pedclip.evaluation.metrics.detection import Boxes
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from tests.evaluation.tiny_tasks import GRID, squares
 
-REPORT = Report("squares", "detection head", num_resamples=50)
+SCORING = Scoring("squares", "detection head", num_resamples=50)
 
 
 def random_boxes(rng: np.random.Generator, number: int) -> Boxes:
@@ -21,13 +21,13 @@ def random_boxes(rng: np.random.Generator, number: int) -> Boxes:
     return Boxes(np.concatenate([corner, corner + rng.uniform(0.05, 0.3, (number, 2))], 1), rng.integers(0, 2, number))
 
 
-def task(number: int = 60) -> Sides:
+def task(number: int = 60) -> PatientSplit:
     parts = []
     for seed, name in enumerate(("train", "validation", "test")):
         tokens, corners, _ = squares(number, seed)
         boxes = [Boxes(np.array(one or []) / GRID, np.zeros(0 if one is None else 1, int)) for one in corners]
-        parts.append(Side(tokens, box_array(boxes), np.array([f"{name}{i}" for i in range(number)])))
-    return Sides(*parts)
+        parts.append(Part(tokens, box_array(boxes), np.array([f"{name}{i}" for i in range(number)])))
+    return PatientSplit(*parts)
 
 
 def perfect(boxes: list[Boxes], head: YoloHead) -> list[torch.Tensor]:
@@ -92,28 +92,28 @@ def test_anchors_by_hand() -> None:
 
 
 def test_head_finds_the_squares() -> None:
-    sides = task()
+    split = task()
     schedule = Schedule(epochs=15, learning_rate=5e-3, batch_size=8)
-    done = detect(sides, ["square"], report=REPORT, hidden=16, schedule=schedule)
+    done = detect(split, ["square"], scoring=SCORING, hidden=16, schedule=schedule)
     assert done.result.score.value > 0.6
     assert done.result.classes[0].score == done.result.score
-    assert done.result.classes[0].num_positives == sum(len(boxes.labels) for boxes in sides.test.truth)
+    assert done.result.classes[0].num_positives == sum(len(boxes.labels) for boxes in split.test.truth)
     assert done.result.metric == "mAP"
 
 
 def test_refuses_what_has_no_boxes() -> None:
-    sides = task(6)
+    split = task(6)
     none = box_array([Boxes(np.zeros((0, 4)), np.zeros(0))] * 6)
-    without = Side(sides.train.inputs, none, sides.train.patients)
+    without = Part(split.train.inputs, none, split.train.patients)
     with pytest.raises(ValueError, match="needs training boxes"):
-        detect(Sides(without, sides.validation, sides.test), ["square"], report=REPORT)
+        detect(PatientSplit(without, split.validation, split.test), ["square"], scoring=SCORING)
     with pytest.raises(ValueError, match="at least one true box"):
         detect(
-            Sides(sides.train, sides.validation, Side(sides.test.inputs, none, sides.test.patients)),
+            PatientSplit(split.train, split.validation, Part(split.test.inputs, none, split.test.patients)),
             ["square"],
-            report=REPORT,
+            scoring=SCORING,
             hidden=4,
             schedule=Schedule(epochs=1),
         )
     with pytest.raises(ValueError, match="class numbers 0 to -1"):
-        detect(sides, [], report=REPORT)
+        detect(split, [], scoring=SCORING)

@@ -1,4 +1,4 @@
-"""Shares of the training patients, several draws of each."""
+"""Fractions of the training patients, several subsamples of each."""
 
 import dataclasses
 
@@ -10,17 +10,17 @@ from pedclip.evaluation.downstream.learning_curves import (
     curve_table,
     difference_of_means,
     learning_curve,
-    mean_over_draws,
+    mean_over_subsamples,
 )
-from pedclip.evaluation.downstream.outcome import Outcome, Report
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.downstream.outcome import Outcome, Scoring
+from pedclip.evaluation.tasks.task import Task
 from pedclip.triplets.splits import SPLITS
 
 COUNTS = {"train": 200, "validation": 60, "test": 80}
-REPORT = Report("findings", "", num_resamples=50)
+SCORING = Scoring("findings", "", num_resamples=50)
 
 
-def make_task() -> tuple[Downstream, dict[str, NDArray[np.float64]], dict[str, NDArray[np.str_]]]:
+def make_task() -> tuple[Task, dict[str, NDArray[np.float64]], dict[str, NDArray[np.str_]]]:
     """Two features, the first of which tells the label but for noise."""
     rng = np.random.default_rng(0)
     labels = {split: rng.integers(0, 2, (count, 1)).astype(float) for split, count in COUNTS.items()}
@@ -29,16 +29,18 @@ def make_task() -> tuple[Downstream, dict[str, NDArray[np.float64]], dict[str, N
     }
     patients = {split: np.array([f"{split}{row // 2}" for row in range(count)]) for split, count in COUNTS.items()}
     rows = {split: np.arange(count) for split, count in COUNTS.items()}
-    return Downstream("findings", "multi-label", ("finding",), rows, labels), features, patients
+    return Task("findings", "multi-label", ("finding",), rows, labels), features, patients
 
 
-def curve_of(shares: tuple[float, ...] = (0.1, 1.0)) -> dict[tuple[str, float], list[Outcome]]:
+def curve_of(fractions: tuple[float, ...] = (0.1, 1.0)) -> dict[tuple[str, float], list[Outcome]]:
     task, features, patients = make_task()
     noise = {split: np.random.default_rng(1).normal(size=values.shape) for split, values in features.items()}
-    return learning_curve(task, {"model": features, "noise": noise}, patients, shares=shares, seeds=3, report=REPORT)
+    return learning_curve(
+        task, {"model": features, "noise": noise}, patients, fractions=fractions, seeds=3, scoring=SCORING
+    )
 
 
-def test_every_method_has_every_share_and_all_patients_once() -> None:
+def test_every_method_has_every_fraction_and_all_patients_once() -> None:
     curve = curve_of()
     assert {key: len(outcomes) for key, outcomes in curve.items()} == {
         ("model", 0.1): 3, ("model", 1.0): 1, ("noise", 0.1): 3, ("noise", 1.0): 1,
@@ -48,22 +50,24 @@ def test_every_method_has_every_share_and_all_patients_once() -> None:
     assert curve["model", 1.0][0].result.score.value > 0.8 > curve["noise", 1.0][0].result.score.value
 
 
-def test_methods_learn_from_the_same_draws() -> None:
+def test_methods_learn_from_the_same_subsamples() -> None:
     task, features, patients = make_task()
-    curve = learning_curve(task, {"one": features, "two": features}, patients, shares=(0.1,), seeds=2, report=REPORT)
+    curve = learning_curve(
+        task, {"one": features, "two": features}, patients, fractions=(0.1,), seeds=2, scoring=SCORING
+    )
     for one, two in zip(curve["one", 0.1], curve["two", 0.1], strict=True):
         np.testing.assert_array_equal(one.output, two.output)
     assert not np.array_equal(curve["one", 0.1][0].output, curve["one", 0.1][1].output)
 
 
-def test_the_mean_over_draws_is_a_mean_and_its_interval_holds_it() -> None:
+def test_the_mean_over_subsamples_is_a_mean_and_its_interval_holds_it() -> None:
     outcomes = curve_of()["model", 0.1]
-    score = mean_over_draws(outcomes, num_resamples=200)
+    score = mean_over_subsamples(outcomes, num_resamples=200)
     assert score.value == pytest.approx(np.mean([one.result.score.value for one in outcomes]))
     assert score.low < score.value < score.high
     assert score.num_groups == 40
     with pytest.raises(ValueError, match="same test images"):
-        mean_over_draws([])
+        mean_over_subsamples([])
 
 
 def test_the_difference_is_paired_over_patients() -> None:
@@ -77,7 +81,7 @@ def test_the_difference_is_paired_over_patients() -> None:
     assert gain.value == pytest.approx(scores[0] - scores[1])
     assert (gain.low, gain.high) == pytest.approx((-loss.high, -loss.low))
     assert gain.low > 0
-    with pytest.raises(ValueError, match="at least one outcome on both sides"):
+    with pytest.raises(ValueError, match="at least one outcome on either side"):
         difference_of_means(model, [])
     other = dataclasses.replace(noise[0], result=dataclasses.replace(noise[0].result, task="age"))
     with pytest.raises(ValueError, match="one task and metric"):
@@ -90,9 +94,9 @@ def test_the_difference_is_paired_over_patients() -> None:
 def test_a_draw_of_one_class_is_left_out_of_a_multi_class_task() -> None:
     task, features, patients = make_task()
     numbers = {split: values[:, 0].astype(int) for split, values in task.labels.items()}
-    classes = Downstream("region", "multi-class", ("a", "b"), task.rows, numbers)
+    classes = Task("region", "multi-class", ("a", "b"), task.rows, numbers)
     methods = {"model": features}
-    curve = learning_curve(classes, methods, patients, shares=(0.001, 1.0), seeds=4, report=REPORT)
+    curve = learning_curve(classes, methods, patients, fractions=(0.001, 1.0), seeds=4, scoring=SCORING)
     assert len(curve.get(("model", 0.001), [])) < 4  # one patient of two images seldom has both classes
     assert curve["model", 1.0][0].result.score.value > 0.7
 

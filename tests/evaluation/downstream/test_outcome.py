@@ -7,22 +7,22 @@ import numpy as np
 import pandas as pd
 
 from pedclip.artefacts import write_json
-from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Report, downstream_table, write_table
+from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Scoring, downstream_table, write_table
 from pedclip.evaluation.metrics.bootstrap import Interval
 from pedclip.evaluation.metrics.classification import macro_auc
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 
 def outcome() -> Outcome:
     rng = np.random.default_rng(0)
     parts = [
-        Side(np.zeros((20, 2)), rng.integers(0, 2, (20, 2)), np.array([f"{name}{i // 2}" for i in range(20)]))
+        Part(np.zeros((20, 2)), rng.integers(0, 2, (20, 2)), np.array([f"{name}{i // 2}" for i in range(20)]))
         for name in ("train", "validation", "test")
     ]
     classes = [ClassScore("a", Interval(0.7, 0.6, 0.8, 20, 10), 9, 20), ClassScore("b", None, 0, 20)]
-    sides = Sides(*parts).fraction(0.5, seed=4)
-    return Report("findings", "linear probe", num_resamples=50).outcome(
-        sides,
+    split = PatientSplit(*parts).subsample(0.5, seed=4)
+    return Scoring("findings", "linear probe", num_resamples=50).outcome(
+        split,
         macro_auc,
         rng.random((20, 2)),
         name="AUC",

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from pedclip.evaluation.downstream.logistic import Kind, fit_path
-from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.logistic import LabelKind, fit_path
+from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.probes import FALLBACK_PENALTY, fit_probe, linear_probe
 from pedclip.evaluation.metrics.classification import auc
-from pedclip.evaluation.tasks.patient_split import PatientLeak, Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientLeak, PatientSplit
 
-REPORT = Report("task", "linear probe", num_resamples=50)
+SCORING = Scoring("task", "linear probe", num_resamples=50)
 
 
 def make(
@@ -27,13 +27,13 @@ def make(
     return features, (logits + rng.logistic(size=logits.shape) > 0.5).astype(np.int64)
 
 
-def sides(*, kind: Kind = "multi-label", prefix: str = "") -> Sides:
+def make_split(*, kind: LabelKind = "multi-label", prefix: str = "") -> PatientSplit:
     parts = []
     for name, number in (("train", 120), ("validation", 60), ("test", 90)):
         features, labels = make(number, len(name))
         truth = labels.astype(float) if kind == "multi-label" else labels @ np.array([1, 1, 1])
-        parts.append(Side(features, truth, np.array([f"{prefix}{name}{i // 2}" for i in range(number)])))
-    return Sides(*parts)
+        parts.append(Part(features, truth, np.array([f"{prefix}{name}{i // 2}" for i in range(number)])))
+    return PatientSplit(*parts)
 
 
 @pytest.mark.parametrize("penalty", [1e-3, 1.0, 100.0])
@@ -75,7 +75,7 @@ def test_missing_labels_and_constant_features_change_nothing_else() -> None:
 
 
 def test_each_label_has_the_penalty_that_is_best_on_validation() -> None:
-    task = sides()
+    task = make_split()
     probe = fit_probe(task.train, task.validation, kind="multi-label", penalties=(1e-3, 1e-1, 10.0))
     for label, chosen in enumerate(probe.penalties):
         ranks = {}
@@ -84,16 +84,16 @@ def test_each_label_has_the_penalty_that_is_best_on_validation() -> None:
             ranks[penalty] = auc(task.validation.truth[:, label], linear(task.validation.inputs)[:, label])
         assert ranks[chosen] == pytest.approx(max(ranks.values()), abs=5e-3)  # paths end within the tolerance
     scores = probe.scores(task.test.inputs)
-    assert linear_probe(task, "abc", kind="multi-label", report=REPORT, penalties=(1e-3, 1e-1, 10.0)).output == (
+    assert linear_probe(task, "abc", kind="multi-label", scoring=SCORING, penalties=(1e-3, 1e-1, 10.0)).output == (
         pytest.approx(scores)
     )
 
 
 def test_what_is_tested_on_changes_no_fit() -> None:
-    task = sides()
+    task = make_split()
     shuffled = task.test.truth[::-1].copy()
-    other = replace(task, test=Side(task.test.inputs * 2, shuffled, task.test.patients))
-    first, second = (linear_probe(one, "abc", kind="multi-label", report=REPORT) for one in (task, other))
+    other = replace(task, test=Part(task.test.inputs * 2, shuffled, task.test.patients))
+    first, second = (linear_probe(one, "abc", kind="multi-label", scoring=SCORING) for one in (task, other))
     assert first.result.settings == second.result.settings
     assert second.output == pytest.approx(
         fit_probe(task.train, task.validation, kind="multi-label").scores(2 * task.test.inputs)
@@ -101,42 +101,42 @@ def test_what_is_tested_on_changes_no_fit() -> None:
 
 
 def test_a_leaked_patient_stops_the_probe() -> None:
-    task = sides()
+    task = make_split()
     patients = task.test.patients.copy()
     patients[3] = task.train.patients[0]
     with pytest.raises(PatientLeak, match="1 patients are in both the training and the test part"):
         linear_probe(
-            replace(task, test=Side(task.test.inputs, task.test.truth, patients)),
+            replace(task, test=Part(task.test.inputs, task.test.truth, patients)),
             "abc",
             kind="multi-label",
-            report=REPORT,
+            scoring=SCORING,
         )
 
 
 def test_result_of_labels_and_of_classes() -> None:
-    labels = linear_probe(sides(), ("a", "b", "c"), kind="multi-label", report=REPORT).result
+    labels = linear_probe(make_split(), ("a", "b", "c"), kind="multi-label", scoring=SCORING).result
     assert labels.metric == "AUC"
     assert labels.score.value == pytest.approx(np.mean([one.score.value for one in labels.classes if one.score]))
     assert labels.score.value > 0.75 > labels.baseline
     assert (labels.num_train, labels.num_train_patients, labels.num_validation) == (120, 60, 60)
-    task = sides(kind="multi-class")
-    classes = linear_probe(task, ("0", "1", "2", "3"), kind="multi-class", report=REPORT)
+    task = make_split(kind="multi-class")
+    classes = linear_probe(task, ("0", "1", "2", "3"), kind="multi-class", scoring=SCORING)
     assert classes.result.score.value == pytest.approx((classes.output == task.test.truth).mean())
     assert classes.result.score.value > classes.result.baseline
     assert sum(one.num_positives for one in classes.result.classes) == 90
 
 
 def test_labels_without_both_answers() -> None:
-    task = sides()
+    task = make_split()
     train, validation, test = (np.array(part.truth) for part in (task.train, task.validation, task.test))
     train[:, 0] = 0  # nothing to learn
     validation[:, 1] = 1  # nothing to rank
     test[:, 2] = np.nan  # nothing to score
     parts = [
-        Side(part.inputs, truth, part.patients)
+        Part(part.inputs, truth, part.patients)
         for part, truth in zip((task.train, task.validation, task.test), (train, validation, test), strict=True)
     ]
-    done = linear_probe(Sides(*parts), "abc", kind="multi-label", report=REPORT)
+    done = linear_probe(PatientSplit(*parts), "abc", kind="multi-label", scoring=SCORING)
     first, second, third = done.result.classes
     assert first.score
     assert first.score.value == 0.5
@@ -144,7 +144,7 @@ def test_labels_without_both_answers() -> None:
     assert second.score
     assert third.score is None
     assert third.num_items == 0
-    empty = Side(np.zeros((0, 12)), np.zeros((0, 3)), np.array([]))
+    empty = Part(np.zeros((0, 12)), np.zeros((0, 3)), np.array([]))
     assert fit_probe(task.train, empty, kind="multi-label").penalties.tolist() == [FALLBACK_PENALTY] * 3
 
 
@@ -157,16 +157,16 @@ def test_labels_without_both_answers() -> None:
         (np.zeros((4, 2)), "multi-class", "class numbers"),
     ],
 )
-def test_refuses_labels_of_another_kind(truth: NDArray[np.int64], kind: Kind, words: str) -> None:
-    train = Side(np.zeros((4, 2)), truth, np.arange(4))
+def test_refuses_labels_of_another_kind(truth: NDArray[np.int64], kind: LabelKind, words: str) -> None:
+    train = Part(np.zeros((4, 2)), truth, np.arange(4))
     with pytest.raises(ValueError, match=words):
         fit_probe(train, train, kind=kind, num_classes=3)
 
 
 def test_labels_are_probed_independently() -> None:
-    task = sides()
-    parts = [Side(part.inputs, part.truth[:, [2]], part.patients) for part in (task.train, task.validation, task.test)]
-    three = linear_probe(task, ["a", "b", "c"], kind="multi-label", report=REPORT)
-    alone = linear_probe(Sides(*parts), ["c"], kind="multi-label", report=REPORT)
+    task = make_split()
+    parts = [Part(part.inputs, part.truth[:, [2]], part.patients) for part in (task.train, task.validation, task.test)]
+    three = linear_probe(task, ["a", "b", "c"], kind="multi-label", scoring=SCORING)
+    alone = linear_probe(PatientSplit(*parts), ["c"], kind="multi-label", scoring=SCORING)
     assert alone.result.settings["C"][0] == three.result.settings["C"][2]
     assert alone.output[:, 0] == pytest.approx(three.output[:, 2], abs=5e-2)  # as near as the solver's tolerance

@@ -5,31 +5,31 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.regression import FALLBACK_RIDGE, RIDGE, fit_ridge, predict_mean, regress
 from pedclip.evaluation.downstream.summary import compare_outcomes
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
-REPORT = Report("bone age", "ridge", num_resamples=100)
+SCORING = Scoring("bone age", "ridge", num_resamples=100)
 
 
-def make(name: str, number: int, *, noise: float = 8.0) -> Side:
+def make(name: str, number: int, *, noise: float = 8.0) -> Part:
     rng = np.random.default_rng(len(name))
     features = rng.normal(3, 5, (number, 10))
     months = 90 + features[:, :4] @ np.array([4.0, -3.0, 2.0, 1.0]) + noise * rng.normal(size=number)
-    return Side(features, months, np.array([f"{name}{i}" for i in range(number)]))
+    return Part(features, months, np.array([f"{name}{i}" for i in range(number)]))
 
 
-def task() -> Sides:
-    return Sides(make("train", 80), make("validation", 50), make("test", 60))
+def task() -> PatientSplit:
+    return PatientSplit(make("train", 80), make("validation", 50), make("test", 60))
 
 
 @pytest.mark.parametrize("penalty", [1e-3, 0.1, 10.0])
 def test_equals_scikit_learn(penalty: float) -> None:
-    side = make("train", 80)
-    scaler = StandardScaler().fit(side.inputs)
-    model = Ridge(alpha=penalty * 80).fit(scaler.transform(side.inputs), side.truth)
-    linear, chosen = fit_ridge(side, make("validation", 50), penalties=(penalty,))
+    part = make("train", 80)
+    scaler = StandardScaler().fit(part.inputs)
+    model = Ridge(alpha=penalty * 80).fit(scaler.transform(part.inputs), part.truth)
+    linear, chosen = fit_ridge(part, make("validation", 50), penalties=(penalty,))
     assert chosen == penalty
     other = make("elsewhere", 30).inputs
     assert linear(other)[:, 0] == pytest.approx(model.predict(scaler.transform(other)), abs=1e-8)
@@ -45,14 +45,14 @@ def test_penalty_and_fallback() -> None:
         for penalty in (1e-4, 1.0, 1e6)
     }
     assert chosen == min(errors, key=lambda penalty: errors[penalty])
-    empty = Side(np.zeros((0, 10)), np.zeros(0), np.array([]))
+    empty = Part(np.zeros((0, 10)), np.zeros(0), np.array([]))
     assert fit_ridge(train, empty)[1] == FALLBACK_RIDGE
 
 
 def test_beats_the_mean_by_a_paired_difference() -> None:
-    sides = task()
-    ridge, mean = regress(sides, report=REPORT), predict_mean(sides, report=REPORT)
-    assert mean.result.score.value == pytest.approx(np.abs(sides.test.truth - sides.train.truth.mean()).mean())
+    split = task()
+    ridge, mean = regress(split, scoring=SCORING), predict_mean(split, scoring=SCORING)
+    assert mean.result.score.value == pytest.approx(np.abs(split.test.truth - split.train.truth.mean()).mean())
     assert ridge.result.baseline == mean.result.score.value
     assert (ridge.result.metric, ridge.result.unit) == ("MAE", "months")
     assert 5 < ridge.result.score.value < 9  # 8 months of noise are 6.4 of absolute error
@@ -60,14 +60,14 @@ def test_beats_the_mean_by_a_paired_difference() -> None:
 
 
 def test_constant_targets_and_refusals() -> None:
-    side = make("train", 20)
-    flat = Side(side.inputs, np.full(20, 7.0), side.patients)
+    part = make("train", 20)
+    flat = Part(part.inputs, np.full(20, 7.0), part.patients)
     linear, chosen = fit_ridge(flat, flat)
-    assert linear(side.inputs)[:, 0] == pytest.approx(np.full(20, 7.0))
+    assert linear(part.inputs)[:, 0] == pytest.approx(np.full(20, 7.0))
     assert chosen == max(RIDGE)  # all alike: the strongest
-    missing = side.truth.copy()
+    missing = part.truth.copy()
     missing[0] = np.nan
     with pytest.raises(ValueError, match="leave out images without a target"):
-        fit_ridge(Side(side.inputs, missing, side.patients), side)
+        fit_ridge(Part(part.inputs, missing, part.patients), part)
     with pytest.raises(ValueError, match=r"targets \(N,\)"):
-        fit_ridge(Side(side.inputs, missing[:, None], side.patients), side)
+        fit_ridge(Part(part.inputs, missing[:, None], part.patients), part)

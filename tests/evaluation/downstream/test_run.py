@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from pedclip.evaluation.crop import box_array
 from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.run import MEAN, Settings, head_settings, run_heads, run_probes
+from pedclip.evaluation.downstream.run import MEAN, DownstreamSettings, head_settings, run_heads, run_probes
 from pedclip.evaluation.metrics.detection import Boxes
 from pedclip.evaluation.tasks.patient_split import PatientLeak
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.task import Task
 from pedclip.triplets.splits import SPLITS
 from tests.evaluation.tiny_tasks import random_table
 
@@ -18,11 +18,11 @@ RNG = np.random.default_rng(0)
 ROWS, PATIENTS, LABELS, MONTHS = random_table(COUNT, 1, films_per_patient=2)
 GOOD = {split: np.hstack([LABELS[split], MONTHS[split][:, None] / 100]) for split in SPLITS}
 NOISE = {split: RNG.normal(size=(COUNT, 2)) for split in SPLITS}
-FINDING = Downstream("finding", "multi-label", ("finding",), ROWS, LABELS)
-AGE = Downstream("age", "regression", (), ROWS, MONTHS)
-MASKS = Downstream("lungs", "masks", (), ROWS, {}, "structures")
-BOXES = Downstream("boxes", "boxes", ("finding",), ROWS, {}, "boxes")
-SETTINGS = Settings(num_resamples=50, schedule=Schedule(epochs=12, learning_rate=3e-3), widths=(8, 8))
+FINDING = Task("finding", "multi-label", ("finding",), ROWS, LABELS)
+AGE = Task("age", "regression", (), ROWS, MONTHS)
+MASKS = Task("lungs", "masks", (), ROWS, {}, "structures")
+BOXES = Task("boxes", "boxes", ("finding",), ROWS, {}, "boxes")
+SETTINGS = DownstreamSettings(num_resamples=50, schedule=Schedule(epochs=12, learning_rate=3e-3), widths=(8, 8))
 
 
 def test_every_task_and_method_and_the_mean_for_ages() -> None:
@@ -41,7 +41,7 @@ def test_a_patient_in_two_parts_is_refused() -> None:
     with pytest.raises(PatientLeak):
         run_probes([FINDING], {"good": GOOD}, leaked, SETTINGS)
     with pytest.raises(ValueError, match="pass the masks that read_truth returns"):
-        MASKS.sides(GOOD, PATIENTS)
+        MASKS.split(GOOD, PATIENTS)
 
 
 def tokens_of(halves: dict[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.float32]]:

@@ -8,30 +8,30 @@ import pytest
 import torch
 
 from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.segmentation import LightDecoder, UNet, segment, segmentation_loss
 from pedclip.evaluation.metrics.per_image import dice
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from tests.evaluation.tiny_tasks import squares
 
-REPORT = Report("squares", "light decoder", num_resamples=50)
+SCORING = Scoring("squares", "light decoder", num_resamples=50)
 QUICK = Schedule(epochs=6, learning_rate=5e-3, batch_size=8)
 
 
-def task(number: int = 48) -> Sides:
+def task(number: int = 48) -> PatientSplit:
     parts = []
     for seed, name in enumerate(("train", "validation", "test")):
         tokens, _, masks = squares(number, seed)
-        parts.append(Side(tokens.astype(np.float16), masks, np.array([f"{name}{i}" for i in range(number)])))
-    return Sides(*parts)
+        parts.append(Part(tokens.astype(np.float16), masks, np.array([f"{name}{i}" for i in range(number)])))
+    return PatientSplit(*parts)
 
 
 def test_decoder_learns_and_is_scored_by_image() -> None:
-    sides = task()
-    done = segment(sides, report=REPORT, widths=(8, 8), schedule=QUICK)
+    split = task()
+    done = segment(split, scoring=SCORING, widths=(8, 8), schedule=QUICK)
     assert done.result.score.value > 0.8
-    assert done.result.score.value == pytest.approx(dice(sides.test.truth, done.output))
-    has_mask = sides.test.truth.any(axis=(1, 2))
+    assert done.result.score.value == pytest.approx(dice(split.test.truth, done.output))
+    has_mask = split.test.truth.any(axis=(1, 2))
     assert done.result.baseline == pytest.approx((~has_mask).mean())
     inside, empty = done.result.classes
     assert (inside.num_positives, empty.num_positives) == (has_mask.sum(), (~has_mask).sum())
@@ -40,9 +40,9 @@ def test_decoder_learns_and_is_scored_by_image() -> None:
 
 
 def test_equal_seeds_give_equal_masks_and_leave_the_global_generator_alone() -> None:
-    sides, short = task(12), Schedule(epochs=1, batch_size=4, seed=3)
+    split, short = task(12), Schedule(epochs=1, batch_size=4, seed=3)
     before = torch.random.get_rng_state()
-    first, second = (segment(sides, report=REPORT, widths=(4,), schedule=short).output for _ in range(2))
+    first, second = (segment(split, scoring=SCORING, widths=(4,), schedule=short).output for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert torch.equal(before, torch.random.get_rng_state())
 
@@ -74,9 +74,9 @@ def test_u_net_learns_from_films() -> None:
     for seed, name in enumerate(("train", "validation", "test")):
         _, _, masks = squares(8, seed, empty=0.0)
         films = np.where(masks, 220, 30).astype(np.uint8)
-        parts.append(Side(films, masks, np.array([f"{name}{i}" for i in range(8)])))
+        parts.append(Part(films, masks, np.array([f"{name}{i}" for i in range(8)])))
     schedule = Schedule(epochs=8, learning_rate=2e-3, batch_size=4)
-    done = segment(Sides(*parts), report=Report("squares", "U-Net", 20), network="unet", schedule=schedule)
+    done = segment(PatientSplit(*parts), scoring=Scoring("squares", "U-Net", 20), network="unet", schedule=schedule)
     assert done.result.score.value > 0.7
     assert done.result.classes[1].score is None
     assert UNet().eval()(torch.zeros(1, 40, 40)).shape == (1, 40, 40)  # not a multiple of 32
@@ -96,13 +96,13 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_refuses() -> None:
-    sides = task(6)
+    split = task(6)
     with pytest.raises(ValueError, match="'decoder' or 'unet', got 'setr'"):
-        segment(sides, report=REPORT, network="setr")
-    empty = Side(sides.train.inputs, np.zeros_like(sides.train.truth), sides.train.patients)
+        segment(split, scoring=SCORING, network="setr")
+    empty = Part(split.train.inputs, np.zeros_like(split.train.truth), split.train.patients)
     with pytest.raises(ValueError, match="all of them are empty"):
-        segment(Sides(empty, sides.validation, sides.test), report=REPORT)
-    parts = (sides.train, sides.validation, sides.test)
-    cut = Sides(*(Side(part.inputs[:, 1:], part.truth, part.patients) for part in parts))
+        segment(PatientSplit(empty, split.validation, split.test), scoring=SCORING)
+    parts = (split.train, split.validation, split.test)
+    cut = PatientSplit(*(Part(part.inputs[:, 1:], part.truth, part.patients) for part in parts))
     with pytest.raises(ValueError, match="63 patches are no square"):
-        segment(cut, report=REPORT)
+        segment(cut, scoring=SCORING)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pedclip.evaluation.downstream.run import Settings, run_probes
+from pedclip.evaluation.downstream.run import DownstreamSettings, run_probes
 from pedclip.evaluation.downstream.summary import (
     beside_paper,
     calibration_rows,
@@ -15,7 +15,7 @@ from pedclip.evaluation.downstream.summary import (
     score_rows,
     task_rows,
 )
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.task import Task
 from pedclip.notebook.galleries import age_rows, worst_errors
 from pedclip.triplets.arrays import TripletArrays
 from pedclip.triplets.splits import SPLITS
@@ -26,10 +26,10 @@ RNG = np.random.default_rng(0)
 ROWS, PATIENTS, LABELS, MONTHS = random_table(COUNT, 2)
 GOOD = {split: LABELS[split] + RNG.normal(0, 0.5, (COUNT, 2)) for split in SPLITS}
 NOISE = {split: RNG.normal(size=(COUNT, 2)) for split in SPLITS}
-WRIST = Downstream("wrist", "multi-label", ("fracture", "swelling"), ROWS, LABELS, paper="GRAZPEDWRI-DX")
-AGE = Downstream("bone age", "regression", (), ROWS, MONTHS, paper="RSNA-BoneAge")
+WRIST = Task("wrist", "multi-label", ("fracture", "swelling"), ROWS, LABELS, paper="GRAZPEDWRI-DX")
+AGE = Task("bone age", "regression", (), ROWS, MONTHS, paper="RSNA-BoneAge")
 FILMS = TripletArrays(np.zeros((COUNT, 16, 16), np.uint8), [""] * COUNT, np.zeros(COUNT, np.int64), PATIENTS["test"])
-FOUND = run_probes([WRIST, AGE], {"PedCLIP": GOOD, "untrained": NOISE}, PATIENTS, Settings(num_resamples=100))
+FOUND = run_probes([WRIST, AGE], {"PedCLIP": GOOD, "untrained": NOISE}, PATIENTS, DownstreamSettings(num_resamples=100))
 
 
 def test_tasks_and_scores_have_a_row_each() -> None:
@@ -46,7 +46,7 @@ def test_a_task_says_how_many_positives_its_rarest_class_has() -> None:
     column = "rarest class, training / test"
     assert task_rows([rare, AGE])[column].tolist() == ["swelling: 4 / 1", "–"]
     numbers = {split: np.array([0, 0, 1, 1, 1]) for split in SPLITS}
-    part = Downstream("region", "multi-class", ("hand", "foot"), ROWS, numbers)
+    part = Task("region", "multi-class", ("hand", "foot"), ROWS, numbers)
     assert task_rows([part])[column].tolist() == ["hand: 2 / 2"]
 
 
@@ -72,12 +72,12 @@ def test_probabilities_do_not_overflow() -> None:
 
 def test_platt_scaling_mends_probabilities_and_counts_every_known_label() -> None:
     far = {split: 1 + 40 * values for split, values in NOISE.items()}
-    outcome = run_probes([WRIST], {"noise": far}, PATIENTS, Settings(num_resamples=100))["wrist", "noise"]
+    outcome = run_probes([WRIST], {"noise": far}, PATIENTS, DownstreamSettings(num_resamples=100))["wrist", "noise"]
     loud = replace(outcome, output=outcome.output * 100)  # a scale that no ranking sees
-    table, errors = calibration_rows(WRIST, WRIST.sides(far, PATIENTS), loud, num_resamples=100)
+    table, errors = calibration_rows(WRIST, WRIST.split(far, PATIENTS), loud, num_resamples=100)
     assert table.groupby("task")["count"].sum().tolist() == [2 * COUNT] * 2
     assert errors["as fitted"] > 0.3
-    table, mended = calibration_rows(WRIST, WRIST.sides(far, PATIENTS), outcome, num_resamples=100)
+    table, mended = calibration_rows(WRIST, WRIST.split(far, PATIENTS), outcome, num_resamples=100)
     assert mended["rescaled"] < 0.15
 
 

@@ -5,14 +5,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pedclip.evaluation.crop import box_array
-from pedclip.evaluation.downstream.outcome import Outcome, Report
+from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.regression import predict_mean
 from pedclip.evaluation.downstream.summary import compare_outcomes
 from pedclip.evaluation.metrics.classification import auc, macro_auc
 from pedclip.evaluation.metrics.comparison import compare, delong
 from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
 from pedclip.evaluation.metrics.per_image import accuracy, mae
-from pedclip.evaluation.tasks.patient_split import Side, Sides
+from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 
 def scored(seed: int, number: int = 60, *, lift: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -95,10 +95,10 @@ def test_outcomes_of_other_images_are_refused() -> None:
     def outcome(seed: int) -> object:
         rng = np.random.default_rng(seed)
         parts = [
-            Side(rng.normal(size=(9, 2)), rng.normal(size=9), np.array([f"{name}{i}" for i in range(9)]))
+            Part(rng.normal(size=(9, 2)), rng.normal(size=9), np.array([f"{name}{i}" for i in range(9)]))
             for name in ("train", "validation", "test")
         ]
-        return predict_mean(Sides(*parts), report=Report("age", "mean", num_resamples=10))
+        return predict_mean(PatientSplit(*parts), scoring=Scoring("age", "mean", num_resamples=10))
 
     first, again, other = outcome(0), outcome(0), outcome(1)
     assert compare_outcomes(first, again, num_resamples=10).difference.value == 0  # type: ignore[arg-type]
@@ -110,10 +110,10 @@ def test_boxes_read_twice_are_the_same_truth() -> None:
     def outcome(right: float) -> Outcome:
         boxes = [Boxes(np.array([[0.1, 0.1, right, 0.5]]), np.array([0]), np.array([0.5])) for _ in range(4)]
         truth = box_array([Boxes(found.corners, found.labels) for found in boxes])
-        parts = [Side(np.zeros((4, 1)), truth, np.array([f"{name}{i}" for i in range(4)])) for name in "abc"]
-        report = Report("boxes", "head", num_resamples=10)
-        return report.outcome(
-            Sides(*parts), mean_average_precision, boxes, name="mAP", baseline=(0, "no box"), settings={}
+        parts = [Part(np.zeros((4, 1)), truth, np.array([f"{name}{i}" for i in range(4)])) for name in "abc"]
+        scoring = Scoring("boxes", "head", num_resamples=10)
+        return scoring.outcome(
+            PatientSplit(*parts), mean_average_precision, boxes, name="mAP", baseline=(0, "no box"), settings={}
         )
 
     assert compare_outcomes(outcome(0.5), outcome(0.5), num_resamples=10).difference.value == 0

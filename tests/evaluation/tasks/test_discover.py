@@ -8,11 +8,11 @@ from datasets import Dataset, DatasetDict
 from PIL import Image
 
 from pedclip.evaluation.crop import read_truth
-from pedclip.evaluation.downstream.outcome import Report
+from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.probes import probe
-from pedclip.evaluation.tasks.discover import find_downstream
+from pedclip.evaluation.tasks.discover import discover_tasks
 from pedclip.evaluation.tasks.patient_split import PatientLeak
-from pedclip.evaluation.tasks.task import Downstream
+from pedclip.evaluation.tasks.task import Task
 from pedclip.triplets.annotations import BONE, LUNG
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS
@@ -35,8 +35,8 @@ def make_triplets(**columns: list[Any]) -> DatasetDict:
     return DatasetDict(parts)
 
 
-def found_in(triplets: DatasetDict, **options: int) -> dict[str, Downstream]:
-    return {task.name: task for task in find_downstream(triplets, **options)}
+def found_in(triplets: DatasetDict, **options: int) -> dict[str, Task]:
+    return {task.name: task for task in discover_tasks(triplets, **options)}
 
 
 def test_a_finding_is_asked_where_the_source_shows_it_and_of_labelled_images_only() -> None:
@@ -245,10 +245,10 @@ def test_sides_are_split_by_patient() -> None:
     task = found_in(make_triplets(findings=findings), min_positives=2)["findings (pack)"]
     features = {split: np.arange(8.0).reshape(4, 2) for split in SPLITS}
     patients = {split: np.array([f"{split}{row}" for row in range(4)]) for split in SPLITS}
-    outcome = probe(task, task.sides(features, patients), Report(task.name, "linear probe", num_resamples=20))
+    outcome = probe(task, task.split(features, patients), Scoring(task.name, "linear probe", num_resamples=20))
     assert outcome.result.score.value == 1.0  # the effusions come first, and the features rise
     with pytest.raises(PatientLeak):
-        task.sides(features, patients | {"test": patients["train"]})
+        task.split(features, patients | {"test": patients["train"]})
 
 
 def test_the_smaller_task_is_spread_over_the_images_and_keeps_rows_labels_and_test() -> None:
@@ -263,4 +263,4 @@ def test_the_smaller_task_is_spread_over_the_images_and_keeps_rows_labels_and_te
 
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="min_positives must be at least 1, got 0"):
-        find_downstream(make_triplets(findings=[[]]), min_positives=0)
+        discover_tasks(make_triplets(findings=[[]]), min_positives=0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from pedclip.evaluation.tasks.findings import Task, find_tasks, named_tasks
-from pedclip.evaluation.tasks.labels import Row, read_rows
+from pedclip.evaluation.tasks.findings import FindingRule, discover_findings, named_tasks
+from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import prompt_pair
 from pedclip.triplets.schema import FEATURES
 
@@ -40,7 +40,7 @@ def members(bound):
 
 
 def test_bacterial_against_viral_leaves_out_normal_unlabelled_and_both():
-    found = by_name(find_tasks(CHEST, min_positives=2))
+    found = by_name(discover_findings(CHEST, min_positives=2))
     assert members(found["bacterial vs viral pneumonia", "a"]) == [(0, 1), (1, 1), (2, 0), (3, 0)]
 
 
@@ -48,12 +48,12 @@ def test_an_uncertain_finding_is_neither_positive_nor_negative():
     rows = make_rows(*[(["edema"], "chest", "a")] * 2, *[([], "chest", "a")] * 3, (["viral pneumonia"], "chest", "a"))
     rows[0]["uncertain"] = ["Viral_Pneumonia"]
     rows[2]["uncertain"] = ["edema"]
-    found = by_name(find_tasks(rows, min_positives=2))
+    found = by_name(discover_findings(rows, min_positives=2))
     assert members(found["edema", "a"]) == [(0, 1), (1, 1), (3, 0), (4, 0), (5, 0)]
     pair = {"prompts": prompt_pair("edema")}
-    normal = Task("edema vs normal", ("edema",), "normal", **pair)
+    normal = FindingRule("edema vs normal", ("edema",), "normal", **pair)
     assert members(normal.select(rows)) == [(0, 1), (1, 1), (3, 0), (4, 0)]
-    either = Task("edema vs viral", ("edema",), ("viral pneumonia",), **pair)
+    either = FindingRule("edema vs viral", ("edema",), ("viral pneumonia",), **pair)
     assert members(either.select(rows)) == [(1, 1), (5, 0)]  # the first film may show both
 
 
@@ -61,7 +61,7 @@ def test_the_protocol_of_chexpert_decides_on_five_uncertain_findings():
     names = ["Atelectasis", "Edema", "Pleural Effusion", "Cardiomegaly", "Consolidation", "Pneumonia"]
     rows = [make_row(["fracture"], source="chexpert") | {"uncertain": names}, make_row([], source="mimic-cxr")]
     rows[1]["uncertain"] = names
-    first, second = read_rows(rows)
+    first, second = read_labels(rows)
     assert first.findings == {"fracture", "atelectasis", "edema", "pleural effusion"}
     assert first.uncertain == {"pneumonia"}
     assert (second.findings, len(second.uncertain), second.is_normal) == (frozenset(), 6, False)
@@ -69,7 +69,7 @@ def test_the_protocol_of_chexpert_decides_on_five_uncertain_findings():
 
 
 def test_a_finding_against_the_rest_of_its_source():
-    found = by_name(find_tasks(CHEST, min_positives=2))
+    found = by_name(discover_findings(CHEST, min_positives=2))
     assert members(found["bacterial pneumonia", "a"]) == [(0, 1), (1, 1), (2, 0), (3, 0), (4, 0), (6, 1)]
     assert ("effusion", "a") not in found  # one positive
     assert not any(source == "b" for _, source in found)  # no negative there
@@ -90,7 +90,7 @@ LIMBS = make_rows(
 
 
 def test_tumours_are_compared_with_normal_images_of_the_same_source_and_regions():
-    found = by_name(find_tasks(LIMBS, min_positives=2))
+    found = by_name(discover_findings(LIMBS, min_positives=2))
     tumour = found["bone tumor vs none", "a"]
     assert members(tumour) == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 0), (5, 0), (9, 1)]
     assert tumour.task.regions == ("femur", "hand", "knee")
@@ -101,17 +101,19 @@ def test_tumours_are_compared_with_normal_images_of_the_same_source_and_regions(
 def test_sides_need_enough_images_of_two_patients():
     rows = [make_row(["fracture"], patient_id="p") for _ in range(9)]
     rows += [make_row([], patient_id=f"q{number}") for number in range(9)]
-    assert find_tasks(rows, min_positives=2) == []
+    assert discover_findings(rows, min_positives=2) == []
     rows[0]["patient_id"] = "r"
-    assert [bound.task.name for bound in find_tasks(rows, min_positives=9)] == ["fracture"]
-    assert find_tasks(rows, min_positives=10) == []
+    assert [bound.task.name for bound in discover_findings(rows, min_positives=9)] == ["fracture"]
+    assert discover_findings(rows, min_positives=10) == []
 
 
 def test_prompts_name_the_region_where_there_is_only_one():
     rows = make_rows((["erosion"], "wrist", "a"), (["erosion"], "wrist", "a"), ([], "wrist", "a"), ([], "wrist", "a"))
-    assert by_name(find_tasks(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair("erosion", "wrist")
+    assert by_name(discover_findings(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair(
+        "erosion", "wrist"
+    )
     rows += make_rows((["erosion"], "hand", "a"))
-    assert by_name(find_tasks(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair("erosion")
+    assert by_name(discover_findings(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair("erosion")
 
 
 def test_a_named_task_of_some_regions_stays_within_them():
@@ -119,21 +121,21 @@ def test_a_named_task_of_some_regions_stays_within_them():
         (["fracture"], "wrist", "a"), (["fracture"], "ankle", "a"), ([], "wrist", "a"), ([], "ankle", "a"),
         (["fracture"], "forearm", "a"), ([], "forearm", "a"),
     )  # fmt: skip
-    found = by_name(find_tasks(rows, min_positives=2))["wrist fracture", "a"]
+    found = by_name(discover_findings(rows, min_positives=2))["wrist fracture", "a"]
     assert members(found) == [(0, 1), (2, 0), (4, 1), (5, 0)]
     assert (found.task.paper, found.task.is_named) == ("GRAZPEDWRI-DX", True)
 
 
 def test_a_task_selects_from_other_rows_too():
-    task = by_name(find_tasks(LIMBS, min_positives=2))["bone tumor vs none", "a"].task
+    task = by_name(discover_findings(LIMBS, min_positives=2))["bone tumor vs none", "a"].task
     others = make_rows((["osteosarcoma"], "femur", "a"), (["osteosarcoma"], "femur", "b"), ([], "hand", "a"))
     assert members(task.select(others)) == [(0, 1), (2, 0)]
 
 
 def test_order_of_rows_does_not_change_the_tasks():
     order = np.random.default_rng(0).permutation(len(LIMBS))
-    shuffled = find_tasks([LIMBS[i] for i in order], min_positives=2)
-    for bound, other in zip(find_tasks(LIMBS, min_positives=2), shuffled, strict=True):
+    shuffled = discover_findings([LIMBS[i] for i in order], min_positives=2)
+    for bound, other in zip(discover_findings(LIMBS, min_positives=2), shuffled, strict=True):
         assert other.task == bound.task
         assert sorted((int(order[i]), label) for i, label in members(other)) == members(bound)
 
@@ -148,18 +150,18 @@ def test_schema_rows_are_read_without_decoding_images():
         "source": ["a"] * 4,
         "patient_id": ["1", "2", "3", "4"],
     }
-    rows = read_rows(Dataset.from_dict(columns, features=FEATURES))
+    rows = read_labels(Dataset.from_dict(columns, features=FEATURES))
     assert rows[0] == Row(frozenset({"fracture"}), "wrist", "a", "a/1", frozenset({"metal"}))
     assert rows[1].uncertain == rows[3].uncertain == frozenset()  # unlabelled; or found after all
     assert [row.findings for row in rows[1:3]] == [None, frozenset()]
-    assert read_rows(rows) == rows
+    assert read_labels(rows) == rows
 
 
 def test_named_tasks_use_names_as_they_are_compared():
     for task in named_tasks():
-        sides = task.positive if isinstance(task.negative, str) else task.positive + task.negative
-        assert len(set(sides)) == len(sides)
-        assert all(name == name.casefold() for name in sides)
+        names = task.positive if isinstance(task.negative, str) else task.positive + task.negative
+        assert len(set(names)) == len(names)
+        assert all(name == name.casefold() for name in names)
     assert [task.name for task in named_tasks()] == [
         "bacterial vs viral pneumonia",
         "bone tumor vs none",
@@ -171,7 +173,7 @@ def test_named_tasks_use_names_as_they_are_compared():
 
 
 def test_a_task_is_plain_values():
-    bound = find_tasks(CHEST, min_positives=2)[0]
+    bound = discover_findings(CHEST, min_positives=2)[0]
     stored = json.loads(json.dumps(bound.to_dict()))
     assert (stored["num_positives"], stored["num_negatives"], stored["negative"]) == (2, 2, ["viral pneumonia"])
 
@@ -186,11 +188,11 @@ def test_a_task_is_plain_values():
 )
 def test_rows_that_are_not_triplets_are_errors(rows, words):
     with pytest.raises(ValueError, match=words):
-        find_tasks(rows)
+        discover_findings(rows)
 
 
 def test_a_task_refuses_an_unknown_kind_of_negative():
     with pytest.raises(ValueError, match="'normal' or 'rest', got 'viral'"):
-        Task("t", ("bacterial",), "viral", prompt_pair("bacterial"))
+        FindingRule("t", ("bacterial",), "viral", prompt_pair("bacterial"))
     with pytest.raises(ValueError, match="min_positives"):
-        find_tasks(CHEST, min_positives=0)
+        discover_findings(CHEST, min_positives=0)

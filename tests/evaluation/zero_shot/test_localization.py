@@ -16,9 +16,9 @@ CROP = Preprocess(size=80, resize=100)  # a margin of 10 pixels
 @pytest.mark.parametrize(
     ("size", "box", "expected"),
     [
-        ((50, 100), (10, 20, 20, 30), (25 / 80, 10 / 80, 45 / 80, 40 / 80)),  # portrait: 25 pixels of padding
-        ((200, 100), (40, 20, 60, 40), (10 / 80, 25 / 80, 40 / 80, 45 / 80)),  # landscape, halved: 50 above
-        ((200, 100), (0, 0, 200, 100), (0, 15 / 80, 1, 65 / 80)),  # the whole film, cut left and right
+        ((100, 50), (10, 20, 20, 30), (25 / 80, 10 / 80, 45 / 80, 40 / 80)),  # portrait: 25 pixels of padding
+        ((100, 200), (40, 20, 60, 40), (10 / 80, 25 / 80, 40 / 80, 45 / 80)),  # landscape, halved: 50 above
+        ((100, 200), (0, 0, 200, 100), (0, 15 / 80, 1, 65 / 80)),  # the whole film, cut left and right
         ((100, 100), (0, 0, 10, 10), (0, 0, 0, 0)),  # outside the crop
     ],
 )
@@ -37,7 +37,7 @@ def test_a_box_lies_where_its_pixels_are(shape: tuple[int, int]) -> None:
     rows, columns = ((pixels > 0).any(axis).nonzero() for axis in (1, 0))
     seen = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     box = {"x": 22, "y": 25, "width": 9, "height": 15}
-    assert box_in_crop(box, shape[::-1], CROP) == pytest.approx([float(edge) / 80 for edge in seen], abs=1e-12)
+    assert box_in_crop(box, shape, CROP) == pytest.approx([float(edge) / 80 for edge in seen], abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,10 @@ def test_maps_are_cosine_differences_of_the_patches(projection: int) -> None:
     with torch.no_grad():
         pixels = to_pixels(torch.from_numpy(arrays.images[:3]), model.preprocess)
         patch = model.image_projection(model.encode_image(pixels).tokens)[2, 1 + 2]  # row 1, column 0 of the last film
-        sides = [model.encode_text(**model.tokenize(side)).embedding.mean(0) for side in (positive, negative)]
-        cosines = [torch.nn.functional.cosine_similarity(patch, side, dim=0) for side in sides]
+        prompts = [
+            model.encode_text(**model.tokenize(sentences)).embedding.mean(0) for sentences in (positive, negative)
+        ]
+        cosines = [torch.nn.functional.cosine_similarity(patch, prompt, dim=0) for prompt in prompts]
     assert maps[2][1, 0] == pytest.approx(float(cosines[0] - cosines[1]), abs=1e-5)  # float32
 
     swapped = similarity_maps(model, arrays.images[:3], negative, positive)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from pedclip.evaluation.tasks.findings import find_tasks
+from pedclip.evaluation.tasks.findings import discover_findings
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.zero_shot.scoring import (
     patch_similarity,
@@ -24,7 +24,7 @@ def test_scores_by_hand():
     positive = np.array([[10.0, 0.0], [0.0, 0.1]])  # the mean points to 45 degrees, whatever the lengths
     negative = np.array([[0.0, 2.0]])
     expected = 1.4 / np.sqrt(2)
-    assert score_pairs(image, positive, negative, scoring="single") == pytest.approx([expected], abs=CLOSE)
+    assert score_pairs(image, positive, negative, prompting="single") == pytest.approx([expected], abs=CLOSE)
     assert score_pairs(image, positive, negative) == pytest.approx([expected - 0.8], abs=CLOSE)
 
 
@@ -43,7 +43,7 @@ def test_scores_ignore_lengths_and_change_sign_with_the_sides(seed):
 def test_a_pair_ranks_as_the_softmax_at_any_temperature():
     rng = np.random.default_rng(0)
     image, positive, negative = rng.normal(size=(30, 4)), rng.normal(size=(1, 4)), rng.normal(size=(1, 4))
-    cosines = [score_pairs(image, side, side, scoring="single") for side in (positive, negative)]
+    cosines = [score_pairs(image, prompts, prompts, prompting="single") for prompts in (positive, negative)]
     probability = 1 / (1 + np.exp((cosines[1] - cosines[0]) / 0.07))
     assert np.array_equal(np.argsort(score_pairs(image, positive, negative)), np.argsort(probability))
 
@@ -60,7 +60,7 @@ def test_scores_refuse_embeddings_that_do_not_compare(image, positive, words):
     with pytest.raises(ValueError, match=words):
         score_pairs(image, positive, np.ones((1, 3)))
     with pytest.raises(ValueError, match="'pair' or 'single', got 'both'"):
-        score_pairs(np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 3)), scoring="both")
+        score_pairs(np.ones((1, 3)), np.ones((1, 3)), np.ones((1, 3)), prompting="both")
 
 
 def encode_presence(sentences):
@@ -81,7 +81,7 @@ def test_findings_are_scored_image_by_image():
     rows = [{"findings": None, "region": "knee", "source": "a", "patient_id": "x"}, *fracture_rows()]
     angles = np.random.default_rng(0).uniform(0, np.pi / 2, len(rows))
     image = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    (result,) = zero_shot_findings(image, rows, encode_presence, find_tasks(rows), num_resamples=50)
+    (result,) = zero_shot_findings(image, rows, encode_presence, discover_findings(rows), num_resamples=50)
     truth = [i % 2 for i in range(40)]
     assert result.auc.value == pytest.approx(roc_auc_score(truth, -angles[1:]), abs=CLOSE)
     assert (result.task, result.source, result.method) == ("fracture", "a", "zero-shot")
@@ -93,7 +93,7 @@ def test_findings_are_scored_image_by_image():
 def test_a_perfect_and_an_inverted_model():
     rows = fracture_rows()
     image = np.array([[1.0, 0.1] if row["findings"] else [0.1, 1.0] for row in rows])
-    tasks = find_tasks(rows)
+    tasks = discover_findings(rows)
     assert zero_shot_findings(image, rows, encode_presence, tasks)[0].auc.value == 1
     assert zero_shot_findings(image[:, ::-1], rows, encode_presence, tasks)[0].auc.value == 0
     with pytest.raises(ValueError, match="40 rows, got 39"):

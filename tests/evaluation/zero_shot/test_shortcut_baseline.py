@@ -8,7 +8,7 @@ from PIL import Image as PILImage
 from sklearn.metrics import roc_auc_score
 
 from pedclip.evaluation.metrics.classification import auc
-from pedclip.evaluation.tasks.findings import find_tasks
+from pedclip.evaluation.tasks.findings import discover_findings
 from pedclip.evaluation.zero_shot.shortcut_baseline import (
     shortcut_features,
     shortcut_findings,
@@ -116,7 +116,7 @@ def test_findings_stand_beside_the_zero_shot_results():
     train, test = films + 0.1 * rng.normal(size=(80, 65)), rng.normal(size=(40, 65))
     train[1::2, :2] += 1
     test[1::2, :2] += 1
-    tasks = find_tasks(test_rows)
+    tasks = discover_findings(test_rows)
     train_rows = [row | {"patient_id": f"train{i // 10}"} for i, row in enumerate(train_rows)]
     (result,) = shortcut_findings(train, train_rows, test, test_rows, tasks, num_resamples=50, seed=3)
     labels, patients = np.arange(80) % 2, np.arange(80) // 10
@@ -149,7 +149,7 @@ def test_regions_stand_beside_the_zero_shot_result():
 def test_a_patient_on_both_sides_is_an_error():
     rows, features = make_rows(20, "same"), np.zeros((20, 65))
     with pytest.raises(ValueError, match="10 patients are in both"):
-        shortcut_findings(features, rows, features, rows, find_tasks(rows))
+        shortcut_findings(features, rows, features, rows, discover_findings(rows))
     with pytest.raises(ValueError, match=r"expected test features \(4, 65\), got \(20, 65\)"):
         shortcut_regions(features, rows, features, make_rows(4, "other"))
 
@@ -171,8 +171,8 @@ def test_real_films_give_away_normal_against_pneumonia():
     with (REAL / "metadata.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     features = shortcut_features([np.asarray(PILImage.open(REAL / row["file"])) for row in rows])
-    sides = [np.array([row["split"] == split for row in rows]) for split in ("train", "test")]
+    parts = [np.array([row["split"] == split for row in rows]) for split in ("train", "test")]
     labels = np.array([row["label"] != "normal" for row in rows]).astype(int)
-    patients = np.array([row["patient_id"] for row in rows])[sides[0]]
-    scores = shortcut_scores(features[sides[0]], labels[sides[0]], features[sides[1]], seed=0, train_groups=patients)
-    assert roc_auc_score(labels[sides[1]], scores) > 0.95  # the README of the films measured 0.99
+    patients = np.array([row["patient_id"] for row in rows])[parts[0]]
+    scores = shortcut_scores(features[parts[0]], labels[parts[0]], features[parts[1]], seed=0, train_groups=patients)
+    assert roc_auc_score(labels[parts[1]], scores) > 0.95  # the README of the films measured 0.99
