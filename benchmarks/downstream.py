@@ -5,8 +5,8 @@
         --encoder real=runs/03_pretrain/real/checkpoint --json benchmarks/results/downstream_real.json
 
 Beside the named encoders stand "random" (the architecture of the first with random weights, the mean over several
-seeds) and "thumbnail" (the shortcut features). Labels are read off by logistic regression and months by ridge
-regression, fitted on shares of the training patients, the penalty chosen on validation, scored on the test patients.
+seeds) and "thumbnail" (the shortcut features). Labels are read off by logistic regression and ages by ridge
+regression, fitted on fractions of the training patients, the penalty chosen on validation, scored on the test patients.
 Masks and boxes take small heads on the patch tokens, for the named encoders and one random one.
 
 A patient whom any of the encoders saw in training (or validation) is left out of the test films, and one whom it saw
@@ -31,11 +31,11 @@ from benchmarks.report import describe, write_report
 from pedclip.data.loading import PHANTOM, load
 from pedclip.evaluation.crop import read_truth
 from pedclip.evaluation.downstream.learning_curves import difference_of_means, learning_curve, mean_over_subsamples
-from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.regression import predict_mean
 from pedclip.evaluation.downstream.run import MEAN, DownstreamSettings, head_settings, run_heads
 from pedclip.evaluation.features import KINDS, Features, extract_features
 from pedclip.evaluation.inputs import training_run, without_seen_patients
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.discover import discover_tasks
 from pedclip.evaluation.tasks.task import Labels, Task
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
@@ -50,7 +50,7 @@ THUMBNAIL: Final = "thumbnail"
 RESERVED: Final = (RANDOM, THUMBNAIL, MEAN)
 BOX_CLASSES: Final = 4  # the most frequent ones of a source
 
-Curve = dict[tuple[str, float], list[Outcome]]  # (method, share of the training patients) to draws and seeds
+Curve = dict[tuple[str, float], list[Result]]  # (method, fraction of the training patients) to subsamples and seeds
 Extracted = Mapping[str, Mapping[str, Features]]  # by encoder and split
 
 
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     results = []
     for task in discover_tasks(triplets, max_box_classes=BOX_CLASSES):
         if task.kind not in ("masks", "boxes"):
-            curve = probe_curve(task, methods, patients, shares=options.shares, draws=options.draws)
+            curve = probe_curve(task, methods, patients, fractions=options.shares, seeds=options.draws)
         elif options.heads:
             task = task.at_most(options.head_images)
             truth = read_truth(task, triplets, first.preprocess)
@@ -128,14 +128,14 @@ def extract(
 
 
 def probe_curve(
-    task: Task, methods: Mapping[str, Labels], patients: Labels, *, shares: Sequence[float], draws: int
+    task: Task, methods: Mapping[str, Labels], patients: Labels, *, fractions: Sequence[float], seeds: int
 ) -> Curve:
-    """The learning curve of every method; those with random weights are joined, and months have their mean as well."""
+    """The learning curve of every method; those with random weights are joined, and ages have their mean as well."""
     scoring = Scoring(task.name, MEAN)
-    found = learning_curve(task, methods, patients, fractions=shares, seeds=draws, scoring=scoring)
+    found = learning_curve(task, methods, patients, fractions=fractions, seeds=seeds, scoring=scoring)
     curve: Curve = {}
-    for (method, share), outcomes in found.items():
-        curve.setdefault((_family(method), share), []).extend(outcomes)
+    for (method, fraction), results in found.items():
+        curve.setdefault((_family(method), fraction), []).extend(results)
     if task.kind == "regression":
         curve[MEAN, 1.0] = [predict_mean(task.split(next(iter(methods.values())), patients), scoring=scoring)]
     return curve
@@ -147,28 +147,28 @@ def head_curve(task: Task, extracted: Extracted, patients: Labels, truth: Labels
         name: {split: part.tokens for split, part in parts.items()} for name, parts in extracted.items()
     }
     found = run_heads(task, tokens, patients, truth, DownstreamSettings(**head_settings("demo", epochs=epochs)))
-    return {(_family(method), 1.0): [outcome] for (_, method), outcome in found.items()}
+    return {(_family(method), 1.0): [result] for (_, method), result in found.items()}
 
 
 def summarize(task: Task, curve: Curve, patients: Labels) -> dict[str, Any]:
     """Plain values of one task.
 
-    Each method has its score at each share, the mean over draws and seeds with the lowest and highest of them; at share
-    1 also the difference to "random" and the value of each class, None where the test films cannot tell.
+    Each method has its score at each fraction, the mean over subsamples and seeds with the lowest and highest of them;
+    at 1.0 also the difference to "random" and the value of each class, None where the test films cannot tell.
     """
     methods: dict[str, Any] = {}
-    for (method, share), outcomes in curve.items():
-        values = [one.result.score.value for one in outcomes]
-        draws = len({one.result.seed for one in outcomes})
+    for (method, fraction), results in curve.items():
+        values = [one.score.value for one in results]
+        draws = len({one.seed for one in results})
         extremes = {"draws": draws, "lowest": min(values), "highest": max(values)}
         entry = methods.setdefault(method, {"shares": {}})
-        entry["shares"][f"{share:g}"] = mean_over_subsamples(outcomes).to_dict() | extremes
+        entry["shares"][f"{fraction:g}"] = mean_over_subsamples(results).to_dict() | extremes
     for method, entry in methods.items():
         whole = curve[method, 1.0]
         if method != RANDOM:
             entry["minus_random"] = difference_of_means(whole, curve[RANDOM, 1.0]).to_dict()
-        entry["classes"] = {one.name: _mean_class(whole, i) for i, one in enumerate(whole[0].result.classes)}
-    result = curve[RANDOM, 1.0][0].result
+        entry["classes"] = {one.name: _mean_class(whole, i) for i, one in enumerate(whole[0].classes)}
+    result = curve[RANDOM, 1.0][0]
     return {
         "task": task.name,
         "kind": task.kind,
@@ -182,7 +182,7 @@ def summarize(task: Task, curve: Curve, patients: Labels) -> dict[str, Any]:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Plain text: the task, then a line per method with its score at each share and its difference to "random"."""
+    """Plain text: the task, then a line per method with its score at each fraction and its difference to "random"."""
     shares = list(result["methods"][RANDOM]["shares"])
     test, without = result["counts"]["test"], result["without_image"]
     unit = f" in {result['unit']}, lower is better" if result["unit"] else ""
@@ -214,8 +214,8 @@ def _is_drawn(data: str) -> bool:
     return PHANTOM in (part.strip() for part in data.split(","))
 
 
-def _mean_class(outcomes: Sequence[Outcome], number: int) -> float | None:
-    scores = [one.result.classes[number].score for one in outcomes]
+def _mean_class(results: Sequence[Result], number: int) -> float | None:
+    scores = [one.classes[number].score for one in results]
     values = [score.value for score in scores if score is not None]
     return float(np.mean(values)) if values else None
 

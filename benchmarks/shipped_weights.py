@@ -80,22 +80,26 @@ def measure(model: PedCLIP, *, studies: int) -> dict[str, Any]:
     from pedclip.evaluation.embeddings import embed, embed_texts
     from pedclip.evaluation.tasks.findings import discover_findings
     from pedclip.evaluation.tasks.labels import read_labels
+    from pedclip.evaluation.zero_shot.results import finding_entry, region_entry, retrieval_entry
     from pedclip.evaluation.zero_shot.scoring import retrieval, zero_shot_findings, zero_shot_regions
 
     side = model.preprocess.resize
     test = load("phantom", studies=studies, seed=TEST_SEED, size=side)["test"]
     images, rows = np.stack([np.asarray(image) for image in test["image"]]), read_labels(test)
-    found: dict[str, Any] = {"films": len(rows), "patients": len({row.patient for row in rows})}
+    patients = [row.patient for row in rows]
+    found: dict[str, Any] = {"films": len(rows), "patients": len(set(patients))}
     for method, encoder in (("zero-shot", model), ("untrained", model.untrained(0))):
         points = embed(encoder, images, test["text"])
         speak = partial(embed_texts, encoder)
         tasks = discover_findings(rows, min_positives=5)
         found[method] = {
-            "region": zero_shot_regions(points.image, rows, speak, method=method).to_dict(),
-            "tasks": [task.to_dict() for task in zero_shot_findings(points.image, rows, speak, tasks, method=method)],
+            "region": region_entry(zero_shot_regions(points.image, rows, speak, method=method)),
+            "tasks": [
+                finding_entry(one) for one in zero_shot_findings(points.image, rows, speak, tasks, method=method)
+            ],
             "retrieval": [
-                score.to_dict()
-                for score in retrieval(points.image, points.text, test["text"], [row.patient for row in rows]).scores
+                retrieval_entry(one)
+                for one in retrieval(points.image, points.text, test["text"], patients, method=method)
             ],
         }
     return found

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pedclip.anatomy import REGIONS, display_name
-from pedclip.evaluation.downstream.outcome import Outcome
 from pedclip.evaluation.downstream.summary import probabilities
+from pedclip.evaluation.result import Predictions, Result
 from pedclip.evaluation.tasks.task import Task
 from pedclip.plots.images import thumbnail_url
 from pedclip.triplets.arrays import TripletArrays
@@ -18,27 +18,27 @@ HOVER_SIZE: Final = 48  # and in a tooltip
 _CASE: Final = ("row", "direction", "half", "truth", "predicted", "error")
 
 
-def age_rows(outcome: Outcome, task: Task, films: TripletArrays) -> pd.DataFrame:
+def age_rows(result: Result, task: Task, films: TripletArrays) -> pd.DataFrame:
     """Truth and prediction of each test film in months, with its region and a small picture."""
-    rows = task.rows["test"]
+    rows, predictions = task.rows["test"], result.require_predictions()
     return pd.DataFrame(
         {
-            "truth": np.asarray(outcome.truth, dtype=np.float64),
-            "predicted": np.asarray(outcome.output, dtype=np.float64),
+            "truth": np.asarray(predictions.truth, dtype=np.float64),
+            "predicted": np.asarray(predictions.output, dtype=np.float64),
             "region": [display_name(REGIONS[films.regions[row]]) for row in rows],
             "image": [thumbnail_url(films.images[row], size=HOVER_SIZE) for row in rows],
         }
     )
 
 
-def worst_errors(outcome: Outcome, task: Task, films: TripletArrays, *, count: int) -> pd.DataFrame:
+def worst_errors(result: Result, task: Task, films: TripletArrays, *, count: int) -> pd.DataFrame:
     """The test films on which a probe is most wrong, in both directions.
 
     Ranked together, the films that show a rare finding would fill the page, as their probabilities are low. A film
     stands once in each half, with the label on which the probe is most wrong.
 
     Args:
-        outcome: Of the task.
+        result: Of the task, with its predictions.
         task: Multi-label (the error is the distance of a probability to 0 or 1) or regression (months).
         films: The test films.
         count: Films of each half at most.
@@ -47,7 +47,8 @@ def worst_errors(outcome: Outcome, task: Task, films: TripletArrays, *, count: i
         Columns `image`, `task`, `half`, `truth`, `predicted` (texts) and `error`: first the misses or the films judged
         too old, then the false alarms or those judged too young, each with the largest error first.
     """
-    cases = _month_errors(outcome) if task.kind == "regression" else _label_errors(outcome, task.classes)
+    made = result.require_predictions()
+    cases = _age_errors(made) if task.kind == "regression" else _label_errors(made, task.classes)
     # The first of a film in a half is its worst, as the sorting is done before.
     table = cases.sort_values("error", ascending=False, kind="stable").drop_duplicates(["half", "row"])
     halves = [part.head(count) for _, part in table.groupby("direction")]
@@ -56,13 +57,13 @@ def worst_errors(outcome: Outcome, task: Task, films: TripletArrays, *, count: i
     return worst.assign(image=pictures, task=task.name)[["image", "task", "half", "truth", "predicted", "error"]]
 
 
-def _label_errors(outcome: Outcome, classes: Sequence[str]) -> pd.DataFrame:
+def _label_errors(made: Predictions, classes: Sequence[str]) -> pd.DataFrame:
     """A row per known label of a film: `row`, `direction` (0 or 1), `half`, the texts and `error`."""
-    chance = probabilities(outcome.output)
+    chance = probabilities(made.output)
     rows = []
     # NaN stands for a label that nobody gave.
-    for row, label in zip(*np.nonzero(~np.isnan(np.asarray(outcome.truth, dtype=np.float64))), strict=True):
-        is_present, likely = bool(outcome.truth[row, label]), float(chance[row, label])
+    for row, label in zip(*np.nonzero(~np.isnan(np.asarray(made.truth, dtype=np.float64))), strict=True):
+        is_present, likely = bool(made.truth[row, label]), float(chance[row, label])
         half = "Worst misses: the finding is there" if is_present else "Worst false alarms: the finding is not there"
         words = f"{classes[label]}: finding {'present' if is_present else 'absent'}"
         error = 1 - likely if is_present else likely  # distance of the probability from the truth
@@ -70,10 +71,10 @@ def _label_errors(outcome: Outcome, classes: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_CASE))
 
 
-def _month_errors(outcome: Outcome) -> pd.DataFrame:
+def _age_errors(made: Predictions) -> pd.DataFrame:
     """The same of ages; films judged exactly right have no place."""
     rows = []
-    for row, (truth, predicted) in enumerate(zip(outcome.truth, outcome.output, strict=True)):
+    for row, (truth, predicted) in enumerate(zip(made.truth, made.output, strict=True)):
         if truth != predicted:  # neither too old nor too young
             direction = int(predicted < truth)
             half = ("Judged too old", "Judged too young")[direction]

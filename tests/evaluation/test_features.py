@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.probes import linear_probe
 from pedclip.evaluation.features import extract_features, features_key, open_features
+from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.loop import build_model
@@ -92,7 +92,7 @@ def test_cached_features_can_be_probed(model: PedCLIP, tmp_path: Path) -> None:
     ]
     scoring = Scoring("parity", "linear probe", num_resamples=5)
     done = linear_probe(PatientSplit(*parts), ["odd"], kind="multi-label", scoring=scoring)
-    assert done.result.score.value == 1.0  # the same films in all parts, under other names
+    assert done.score.value == 1.0  # the same films in all parts, under other names
 
 
 def test_refuses(model: PedCLIP, tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from pedclip.lazy import lazy_names
 if TYPE_CHECKING:
     from pedclip.evaluation.downstream.learning_curves import curve_table as curve_table
     from pedclip.evaluation.downstream.learning_curves import learning_curve as learning_curve
-    from pedclip.evaluation.downstream.outcome import downstream_table as downstream_table
-    from pedclip.evaluation.downstream.outcome import write_table as write_table
     from pedclip.evaluation.downstream.probes import fit_probe as fit_probe
     from pedclip.evaluation.downstream.probes import probe as probe
     from pedclip.evaluation.downstream.regression import fit_ridge as fit_ridge
@@ -23,18 +21,20 @@ if TYPE_CHECKING:
     from pedclip.evaluation.downstream.summary import beside_paper as beside_paper
     from pedclip.evaluation.downstream.summary import calibration_rows as calibration_rows
     from pedclip.evaluation.downstream.summary import class_rows as class_rows
-    from pedclip.evaluation.downstream.summary import compare_outcomes as compare_outcomes
+    from pedclip.evaluation.downstream.summary import compare_results as compare_results
     from pedclip.evaluation.downstream.summary import differences as differences
+    from pedclip.evaluation.downstream.summary import downstream_table as downstream_table
     from pedclip.evaluation.downstream.summary import score_rows as score_rows
     from pedclip.evaluation.downstream.summary import task_rows as task_rows
+    from pedclip.evaluation.downstream.summary import write_table as write_table
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "curve_table": "learning_curves",
         "learning_curve": "learning_curves",
-        "downstream_table": "outcome",
-        "write_table": "outcome",
+        "downstream_table": "summary",
+        "write_table": "summary",
         "fit_probe": "probes",
         "probe": "probes",
         "fit_ridge": "regression",
@@ -46,7 +46,7 @@ __getattr__, __dir__ = lazy_names(
         "beside_paper": "summary",
         "calibration_rows": "summary",
         "class_rows": "summary",
-        "compare_outcomes": "summary",
+        "compare_results": "summary",
         "differences": "summary",
         "score_rows": "summary",
         "task_rows": "summary",

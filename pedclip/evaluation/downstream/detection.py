@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pedclip.evaluation.downstream.fit import Schedule, fit_best, seeded
-from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Scoring
 from pedclip.evaluation.downstream.segmentation import square_grid
 from pedclip.evaluation.downstream.yolo import YoloHead, choose_anchors, decode, make_targets, yolo_loss
 from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
+from pedclip.evaluation.result import ClassScore, Result, Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 MIN_SCORE: Final = 0.01  # low, because the curve of precision over recall needs the unsure boxes too
@@ -28,7 +28,7 @@ def detect(
     grid: tuple[int, int] | None = None,
     hidden: int = 128,
     schedule: Schedule = DETECTION_SCHEDULE,
-) -> Outcome:
+) -> Result:
     """Train on training, keep the best epoch on validation, score on test.
 
     Args:
@@ -41,7 +41,7 @@ def detect(
         schedule: Of the training.
 
     Returns:
-        The outcome: mAP over IoU 0.40 to 0.75, and the average precision of each class. Its baseline is 0: nothing is
+        The result: mAP over IoU 0.40 to 0.75, and the average precision of each class. Its baseline is 0: nothing is
         found without looking.
 
     Raises:
@@ -62,7 +62,7 @@ def detect(
     )
     found = predict_boxes(head, split.test, schedule)
     each = [_class_score(name, number, split.test, found, scoring) for number, name in enumerate(classes)]
-    return scoring.outcome(
+    return scoring.result(
         split,
         mean_average_precision,
         found,

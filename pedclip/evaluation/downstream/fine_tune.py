@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pedclip.evaluation.downstream.fit import Schedule, fit_best, seeded
-from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.probes import score_labels
 from pedclip.evaluation.downstream.regression import score_age
 from pedclip.evaluation.features import ImageModel
 from pedclip.evaluation.metrics.bootstrap import Floats
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.evaluation.tasks.task import LabelKind
 from pedclip.triplets.transforms import to_pixels
@@ -61,7 +61,7 @@ def fine_tune(
     kind: LabelKind,
     scoring: Scoring,
     schedule: Schedule = FINE_TUNE_SCHEDULE,
-) -> Outcome:
+) -> Result:
     """Train on training, keep the best epoch on validation, score on test.
 
     Args:
@@ -73,7 +73,7 @@ def fine_tune(
         schedule: Of the training.
 
     Returns:
-        The outcome, as from `linear_probe`.
+        The result, as from `linear_probe`.
 
     Raises:
         TypeError: The model is no torch module.
@@ -91,7 +91,7 @@ def fine_tune_age(
     scoring: Scoring,
     unit: str = "months",
     schedule: Schedule = FINE_TUNE_SCHEDULE,
-) -> Outcome:
+) -> Result:
     """The same for bone age, or any number: one output, in standard deviations of the training targets from their mean.
 
     Args:
@@ -102,7 +102,7 @@ def fine_tune_age(
         schedule: Of the training.
 
     Returns:
-        The outcome, as from `regress`.
+        The result, as from `regress`.
 
     Raises:
         TypeError: The model is no torch module.

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.probes import probe
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, Resampled, bootstrap_interval
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.patient_split import rarest_label
 from pedclip.evaluation.tasks.task import Labels, Task
 
@@ -25,7 +25,7 @@ def learning_curve(
     seeds: int = 3,
     scoring: Scoring,
     device: str = "cpu",
-) -> dict[tuple[str, float], list[Outcome]]:
+) -> dict[tuple[str, float], list[Result]]:
     """A probe per method, fraction of the training patients and subsample of that fraction.
 
     All methods learn from the same subsamples, and one of a smaller fraction is part of that of a larger one with the
@@ -41,69 +41,69 @@ def learning_curve(
         device: Where to compute.
 
     Returns:
-        (method, fraction) to one outcome per subsample; one with a single class of a multi-class task is left out.
+        (method, fraction) to one result per subsample; one with a single class of a multi-class task is left out.
 
     Raises:
         ValueError: As `PatientSplit.subsample` and the probe on all patients.
     """
-    found: dict[tuple[str, float], list[Outcome]] = {}
+    found: dict[tuple[str, float], list[Result]] = {}
     for method, inputs in methods.items():
         split = task.split(inputs, patients)
         strata = _strata(task, split.train.truth)
         for fraction in fractions:
-            outcomes = []
+            results = []
             for seed in range(seeds if fraction < 1 else 1):
                 smaller = split.subsample(fraction, seed=seed, strata=strata)
                 if fraction < 1 and not _can_fit(task, smaller.train.truth):
                     continue
                 named = Scoring(scoring.task, method, scoring.num_resamples, scoring.seed)
-                outcomes.append(probe(task, smaller, named, device=device))
-            if outcomes:
-                found[method, fraction] = outcomes
+                results.append(probe(task, smaller, named, device=device))
+            if results:
+                found[method, fraction] = results
     return found
 
 
-def mean_over_subsamples(outcomes: Sequence[Outcome], *, num_resamples: int = 1000, seed: int = 0) -> Interval:
-    """The mean score of several outcomes on the same test images, with its interval over patients.
+def mean_over_subsamples(results: Sequence[Result], *, num_resamples: int = 1000, seed: int = 0) -> Interval:
+    """The mean score of several results on the same test images, with its interval over patients.
 
     Args:
-        outcomes: Of one task, at least one.
-        num_resamples: Of the patients; the outcomes are resampled together.
+        results: Of one task, at least one.
+        num_resamples: Of the patients; the results are resampled together.
         seed: Of the resampling.
 
     Returns:
-        The interval says what other test patients would change; what another subsample would is seen in the outcomes.
+        The interval says what other test patients would change; what another subsample would is seen in the results.
 
     Raises:
-        ValueError: No outcome, or other test images in some.
+        ValueError: No result, or other test images in some.
     """
-    _check_same_images(outcomes)
-    return _interval(outcomes, _mean_score(outcomes), _mean_resampler(outcomes), num_resamples, seed)
+    _check_same_images(results)
+    return _interval(results, _mean_score(results), _mean_resampler(results), num_resamples, seed)
 
 
 def difference_of_means(
-    first: Sequence[Outcome], second: Sequence[Outcome], *, num_resamples: int = 1000, seed: int = 0
+    first: Sequence[Result], second: Sequence[Result], *, num_resamples: int = 1000, seed: int = 0
 ) -> Interval:
-    """The mean score of some outcomes minus that of others, each resample with the same patients for both.
+    """The mean score of some results minus that of others, each resample with the same patients for both.
 
     Args:
         first: Such as the subsamples of a model, at least one.
         second: Of the same task, such as those of models with random weights, at least one.
-        num_resamples: Of the patients; all outcomes are resampled together.
+        num_resamples: Of the patients; all results are resampled together.
         seed: Of the resampling.
 
     Returns:
         The difference, in the unit of the metric; for an error, below 0 is better.
 
     Raises:
-        ValueError: No outcome for one of the two, another task, or other test images in some.
+        ValueError: No result for one of the two, another task, or other test images in some.
     """
     if not first or not second:
-        raise ValueError("a difference needs at least one outcome on either side")
+        raise ValueError("a difference needs at least one result on either side")
     together = [*first, *second]
     _check_same_images(together)
-    if len({(one.result.task, one.result.metric) for one in together}) > 1:
-        raise ValueError("a difference needs outcomes of one task and metric")
+    if len({(one.task, one.metric) for one in together}) > 1:
+        raise ValueError("a difference needs results of one task and metric")
     of_first, of_second = _mean_resampler(first), _mean_resampler(second)
     return _interval(
         together,
@@ -115,7 +115,7 @@ def difference_of_means(
 
 
 def curve_table(
-    curves: Mapping[str, Mapping[tuple[str, float], Sequence[Outcome]]], *, num_resamples: int = 1000, seed: int = 0
+    curves: Mapping[str, Mapping[tuple[str, float], Sequence[Result]]], *, num_resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Learning curves for the chart and for a file.
 
@@ -131,10 +131,10 @@ def curve_table(
     """
     rows: list[dict[str, Any]] = []
     for name, curve in curves.items():
-        for (method, fraction), outcomes in curve.items():
-            score = mean_over_subsamples(outcomes, num_resamples=num_resamples, seed=seed)
-            result = outcomes[0].result
-            values = [one.result.score.value for one in outcomes]
+        for (method, fraction), results in curve.items():
+            score = mean_over_subsamples(results, num_resamples=num_resamples, seed=seed)
+            result = results[0]
+            values = [one.score.value for one in results]
             rows.append(
                 {
                     "task": name,
@@ -146,7 +146,7 @@ def curve_table(
                     "high": score.high,
                     "lowest": min(values),
                     "highest": max(values),
-                    "draws": len(outcomes),
+                    "draws": len(results),
                     "train": result.num_train,
                     "chance": result.baseline,
                 }
@@ -154,17 +154,19 @@ def curve_table(
     return pd.DataFrame(rows)
 
 
-def _check_same_images(outcomes: Sequence[Outcome]) -> None:
-    if not outcomes or any(not np.array_equal(outcomes[0].patients, other.patients) for other in outcomes):
-        raise ValueError("a mean needs outcomes of the same test images, at least one")
+def _check_same_images(results: Sequence[Result]) -> None:
+    patients = [one.require_predictions().patients for one in results]
+    if not patients or any(not np.array_equal(patients[0], other) for other in patients):
+        raise ValueError("a mean needs results of the same test images, at least one")
 
 
-def _mean_score(outcomes: Sequence[Outcome]) -> float:
-    return float(np.mean([one.result.score.value for one in outcomes]))
+def _mean_score(results: Sequence[Result]) -> float:
+    return float(np.mean([one.score.value for one in results]))
 
 
-def _mean_resampler(outcomes: Sequence[Outcome]) -> Resampled:
-    resamplers = [one.metric.resampler(one.truth, one.output) for one in outcomes]
+def _mean_resampler(results: Sequence[Result]) -> Resampled:
+    predictions = [one.require_predictions() for one in results]
+    resamplers = [one.metric.resampler(one.truth, one.output) for one in predictions]
 
     def resampled(counts: Floats) -> Floats:
         mean: Floats = np.mean([resampler(counts) for resampler in resamplers], axis=0)
@@ -173,10 +175,8 @@ def _mean_resampler(outcomes: Sequence[Outcome]) -> Resampled:
     return resampled
 
 
-def _interval(
-    outcomes: Sequence[Outcome], value: float, resampled: Resampled, num_resamples: int, seed: int
-) -> Interval:
-    patients = outcomes[0].patients
+def _interval(results: Sequence[Result], value: float, resampled: Resampled, num_resamples: int, seed: int) -> Interval:
+    patients = results[0].require_predictions().patients
     return bootstrap_interval(
         value, resampled, num_items=len(patients), groups=patients, num_resamples=num_resamples, seed=seed
     )

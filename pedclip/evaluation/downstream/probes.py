@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES, Linear, fit_path
-from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Scoring
 from pedclip.evaluation.downstream.regression import regress
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.evaluation.metrics.classification import auc, macro_auc
 from pedclip.evaluation.metrics.per_image import accuracy
+from pedclip.evaluation.result import ClassScore, Result, Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.evaluation.tasks.task import LabelKind, Task
 
@@ -92,7 +92,7 @@ def linear_probe(
     scoring: Scoring,
     penalties: Sequence[float] = INVERSE_PENALTIES,
     device: str = "cpu",
-) -> Outcome:
+) -> Result:
     """Fit on training, choose on validation, score on test.
 
     Args:
@@ -104,7 +104,7 @@ def linear_probe(
         device: Where to compute.
 
     Returns:
-        The outcome, with the AUC of each label or the accuracy within each class.
+        The result, with the AUC of each label or the accuracy within each class.
 
     Raises:
         ValueError: As `fit_probe`, or no label of the test images has both classes.
@@ -124,8 +124,8 @@ def score_labels(
     kind: LabelKind,
     scoring: Scoring,
     settings: dict[str, Any],
-) -> Outcome:
-    """Scores (N, L) of the test images as an outcome; also for fine-tuned models.
+) -> Result:
+    """Scores (N, L) of the test images as an result; also for fine-tuned models.
 
     Args:
         split: The task.
@@ -138,13 +138,13 @@ def score_labels(
     truth, patients = split.test.truth, split.test.patients
     if kind == "multi-label":
         each = [_label_score(name, truth[:, i], scores[:, i], patients, scoring) for i, name in enumerate(classes)]
-        return scoring.outcome(
+        return scoring.result(
             split, macro_auc, scores, name="AUC", classes=each, baseline=(0.5, "chance"), settings=settings
         )
     answers = scores.argmax(axis=1)
     each = [_class_score(name, truth == i, answers == i, patients, scoring) for i, name in enumerate(classes)]
     commonest = np.bincount(split.train.truth).argmax()
-    return scoring.outcome(
+    return scoring.result(
         split,
         accuracy,
         answers,
@@ -201,7 +201,7 @@ def _aucs(labels: NDArray[Any], scored: Sequence[Floats]) -> list[float]:
     return [auc(labels[rows], scores[rows]) for scores in scored] if len(np.unique(labels[rows])) == 2 else []
 
 
-def probe(task: Task, split: PatientSplit, scoring: Scoring, *, device: str = "cpu") -> Outcome:
+def probe(task: Task, split: PatientSplit, scoring: Scoring, *, device: str = "cpu") -> Result:
     """The linear model of a task on frozen features: logistic regression for labels, ridge regression for ages.
 
     Raises:

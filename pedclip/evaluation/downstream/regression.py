@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream.logistic import Linear
-from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.evaluation.metrics.per_image import mae
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 RIDGE: Final = tuple(10.0**power for power in range(-4, 3))  # per training image
@@ -50,7 +50,7 @@ def fit_ridge(train: Part, validation: Part, *, penalties: Sequence[float] = RID
 
 def regress(
     split: PatientSplit, *, scoring: Scoring, unit: str = "months", penalties: Sequence[float] = RIDGE
-) -> Outcome:
+) -> Result:
     """Fit on training, choose on validation, score on test.
 
     Args:
@@ -60,7 +60,7 @@ def regress(
         penalties: As for `fit_ridge`.
 
     Returns:
-        The outcome, in mean absolute error; its baseline is the error of predicting the mean of training.
+        The result, in mean absolute error; its baseline is the error of predicting the mean of training.
 
     Raises:
         ValueError: As `fit_ridge`.
@@ -69,16 +69,16 @@ def regress(
     return score_age(split, linear(split.test.inputs)[:, 0], scoring, unit, {"ridge": chosen})
 
 
-def predict_mean(split: PatientSplit, *, scoring: Scoring, unit: str = "months") -> Outcome:
+def predict_mean(split: PatientSplit, *, scoring: Scoring, unit: str = "months") -> Result:
     """The mean of the training targets for every test image: what a regression must beat."""
     _check(split.train)
     return score_age(split, np.full(len(split.test), float(split.train.truth.mean())), scoring, unit, {})
 
 
-def score_age(split: PatientSplit, predicted: Floats, scoring: Scoring, unit: str, settings: dict[str, Any]) -> Outcome:
-    """Predictions (N,) of the test images as an outcome; also for fine-tuned models."""
+def score_age(split: PatientSplit, predicted: Floats, scoring: Scoring, unit: str, settings: dict[str, Any]) -> Result:
+    """Predictions (N,) of the test images as an result; also for fine-tuned models."""
     without_image = mae(split.test.truth, np.full(len(split.test), float(split.train.truth.mean())))
-    return scoring.outcome(
+    return scoring.result(
         split,
         mae,
         predicted,

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from pedclip.evaluation.downstream.detection import detect
 from pedclip.evaluation.downstream.fine_tune import FINE_TUNE_SCHEDULE, fine_tune, fine_tune_age
 from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.probes import probe
 from pedclip.evaluation.downstream.regression import predict_mean
 from pedclip.evaluation.downstream.segmentation import WIDTHS, segment
 from pedclip.evaluation.features import ImageModel
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.task import Labels, Task
 
 MEAN: Final = "mean of training"
 _DEMO_WIDTHS: Final = (64, 48, 32, 16)
 
-Found = dict[tuple[str, str], Outcome]  # (name of the task, method)
+Found = dict[tuple[str, str], Result]  # (name of the task, method)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class DownstreamSettings:
     network: str = "decoder"
 
     def scoring(self, task: Task, method: str) -> Scoring:
-        """Names and bootstrap of one outcome."""
+        """Names and bootstrap of one result."""
         return Scoring(task.name, method, self.num_resamples, self.seed)
 
 
@@ -146,8 +146,8 @@ def run_fine_tuning(
             continue
         split, scoring = task.split(films, patients), settings.scoring(task, "fine-tuned")
         if task.kind == "multi-label" or task.kind == "multi-class":
-            outcome = fine_tune(model, split, task.classes, kind=task.kind, scoring=scoring, schedule=schedule)
+            result = fine_tune(model, split, task.classes, kind=task.kind, scoring=scoring, schedule=schedule)
         else:
-            outcome = fine_tune_age(model, split, scoring=scoring, schedule=schedule)
-        found[task.name, "fine-tuned"] = outcome
+            result = fine_tune_age(model, split, scoring=scoring, schedule=schedule)
+        found[task.name, "fine-tuned"] = result
     return found

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pedclip.evaluation.downstream.fit import Schedule, fit_best, seeded
-from pedclip.evaluation.downstream.outcome import ClassScore, Outcome, Scoring
 from pedclip.evaluation.metrics.per_image import dice
+from pedclip.evaluation.result import ClassScore, Result, Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 WIDTHS: Final = (512, 256, 128, 64)
@@ -105,7 +105,7 @@ def segment(
     widths: tuple[int, ...] = WIDTHS,
     network: str = "decoder",
     schedule: Schedule = DECODER_SCHEDULE,
-) -> Outcome:
+) -> Result:
     """Train on training, keep the best epoch on validation, score on test.
 
     Args:
@@ -118,7 +118,7 @@ def segment(
         schedule: Of the training.
 
     Returns:
-        The outcome, in Dice per image (two empty masks agree and count 1); as classes, the images with a mask and
+        The result, in Dice per image (two empty masks agree and count 1); as classes, the images with a mask and
         those without, because an empty image is easy or impossible, never in between. The baseline is the Dice of
         empty masks.
 
@@ -166,14 +166,14 @@ def _loss(module: nn.Module, part: Part, rows: NDArray[np.intp], device: str) ->
     return segmentation_loss(_logits(module, part, rows, device), target)
 
 
-def _score(split: PatientSplit, masks: NDArray[np.bool_], scoring: Scoring, settings: dict[str, Any]) -> Outcome:
+def _score(split: PatientSplit, masks: NDArray[np.bool_], scoring: Scoring, settings: dict[str, Any]) -> Result:
     truth, patients = split.test.truth.astype(np.bool_), split.test.patients
     has_mask = np.asarray(truth.reshape(len(truth), -1).any(axis=1))
     classes = []
     for name, rows in (("with a mask", has_mask), ("without a mask", ~has_mask)):
         score = scoring.bootstrap_if_possible(dice, truth[rows], masks[rows], patients[rows])
         classes.append(ClassScore(name, score, int(rows.sum()), len(rows)))
-    return scoring.outcome(
+    return scoring.result(
         split,
         dice,
         masks,

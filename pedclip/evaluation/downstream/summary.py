@@ -1,40 +1,39 @@
-"""Tidy tables of downstream outcomes: tasks, scores, differences, classes, calibration, the paper's numbers."""
+"""Tidy tables of downstream results: tasks, scores, differences, classes, calibration, the paper's numbers."""
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pedclip.evaluation.downstream.outcome import Outcome
+from pedclip.artefacts import write_bytes
 from pedclip.evaluation.downstream.probes import fit_probe
+from pedclip.evaluation.metrics.bootstrap import Interval
 from pedclip.evaluation.metrics.calibration import calibration_error, fit_platt, reliability_table
 from pedclip.evaluation.metrics.comparison import Comparison, compare
 from pedclip.evaluation.metrics.detection import Boxes
 from pedclip.evaluation.published import printed
+from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.patient_split import PatientSplit
 from pedclip.evaluation.tasks.task import Task
 from pedclip.triplets.splits import SPLITS
 
 
-def compare_outcomes(first: Outcome, second: Outcome, *, num_resamples: int = 1000, seed: int = 0) -> Comparison:
-    """Difference between two outcomes of one task.
+def compare_results(first: Result, second: Result, *, num_resamples: int = 1000, seed: int = 0) -> Comparison:
+    """Difference between two results of one task.
 
     Raises:
-        ValueError: They were not scored on the same images in the same order.
+        ValueError: They were not scored on the same images in the same order, or their predictions were not kept.
     """
-    same = first.result.metric == second.result.metric and np.array_equal(first.patients, second.patients)
-    if not same or not _equal(first.truth, second.truth):
-        raise ValueError("the outcomes are of different test images or metrics; compare models on one task")
+    one, other = first.require_predictions(), second.require_predictions()
+    same = first.metric == second.metric and np.array_equal(one.patients, other.patients)
+    if not same or not _equal(one.truth, other.truth):
+        raise ValueError("the results are of different test images or metrics; compare models on one task")
     return compare(
-        first.metric,
-        first.truth,
-        first.output,
-        second.output,
-        first.patients,
-        num_resamples=num_resamples,
-        seed=seed,
+        one.metric, one.truth, one.output, other.output, one.patients, num_resamples=num_resamples, seed=seed
     )
 
 
@@ -76,11 +75,11 @@ def _rarest(task: Task) -> str:
     return f"{task.classes[rarest]}: {counts['train'][rarest]:.0f} / {counts['test'][rarest]:.0f}"
 
 
-def score_rows(outcomes: Iterable[Outcome]) -> pd.DataFrame:
-    """One row per outcome: `row` (the task), `method`, `metric`, `unit`, `value`, `low`, `high`, `baseline`."""
+def score_rows(results: Iterable[Result]) -> pd.DataFrame:
+    """One row per result: `row` (the task), `method`, `metric`, `unit`, `value`, `low`, `high`, `baseline`."""
     rows = []
-    for outcome in outcomes:
-        result, score = outcome.result, outcome.result.score
+    for result in results:
+        score = result.score
         rows.append(
             {
                 "row": result.task,
@@ -97,12 +96,12 @@ def score_rows(outcomes: Iterable[Outcome]) -> pd.DataFrame:
 
 
 def differences(
-    found: Mapping[tuple[str, str], Outcome], first: str, second: str, *, num_resamples: int
+    found: Mapping[tuple[str, str], Result], first: str, second: str, *, num_resamples: int
 ) -> pd.DataFrame:
     """Paired comparison of two methods on every task that both have.
 
     Args:
-        found: (task, method) to the outcome.
+        found: (task, method) to the result.
         first: Method.
         second: Method that is subtracted.
         num_resamples: Of the patients.
@@ -111,37 +110,37 @@ def differences(
         Columns `task`, `metric`, both methods, `difference`, `low`, `high` (95 %) and `p`, unadjusted.
     """
     rows = []
-    for (task, method), outcome in found.items():
+    for (task, method), result in found.items():
         if method != first or (task, second) not in found:
             continue
-        made = compare_outcomes(outcome, found[task, second], num_resamples=num_resamples)
+        made = compare_results(result, found[task, second], num_resamples=num_resamples)
         gap = made.difference
         values = {first: made.first, second: made.second, "difference": gap.value, "low": gap.low, "high": gap.high}
-        rows.append({"task": task, "metric": outcome.result.metric} | values | {"p": made.p_value})
+        rows.append({"task": task, "metric": result.metric} | values | {"p": made.p_value})
     return pd.DataFrame(rows)
 
 
-def class_rows(outcomes: Iterable[Outcome], name: str) -> pd.DataFrame:
-    """The classes of multi-label outcomes that could be scored, for the charts of bars.
+def class_rows(results: Iterable[Result], name: str) -> pd.DataFrame:
+    """The classes of multi-label results that could be scored, for the charts of bars.
 
     Args:
-        outcomes: Of one task.
+        results: Of one task.
         name: Column for the class, such as "concept".
 
     Returns:
         Columns `name`, `method`, `value`, `low`, `high`; last the mean over the classes.
     """
     rows = []
-    for outcome in outcomes:
-        scores = [(one.name, one.score) for one in outcome.result.classes if one.score is not None]
-        for label, score in [*scores, ("mean", outcome.result.score)]:
+    for result in results:
+        scores = [(one.name, one.score) for one in result.classes if one.score is not None]
+        for label, score in [*scores, ("mean", result.score)]:
             values = {"value": score.value, "low": score.low, "high": score.high}
-            rows.append({name: label, "method": outcome.result.method} | values)
+            rows.append({name: label, "method": result.method} | values)
     return pd.DataFrame(rows)
 
 
 def calibration_rows(
-    task: Task, split: PatientSplit, outcome: Outcome, *, bins: int = 5, num_resamples: int
+    task: Task, split: PatientSplit, result: Result, *, bins: int = 5, num_resamples: int
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Reliability of a multi-label probe as fitted, and after Platt scaling on the validation films.
 
@@ -149,8 +148,8 @@ def calibration_rows(
 
     Args:
         task: Multi-label.
-        split: Features and labels that the outcome was fitted on.
-        outcome: Of the probe, with log-odds as output.
+        split: Features and labels that the result was fitted on.
+        result: Of the probe, with log-odds as output.
         bins: Bins at most; fewer where there are not 10 films for each.
         num_resamples: Of the patients.
 
@@ -164,12 +163,13 @@ def calibration_rows(
     versions = {"as fitted": (1.0, 0.0)}
     if len(np.unique(labels)) == 2:
         versions["rescaled"] = fit_platt(labels, scores)
-    truth = outcome.truth.astype(np.float64)
+    predicted = result.require_predictions()
+    truth = predicted.truth.astype(np.float64)
     known = ~np.isnan(truth)
-    patients = np.repeat(outcome.patients[:, None], truth.shape[1], axis=1)[known]
+    patients = np.repeat(predicted.patients[:, None], truth.shape[1], axis=1)[known]
     tables, errors = [], {}
     for version, (slope, intercept) in versions.items():
-        chances = probabilities(slope * outcome.output[known] + intercept)
+        chances = probabilities(slope * predicted.output[known] + intercept)
         fitting = max(1, min(bins, len(chances) // _MIN_BIN))
         table = reliability_table(truth[known], chances, patients, bins=fitting, num_resamples=num_resamples)
         tables.append(table.assign(task=f"{task.name}, {version}"))
@@ -184,12 +184,12 @@ def probabilities(log_odds: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def beside_paper(
-    found: Mapping[tuple[str, str], Outcome], tasks: Sequence[Task], *, methods: Sequence[str]
+    found: Mapping[tuple[str, str], Result], tasks: Sequence[Task], *, methods: Sequence[str]
 ) -> pd.DataFrame:
     """Table 2 of the paper for PedCLIP and its best competitor, with our numbers for the task that asks the same.
 
     Args:
-        found: (task, method) to the outcome.
+        found: (task, method) to the result.
         tasks: All tasks; those without a column in the paper are left out.
         methods: Ours, in the order of the columns.
 
@@ -206,7 +206,51 @@ def beside_paper(
         own = float(column.loc[column["row"] == "PedCLIP", "value"].iloc[0])
         others = column.loc[column["row"] != "PedCLIP", "value"]
         best = float(others.min() if column["unit"].iloc[0] == "MAE" else others.max())
-        scores = {method: found[task.name, method].result.score for method in methods if (task.name, method) in found}
+        scores = {method: found[task.name, method].score for method in methods if (task.name, method) in found}
         printed_values = {"metric": column["unit"].iloc[0], "paper: PedCLIP": own, "paper: best other": best}
         rows.append({"paper's task": task.paper} | printed_values | {"our task": task.name} | scores)
     return pd.DataFrame(rows)
+
+
+def downstream_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Every number of the results, one row each.
+
+    Returns:
+        Columns `task`, `method`, `metric`, `unit`, `class` ("" for the whole task), `value`, `low`, `high` (NaN where
+        a class could not be scored), `baseline`, `items`, `patients`, `positives` (-1 for the whole task), `share`,
+        `seed`, `train`, `train_patients`, `validation`.
+    """
+    rows = []
+    for result in results:
+        scored: list[tuple[str, Interval | None, int, int]] = [("", result.score, -1, result.score.num_items)]
+        scored += [(one.name, one.score, one.num_positives, one.num_items) for one in result.classes]
+        for name, score, positives, items in scored:
+            rows.append(
+                {
+                    "task": result.task,
+                    "method": result.method,
+                    "metric": result.metric,
+                    "unit": result.unit,
+                    "class": name,
+                    "value": score.value if score else np.nan,
+                    "low": score.low if score else np.nan,
+                    "high": score.high if score else np.nan,
+                    "baseline": result.baseline if not name else np.nan,
+                    "items": items,
+                    "patients": score.num_groups if score else 0,
+                    "positives": positives,
+                    "share": result.fraction,
+                    "seed": result.seed,
+                    "train": result.num_train,
+                    "train_patients": result.num_train_patients,
+                    "validation": result.num_validation,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> Path:
+    """A table as one Parquet file that is complete or absent."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return write_bytes(path, buffer.getvalue())

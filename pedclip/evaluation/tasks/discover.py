@@ -83,10 +83,11 @@ def discover_tasks(triplets: Triplets, *, min_positives: int = 5, max_box_classe
 def _named(source: str, rows: Rows, least: int) -> list[Task | None]:
     """The questions of tasks.json, in the regions where the training images of the source show the finding."""
     column = protocol_of(source).column
-    bound = discover_findings([row for row in rows["train"] if row.source == source], least)
+    found = discover_findings([row for row in rows["train"] if row.source == source], least)
     return [
-        _labels(f"{task.name} ({source})", [task.name], rows, [task.label], least, paper=column(task.paper))
-        for task in (entry.task for entry in bound if entry.task.is_named)
+        _labels(f"{rule.name} ({source})", [rule.name], rows, [rule.label], least, paper=column(rule.paper))
+        for rule in (task.require_rule() for task in found)
+        if rule.is_named
     ]
 
 

@@ -1,4 +1,7 @@
-"""A downstream task over the three splits of a set of triplets; `discover_tasks` finds those that data can answer."""
+"""The task that a model is asked to do with a set of images, zero-shot or by what is fitted on top of it.
+
+`discover_tasks` finds those that data can answer for fitting, `discover_findings` those for prompts.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pedclip.evaluation.tasks.finding_rule import FindingRule
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.triplets.splits import SPLITS
 
@@ -29,7 +33,9 @@ class Task:
             empty for masks and boxes, which `read_truth` reads.
         column: Of the triplets, for masks and boxes; "boxes" for masks that are filled boxes.
         flag: Bit of `pedclip.triplets.annotations`, for "structures".
-        paper: Column of the paper's Table 2 that asks the same, "" where none does.
+        paper: Column of the paper's Tables 1 and 2 that asks the same, "" where none does.
+        rule: That gave the labels of a binary task about findings, with its prompts; None where labels, ages or
+            pictures were read as they are.
     """
 
     name: str
@@ -40,6 +46,17 @@ class Task:
     column: str = ""
     flag: int = 0
     paper: str = ""
+    rule: FindingRule | None = None
+
+    def require_rule(self) -> FindingRule:
+        """The rule of a task that prompts can ask.
+
+        Raises:
+            ValueError: The task has none.
+        """
+        if self.rule is None:
+            raise ValueError(f"{self.name} has no prompts; zero-shot takes the tasks of discover_findings")
+        return self.rule
 
     def at_most(self, images: int) -> "Task":
         """The same task with fewer images to learn from, for heads that take long to train; the test images stay.

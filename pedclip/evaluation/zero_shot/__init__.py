@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from pedclip.evaluation.zero_shot.embedding_map import project as project
     from pedclip.evaluation.zero_shot.localization import pointing as pointing
     from pedclip.evaluation.zero_shot.localization import similarity_maps as similarity_maps
+    from pedclip.evaluation.zero_shot.results import finding_entry as finding_entry
+    from pedclip.evaluation.zero_shot.results import region_entry as region_entry
     from pedclip.evaluation.zero_shot.results import region_table as region_table
+    from pedclip.evaluation.zero_shot.results import retrieval_entry as retrieval_entry
     from pedclip.evaluation.zero_shot.results import retrieval_table as retrieval_table
     from pedclip.evaluation.zero_shot.results import task_table as task_table
     from pedclip.evaluation.zero_shot.scoring import retrieval as retrieval
@@ -28,7 +31,10 @@ __getattr__, __dir__ = lazy_names(
         "project": "embedding_map",
         "pointing": "localization",
         "similarity_maps": "localization",
+        "finding_entry": "results",
+        "region_entry": "results",
         "region_table": "results",
+        "retrieval_entry": "results",
         "retrieval_table": "results",
         "task_table": "results",
         "retrieval": "scoring",

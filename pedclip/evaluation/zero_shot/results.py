@@ -1,146 +1,51 @@
-"""What an evaluation returns: frozen, plain values through `to_dict`, and tidy tables of one row per number."""
+"""Results of findings and regions from scores, their tidy tables, and their entries in metrics.json."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pedclip.evaluation.metrics.bootstrap import Groups, Interval, Record
+from pedclip.evaluation.metrics.bootstrap import Groups, Interval
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.per_image import accuracy
-from pedclip.evaluation.tasks.findings import TaskRows
+from pedclip.evaluation.result import ClassScore, Confusion, Result, Scoring
+from pedclip.evaluation.tasks.task import Task
 
 
-@dataclass(frozen=True)
-class TaskResult(Record):
-    """How well scores answer one task.
-
-    Args:
-        task: Its name.
-        source: The data set.
-        method: What made the scores, such as "zero-shot" or "shortcut".
-        auc: Over patients; chance is 0.5.
-        num_positives: Images.
-        num_negatives: Images.
-        num_patients: Patients.
-    """
-
-    task: str
-    source: str
-    method: str
-    auc: Interval
-    num_positives: int
-    num_negatives: int
-    num_patients: int
-
-
-@dataclass(frozen=True)
-class RegionResult(Record):
-    """How well the body region is recognized.
+def finding_result(task: Task, scores: NDArray[Any], patients: NDArray[Any], scoring: Scoring) -> Result:
+    """The AUC of scores for one task of `discover_findings`.
 
     Args:
-        method: What made the predictions, such as "zero-shot" or "shortcut".
-        accuracy: Top-1, over patients.
-        macro_accuracy: Mean over true regions of the accuracy within each, in [0, 1].
-        chance_majority: Accuracy of always answering the most frequent region of these images.
-        chance_uniform: Accuracy of guessing among the candidates.
-        regions: The T regions present, in the order of pedclip.anatomy.
-        candidates: The L regions to choose from.
-        confusion: (T, L) images of each true region given each answer.
-        num_images: Images.
-        num_patients: Patients.
-    """
-
-    method: str
-    accuracy: Interval
-    macro_accuracy: float
-    chance_majority: float
-    chance_uniform: float
-    regions: tuple[str, ...]
-    candidates: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    num_images: int
-    num_patients: int
-
-
-@dataclass(frozen=True)
-class RetrievalScore(Record):
-    """One number of a retrieval experiment.
-
-    Args:
-        direction: "image to text" or "text to image".
-        metric: "recall" (capped by the number of relevant items) or "hit" (at least one of them).
-        k: Results looked at.
-        score: Over patients.
-        chance: Expected value of a random ranking.
-    """
-
-    direction: str
-    metric: str
-    k: int
-    score: Interval
-    chance: float
-
-
-@dataclass(frozen=True)
-class RetrievalResult(Record):
-    """Retrieval in both directions.
-
-    Args:
-        scores: One per direction, metric and K.
-        num_images: Queries of image to text, and gallery of text to image.
-        num_texts: Unique texts: gallery of image to text, and queries of text to image.
-    """
-
-    scores: tuple[RetrievalScore, ...]
-    num_images: int
-    num_texts: int
-
-
-def task_result(
-    bound: TaskRows, scores: NDArray[Any], patients: NDArray[Any], *, method: str, num_resamples: int, seed: int
-) -> TaskResult:
-    """The AUC of scores for one task.
-
-    Args:
-        bound: The images of the task and their labels.
+        task: With N images and their labels as its "test" part.
         scores: (N,) one score per image of the task; higher means positive.
         patients: (N,) patient of each image of the task.
-        method: What made the scores.
-        num_resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        scoring: Method and bootstrap.
 
     Returns:
-        The result.
+        The result; its one class counts the positives and the images.
 
     Raises:
         ValueError: A class is missing, or scores are not finite.
     """
-    num_positives = int(bound.labels.sum())
-    return TaskResult(
-        task=bound.task.name,
-        source=bound.task.source,
-        method=method,
-        auc=auc.bootstrap(bound.labels, scores, patients, num_resamples=num_resamples, seed=seed),
-        num_positives=num_positives,
-        num_negatives=len(bound.labels) - num_positives,
-        num_patients=len(set(patients.tolist())),
+    labels = task.labels["test"][:, 0]  # (N,)
+    score = scoring.bootstrap(auc, labels, scores, patients)
+    return Result(
+        task=task.name,
+        source=task.require_rule().source,
+        method=scoring.method,
+        metric="AUC",
+        score=score,
+        classes=(ClassScore(task.name, score, int(labels.sum()), len(labels)),),
+        baseline=0.5,
+        baseline_name="chance",
     )
 
 
 def region_result(
-    truth: Sequence[str],
-    predicted: Sequence[str],
-    candidates: Sequence[str],
-    groups: Groups,
-    *,
-    method: str,
-    num_resamples: int,
-    seed: int,
-) -> RegionResult:
+    truth: Sequence[str], predicted: Sequence[str], candidates: Sequence[str], groups: Groups, scoring: Scoring
+) -> Result:
     """Accuracy and confusion of predicted regions.
 
     Args:
@@ -148,12 +53,11 @@ def region_result(
         predicted: (N,) answer for each image, one of the candidates.
         candidates: (L,) regions to choose from.
         groups: (N,) patient of each image; None resamples images.
-        method: What made the predictions.
-        num_resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        scoring: Method and bootstrap.
 
     Returns:
-        The result; regions are in the order of the candidates, those that are no candidate after them.
+        The result; true regions are in the order of the candidates, those that are no candidate after them. The
+        baseline is always answering the most frequent region of these images.
 
     Raises:
         ValueError: Fewer than two regions to tell apart, or lengths that differ.
@@ -162,34 +66,29 @@ def region_result(
     regions = [*(region for region in candidates if region in present), *sorted(present.difference(candidates))]
     if len(regions) < 2:
         raise ValueError(f"recognizing regions needs images of at least 2 regions, got {', '.join(regions) or 'none'}")
-    interval = accuracy.bootstrap(truth, predicted, groups, num_resamples=num_resamples, seed=seed)
-    confusion = np.zeros((len(regions), len(candidates)), dtype=np.int64)
-    rows = [regions.index(region) for region in truth]
-    columns = [list(candidates).index(region) for region in predicted]
-    np.add.at(confusion, (rows, columns), 1)
-    counts = np.bincount(rows)  # images of each true region
-    correct = np.bincount(rows, weights=[a == b for a, b in zip(truth, predicted, strict=True)])
-    return RegionResult(
-        method=method,
-        accuracy=interval,
-        macro_accuracy=float((correct / counts).mean()),
-        chance_majority=float(counts.max() / counts.sum()),
-        chance_uniform=1 / len(candidates),
-        regions=tuple(regions),
-        candidates=tuple(candidates),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        num_images=len(truth),
-        num_patients=interval.num_groups,
+    score = scoring.bootstrap(accuracy, truth, predicted, groups)
+    counts = np.zeros((len(regions), len(candidates)), dtype=np.int64)
+    answers = [list(candidates).index(region) for region in predicted]
+    np.add.at(counts, ([regions.index(region) for region in truth], answers), 1)
+    confusion = Confusion(tuple(regions), tuple(candidates), tuple(tuple(map(int, row)) for row in counts))
+    return Result(
+        task="body region",
+        method=scoring.method,
+        metric="accuracy",
+        score=score,
+        baseline=confusion.chance_majority,
+        baseline_name="commonest region",
+        confusion=confusion,
     )
 
 
-def task_table(results: Sequence[TaskResult]) -> pd.DataFrame:
+def task_table(results: Sequence[Result]) -> pd.DataFrame:
     """AUC per task and method.
 
     A task's name carries its source where several sources have a task of that name.
 
     Args:
-        results: Of all methods.
+        results: Of findings, of all methods.
 
     Returns:
         Columns `row`, `method`, `value`, `low`, `high`, `positives`, `negatives`, `patients`.
@@ -201,10 +100,10 @@ def task_table(results: Sequence[TaskResult]) -> pd.DataFrame:
         {
             "row": f"{result.task} ({result.source})" if len(sources[result.task]) > 1 else result.task,
             "method": result.method,
-            **_bounds(result.auc),
-            "positives": result.num_positives,
-            "negatives": result.num_negatives,
-            "patients": result.num_patients,
+            **_bounds(result.score),
+            "positives": result.classes[0].num_positives,
+            "negatives": result.classes[0].num_items - result.classes[0].num_positives,
+            "patients": result.score.num_groups,
         }
         for result in results
     ]
@@ -212,7 +111,7 @@ def task_table(results: Sequence[TaskResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def region_table(results: Sequence[RegionResult]) -> pd.DataFrame:
+def region_table(results: Sequence[Result]) -> pd.DataFrame:
     """Accuracy of region recognition per method.
 
     Returns:
@@ -221,39 +120,87 @@ def region_table(results: Sequence[RegionResult]) -> pd.DataFrame:
     rows = [
         {
             "method": result.method,
-            **_bounds(result.accuracy),
-            "macro": result.macro_accuracy,
-            "chance": result.chance_majority,
+            **_bounds(result.score),
+            "macro": _confusion(result).macro_accuracy,
+            "chance": result.baseline,
         }
         for result in results
     ]
     return pd.DataFrame(rows, columns=["method", "value", "low", "high", "macro", "chance"])
 
 
-def retrieval_table(results: Sequence[tuple[str, RetrievalResult]]) -> pd.DataFrame:
-    """Recall per method, direction and K.
+def retrieval_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Recall per method, direction and K; hit rates are left to metrics.json.
 
     Args:
-        results: Pairs of method and result.
+        results: Of `retrieval`, of all methods.
 
     Returns:
         Columns `method`, `direction`, `metric`, `k`, `value`, `low`, `high`, `chance`.
     """
     rows = [
         {
-            "method": method,
-            "direction": score.direction,
-            "metric": score.metric,
-            "k": score.k,
-            **_bounds(score.score),
-            "chance": score.chance,
+            "method": result.method,
+            "direction": result.task,
+            "metric": result.metric,
+            "k": result.settings["k"],
+            **_bounds(result.score),
+            "chance": result.baseline,
         }
-        for method, result in results
-        for score in result.scores
-        if score.metric == "recall"
+        for result in results
+        if result.metric == "recall"
     ]
     return pd.DataFrame(rows, columns=["method", "direction", "metric", "k", "value", "low", "high", "chance"])
 
 
+def finding_entry(result: Result) -> dict[str, Any]:
+    """Plain values of a result of findings, as "tasks" of metrics.json lists them."""
+    (counted,) = result.classes
+    return {
+        "task": result.task,
+        "source": result.source,
+        "method": result.method,
+        "auc": result.score.to_dict(),
+        "num_positives": counted.num_positives,
+        "num_negatives": counted.num_items - counted.num_positives,
+        "num_patients": result.score.num_groups,
+    }
+
+
+def region_entry(result: Result) -> dict[str, Any]:
+    """Plain values of a result of regions, as "regions" of metrics.json lists them."""
+    confusion = _confusion(result)
+    return {
+        "method": result.method,
+        "accuracy": result.score.to_dict(),
+        "macro_accuracy": confusion.macro_accuracy,
+        "chance_majority": confusion.chance_majority,
+        "chance_uniform": confusion.chance_uniform,
+        "regions": confusion.truth,
+        "candidates": confusion.answers,
+        "confusion": confusion.counts,
+        "num_images": result.score.num_items,
+        "num_patients": result.score.num_groups,
+    }
+
+
+def retrieval_entry(result: Result) -> dict[str, Any]:
+    """Plain values of a result of retrieval, as "retrieval" of metrics.json lists them."""
+    return {
+        "direction": result.task,
+        "metric": result.metric,
+        "k": result.settings["k"],
+        "score": result.score.to_dict(),
+        "chance": result.baseline,
+        "method": result.method,
+    }
+
+
 def _bounds(interval: Interval) -> dict[str, float]:
     return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+def _confusion(result: Result) -> Confusion:
+    if result.confusion is None:
+        raise ValueError(f"{result.task}, {result.method}: expected a result of regions, which has a confusion")
+    return result.confusion

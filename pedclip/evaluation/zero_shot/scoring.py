@@ -10,17 +10,11 @@ from numpy.typing import NDArray
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups
 from pedclip.evaluation.metrics.retrieval import QueryMean, hit_at_k, recall_at_k
-from pedclip.evaluation.tasks.findings import TaskRows
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
-from pedclip.evaluation.zero_shot.results import (
-    RegionResult,
-    RetrievalResult,
-    RetrievalScore,
-    TaskResult,
-    region_result,
-    task_result,
-)
+from pedclip.evaluation.tasks.task import Task
+from pedclip.evaluation.zero_shot.results import finding_result, region_result
 
 Rows = Iterable[Row | Mapping[str, Any]]
 EncodeText = Callable[[Sequence[str]], NDArray[Any]]  # P sentences -> (P, D)
@@ -65,13 +59,13 @@ def zero_shot_findings(
     image: NDArray[Any],
     rows: Rows,
     encode_text: EncodeText,
-    tasks: Sequence[TaskRows],
+    tasks: Sequence[Task],
     *,
     prompting: Prompting = "pair",
     method: str = "zero-shot",
     num_resamples: int = 1000,
     seed: int = 0,
-) -> list[TaskResult]:
+) -> list[Result]:
     """The AUC of each task, from its prompts.
 
     Args:
@@ -88,18 +82,18 @@ def zero_shot_findings(
         One result per task, in the same order.
 
     Raises:
-        ValueError: As many embeddings as rows were expected, or a task misses a class.
+        ValueError: As many embeddings as rows were expected, a task has no prompts, or one misses a class.
     """
     labels = read_labels(rows)
     _check_count(image, len(labels))
     results = []
-    for bound in tasks:
-        prompts = bound.task.prompts
+    for task in tasks:
+        prompts, chosen = task.require_rule().prompts, task.rows["test"]
         scores = score_pairs(
-            image[bound.indices], encode_text(prompts.positive), encode_text(prompts.negative), prompting=prompting
+            image[chosen], encode_text(prompts.positive), encode_text(prompts.negative), prompting=prompting
         )
-        patients = np.array([labels[i].patient for i in bound.indices])
-        results.append(task_result(bound, scores, patients, method=method, num_resamples=num_resamples, seed=seed))
+        patients = np.array([labels[row].patient for row in chosen])
+        results.append(finding_result(task, scores, patients, Scoring(task.name, method, num_resamples, seed)))
     return results
 
 
@@ -112,7 +106,7 @@ def zero_shot_regions(
     method: str = "zero-shot",
     num_resamples: int = 1000,
     seed: int = 0,
-) -> RegionResult:
+) -> Result:
     """Which body region each image shows, by the nearest region prompts.
 
     Args:
@@ -141,9 +135,7 @@ def zero_shot_regions(
         [names[answer] for answer in answers],
         names,
         [row.patient for row in labels],
-        method=method,
-        num_resamples=num_resamples,
-        seed=seed,
+        Scoring("body region", method, num_resamples, seed),
     )
 
 
@@ -153,9 +145,10 @@ def retrieval(
     texts: Sequence[str],
     groups: Groups = None,
     *,
+    method: str = "zero-shot",
     num_resamples: int = 1000,
     seed: int = 0,
-) -> RetrievalResult:
+) -> list[Result]:
     """Recall@1, 5 and 10 from image to text and back.
 
     The gallery of texts holds each distinct text once, so that two images with the same "normal" sentence do not
@@ -167,11 +160,14 @@ def retrieval(
         text: (N, D) embeddings of the texts.
         texts: (N,) the text of each image.
         groups: (N,) patient of each image; None resamples queries.
+        method: Name in the results.
         num_resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
     Returns:
-        Capped recall both ways, and the hit rate from text to image (the other way the two are equal).
+        One result per direction ("image to text", "text to image"), metric and K: capped recall both ways, and the hit
+        rate from text to image (the other way the two are equal). Settings are K ("k") and the size of the "gallery";
+        the baseline is a random ranking.
 
     Raises:
         ValueError: Lengths differ, or fewer than two distinct texts.
@@ -185,7 +181,7 @@ def retrieval(
     similarity = _cosines(_unit(image, "image"), _unit(text[first], "text").T)  # (N, unique)
     has_text = answer[:, None] == np.arange(len(first))
     text_groups = None if groups is None else np.asarray(groups)[first]
-    scores = []
+    results = []
     directions: list[tuple[str, str, QueryMean, Floats, NDArray[np.bool_], Groups]] = [
         ("image to text", "recall", recall_at_k, similarity, has_text, groups),
         ("text to image", "recall", recall_at_k, similarity.T, has_text.T, text_groups),
@@ -194,8 +190,18 @@ def retrieval(
     for direction, name, metric, similar, relevant, patients in directions:
         for k in RECALL_AT:
             score = metric.bootstrap(similar, relevant, k, patients, num_resamples=num_resamples, seed=seed)
-            scores.append(RetrievalScore(direction, name, k, score, _chance(name, relevant, k)))
-    return RetrievalResult(tuple(scores), num_images=len(image), num_texts=len(first))
+            results.append(
+                Result(
+                    task=direction,
+                    method=method,
+                    metric=name,
+                    score=score,
+                    baseline=_chance(name, relevant, k),
+                    baseline_name="random ranking",
+                    settings={"k": k, "gallery": relevant.shape[1]},
+                )
+            )
+    return results
 
 
 def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[int, int] | None = None) -> Floats:

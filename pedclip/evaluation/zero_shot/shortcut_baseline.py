@@ -15,9 +15,10 @@ from PIL import Image
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups, can_resample
-from pedclip.evaluation.tasks.findings import TaskRows
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.labels import Row, read_labels
-from pedclip.evaluation.zero_shot.results import RegionResult, TaskResult, region_result, task_result
+from pedclip.evaluation.tasks.task import Task
+from pedclip.evaluation.zero_shot.results import finding_result, region_result
 
 THUMBNAIL: Final = 8  # pixels per side
 
@@ -121,11 +122,11 @@ def shortcut_findings(
     train_rows: Rows,
     test_features: NDArray[Any],
     test_rows: Rows,
-    tasks: Sequence[TaskRows],
+    tasks: Sequence[Task],
     *,
     num_resamples: int = 1000,
     seed: int = 0,
-) -> list[TaskResult]:
+) -> list[Result]:
     """The baseline beside `zero_shot_findings`: same tasks, same test images, same bootstrap.
 
     Args:
@@ -147,20 +148,16 @@ def shortcut_findings(
     """
     train, test = _read_parts(train_features, train_rows, test_features, test_rows)
     results = []
-    for bound in tasks:
-        fitted = bound.task.select(train)
-        patients = np.array([train[i].patient for i in fitted.indices])
-        if not all(can_resample(patients[fitted.labels == label]) for label in (0, 1)):
+    for task in tasks:
+        chosen, (fitted, labels) = task.rows["test"], task.require_rule().select(train)
+        patients = np.array([train[row].patient for row in fitted])
+        if not all(can_resample(patients[labels == label]) for label in (0, 1)):
             continue
         scores = shortcut_scores(
-            train_features[fitted.indices],
-            fitted.labels,
-            test_features[bound.indices],
-            seed=seed,
-            train_groups=patients,
+            train_features[fitted], labels, test_features[chosen], seed=seed, train_groups=patients
         )
-        tested = np.array([test[i].patient for i in bound.indices])
-        results.append(task_result(bound, scores, tested, method="shortcut", num_resamples=num_resamples, seed=seed))
+        tested = np.array([test[row].patient for row in chosen])
+        results.append(finding_result(task, scores, tested, Scoring(task.name, "shortcut", num_resamples, seed)))
     return results
 
 
@@ -172,7 +169,7 @@ def shortcut_regions(
     *,
     num_resamples: int = 1000,
     seed: int = 0,
-) -> RegionResult:
+) -> Result:
     """The baseline beside `zero_shot_regions`; arguments as `shortcut_findings`.
 
     Args:
@@ -202,9 +199,7 @@ def shortcut_regions(
         predicted,
         [region for region in REGIONS if any(row.region == region for row in train)],
         [row.patient for row in test],
-        method="shortcut",
-        num_resamples=num_resamples,
-        seed=seed,
+        Scoring("body region", "shortcut", num_resamples, seed),
     )
 
 

@@ -7,9 +7,9 @@ import torch
 from pedclip.evaluation.crop import box_array
 from pedclip.evaluation.downstream.detection import detect
 from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.yolo import YoloHead, choose_anchors, decode, make_targets, suppress, yolo_loss
 from pedclip.evaluation.metrics.detection import Boxes
+from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from tests.evaluation.tiny_tasks import GRID, squares
 
@@ -95,10 +95,10 @@ def test_head_finds_the_squares() -> None:
     split = task()
     schedule = Schedule(epochs=15, learning_rate=5e-3, batch_size=8)
     done = detect(split, ["square"], scoring=SCORING, hidden=16, schedule=schedule)
-    assert done.result.score.value > 0.6
-    assert done.result.classes[0].score == done.result.score
-    assert done.result.classes[0].num_positives == sum(len(boxes.labels) for boxes in split.test.truth)
-    assert done.result.metric == "mAP"
+    assert done.score.value > 0.6
+    assert done.classes[0].score == done.score
+    assert done.classes[0].num_positives == sum(len(boxes.labels) for boxes in split.test.truth)
+    assert done.metric == "mAP"
 
 
 def test_refuses_what_has_no_boxes() -> None:

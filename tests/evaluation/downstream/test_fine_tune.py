@@ -6,8 +6,8 @@ import torch
 
 from pedclip.evaluation.downstream.fine_tune import Classifier, fine_tune, fine_tune_age
 from pedclip.evaluation.downstream.fit import Schedule, fit_best
-from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.run import DownstreamSettings, run_fine_tuning
+from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.evaluation.tasks.task import Task
 from pedclip.models.pedclip import PedCLIP
@@ -39,9 +39,9 @@ def test_learns_and_leaves_the_model_alone(model: PedCLIP, *, multi_label: bool)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     kind = "multi-label" if multi_label else "multi-class"
     done = fine_tune(model, task(multi_label=multi_label), "abc", kind=kind, scoring=SCORING, schedule=QUICK)  # type: ignore[arg-type]
-    assert done.result.score.value > 0.95
-    assert done.result.metric == ("AUC" if multi_label else "accuracy")
-    assert 1 <= done.result.settings["epoch"] <= 8
+    assert done.score.value > 0.95
+    assert done.metric == ("AUC" if multi_label else "accuracy")
+    assert 1 <= done.settings["epoch"] <= 8
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
@@ -59,12 +59,12 @@ def age_task(seed: int, *, tells: bool = True) -> PatientSplit:
 def test_ages_are_learned_from_the_films(model: PedCLIP) -> None:
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     split = age_task(0)
-    result = fine_tune_age(model, split, scoring=SCORING, schedule=QUICK).result
+    result = fine_tune_age(model, split, scoring=SCORING, schedule=QUICK)
     assert (result.metric, result.unit, result.baseline_name) == ("MAE", "months", "mean of training")
     assert result.baseline > 15
     assert result.score.value < 0.5 * result.baseline
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
-    control = fine_tune_age(model, age_task(0, tells=False), scoring=SCORING, schedule=QUICK).result
+    control = fine_tune_age(model, age_task(0, tells=False), scoring=SCORING, schedule=QUICK)
     assert control.score.value > 0.8 * control.baseline
 
 
@@ -90,7 +90,7 @@ def test_every_task_of_labels_and_ages_is_fine_tuned(model: PedCLIP) -> None:
     films = {split: part.inputs for split, part in parts.items()}
     patients = {split: part.patients for split, part in parts.items()}
     found = run_fine_tuning(tasks, model, films, patients, DownstreamSettings(num_resamples=20), schedule=QUICK)
-    assert {name: outcome.result.metric for (name, _), outcome in found.items()} == {"bone age": "MAE", "old": "AUC"}
+    assert {name: result.metric for (name, _), result in found.items()} == {"bone age": "MAE", "old": "AUC"}
 
 
 def test_encoder_moves_with_the_head(model: PedCLIP) -> None:

@@ -9,9 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from pedclip.evaluation.downstream.logistic import LabelKind, fit_path
-from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.probes import FALLBACK_PENALTY, fit_probe, linear_probe
 from pedclip.evaluation.metrics.classification import auc
+from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientLeak, PatientSplit
 
 SCORING = Scoring("task", "linear probe", num_resamples=50)
@@ -84,9 +84,9 @@ def test_each_label_has_the_penalty_that_is_best_on_validation() -> None:
             ranks[penalty] = auc(task.validation.truth[:, label], linear(task.validation.inputs)[:, label])
         assert ranks[chosen] == pytest.approx(max(ranks.values()), abs=5e-3)  # paths end within the tolerance
     scores = probe.scores(task.test.inputs)
-    assert linear_probe(task, "abc", kind="multi-label", scoring=SCORING, penalties=(1e-3, 1e-1, 10.0)).output == (
-        pytest.approx(scores)
-    )
+    assert linear_probe(
+        task, "abc", kind="multi-label", scoring=SCORING, penalties=(1e-3, 1e-1, 10.0)
+    ).require_predictions().output == (pytest.approx(scores))
 
 
 def test_what_is_tested_on_changes_no_fit() -> None:
@@ -94,8 +94,8 @@ def test_what_is_tested_on_changes_no_fit() -> None:
     shuffled = task.test.truth[::-1].copy()
     other = replace(task, test=Part(task.test.inputs * 2, shuffled, task.test.patients))
     first, second = (linear_probe(one, "abc", kind="multi-label", scoring=SCORING) for one in (task, other))
-    assert first.result.settings == second.result.settings
-    assert second.output == pytest.approx(
+    assert first.settings == second.settings
+    assert second.require_predictions().output == pytest.approx(
         fit_probe(task.train, task.validation, kind="multi-label").scores(2 * task.test.inputs)
     )
 
@@ -114,16 +114,16 @@ def test_a_leaked_patient_stops_the_probe() -> None:
 
 
 def test_result_of_labels_and_of_classes() -> None:
-    labels = linear_probe(make_split(), ("a", "b", "c"), kind="multi-label", scoring=SCORING).result
+    labels = linear_probe(make_split(), ("a", "b", "c"), kind="multi-label", scoring=SCORING)
     assert labels.metric == "AUC"
     assert labels.score.value == pytest.approx(np.mean([one.score.value for one in labels.classes if one.score]))
     assert labels.score.value > 0.75 > labels.baseline
     assert (labels.num_train, labels.num_train_patients, labels.num_validation) == (120, 60, 60)
     task = make_split(kind="multi-class")
     classes = linear_probe(task, ("0", "1", "2", "3"), kind="multi-class", scoring=SCORING)
-    assert classes.result.score.value == pytest.approx((classes.output == task.test.truth).mean())
-    assert classes.result.score.value > classes.result.baseline
-    assert sum(one.num_positives for one in classes.result.classes) == 90
+    assert classes.score.value == pytest.approx((classes.require_predictions().output == task.test.truth).mean())
+    assert classes.score.value > classes.baseline
+    assert sum(one.num_positives for one in classes.classes) == 90
 
 
 def test_labels_without_both_answers() -> None:
@@ -137,10 +137,10 @@ def test_labels_without_both_answers() -> None:
         for part, truth in zip((task.train, task.validation, task.test), (train, validation, test), strict=True)
     ]
     done = linear_probe(PatientSplit(*parts), "abc", kind="multi-label", scoring=SCORING)
-    first, second, third = done.result.classes
+    first, second, third = done.classes
     assert first.score
     assert first.score.value == 0.5
-    assert done.result.settings["C"][:2] == [0.0, FALLBACK_PENALTY]
+    assert done.settings["C"][:2] == [0.0, FALLBACK_PENALTY]
     assert second.score
     assert third.score is None
     assert third.num_items == 0
@@ -168,5 +168,7 @@ def test_labels_are_probed_independently() -> None:
     parts = [Part(part.inputs, part.truth[:, [2]], part.patients) for part in (task.train, task.validation, task.test)]
     three = linear_probe(task, ["a", "b", "c"], kind="multi-label", scoring=SCORING)
     alone = linear_probe(PatientSplit(*parts), ["c"], kind="multi-label", scoring=SCORING)
-    assert alone.result.settings["C"][0] == three.result.settings["C"][2]
-    assert alone.output[:, 0] == pytest.approx(three.output[:, 2], abs=5e-2)  # as near as the solver's tolerance
+    assert alone.settings["C"][0] == three.settings["C"][2]
+    assert alone.require_predictions().output[:, 0] == pytest.approx(
+        three.require_predictions().output[:, 2], abs=5e-2
+    )  # as near as the solver's tolerance

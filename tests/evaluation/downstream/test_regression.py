@@ -5,9 +5,9 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.regression import FALLBACK_RIDGE, RIDGE, fit_ridge, predict_mean, regress
-from pedclip.evaluation.downstream.summary import compare_outcomes
+from pedclip.evaluation.downstream.summary import compare_results
+from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 SCORING = Scoring("bone age", "ridge", num_resamples=100)
@@ -52,11 +52,11 @@ def test_penalty_and_fallback() -> None:
 def test_beats_the_mean_by_a_paired_difference() -> None:
     split = task()
     ridge, mean = regress(split, scoring=SCORING), predict_mean(split, scoring=SCORING)
-    assert mean.result.score.value == pytest.approx(np.abs(split.test.truth - split.train.truth.mean()).mean())
-    assert ridge.result.baseline == mean.result.score.value
-    assert (ridge.result.metric, ridge.result.unit) == ("MAE", "months")
-    assert 5 < ridge.result.score.value < 9  # 8 months of noise are 6.4 of absolute error
-    assert compare_outcomes(mean, ridge).difference.low > 5
+    assert mean.score.value == pytest.approx(np.abs(split.test.truth - split.train.truth.mean()).mean())
+    assert ridge.baseline == mean.score.value
+    assert (ridge.metric, ridge.unit) == ("MAE", "months")
+    assert 5 < ridge.score.value < 9  # 8 months of noise are 6.4 of absolute error
+    assert compare_results(mean, ridge).difference.low > 5
 
 
 def test_constant_targets_and_refusals() -> None:

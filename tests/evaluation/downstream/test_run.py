@@ -30,10 +30,10 @@ def test_every_task_and_method_and_the_mean_for_ages() -> None:
     assert list(found) == [
         ("finding", "good"), ("finding", "noise"), ("age", "good"), ("age", "noise"), ("age", MEAN),
     ]  # fmt: skip
-    assert found["finding", "good"].result.score.value > 0.99 > found["finding", "noise"].result.score.value
-    ages = [found["age", method].result.score.value for method in ("good", "noise", MEAN)]
+    assert found["finding", "good"].score.value > 0.99 > found["finding", "noise"].score.value
+    ages = [found["age", method].score.value for method in ("good", "noise", MEAN)]
     assert ages[0] < 5 < 30 < min(ages[1:])
-    assert found["age", "good"].result.baseline == pytest.approx(ages[2])
+    assert found["age", "good"].baseline == pytest.approx(ages[2])
 
 
 def test_a_patient_in_two_parts_is_refused() -> None:
@@ -60,16 +60,16 @@ def test_heads_learn_where_the_tokens_say_it() -> None:
         masks[split][upper, :4] = True
         masks[split][~upper, 4:] = True
     found = run_heads(MASKS, {"model": tokens_of(halves)}, PATIENTS, masks, SETTINGS)
-    assert found["lungs", "model"].result.score.value > 0.8
-    assert found["lungs", "model"].output.shape == (COUNT, 8, 8)
+    assert found["lungs", "model"].score.value > 0.8
+    assert found["lungs", "model"].require_predictions().output.shape == (COUNT, 8, 8)
     corners = {True: [[0.05, 0.05, 0.95, 0.45]], False: [[0.05, 0.55, 0.95, 0.95]]}
     boxes = {
         split: box_array([Boxes(np.array(corners[bool(one)]), np.zeros(1, dtype=int)) for one in upper])
         for split, upper in halves.items()
     }
     found = run_heads(BOXES, {"model": tokens_of(halves)}, PATIENTS, boxes, SETTINGS)
-    assert found["boxes", "model"].result.metric == "mAP"
-    assert found["boxes", "model"].result.score.value > 0.2
+    assert found["boxes", "model"].metric == "mAP"
+    assert found["boxes", "model"].score.value > 0.2
 
 
 def test_heads_of_the_paper_are_the_published_ones() -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.segmentation import LightDecoder, UNet, segment, segmentation_loss
 from pedclip.evaluation.metrics.per_image import dice
+from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from tests.evaluation.tiny_tasks import squares
 
@@ -29,20 +29,22 @@ def task(number: int = 48) -> PatientSplit:
 def test_decoder_learns_and_is_scored_by_image() -> None:
     split = task()
     done = segment(split, scoring=SCORING, widths=(8, 8), schedule=QUICK)
-    assert done.result.score.value > 0.8
-    assert done.result.score.value == pytest.approx(dice(split.test.truth, done.output))
+    assert done.score.value > 0.8
+    assert done.score.value == pytest.approx(dice(split.test.truth, done.require_predictions().output))
     has_mask = split.test.truth.any(axis=(1, 2))
-    assert done.result.baseline == pytest.approx((~has_mask).mean())
-    inside, empty = done.result.classes
+    assert done.baseline == pytest.approx((~has_mask).mean())
+    inside, empty = done.classes
     assert (inside.num_positives, empty.num_positives) == (has_mask.sum(), (~has_mask).sum())
     parts = [one.score.value * one.num_positives for one in (inside, empty) if one.score]
-    assert sum(parts) / 48 == pytest.approx(done.result.score.value)
+    assert sum(parts) / 48 == pytest.approx(done.score.value)
 
 
 def test_equal_seeds_give_equal_masks_and_leave_the_global_generator_alone() -> None:
     split, short = task(12), Schedule(epochs=1, batch_size=4, seed=3)
     before = torch.random.get_rng_state()
-    first, second = (segment(split, scoring=SCORING, widths=(4,), schedule=short).output for _ in range(2))
+    first, second = (
+        segment(split, scoring=SCORING, widths=(4,), schedule=short).require_predictions().output for _ in range(2)
+    )
     np.testing.assert_array_equal(first, second)
     assert torch.equal(before, torch.random.get_rng_state())
 
@@ -77,8 +79,8 @@ def test_u_net_learns_from_films() -> None:
         parts.append(Part(films, masks, np.array([f"{name}{i}" for i in range(8)])))
     schedule = Schedule(epochs=8, learning_rate=2e-3, batch_size=4)
     done = segment(PatientSplit(*parts), scoring=Scoring("squares", "U-Net", 20), network="unet", schedule=schedule)
-    assert done.result.score.value > 0.7
-    assert done.result.classes[1].score is None
+    assert done.score.value > 0.7
+    assert done.classes[1].score is None
     assert UNet().eval()(torch.zeros(1, 40, 40)).shape == (1, 40, 40)  # not a multiple of 32
 
 

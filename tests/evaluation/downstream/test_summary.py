@@ -72,24 +72,26 @@ def test_probabilities_do_not_overflow() -> None:
 
 def test_platt_scaling_mends_probabilities_and_counts_every_known_label() -> None:
     far = {split: 1 + 40 * values for split, values in NOISE.items()}
-    outcome = run_probes([WRIST], {"noise": far}, PATIENTS, DownstreamSettings(num_resamples=100))["wrist", "noise"]
-    loud = replace(outcome, output=outcome.output * 100)  # a scale that no ranking sees
+    result = run_probes([WRIST], {"noise": far}, PATIENTS, DownstreamSettings(num_resamples=100))["wrist", "noise"]
+    made = result.require_predictions()
+    loud = replace(result, predictions=replace(made, output=made.output * 100))  # a scale that no ranking sees
     table, errors = calibration_rows(WRIST, WRIST.split(far, PATIENTS), loud, num_resamples=100)
     assert table.groupby("task")["count"].sum().tolist() == [2 * COUNT] * 2
     assert errors["as fitted"] > 0.3
-    table, mended = calibration_rows(WRIST, WRIST.split(far, PATIENTS), outcome, num_resamples=100)
+    table, mended = calibration_rows(WRIST, WRIST.split(far, PATIENTS), result, num_resamples=100)
     assert mended["rescaled"] < 0.15
 
 
 def test_the_worst_errors_are_misses_and_false_alarms_with_each_film_once() -> None:
-    outcome = FOUND["wrist", "PedCLIP"]
-    table = worst_errors(outcome, WRIST, FILMS, count=5)
-    chance = probabilities(outcome.output)
+    result = FOUND["wrist", "PedCLIP"]
+    table = worst_errors(result, WRIST, FILMS, count=5)
+    made = result.require_predictions()
+    chance = probabilities(made.output)
     misses, alarms = (part for _, part in table.groupby("half", sort=False))
     assert misses.half.iloc[0].startswith("Worst misses")
-    missed = np.where(outcome.truth == 1, 1 - chance, 0).max(axis=1)  # of each film the label most wrong
+    missed = np.where(made.truth == 1, 1 - chance, 0).max(axis=1)  # of each film the label most wrong
     assert misses.error.tolist() == pytest.approx(sorted(missed, reverse=True)[:5])
-    raised = np.where(outcome.truth == 0, chance, 0).max(axis=1)
+    raised = np.where(made.truth == 0, chance, 0).max(axis=1)
     assert alarms.error.tolist() == pytest.approx(sorted(raised, reverse=True)[:5])
     assert misses.truth.str.fullmatch("(fracture|swelling): finding present").all()
     assert alarms.truth.str.fullmatch("(fracture|swelling): finding absent").all()
@@ -97,15 +99,17 @@ def test_the_worst_errors_are_misses_and_false_alarms_with_each_film_once() -> N
 
 def test_a_probability_is_never_said_to_be_nothing_and_an_unknown_label_is_no_error() -> None:
     truth, output = np.array([[1.0, np.nan], [0.0, 1.0]]), np.array([[-9.0, 9.0], [9.0, 0.0]])
-    outcome = replace(FOUND["wrist", "PedCLIP"], truth=truth, output=output)
-    table = worst_errors(outcome, WRIST, FILMS, count=4)
+    found = FOUND["wrist", "PedCLIP"]
+    made = replace(found.require_predictions(), truth=truth, output=output)
+    result = replace(found, predictions=made)
+    table = worst_errors(result, WRIST, FILMS, count=4)
     assert table.predicted.tolist() == ["judged <1 % likely", "judged 50 % likely", "judged >99 % likely"]
 
 
 def test_ages_are_judged_too_old_and_too_young() -> None:
-    outcome = FOUND["bone age", "untrained"]
-    table = worst_errors(outcome, AGE, FILMS, count=3)
-    errors = outcome.output - MONTHS["test"]
+    result = FOUND["bone age", "untrained"]
+    table = worst_errors(result, AGE, FILMS, count=3)
+    errors = result.require_predictions().output - MONTHS["test"]
     assert table.half.tolist() == ["Judged too old"] * 3 + ["Judged too young"] * 3
     assert table.error.iloc[[0, 3]].tolist() == pytest.approx([errors.max(), -errors.min()])
 
@@ -120,4 +124,4 @@ def test_the_paper_s_best_other_is_the_largest_auc_and_the_smallest_error() -> N
     table = beside_paper(FOUND, [WRIST, AGE], methods=["PedCLIP", "untrained"]).set_index("paper's task")
     assert table.loc["GRAZPEDWRI-DX", ["paper: PedCLIP", "paper: best other"]].tolist() == [0.970, 0.960]
     assert table.loc["RSNA-BoneAge", ["paper: PedCLIP", "paper: best other"]].tolist() == [10.6, 12.7]
-    assert table.loc["RSNA-BoneAge", "PedCLIP"] == FOUND["bone age", "PedCLIP"].result.score
+    assert table.loc["RSNA-BoneAge", "PedCLIP"] == FOUND["bone age", "PedCLIP"].score

@@ -5,13 +5,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pedclip.evaluation.crop import box_array
-from pedclip.evaluation.downstream.outcome import Outcome, Scoring
 from pedclip.evaluation.downstream.regression import predict_mean
-from pedclip.evaluation.downstream.summary import compare_outcomes
+from pedclip.evaluation.downstream.summary import compare_results
 from pedclip.evaluation.metrics.classification import auc, macro_auc
 from pedclip.evaluation.metrics.comparison import compare, delong
 from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
 from pedclip.evaluation.metrics.per_image import accuracy, mae
+from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 
 
@@ -91,8 +91,8 @@ def test_patients_are_resampled_whole_and_every_metric_can_be_compared() -> None
     assert both.to_dict()["test"] == "paired bootstrap over patients"
 
 
-def test_outcomes_of_other_images_are_refused() -> None:
-    def outcome(seed: int) -> object:
+def test_results_of_other_images_are_refused() -> None:
+    def result(seed: int) -> object:
         rng = np.random.default_rng(seed)
         parts = [
             Part(rng.normal(size=(9, 2)), rng.normal(size=9), np.array([f"{name}{i}" for i in range(9)]))
@@ -100,25 +100,25 @@ def test_outcomes_of_other_images_are_refused() -> None:
         ]
         return predict_mean(PatientSplit(*parts), scoring=Scoring("age", "mean", num_resamples=10))
 
-    first, again, other = outcome(0), outcome(0), outcome(1)
-    assert compare_outcomes(first, again, num_resamples=10).difference.value == 0  # type: ignore[arg-type]
+    first, again, other = result(0), result(0), result(1)
+    assert compare_results(first, again, num_resamples=10).difference.value == 0  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="different test images or metrics"):
-        compare_outcomes(first, other)  # type: ignore[arg-type]
+        compare_results(first, other)  # type: ignore[arg-type]
 
 
 def test_boxes_read_twice_are_the_same_truth() -> None:
-    def outcome(right: float) -> Outcome:
+    def result(right: float) -> Result:
         boxes = [Boxes(np.array([[0.1, 0.1, right, 0.5]]), np.array([0]), np.array([0.5])) for _ in range(4)]
         truth = box_array([Boxes(found.corners, found.labels) for found in boxes])
         parts = [Part(np.zeros((4, 1)), truth, np.array([f"{name}{i}" for i in range(4)])) for name in "abc"]
         scoring = Scoring("boxes", "head", num_resamples=10)
-        return scoring.outcome(
+        return scoring.result(
             PatientSplit(*parts), mean_average_precision, boxes, name="mAP", baseline=(0, "no box"), settings={}
         )
 
-    assert compare_outcomes(outcome(0.5), outcome(0.5), num_resamples=10).difference.value == 0
+    assert compare_results(result(0.5), result(0.5), num_resamples=10).difference.value == 0
     with pytest.raises(ValueError, match="different test images or metrics"):
-        compare_outcomes(outcome(0.5), outcome(0.6))
+        compare_results(result(0.5), result(0.6))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from datasets import Dataset, DatasetDict
 from PIL import Image
 
 from pedclip.evaluation.crop import read_truth
-from pedclip.evaluation.downstream.outcome import Scoring
 from pedclip.evaluation.downstream.probes import probe
+from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.discover import discover_tasks
 from pedclip.evaluation.tasks.patient_split import PatientLeak
 from pedclip.evaluation.tasks.task import Task
@@ -245,8 +245,8 @@ def test_sides_are_split_by_patient() -> None:
     task = found_in(make_triplets(findings=findings), min_positives=2)["findings (pack)"]
     features = {split: np.arange(8.0).reshape(4, 2) for split in SPLITS}
     patients = {split: np.array([f"{split}{row}" for row in range(4)]) for split in SPLITS}
-    outcome = probe(task, task.split(features, patients), Scoring(task.name, "linear probe", num_resamples=20))
-    assert outcome.result.score.value == 1.0  # the effusions come first, and the features rise
+    result = probe(task, task.split(features, patients), Scoring(task.name, "linear probe", num_resamples=20))
+    assert result.score.value == 1.0  # the effusions come first, and the features rise
     with pytest.raises(PatientLeak):
         task.split(features, patients | {"test": patients["train"]})
 

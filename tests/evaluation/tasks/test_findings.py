@@ -1,10 +1,11 @@
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from datasets import Dataset
 
-from pedclip.evaluation.tasks.findings import FindingRule, discover_findings, named_tasks
+from pedclip.evaluation.tasks.finding_rule import FindingRule
+from pedclip.evaluation.tasks.findings import discover_findings, finding_task, named_rules
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import prompt_pair
 from pedclip.triplets.schema import FEATURES
@@ -32,11 +33,11 @@ CHEST = make_rows(
 
 
 def by_name(found):
-    return {(bound.task.name, bound.task.source): bound for bound in found}
+    return {(task.name, task.rule.source): task for task in found}
 
 
-def members(bound):
-    return list(zip(bound.indices.tolist(), bound.labels.tolist(), strict=True))
+def members(task):
+    return list(zip(task.rows["test"].tolist(), task.labels["test"][:, 0].tolist(), strict=True))
 
 
 def test_bacterial_against_viral_leaves_out_normal_unlabelled_and_both():
@@ -52,9 +53,9 @@ def test_an_uncertain_finding_is_neither_positive_nor_negative():
     assert members(found["edema", "a"]) == [(0, 1), (1, 1), (3, 0), (4, 0), (5, 0)]
     pair = {"prompts": prompt_pair("edema")}
     normal = FindingRule("edema vs normal", ("edema",), "normal", **pair)
-    assert members(normal.select(rows)) == [(0, 1), (1, 1), (3, 0), (4, 0)]
+    assert members(finding_task(normal, read_labels(rows))) == [(0, 1), (1, 1), (3, 0), (4, 0)]
     either = FindingRule("edema vs viral", ("edema",), ("viral pneumonia",), **pair)
-    assert members(either.select(rows)) == [(1, 1), (5, 0)]  # the first film may show both
+    assert members(finding_task(either, read_labels(rows))) == [(1, 1), (5, 0)]  # the first film may show both
 
 
 def test_the_protocol_of_chexpert_decides_on_five_uncertain_findings():
@@ -93,7 +94,7 @@ def test_tumours_are_compared_with_normal_images_of_the_same_source_and_regions(
     found = by_name(discover_findings(LIMBS, min_positives=2))
     tumour = found["bone tumor vs none", "a"]
     assert members(tumour) == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 0), (5, 0), (9, 1)]
-    assert tumour.task.regions == ("femur", "hand", "knee")
+    assert tumour.rule.regions == ("femur", "hand", "knee")
     malignant = found["malignant vs benign bone tumor", "a"]
     assert members(malignant) == [(0, 1), (1, 1), (2, 0), (9, 0)]  # the hand holds no malignant tumour
 
@@ -103,17 +104,17 @@ def test_sides_need_enough_images_of_two_patients():
     rows += [make_row([], patient_id=f"q{number}") for number in range(9)]
     assert discover_findings(rows, min_positives=2) == []
     rows[0]["patient_id"] = "r"
-    assert [bound.task.name for bound in discover_findings(rows, min_positives=9)] == ["fracture"]
+    assert [task.name for task in discover_findings(rows, min_positives=9)] == ["fracture"]
     assert discover_findings(rows, min_positives=10) == []
 
 
 def test_prompts_name_the_region_where_there_is_only_one():
     rows = make_rows((["erosion"], "wrist", "a"), (["erosion"], "wrist", "a"), ([], "wrist", "a"), ([], "wrist", "a"))
-    assert by_name(discover_findings(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair(
+    assert by_name(discover_findings(rows, min_positives=1))["erosion", "a"].rule.prompts == prompt_pair(
         "erosion", "wrist"
     )
     rows += make_rows((["erosion"], "hand", "a"))
-    assert by_name(discover_findings(rows, min_positives=1))["erosion", "a"].task.prompts == prompt_pair("erosion")
+    assert by_name(discover_findings(rows, min_positives=1))["erosion", "a"].rule.prompts == prompt_pair("erosion")
 
 
 def test_a_named_task_of_some_regions_stays_within_them():
@@ -123,20 +124,20 @@ def test_a_named_task_of_some_regions_stays_within_them():
     )  # fmt: skip
     found = by_name(discover_findings(rows, min_positives=2))["wrist fracture", "a"]
     assert members(found) == [(0, 1), (2, 0), (4, 1), (5, 0)]
-    assert (found.task.paper, found.task.is_named) == ("GRAZPEDWRI-DX", True)
+    assert (found.paper, found.rule.is_named) == ("GRAZPEDWRI-DX", True)
 
 
-def test_a_task_selects_from_other_rows_too():
-    task = by_name(discover_findings(LIMBS, min_positives=2))["bone tumor vs none", "a"].task
+def test_a_rule_selects_from_other_rows_too():
+    rule = by_name(discover_findings(LIMBS, min_positives=2))["bone tumor vs none", "a"].rule
     others = make_rows((["osteosarcoma"], "femur", "a"), (["osteosarcoma"], "femur", "b"), ([], "hand", "a"))
-    assert members(task.select(others)) == [(0, 1), (2, 0)]
+    assert members(finding_task(rule, read_labels(others))) == [(0, 1), (2, 0)]
 
 
 def test_order_of_rows_does_not_change_the_tasks():
     order = np.random.default_rng(0).permutation(len(LIMBS))
     shuffled = discover_findings([LIMBS[i] for i in order], min_positives=2)
     for bound, other in zip(discover_findings(LIMBS, min_positives=2), shuffled, strict=True):
-        assert other.task == bound.task
+        assert other.rule == bound.rule
         assert sorted((int(order[i]), label) for i, label in members(other)) == members(bound)
 
 
@@ -158,11 +159,11 @@ def test_schema_rows_are_read_without_decoding_images():
 
 
 def test_named_tasks_use_names_as_they_are_compared():
-    for task in named_tasks():
+    for task in named_rules():
         names = task.positive if isinstance(task.negative, str) else task.positive + task.negative
         assert len(set(names)) == len(names)
         assert all(name == name.casefold() for name in names)
-    assert [task.name for task in named_tasks()] == [
+    assert [task.name for task in named_rules()] == [
         "bacterial vs viral pneumonia",
         "bone tumor vs none",
         "malignant vs benign bone tumor",
@@ -172,10 +173,11 @@ def test_named_tasks_use_names_as_they_are_compared():
     ]
 
 
-def test_a_task_is_plain_values():
-    bound = discover_findings(CHEST, min_positives=2)[0]
-    stored = json.loads(json.dumps(bound.to_dict()))
-    assert (stored["num_positives"], stored["num_negatives"], stored["negative"]) == (2, 2, ["viral pneumonia"])
+def test_a_task_without_a_rule_has_no_prompts():
+    task = discover_findings(CHEST, min_positives=2)[0]
+    assert task.require_rule().prompts == task.rule.prompts
+    with pytest.raises(ValueError, match="bacterial vs viral pneumonia has no prompts"):
+        replace(task, rule=None).require_rule()
 
 
 @pytest.mark.parametrize(

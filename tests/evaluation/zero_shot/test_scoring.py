@@ -83,19 +83,18 @@ def test_findings_are_scored_image_by_image():
     image = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     (result,) = zero_shot_findings(image, rows, encode_presence, discover_findings(rows), num_resamples=50)
     truth = [i % 2 for i in range(40)]
-    assert result.auc.value == pytest.approx(roc_auc_score(truth, -angles[1:]), abs=CLOSE)
+    assert result.score.value == pytest.approx(roc_auc_score(truth, -angles[1:]), abs=CLOSE)
     assert (result.task, result.source, result.method) == ("fracture", "a", "zero-shot")
-    assert (result.num_positives, result.num_negatives, result.num_patients) == (20, 20, 10)
-    assert result.auc.num_groups == 10
-    assert json.loads(json.dumps(result.to_dict()))["auc"]["num_items"] == 40
+    assert (result.classes[0].num_positives, result.classes[0].num_items, result.score.num_groups) == (20, 40, 10)
+    assert json.loads(json.dumps(result.to_dict()))["score"]["num_items"] == 40
 
 
 def test_a_perfect_and_an_inverted_model():
     rows = fracture_rows()
     image = np.array([[1.0, 0.1] if row["findings"] else [0.1, 1.0] for row in rows])
     tasks = discover_findings(rows)
-    assert zero_shot_findings(image, rows, encode_presence, tasks)[0].auc.value == 1
-    assert zero_shot_findings(image[:, ::-1], rows, encode_presence, tasks)[0].auc.value == 0
+    assert zero_shot_findings(image, rows, encode_presence, tasks)[0].score.value == 1
+    assert zero_shot_findings(image[:, ::-1], rows, encode_presence, tasks)[0].score.value == 0
     with pytest.raises(ValueError, match="40 rows, got 39"):
         zero_shot_findings(image[1:], rows, encode_presence, tasks)
 
@@ -117,13 +116,14 @@ def test_regions_by_hand():
     said = ["hip", "hip", "hip", "knee", "knee", "hip", "hand"]
     image = np.array([ANCHORS[region] for region in said])
     result = zero_shot_regions(image, region_rows(truth), encode_region)
-    assert result.accuracy.value == pytest.approx(5 / 7)
-    assert result.macro_accuracy == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
-    assert (result.chance_majority, result.chance_uniform) == (4 / 7, 1 / 3)
-    assert result.candidates == result.regions == ("hip", "knee", "hand")  # the order of pedclip.anatomy
-    assert result.confusion == ((3, 1, 0), (1, 1, 0), (0, 0, 1))
-    assert np.array_equal(result.confusion, confusion_matrix(truth, said, labels=list(result.candidates)))
-    assert json.loads(json.dumps(result.to_dict()))["num_patients"] == 7
+    confusion = result.confusion
+    assert result.score.value == pytest.approx(5 / 7)
+    assert confusion.macro_accuracy == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    assert (result.baseline, confusion.chance_majority, confusion.chance_uniform) == (4 / 7, 4 / 7, 1 / 3)
+    assert confusion.answers == confusion.truth == ("hip", "knee", "hand")  # the order of pedclip.anatomy
+    assert confusion.counts == ((3, 1, 0), (1, 1, 0), (0, 0, 1))
+    assert np.array_equal(confusion.counts, confusion_matrix(truth, said, labels=list(confusion.answers)))
+    assert json.loads(json.dumps(result.to_dict()))["score"]["num_groups"] == 7
 
 
 def test_more_candidates_lower_the_uniform_chance():
@@ -131,17 +131,17 @@ def test_more_candidates_lower_the_uniform_chance():
     result = zero_shot_regions(
         image, region_rows(["hip", "knee"]), encode_region, candidates=["hand", "hip", "knee", "toe"]
     )
-    assert result.chance_uniform == 1 / 4
-    assert result.confusion == ((1, 0, 0, 0), (0, 0, 0, 1))
-    assert result.candidates == ("hip", "knee", "toe", "hand")
+    assert result.confusion.chance_uniform == 1 / 4
+    assert result.confusion.counts == ((1, 0, 0, 0), (0, 0, 0, 1))
+    assert result.confusion.answers == ("hip", "knee", "toe", "hand")
 
 
 def test_a_true_region_outside_the_candidates_is_always_wrong():
     image = np.array([ANCHORS["hip"], ANCHORS["knee"], ANCHORS["hip"]])
     result = zero_shot_regions(image, region_rows(["hip", "knee", "ankle"]), encode_region, candidates=["hip", "knee"])
-    assert result.regions == ("hip", "knee", "ankle")
-    assert result.confusion == ((1, 0), (0, 1), (1, 0))
-    assert result.accuracy.value == pytest.approx(2 / 3)
+    assert result.confusion.truth == ("hip", "knee", "ankle")
+    assert result.confusion.counts == ((1, 0), (0, 1), (1, 0))
+    assert result.score.value == pytest.approx(2 / 3)
 
 
 def test_one_region_is_no_task():
@@ -152,15 +152,19 @@ def test_one_region_is_no_task():
 TEXTS = ["normal", "fracture", "normal", "effusion", "normal"]
 
 
-def score_table(result):
-    return {(score.direction, score.metric, score.k): score for score in result.scores}
+def score_table(results):
+    return {(result.task, result.metric, result.settings["k"]): result for result in results}
 
 
 def test_identical_texts_are_one_gallery_entry():
     text = np.eye(3)[[0, 1, 0, 2, 0]]
-    result = retrieval(text, text, TEXTS, list("abcde"))
-    assert (result.num_images, result.num_texts, len(result.scores)) == (5, 3, 9)
-    table = score_table(result)
+    results = retrieval(text, text, TEXTS, list("abcde"), method="copies")
+    assert (len(results), {result.method for result in results}) == (9, {"copies"})
+    table = score_table(results)
+    assert (
+        table["image to text", "recall", 1].settings["gallery"],
+        table["text to image", "hit", 1].settings["gallery"],
+    ) == (3, 5)
     assert all(score.score.value == 1 for (_, _, k), score in table.items() if k == 1)
     assert table["text to image", "recall", 5].score.num_items == 3
     assert table["image to text", "recall", 1].score.num_groups == 5
@@ -186,7 +190,7 @@ def test_chance_is_the_mean_over_random_rankings():
         trials.append(score_table(retrieval(image, text, texts, num_resamples=1)))
     for key, score in trials[0].items():
         mean = np.mean([trial[key].score.value for trial in trials])
-        assert mean == pytest.approx(score.chance, abs=0.03)  # four standard errors of 400 trials
+        assert mean == pytest.approx(score.baseline, abs=0.03)  # four standard errors of 400 trials
 
 
 @pytest.mark.parametrize(

@@ -121,11 +121,11 @@ def test_findings_stand_beside_the_zero_shot_results():
     (result,) = shortcut_findings(train, train_rows, test, test_rows, tasks, num_resamples=50, seed=3)
     labels, patients = np.arange(80) % 2, np.arange(80) // 10
     scores = shortcut_scores(train, labels, test, seed=3, train_groups=patients)
-    assert result.auc.value == auc(np.arange(40) % 2, scores)
+    assert result.score.value == auc(np.arange(40) % 2, scores)
     by_image = shortcut_scores(train, labels, test, seed=3)
-    assert auc(np.arange(40) % 2, by_image) != result.auc.value  # so the line above can fail
+    assert auc(np.arange(40) % 2, by_image) != result.score.value  # so the line above can fail
     assert (result.task, result.method) == ("fracture", "shortcut")
-    assert (result.num_positives, result.auc.num_groups) == (20, 20)
+    assert (result.classes[0].num_positives, result.score.num_groups) == (20, 20)
     unlabelled = [row | {"findings": None} for row in train_rows]
     assert shortcut_findings(train, unlabelled, test, test_rows, tasks) == []
 
@@ -139,11 +139,11 @@ def test_regions_stand_beside_the_zero_shot_result():
         for vector, row in zip(features, rows, strict=True):
             vector[("wrist", "hip", "hand", "toe").index(row["region"])] += 6
     result = shortcut_regions(train, train_rows, test, test_rows, num_resamples=50)
-    assert result.candidates == ("hip", "wrist", "hand")  # nobody taught it toes
-    assert result.regions == ("hip", "wrist", "hand", "toe")
-    accuracy = [max(row) / sum(row) for row in result.confusion[:3]]
+    assert result.confusion.answers == ("hip", "wrist", "hand")  # nobody taught it toes
+    assert result.confusion.truth == ("hip", "wrist", "hand", "toe")
+    accuracy = [max(row) / sum(row) for row in result.confusion.counts[:3]]
     assert min(accuracy) > 0.8
-    assert result.macro_accuracy <= 0.75
+    assert result.confusion.macro_accuracy <= 0.75
 
 
 def test_a_patient_on_both_sides_is_an_error():
