@@ -4,15 +4,19 @@ Everything is written beside its destination under a hidden name and renamed int
 file system is the only step that the operating system makes indivisible.
 """
 
+import csv
+import io
 import json
 import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # beginnings of what a spreadsheet runs
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -64,6 +68,19 @@ def write_json(path: str | Path, content: Any) -> Path:
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_encode)
     return write_text(path, text + "\n")  # as text files end
+
+
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
+    """Write a CSV file, whole or not at all; cells that a spreadsheet would run as a formula get an apostrophe."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_inert(cell) for cell in row] for row in rows)
+    return write_text(path, text.getvalue())
+
+
+def _inert(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 @contextmanager

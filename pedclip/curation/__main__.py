@@ -44,7 +44,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m pedclip.curation",
         description="From an archive of films and reports to triplets of image, text and body region. Everything that "
-        "becomes none is listed with its reason in OUTPUT/rejected.csv.",
+        "becomes none is listed with its reason in OUTPUT/left_out.csv.",
     )
     parser.add_argument(
         "--archive", type=Path, metavar="FOLDER", required=True, help="holds DICOM, PNG, JPEG or TIFF films"
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     sheet = result.datasheet
     print(f"{sheet['triplets']} triplets of {sheet['patients']} patients: {result.triplets}")
-    print(f"{result.num_rejected} files, rows or films left out: {result.triplets.with_name('rejected.csv')}")
+    print(f"{result.num_left_out} files, rows or films left out: {result.triplets.with_name('left_out.csv')}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a curated set holds, as counts: the data sheet that goes with it."""
+"""Counts of what a curated set holds: the data sheet that goes with it."""
 
 import re
 from collections import Counter
@@ -34,7 +34,7 @@ def data_sheet(
     rows: Iterable[tuple[str, Mapping[str, Any]]],
     *,
     source: str,
-    rejected: Iterable[str],
+    left_out: Iterable[str],
     identifiers: Mapping[str, int],
     duplicates: Mapping[str, int],
 ) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def data_sheet(
     Args:
         rows: Split and triplet without its pixels, read once.
         source: Name of the data set.
-        rejected: Reason of each rejected file, row or film.
+        left_out: Reason of each file, row or film that became no triplet.
         identifiers: Passages by kind in the written excerpts.
         duplicates: Pairs by kind, and how many patients were joined.
 
@@ -71,7 +71,7 @@ def data_sheet(
         "patients_by_split": {name: len(members) for name, members in patients.items()},
         "words": {f"p{share}": int(np.percentile(words, share)) for share in (5, 50, 95)} if words else {},
         "counts": {name: _ordered(name, counter) for name, counter in counts.items()},
-        "rejected": dict(Counter(rejected).most_common()),
+        "left_out": dict(Counter(left_out).most_common()),
         "identifiers": dict(identifiers),
         "duplicates": dict(duplicates),
     }

@@ -6,25 +6,24 @@ has acknowledged what was found. `triplets/` and `datasheet.json` may be shared 
 name files of the archive and stay with it, as does the salt.
 """
 
-import csv
-import io
 import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from pedclip.artefacts import write_json, write_text
+from pedclip.artefacts import write_csv, write_json
 from pedclip.curation.archive.studies import Archive, Study
 from pedclip.curation.datasheet import data_sheet
 from pedclip.curation.duplicates import joined_groups, near_images, near_texts
 from pedclip.curation.excerpts import Extractor
 from pedclip.curation.privacy.identifiers import read_salt
-from pedclip.curation.shards import Settings, fingerprint_of, is_done, load_chunk, read_chunk, save_chunk
+from pedclip.curation.shards import CurationSettings, fingerprint_of, is_done, load_chunk, read_chunk, save_chunk
+from pedclip.triplets.left_out import LEFT_OUT_FILE, LeftOut, Reason, write_left_out
 from pedclip.triplets.splits import SPLITS, split_of
 
 STUDIES_PER_CHUNK: Final = 64  # about 100 films, a few hundred MB of pixels at most
@@ -36,17 +35,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CurationResult:
-    """What a run made.
+    """Result of a run.
 
     Args:
         triplets: Folder for `pedclip.data.load`.
         datasheet: Content of `datasheet.json`.
-        num_rejected: Rows of `rejected.csv`.
+        num_left_out: Rows of `left_out.csv`.
     """
 
     triplets: Path
     datasheet: dict[str, Any]
-    num_rejected: int
+    num_left_out: int
 
 
 class IdentifiersFound(ValueError):
@@ -73,7 +72,7 @@ def curate(
 
     Args:
         archive: As from `pedclip.curation.archive.reader.read_archive`.
-        output: Folder for `triplets/`, `rejected.csv`, `conflicts.csv`, `identifiers.csv`, `duplicates.csv` and
+        output: Folder for `triplets/`, `left_out.csv`, `conflicts.csv`, `identifiers.csv`, `duplicates.csv` and
             `datasheet.json`.
         extractor: "rules", or an object such as `pedclip.curation.llm.extractor.LLMExtractor`.
         acknowledge_identifiers: Write although excerpts hold dates, names or the like.
@@ -82,14 +81,14 @@ def curate(
 
     Raises:
         IdentifiersFound: Excerpts hold identifiers. Only `identifiers.csv` is written: kinds and counts per report.
-        NothingCurated: No film became a triplet; `rejected.csv` says why.
+        NothingCurated: No film became a triplet; `left_out.csv` says why.
         ReportChanged: The archive was changed during the run.
         ValueError: Output or salt lie where they must not.
     """
     folder = Path(output).resolve()
     key_file = Path(salt).resolve() if salt is not None else folder.with_name(f"{folder.name}.salt")
-    _check_places(archive.root, folder, key_file)
-    settings = Settings(
+    _check_folders(archive.root, folder, key_file)
+    settings = CurationSettings(
         archive.root, extractor, read_salt(key_file), source or archive.root.name, acknowledge_identifiers
     )
     work = folder.with_name(f".{folder.name}.work")
@@ -99,7 +98,7 @@ def curate(
     ]
     blocked = _do_parts(parts, settings)
     if blocked:
-        _write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, (item.values() for item in blocked))
+        write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, (item.values() for item in blocked))
         raise IdentifiersFound(_blocked_message(blocked, folder))
     result = _finish(archive, [part for part, _ in parts], folder, settings)
     shutil.rmtree(work)
@@ -109,7 +108,7 @@ def curate(
 _IDENTIFIER_COLUMNS: Final = ("study", "report", "kind", "in_report", "in_excerpts")
 
 
-def _check_places(root: Path, folder: Path, key_file: Path) -> None:
+def _check_folders(root: Path, folder: Path, key_file: Path) -> None:
     if folder.is_relative_to(root) or root.is_relative_to(folder):
         raise ValueError(f"{folder} and the archive {root} lie in each other; give an output folder of its own.")
     if key_file.is_relative_to(folder):
@@ -118,7 +117,7 @@ def _check_places(root: Path, folder: Path, key_file: Path) -> None:
         raise ValueError(f"{folder} is a file; expected a folder to write into.")
 
 
-def _do_parts(parts: Sequence[tuple[Path, Sequence[Study]]], settings: Settings) -> list[dict[str, Any]]:
+def _do_parts(parts: Sequence[tuple[Path, Sequence[Study]]], settings: CurationSettings) -> list[dict[str, Any]]:
     """Make the missing parts; the identifiers of those that were not written because of them."""
     blocked = []
     for number, (part, studies) in enumerate(parts, start=1):
@@ -148,22 +147,20 @@ def _blocked_message(blocked: Iterable[dict[str, Any]], folder: Path) -> str:
     )
 
 
-def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Settings) -> CurationResult:
+def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: CurationSettings) -> CurationResult:
     from datasets import DatasetDict, concatenate_datasets
 
     from pedclip.triplets.storage import make_split, save_triplets
 
     records, datasets = zip(*(load_chunk(part) for part in parts), strict=True)
-    rejected = sorted(
-        [(item.path, item.reason, item.detail) for item in archive.rejected]
-        + [tuple(item) for record in records for item in record["rejected"]]
-    )
-    _write_csv(folder / "rejected.csv", ("path", "reason", "detail"), rejected)
+    lost = (LeftOut(file, Reason[name], detail) for r in records for file, name, detail in r["left_out"])
+    left_out = [replace(item, source=settings.source) for item in (*archive.left_out, *lost)]
+    write_left_out(folder / LEFT_OUT_FILE, left_out)
     rows = concatenate_datasets(list(datasets))
     if not len(rows):
-        reasons = Counter(reason for _, reason, _ in rejected).most_common(4)
+        reasons = Counter(item.reason for item in left_out).most_common(4)
         listed = ", ".join(f"{count} × {reason}" for reason, count in reasons)
-        raise NothingCurated(f"no film became a triplet ({listed}); {folder / 'rejected.csv'} lists all.")
+        raise NothingCurated(f"no film became a triplet ({listed}); {folder / LEFT_OUT_FILE} lists all.")
     patients = list(rows["patient_id"])
     duplicates = list(_duplicates(parts, records, patients))
     _write_lists(folder, records, duplicates)
@@ -176,7 +173,7 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Set
     sheet = data_sheet(
         _without_pixels(triplets),
         source=settings.source,
-        rejected=[reason for _, reason, _ in rejected],
+        left_out=[item.reason for item in left_out],
         identifiers=_kinds(records),
         duplicates={
             "films": sum(kind == "film" for kind, *_ in duplicates),
@@ -185,7 +182,7 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Set
         },
     )
     write_json(folder / "datasheet.json", sheet)  # last: where it is, everything is
-    return CurationResult(folder / "triplets", sheet, len(rejected))
+    return CurationResult(folder / "triplets", sheet, len(left_out))
 
 
 def _without_pixels(triplets: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -207,23 +204,23 @@ def _duplicates(
     for pair in near_images(images, thumbnails):
         one, two = pair.first, pair.second
         yield "film", paths[one], paths[two], patients[one], patients[two], pair.similarity
-    places = [(patient, place) for record in records for patient, place in record["texts"]]
+    texts_of = [(patient, name) for record in records for patient, name in record["texts"]]
     for pair in near_texts(texts):
-        (owner, place), (other, copy) = places[pair.first], places[pair.second]
+        (owner, name), (other, copy) = texts_of[pair.first], texts_of[pair.second]
         if owner != other:
-            yield "report", place, copy, owner, other, pair.similarity
+            yield "report", name, copy, owner, other, pair.similarity
 
 
 def _write_lists(
     folder: Path, records: Sequence[dict[str, Any]], duplicates: Iterable[tuple[str, str, str, str, str, float]]
 ) -> None:
     conflicts = sorted(tuple(item) for record in records for item in record["conflicts"])
-    _write_csv(folder / "conflicts.csv", ("path", "decision"), conflicts)
+    write_csv(folder / "conflicts.csv", ("path", "decision"), conflicts)
     found = [tuple(item.values()) for record in records for item in record["identifiers"]]
     found += [("", item["path"], "burned-in text", item["score"], 0) for r in records for item in r["burned_in"]]
-    _write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, found)
+    write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, found)
     names = ("kind", "first", "second", "first_patient", "second_patient", "similarity")
-    _write_csv(folder / "duplicates.csv", names, duplicates)
+    write_csv(folder / "duplicates.csv", names, duplicates)
 
 
 def _kinds(records: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -234,11 +231,3 @@ def _kinds(records: Iterable[dict[str, Any]]) -> dict[str, int]:
             kinds[item["kind"]] += item["in_excerpts"]
         kinds["burned-in text"] += len(record["burned_in"])
     return {kind: count for kind, count in kinds.most_common() if count}
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

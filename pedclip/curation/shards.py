@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pedclip.anatomy import REGIONS
 from pedclip.artefacts import atomic_folder, write_json
 from pedclip.curation.archive.image_region import Undecided, decisions_of, side_of
-from pedclip.curation.archive.report_location import state_of
-from pedclip.curation.archive.studies import Archive, Film, Rejected, Study
+from pedclip.curation.archive.studies import Archive, Film, Study
 from pedclip.curation.duplicates import as_matrix, image_hash, text_hash, thumbnail
 from pedclip.curation.excerpts import Excerpt, Extractor, is_useless
 from pedclip.curation.extract import extract_regions
@@ -21,6 +20,8 @@ from pedclip.curation.privacy.burned_in_text import burned_in_text
 from pedclip.curation.privacy.identifiers import find_identifiers, pseudonym
 from pedclip.curation.report.filmed_regions import filmed_regions
 from pedclip.triplets.decoding import BadImage, decode, read_film
+from pedclip.triplets.left_out import LeftOut, Reason
+from pedclip.triplets.tabular import state_of
 from pedclip.version import __version__
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ _OLDEST: Final = 90 * 12  # months; an exact age above 89 years is an identifier
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What decides the content of a run.
+class CurationSettings:
+    """Everything that decides the content of a run.
 
     Args:
         root: The archive.
@@ -52,18 +53,18 @@ class Settings:
 
 @dataclass
 class Chunk:
-    """What became of some studies.
+    """Triplets of some studies, and what became none.
 
     Args:
         rows: Triplets without the columns that need the pixels.
-        rejected: Films that became no triplet.
-        conflicts: Film, and which witness was overruled.
+        left_out: Films that became no triplet.
+        conflicts: Film, and which evidence was overruled.
         identifiers: Per study and kind, how many the report and the excerpts hold; never the passage.
-        reports: Pseudonym of the patient, place of the report, its hash.
+        reports: Pseudonym of the patient, location of the report, its hash.
     """
 
     rows: list[tuple[Film, dict[str, Any]]] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     identifiers: list[dict[str, Any]] = field(default_factory=list)
     reports: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -74,7 +75,7 @@ class Chunk:
         return any(item["in_excerpts"] for item in self.identifiers)
 
 
-def read_chunk(studies: Sequence[Study], settings: Settings) -> Chunk:
+def read_chunk(studies: Sequence[Study], settings: CurationSettings) -> Chunk:
     """Regions, excerpts and identifiers of some studies; pixels are not touched, nothing is written.
 
     Raises:
@@ -93,7 +94,7 @@ def read_chunk(studies: Sequence[Study], settings: Settings) -> Chunk:
         used = _add_rows(study, sides, films, excerpts, settings, chunk)
         _add_identifiers(study, report, used, settings, chunk)
         chunk.reports.append(
-            (pseudonym(study.patient_id, settings.salt), study.place.name(settings.root), text_hash(report))
+            (pseudonym(study.patient_id, settings.salt), study.location.name(settings.root), text_hash(report))
         )
     return chunk
 
@@ -123,7 +124,7 @@ def save_chunk(chunk: Chunk, folder: Path, *, fingerprint: str) -> None:
         reads = pool.map(_read_pixels, [film for film, _ in chunk.rows])
         for (_, row), read in zip(chunk.rows, reads, strict=True):
             if isinstance(read, BadImage):
-                chunk.rejected.append(Rejected(row["_path"], "bad-image", str(read)))
+                chunk.left_out.append(LeftOut(row["_path"], read.reason, str(read)))
                 continue
             content, code, small, score = read
             if score >= BURNED_IN:
@@ -131,15 +132,15 @@ def save_chunk(chunk: Chunk, folder: Path, *, fingerprint: str) -> None:
             hashes.append(code)
             thumbnails.append(small)
             rows.append({**row, "image": {"bytes": content, "path": None}})
-    texts = [(patient, place, code) for patient, place, code in chunk.reports if code is not None]
+    texts = [(patient, name, code) for patient, name, code in chunk.reports if code is not None]
     record = {
         "fingerprint": fingerprint,
-        "rejected": [[item.path, item.reason, item.detail] for item in chunk.rejected],
+        "left_out": [[item.file, item.reason.name, item.detail] for item in chunk.left_out],
         "conflicts": chunk.conflicts,
         "identifiers": chunk.identifiers,
         "burned_in": burned,
         "paths": [row["_path"] for row in rows],
-        "texts": [[patient, place] for patient, place, _ in texts],
+        "texts": [[patient, name] for patient, name, _ in texts],
     }
     with atomic_folder(folder) as partial:
         table = make_split(rows).with_format("arrow")[:]
@@ -169,16 +170,14 @@ def is_done(folder: Path, fingerprint: str) -> bool:
     return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["fingerprint"] == fingerprint
 
 
-def fingerprint_of(studies: Iterable[Study], settings: Settings) -> str:
+def fingerprint_of(studies: Iterable[Study], settings: CurationSettings) -> str:
     """A hash of everything that a chunk depends on; file contents by size and time of change."""
     name = settings.extractor if isinstance(settings.extractor, str) else _identity(settings.extractor)
     parts = [__version__, name, settings.source, hashlib.sha256(settings.salt).hexdigest()]
     digest = hashlib.sha256("\0".join(parts).encode())
     for study in studies:
-        place = study.place
-        digest.update(
-            repr((study.study_id, study.patient_id, place.position, place.row, state_of(place.path))).encode()
-        )
+        at = study.location
+        digest.update(repr((study.study_id, study.patient_id, at.position, at.row, state_of(at.path))).encode())
         for film in study.images:
             digest.update(repr((film, state_of(film.path))).encode())
     return digest.hexdigest()
@@ -189,7 +188,7 @@ def _films_with_regions(study: Study, sides: Mapping[str, str], root: Path, chun
     for film, found in decisions_of(study.images, filmed):
         name = film.path.relative_to(root).as_posix()
         if isinstance(found, Undecided):
-            chunk.rejected.append(Rejected(name, found.reason, str(found)))
+            chunk.left_out.append(LeftOut(name, found.reason, str(found)))
             continue
         if found.note:
             chunk.conflicts.append((name, found.note))
@@ -213,7 +212,7 @@ def _add_rows(
     sides: Mapping[str, str],
     films: Iterable[tuple[Film, str]],
     excerpts: Mapping[str, Excerpt],
-    settings: Settings,
+    settings: CurationSettings,
     chunk: Chunk,
 ) -> list[str]:
     """Rows of one study; the different excerpts that they use."""
@@ -222,8 +221,8 @@ def _add_rows(
         name = film.path.relative_to(settings.root).as_posix()
         excerpt = excerpts[region]
         if not excerpt.text.strip() or is_useless(excerpt.text):
-            reason = "useless-excerpt" if excerpt.text.strip() else "no-excerpt"
-            chunk.rejected.append(Rejected(name, reason, f"region {region}"))
+            reason = Reason.USELESS_EXCERPT if excerpt.text.strip() else Reason.NO_EXCERPT
+            chunk.left_out.append(LeftOut(name, reason, f"region {region}"))
             continue
         side, note = side_of(region, film.laterality, sides.get(region, ""))
         if note:
@@ -233,7 +232,9 @@ def _add_rows(
     return list(used)
 
 
-def _row(study: Study, film: Film, region: str, side: str, excerpt: Excerpt, settings: Settings) -> dict[str, Any]:
+def _row(
+    study: Study, film: Film, region: str, side: str, excerpt: Excerpt, settings: CurationSettings
+) -> dict[str, Any]:
     return {
         "text": excerpt.text,
         "region": REGIONS.index(region),
@@ -252,14 +253,14 @@ def _row(study: Study, film: Film, region: str, side: str, excerpt: Excerpt, set
     }
 
 
-def _add_identifiers(study: Study, report: str, used: Sequence[str], settings: Settings, chunk: Chunk) -> None:
+def _add_identifiers(study: Study, report: str, used: Sequence[str], settings: CurationSettings, chunk: Chunk) -> None:
     whole = Counter(found.kind for found in find_identifiers(report))
     written = Counter(found.kind for text in used for found in find_identifiers(text))
     for kind in sorted(whole | written):
         chunk.identifiers.append(
             {
                 "study": pseudonym(f"study {study.study_id}", settings.salt),
-                "report": study.place.name(settings.root),
+                "report": study.location.name(settings.root),
                 "kind": kind,
                 "in_report": whole[kind],
                 "in_excerpts": written[kind],

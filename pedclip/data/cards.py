@@ -4,17 +4,18 @@ A card is Markdown with a YAML header. People read the text, the loader reads th
 """
 
 import csv
-import gzip
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TextIO
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pedclip.triplets.tabular import open_text
 
 _INSTALLED: Final = Path("share", "pedclip", "data_cards")
 _HEADER: Final = re.compile(r"---\n(.*?\n)---\n(.*)", re.DOTALL)
@@ -257,13 +258,6 @@ def header_of(path: Path) -> tuple[str, ...]:
             return tuple(name.strip() for name in next(csv.reader(file), []))
     except (OSError, UnicodeDecodeError, csv.Error, EOFError):
         return ()
-
-
-def open_text(path: Path) -> TextIO:
-    """A text table for reading, unpacked on the way where its name ends in .gz."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
 
 
 def pick(columns: Sequence[str], either: str) -> str:

@@ -12,9 +12,8 @@ from datasets import DatasetDict
 
 from pedclip.anatomy import REGIONS
 from pedclip.data.label_text import label_text, patient_words, read_labels
-from pedclip.data.table import TABLE, Table, find_table, read_boxes
+from pedclip.data.table import TABLE, Table, find_table, read_box_table
 from pedclip.data.table_rows import (
-    LeftOut,
     image_id_of,
     patient_of,
     read_laterality,
@@ -24,7 +23,8 @@ from pedclip.data.table_rows import (
 )
 from pedclip.findings import finding_name
 from pedclip.triplets.annotations import clip_box
-from pedclip.triplets.decoding import BadImage, Film, read_film, read_mask
+from pedclip.triplets.decoding import BadImage, StoredFilm, read_film, read_mask
+from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import make_split
 from pedclip.triplets.values import read_age, read_bone_age, read_sex, read_view
@@ -34,39 +34,22 @@ _MIN_LETTERS: Final = 3
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """A row of a table that became no triplet.
-
-    Args:
-        file: Image file as the table writes it.
-        row: Row of the table; the header of a CSV file is row 1.
-        reason: In words.
-        source: Name of the folder.
-    """
-
-    file: str
-    row: int
-    reason: str
-    source: str
-
-
-@dataclass(frozen=True)
 class FolderReading:
     """What was read: the triplets, the rows left out, and what else there is to know."""
 
     triplets: DatasetDict
-    quarantine: list[Rejected]
+    left_out: list[LeftOut]
     notes: list[str]
 
 
 class NothingUsable(ValueError):
-    """A folder of which no row can become a triplet; `quarantine` says why, row by row."""
+    """A folder of which no row can become a triplet; `left_out` says why, row by row."""
 
-    def __init__(self, folder: Path, quarantine: list[Rejected]) -> None:
-        reasons = Counter(rejected.reason for rejected in quarantine).most_common(3)
-        listed = "; ".join(f"{count} × {reason}" for reason, count in reasons)
-        super().__init__(f"{folder}: none of {len(quarantine)} rows can be used ({listed}).")
-        self.quarantine = quarantine
+    def __init__(self, folder: Path, left_out: list[LeftOut]) -> None:
+        reasons = Counter(item.words for item in left_out).most_common(3)
+        listed = "; ".join(f"{count} × {words}" for words, count in reasons)
+        super().__init__(f"{folder}: none of {len(left_out)} rows can be used ({listed}).")
+        self.left_out = left_out
 
 
 def read_folder(path: str | Path, *, columns: Mapping[str, str] | None = None, split: str = "auto") -> FolderReading:
@@ -97,13 +80,13 @@ def read_folder(path: str | Path, *, columns: Mapping[str, str] | None = None, s
     notes = [split_note]
     if "patient_id" not in table.columns:
         notes.append("no patient column: every image counts as its own patient")
-    rows, rejected = _read_rows(table, splits)
+    rows, left_out = _read_rows(table, splits)
     if not rows:
-        raise NothingUsable(folder, sorted(rejected, key=lambda item: item.row))
+        raise NothingUsable(folder, left_out)
     notes += _add_masks(folder, rows) + _add_boxes(folder, rows)
     notes += _counts(table, rows)
     triplets = DatasetDict({name: make_split([row.record for row in rows if row.split == name]) for name in SPLITS})
-    return FolderReading(triplets, sorted(rejected, key=lambda item: item.row), notes)
+    return FolderReading(triplets, left_out, notes)
 
 
 def table_missing(folder: Path) -> FileNotFoundError:
@@ -137,29 +120,29 @@ def _check_image_ids(table: Table) -> None:
             raise table.error(role, [before, number], "the same image id twice; each row needs one of its own.")
 
 
-def _read_rows(table: Table, splits: list[str]) -> tuple[list[_Row], list[Rejected]]:
+def _read_rows(table: Table, splits: list[str]) -> tuple[list[_Row], list[LeftOut]]:
     folder = table.path.parent
     source, folder_region = folder.resolve().name, region_of_folder(folder)
-    usable, rejected = [], []
+    usable, left_out = [], []
     for (number, row), split in zip(table.rows, splits, strict=True):
         try:
             usable.append((number, row, split, _describe(table, number, row, folder_region)))
-        except LeftOut as error:
-            rejected.append(Rejected(row["image"], number, str(error), source))
+        except Unusable as error:
+            left_out.append(LeftOut(row["image"], error.reason, str(error), number, source))
     # Decoding leaves Python's lock, so that threads do it side by side.
     with ThreadPoolExecutor(_THREADS) as pool:
         films = pool.map(_try_film, [folder / row["image"] for _, row, _, _ in usable])
         rows = []
         for (number, row, split, described), film in zip(usable, films, strict=True):
             if isinstance(film, BadImage):
-                rejected.append(Rejected(row["image"], number, str(film), source))
+                left_out.append(LeftOut(row["image"], film.reason, str(film), number, source))
                 continue
             record = {**described, "image": {"bytes": film.content, "path": None}, "source": source}
             rows.append(_Row(split, row["image"], row.get("mask", ""), (film.height, film.width), record))
-    return rows, rejected
+    return rows, sorted(left_out, key=lambda item: item.row)
 
 
-def _try_film(path: Path) -> Film | BadImage:
+def _try_film(path: Path) -> StoredFilm | BadImage:
     try:
         return read_film(path)
     except BadImage as error:
@@ -169,9 +152,9 @@ def _try_film(path: Path) -> Film | BadImage:
 def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: str) -> dict[str, Any]:
     """Everything of a triplet but its picture, boxes and mask."""
     if not row["image"]:
-        raise LeftOut("no image file named")
+        raise Unusable(Reason.NO_FILM, "no image file named")
     if not patient_of(row):
-        raise LeftOut("patient is blank; without it the split could leak")
+        raise Unusable(Reason.NO_PATIENT, "patient is blank; without it the split could leak")
     region = read_region(table, number, row, folder_region)
     labels = read_labels(row.get("finding", ""), row.get("label", ""))
     age, view, laterality = read_age(row), read_view(row.get("view", "")), read_laterality(row, region)
@@ -179,7 +162,7 @@ def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: 
     text, text_source = row.get("text", ""), "caption"
     if len(re.findall(r"[^\W\d_]", text)) < _MIN_LETTERS:
         if labels is None:
-            raise LeftOut("neither text nor a label")
+            raise Unusable(Reason.NO_TEXT, "neither text nor a label")
         patient = patient_words(age, row.get("age_group", ""))
         text = label_text(labels, key=image_id, region=region, laterality=laterality, view=view, patient=patient)
         text_source = "label-prompt"
@@ -218,15 +201,14 @@ def _add_boxes(folder: Path, rows: list[_Row]) -> list[str]:
     for row in rows:
         by_file[row.file].append(row)
     num_clipped, outside = 0, []
-    for number, file, box, label in read_boxes(folder):
+    for number, file, box, label in read_box_table(folder):
         for row in by_file.get(file, ()):
             clipped = clip_box(box, row.size)
             if clipped is None:
                 outside.append(number)
                 continue
             num_clipped += clipped != box
-            sides = dict(zip(("x", "y", "width", "height"), clipped, strict=True))
-            row.record["boxes"].append({**sides, "label": finding_name(label)})
+            row.record["boxes"].append({**clipped._asdict(), "label": finding_name(label)})
     notes = [f"{num_clipped} boxes cut at the edge of their film"] if num_clipped else []
     return notes + ([f"{len(outside)} boxes outside their film left out (first: row {outside[0]})"] if outside else [])
 

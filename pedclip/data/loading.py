@@ -1,7 +1,5 @@
 """`pedclip.data.load`: from a name, a data card or paths to triplets."""
 
-import csv
-import io
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +9,10 @@ from typing import Any, Final
 
 from datasets import Dataset, DatasetDict, Value, concatenate_datasets
 
-from pedclip.artefacts import write_text
-from pedclip.data.folder import FolderReading, NothingUsable, Rejected, read_folder, table_missing
-from pedclip.data.table import check_roles, find_table
+from pedclip.data.folder import FolderReading, NothingUsable, read_folder, table_missing
+from pedclip.data.table import find_table
+from pedclip.triplets.columns import check_roles
+from pedclip.triplets.left_out import LeftOut, write_left_out
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import is_triplets, load_triplets
@@ -33,7 +32,7 @@ def load(
     root: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "auto",
-    quarantine: str | Path | None = None,
+    left_out: str | Path | None = None,
     **phantom: Any,
 ) -> DatasetDict:
     """Triplets by name or from disk.
@@ -49,7 +48,7 @@ def load(
         columns: Role (text, region, patient_id, … as in columns.json) to column name, for tables with other names.
         split: "auto" takes the given split where it has training rows, else a hash of the patient; "given" and "hash"
             decide it. Phantom and triplet directories keep theirs; a data card says which split it has.
-        quarantine: File for the list of rows left out, with the reasons; written even if there is none.
+        left_out: File for the list of rows left out, with the reasons; written even if there is none.
         **phantom: Arguments of `pedclip.data.phantom.generate`.
 
     Returns:
@@ -66,23 +65,23 @@ def load(
     """
     if split not in MODES:
         raise ValueError(f"split: expected one of {', '.join(MODES)}, got {split!r}.")
-    check_roles(columns or {})
+    check_roles(columns or {}, "images")
     if root is not None:
-        return _finish(lambda: _read_card(name_or_path, root, columns, split, phantom), quarantine)
+        return _finish(lambda: _read_card(name_or_path, root, columns, split, phantom), left_out)
     sources = _sources(name_or_path, columns or {})
     if phantom and PHANTOM not in sources:
         raise ValueError(f"{', '.join(phantom)}: only 'phantom' takes such arguments, and it is not among the data.")
-    return _finish(lambda: _read_all(sources, columns, split, phantom), quarantine)
+    return _finish(lambda: _read_all(sources, columns, split, phantom), left_out)
 
 
-def _finish(read: Callable[[], FolderReading], quarantine: str | Path | None) -> DatasetDict:
+def _finish(read: Callable[[], FolderReading], path: str | Path | None) -> DatasetDict:
     """Read, write the list of what was left out (also where that is all), and log the counts."""
     try:
         reading = read()
     except NothingUsable as error:
-        _write_quarantine(quarantine, error.quarantine)
+        _write_list(path, error.left_out)
         raise
-    _write_quarantine(quarantine, reading.quarantine)
+    _write_list(path, reading.left_out)
     _report(reading)
     return reading.triplets
 
@@ -108,7 +107,7 @@ def _read_card(
 
 
 def _sources(name_or_path: str | Path | Sequence[str | Path], columns: Mapping[str, str]) -> list[str | Path]:
-    """The single sources: "phantom", or folders that are packs."""
+    """The single sources: "phantom", or folders that are data sources."""
     if isinstance(name_or_path, str | Path):
         is_list = "," in str(name_or_path) and not Path(name_or_path).exists()
         parts: list[str | Path] = [*str(name_or_path).split(",")] if is_list else [name_or_path]
@@ -141,15 +140,15 @@ def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
             "a triplet directory, or images with a table."
             f"{hint}"
         )
-    if _is_pack(path, columns):
+    if _is_source(path, columns):
         return [path]
     folders = [item for item in sorted(path.iterdir()) if item.is_dir() and not item.name.startswith(".")]
-    packs = [folder for folder in folders if _is_pack(folder, columns)]
-    if not packs:
+    found = [folder for folder in folders if _is_source(folder, columns)]
+    if not found:
         raise table_missing(path)
-    if skipped := [folder.name for folder in folders if folder not in packs]:
+    if skipped := [folder.name for folder in folders if folder not in found]:
         _log.info("%s: no table of images in %s; skipped", path, ", ".join(skipped))
-    return [*packs]
+    return [*found]
 
 
 def _card_names() -> list[str]:
@@ -166,13 +165,13 @@ def _root_missing(name: str) -> str:
     from pedclip.data.cards import access_words, read_card
 
     return (
-        f"{name} is a data card; say where its files are: in notebook 05 with  -p data {name} -p root /folder/of/it, "
-        f"in Python with  pedclip.data.load({name!r}, root='/folder/of/it').\n"
+        f"{name} is a data card; say where its files are, and pass root='/folder/of/it': "
+        f"pedclip.data.load({name!r}, root='/folder/of/it').\n"
         f"{access_words(read_card(name))}"
     )
 
 
-def _is_pack(path: Path, columns: Mapping[str, str]) -> bool:
+def _is_source(path: Path, columns: Mapping[str, str]) -> bool:
     return is_triplets(path) or find_table(path, columns) is not None
 
 
@@ -185,26 +184,26 @@ def _read_all(
 ) -> FolderReading:
     if len(sources) == 1:
         return _read(sources[0], columns, split, phantom)
-    readings, notes, rejected = {}, [], []
+    readings, notes, left_out = {}, [], []
     for source in sources:
         name = _name(source)
         try:
             readings[name] = reading = _read(source, columns, split, phantom)
         except NothingUsable as error:
-            rejected += error.quarantine
+            left_out += error.left_out
             notes.append(f"{name}: no row can be used")
             continue
-        rejected += reading.quarantine
+        left_out += reading.left_out
         notes += [f"{name}: {note}" for note in reading.notes]
     if not readings:
-        raise NothingUsable(Path(sources[0]).parent, rejected)
+        raise NothingUsable(Path(sources[0]).parent, left_out)
     triplets = DatasetDict(
         {
             key: concatenate_datasets([_prefixed(reading.triplets[key], name) for name, reading in readings.items()])
             for key in SPLITS
         }
     )
-    return FolderReading(triplets, rejected, notes)
+    return FolderReading(triplets, left_out, notes)
 
 
 def _read(
@@ -227,20 +226,15 @@ def _prefixed(dataset: Dataset, name: str) -> Dataset:
     return dataset.select_columns(list(FEATURES))
 
 
-def _write_quarantine(path: str | Path | None, rejected: Sequence[Rejected]) -> None:
-    if path is None:
-        return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "file", "row", "reason"])
-    writer.writerows([item.source, item.file, item.row, item.reason] for item in rejected)
-    write_text(path, text.getvalue())
+def _write_list(path: str | Path | None, left_out: Sequence[LeftOut]) -> None:
+    if path is not None:
+        write_left_out(path, left_out)
 
 
 def _report(reading: FolderReading) -> None:
     for note in reading.notes:
         _log.info("%s", note)
     counts = ", ".join(f"{split} {len(reading.triplets[split])}" for split in SPLITS)
-    _log.info("triplets: %s; %d rows left out", counts, len(reading.quarantine))
-    for (source, reason), count in Counter((item.source, item.reason) for item in reading.quarantine).most_common(10):
-        _log.info("left out of %s: %d × %s", source, count, reason)
+    _log.info("triplets: %s; %d rows left out", counts, len(reading.left_out))
+    for (source, words), count in Counter((item.source, item.words) for item in reading.left_out).most_common(10):
+        _log.info("left out of %s: %d × %s", source, count, words)

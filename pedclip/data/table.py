@@ -1,23 +1,20 @@
 """The table of a folder of images: which file it is, and which column means what."""
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
+
+from pedclip.triplets.annotations import Box
+from pedclip.triplets.columns import check_roles, find_roles, first_of, usual_names
+from pedclip.triplets.tabular import TableError, cell_text, open_table
 
 TABLE: Final = "metadata.csv"
 BOXES: Final = "boxes.csv"
 _SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
 _BOX_COLUMNS: Final = ("file", "x", "y", "w", "h")
 
-
-class TableError(ValueError):
-    """A table that cannot be read as meant; the message names file, row and column, never what a report says."""
+_Rows = list[tuple[int, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,11 @@ def find_table(folder: Path, columns: Mapping[str, str] | None = None) -> Table 
         TableError: Unreadable file, no image column in `metadata.csv`, a column of `columns` that is absent, or two
             tables to choose from.
     """
-    check_roles(columns or {})
+    check_roles(columns or {}, "images")
     if (folder / TABLE).is_file():
         return read_table(folder / TABLE, columns)
     candidates = [path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES and path.name != BOXES]
-    tables = [table for path in candidates if (table := _read_if_images(path, columns)) is not None]
+    tables = [table for path in candidates if (table := _read_if_images(path, columns or {})) is not None]
     if len(tables) > 1:
         names = " and ".join(table.path.name for table in tables)
         raise TableError(f"{folder}: {names} both list images; join them into one {TABLE}.")
@@ -72,22 +69,11 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
     Raises:
         TableError: Unreadable, without rows, without an image column, or without a column named in `columns`.
     """
-    numbered = _read(path)
-    if not numbered:
-        raise TableError(f"{path} has no rows; expected one per image.")
-    present = list(dict.fromkeys(name for _, row in numbered for name in row))
-    roles = _roles(path, present, columns or {})
-    if "image" not in roles:
-        raise TableError(
-            f"{path} has no image column; its columns are {', '.join(present)}. "
-            "Name the one that holds the file names, e.g. columns={'image': 'x'}; known names are in columns.json."
-        )
-    rows = [(number, {role: _cell(row.get(name), role) for role, name in roles.items()}) for number, row in numbered]
-    return Table(path, roles, rows)
+    return _by_role(path, _read(path), columns or {})
 
 
-def read_boxes(folder: Path) -> Iterator[tuple[int, str, tuple[float, float, float, float], str]]:
-    """Row number, image file, (x, y, width, height) in pixels and label of each row of `boxes.csv`, if there is one.
+def read_box_table(folder: Path) -> Iterator[tuple[int, str, Box, str]]:
+    """Row number, image file, box in pixels and label of each row of `boxes.csv`, if there is one.
 
     Raises:
         TableError: A column is missing, or a coordinate is not a number; names file, row and column.
@@ -105,109 +91,48 @@ def read_boxes(folder: Path) -> Iterator[tuple[int, str, tuple[float, float, flo
                 numbers.append(float(row[name]))
             except ValueError:
                 raise TableError(f"{path}, row {number}, column {name!r}: expected a number of pixels.") from None
-        x, y, width, height = numbers
-        yield number, _cell(row["file"]), (x, y, width, height), _cell(row.get("label"))
+        yield number, cell_text(row["file"]), Box(*numbers), cell_text(row.get("label"))
 
 
-def check_roles(columns: Mapping[str, str]) -> None:
-    """Refuse a `columns` argument that names a role which no table has.
-
-    Raises:
-        TableError: With the close spelling and all roles.
-    """
-    for role in columns:
-        if role not in _aliases():
-            raise TableError(f"columns={{{role!r}: …}}:{_hint(role, list(_aliases()))} roles: {', '.join(_aliases())}.")
-
-
-@cache
-def _aliases() -> dict[str, list[str]]:
-    content = json.loads((files("pedclip.data") / "columns.json").read_text(encoding="utf-8"))
-    return {role: names for role, names in content.items() if role != "about"}
+def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
+    if not rows:
+        raise TableError(f"{path} has no rows; expected one per image.")
+    present = _names(rows)
+    roles = find_roles(path, present, columns, "images")
+    if "image" not in roles:
+        raise TableError(
+            f"{path} has no image column; its columns are {', '.join(present)}. "
+            "Name the one that holds the file names, e.g. columns={'image': 'x'}; known names are in columns.json."
+        )
+    cells = [(number, {role: _cell(row.get(name), role) for role, name in roles.items()}) for number, row in rows]
+    return Table(path, roles, cells)
 
 
-def _roles(path: Path, present: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
-    for role, name in columns.items():
-        if name not in present:
-            hint = _hint(name, list(present))
-            raise TableError(f"{path} has no column {name!r} (for {role!r});{hint} its columns: {', '.join(present)}.")
-    by_key = {_key(name): name for name in reversed(present)}
-    known = {
-        role: by_key[alias]
-        for role, names in _aliases().items()
-        for alias in reversed(names)  # so that the first name wins
-        if alias in by_key
-    }
-    return {**known, **columns}
+def _read_if_images(path: Path, columns: Mapping[str, str]) -> Table | None:
+    rows = _read(path)
+    present = _names(rows)
+    usual = [name for name in present if first_of(usual_names("images")["image"], [name])]
+    image = next((name for name in (columns.get("image", ""), *usual) if name in present), "")
+    files = (_cell(row.get(image), "image") for _, row in rows)
+    return _by_role(path, rows, columns) if any(file and (path.parent / file).is_file() for file in files) else None
 
 
-def _hint(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f" did you mean {close[0]!r}?" if close else ""
-
-
-def _key(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def _read_if_images(path: Path, columns: Mapping[str, str] | None) -> Table | None:
-    numbered = _read(path)
-    present = dict.fromkeys(name for _, row in numbered for name in row)
-    names = [(columns or {}).get("image", "")] + [name for name in present if _key(name) in _aliases()["image"]]
-    image = next((name for name in names if name in present), None)
-    cells = [cell for _, row in numbered if image is not None and (cell := _cell(row.get(image)))]
-    if not any((path.parent / cell).is_file() for cell in cells):
-        return None
-    return read_table(path, columns)
-
-
-def _read(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    try:
-        if path.suffix == ".jsonl":
-            return _read_json_lines(path)
-        return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except TableError:
-        raise
-    except (OSError, ValueError, csv.Error) as error:  # pyarrow's own errors are ValueErrors
-        reason = str(error).splitlines()[0][:200]
-        raise TableError(f"{path} cannot be read ({reason}); expected UTF-8 with one header and commas.") from error
-
-
-def _read_csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(enumerate(csv.DictReader(file, restkey="", restval=""), start=2))
-    too_long = next((number for number, row in rows if "" in row and isinstance(row[""], list)), None)
-    if too_long is not None:
-        raise TableError(f"{path}, row {too_long}: more cells than the header has names; quote cells with commas.")
+def _read(path: Path) -> _Rows:
+    """Rows that can be read; the first that cannot is an error, as the table is the user's own to mend."""
+    rows: _Rows = []
+    for row in open_table(path, is_strict=False).rows():
+        if row.cells is None or row.problem:
+            hint = "; quote cells with commas" if row.cells else ""
+            raise TableError(f"{path}, row {row.number}: {row.problem}{hint}.")
+        rows.append((row.number, row.cells))
     return rows
 
 
-def _read_parquet(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    import pyarrow.parquet  # type: ignore[import-untyped]
-
-    return list(enumerate(pyarrow.parquet.read_table(path).to_pylist(), start=1))
+def _names(rows: _Rows) -> list[str]:
+    return list(dict.fromkeys(name for _, row in rows for name in row))
 
 
-def _read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TableError(f"{path}, row {number}: not JSON ({error.msg}).") from None
-        if not isinstance(row, dict):
-            raise TableError(f"{path}, row {number}: expected a JSON object, got {type(row).__name__}.")
-        rows.append((number, row))
-    return rows
-
-
-def _cell(value: Any, role: str = "image") -> str:
-    """A cell as text; of a list of files the first, of a list of terms all."""
-    if isinstance(value, list | tuple):
-        filled = [str(item) for item in value if item]
-        return "; ".join(filled[:1] if role in {"image", "mask"} else filled).strip()
-    if value is None or value != value:  # NaN
-        return ""
-    return str(value).strip()
+def _cell(value: Any, role: str) -> str:
+    """A cell as text; of a list of files the first."""
+    is_files = role in {"image", "mask"} and isinstance(value, list | tuple)
+    return cell_text(next(filter(None, value), None) if is_files else value)

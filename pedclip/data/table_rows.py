@@ -7,6 +7,7 @@ from typing import Final
 
 from pedclip.anatomy import UnknownRegion, UnmappableRegion, find_laterality, find_mentions, find_region, is_paired
 from pedclip.data.table import Table
+from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.splits import split_of
 
 GIVEN: Final = {
@@ -22,10 +23,6 @@ GIVEN: Final = {
 }
 
 
-class LeftOut(ValueError):
-    """A row that cannot become a triplet; the message is the reason, for `quarantine.csv`."""
-
-
 def read_region(table: Table, number: int, row: Mapping[str, str], folder_region: str) -> str:
     """Region of a row: its own column, else the name of the folder, else the only region that its text names.
 
@@ -36,23 +33,24 @@ def read_region(table: Table, number: int, row: Mapping[str, str], folder_region
         folder_region: As from `region_of_folder`.
 
     Raises:
-        LeftOut: Blank, coarser than or outside the 23 regions, or not to be told from the text; never guessed.
+        Unusable: Blank, coarser than or outside the 23 regions, or not to be told from the text; never guessed.
         TableError: A region name that nobody knows; names file, row and column.
     """
     if "region" in row:
         if not row["region"]:
-            raise LeftOut("region is blank")
+            raise Unusable(Reason.REGION_UNKNOWN, "region is blank")
         try:
             return find_region(row["region"])
         except UnmappableRegion as error:
-            raise LeftOut(f"region: {error}") from error
+            raise Unusable(Reason.REGION_UNKNOWN, f"region: {error}") from error
         except UnknownRegion as error:
             raise table.error("region", [number], str(error)) from error
     if folder_region:
         return folder_region
     named = {mention.region for mention in find_mentions(row.get("text", ""))}
     if len(named) != 1:
-        raise LeftOut(f"no region column, and the text names {len(named)} regions instead of one")
+        detail = f"no region column, and the text names {len(named)} regions instead of one"
+        raise Unusable(Reason.REGION_UNKNOWN, detail)
     return named.pop()
 
 

@@ -10,6 +10,7 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.training.config import RunConfig, load_config, load_profile
 from pedclip.training.preparation import load_triplets_of
 from pedclip.triplets.arrays import TripletArrays, to_arrays
+from pedclip.triplets.left_out import LEFT_OUT_FILE
 from pedclip.triplets.seen_patients import PATIENTS_FILE, drop_seen_patients
 from pedclip.triplets.splits import SPLITS
 
@@ -51,7 +52,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
         data: As ``pedclip.data.load`` takes it; "" means what the model was trained on, for the weights of the package
             the demo's phantom (none of whose patients they have seen).
         split: "test" or "validation".
-        run: Folder of this evaluation; gets the image cache and ``quarantine.csv``.
+        run: Folder of this evaluation; gets the image cache and ``left_out.csv``.
 
     Raises:
         FileNotFoundError: The training run's ``training.json`` or ``patients.json`` is not beside the checkpoint.
@@ -60,9 +61,9 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
     trained = training_run(checkpoint)
     config = data_config(checkpoint)
     model = PedCLIP.from_pretrained(checkpoint)
-    quarantine = run / "quarantine.csv"
-    own = load_triplets_of(config, quarantine=None if data else quarantine)
-    candidates = _load_named(replace(config, data=data), quarantine) if data else own
+    left_out = run / LEFT_OUT_FILE
+    own = load_triplets_of(config, left_out=None if data else left_out)
+    candidates = _load_named(replace(config, data=data), left_out) if data else own
     triplets, num_dropped = drop_seen_patients(candidates[split], trained / PATIENTS_FILE, split=split)
     if not len(triplets):
         raise ValueError(
@@ -103,14 +104,14 @@ def data_config(checkpoint: Path) -> RunConfig:
     return replace(load_profile("demo"), model=config.model) if trained == checkpoint else config
 
 
-def _load_named(asked: RunConfig, quarantine: Path) -> "DatasetDict":
-    from pedclip.data.table import TableError
+def _load_named(asked: RunConfig, left_out: Path) -> "DatasetDict":
+    from pedclip.triplets.tabular import TableError
 
     try:
-        return load_triplets_of(asked, quarantine=quarantine, split="given")
+        return load_triplets_of(asked, left_out=left_out, split="given")
     except TableError:
         # No split column, for which "auto" has an answer; it raises again whatever else is wrong.
-        return load_triplets_of(asked, quarantine=quarantine, split="auto")
+        return load_triplets_of(asked, left_out=left_out, split="auto")
 
 
 def without_seen_patients(triplets: "DatasetDict", checkpoints: Sequence[Path]) -> tuple["DatasetDict", dict[str, int]]:
@@ -178,7 +179,7 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
             with.
         root: Folder of the data set of a card; "" for everything else.
         studies: Of the phantom.
-        run: Folder of this evaluation; gets the image cache and ``quarantine.csv``.
+        run: Folder of this evaluation; gets the image cache and ``left_out.csv``.
 
     Raises:
         FileNotFoundError: As `training_run` and `pedclip.data.load`.
@@ -187,7 +188,7 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
     from pedclip.data.loading import PHANTOM, load
 
     config = data_config(checkpoint)
-    options: dict[str, Any] = {"quarantine": run / "quarantine.csv"}
+    options: dict[str, Any] = {"left_out": run / LEFT_OUT_FILE}
     name = data or config.data
     if root:
         options["root"] = root

@@ -44,7 +44,7 @@ def left_out_table(sheet: Mapping[str, Any]) -> pd.DataFrame:
     Returns:
         Columns `panel` ("left out"), `value` (the reason) and `triplets` (files, rows or films).
     """
-    rows = [{"panel": "left out", "value": reason, "triplets": count} for reason, count in sheet["rejected"].items()]
+    rows = [{"panel": "left out", "value": reason, "triplets": count} for reason, count in sheet["left_out"].items()]
     return pd.DataFrame(rows, columns=["panel", "value", "triplets"])
 
 

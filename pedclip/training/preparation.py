@@ -8,6 +8,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.models.pedclip import default_preprocess
 from pedclip.training.config import RunConfig
 from pedclip.triplets.arrays import TripletArrays, to_arrays
+from pedclip.triplets.left_out import LEFT_OUT_FILE
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -33,27 +34,27 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
 
     Args:
         config: Names the data, the regions to keep (those that have an expert) and the size of the films.
-        run: Folder of the run; gets ``quarantine.csv`` and the image cache.
+        run: Folder of the run; gets ``left_out.csv`` and the image cache.
 
     Raises:
         ValueError: The data cannot be read, or no image is left for training.
     """
-    triplets = load_triplets_of(config, quarantine=run / "quarantine.csv")
+    triplets = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
     side = default_preprocess(config.model.image_size, None).resize
     train, validation = (
         to_arrays(triplets[split], run / "cache" / split, side=side) for split in ("train", "validation")
     )
     if not len(train):
-        raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / 'quarantine.csv'}")
+        raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / LEFT_OUT_FILE}")
     return PreparedData(triplets, train, validation)
 
 
-def load_triplets_of(config: RunConfig, *, quarantine: Path | None = None, split: str = "auto") -> "DatasetDict":
+def load_triplets_of(config: RunConfig, *, left_out: Path | None = None, split: str = "auto") -> "DatasetDict":
     """Triplets of a run, of the regions that have an expert.
 
     Args:
         config: Names the data and the regions.
-        quarantine: File for what was left out.
+        left_out: File for what was left out.
         split: See ``pedclip.data.load``.
     """
     # Imported here: a GPU image without `datasets` can train on arrays that were prepared elsewhere.
@@ -62,7 +63,7 @@ def load_triplets_of(config: RunConfig, *, quarantine: Path | None = None, split
     options: dict[str, Any] = {}
     if "phantom" in (part.strip() for part in config.data.split(",")):
         options = {"studies": config.studies, "seed": config.training.seed, "size": config.phantom_size}
-    triplets = load(config.data, quarantine=quarantine, split=split, **options)
+    triplets = load(config.data, left_out=left_out, split=split, **options)
     if set(config.model.regions) < set(REGIONS):
         wanted = {REGIONS.index(region) for region in config.model.regions}
         triplets = triplets.filter(lambda region: region in wanted, input_columns="region")

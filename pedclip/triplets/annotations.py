@@ -1,15 +1,32 @@
-"""Boxes on films."""
+"""Annotations of films: boxes, and the values of the label image of normal anatomy."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
-Sides = tuple[float, float, float, float]
+BONE: Final = 1
+LUNG: Final = 2  # with BONE where ribs cover lung
 
 
-def clip_box(box: Sides, size: tuple[int, int]) -> Sides | None:
+class Box(NamedTuple):
+    """A rectangle on a film, in pixels.
+
+    Args:
+        x: Left edge.
+        y: Top edge.
+        width: Above 0 where anything is inside.
+        height: Above 0 where anything is inside.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def clip_box(box: Box, size: tuple[int, int]) -> Box | None:
     """The part of a box that lies on the film.
 
     Args:
-        box: x, y, width and height, pixels.
+        box: In pixels.
         size: Height and width of the film, pixels.
 
     Returns:
@@ -20,11 +37,6 @@ def clip_box(box: Sides, size: tuple[int, int]) -> Sides | None:
     right, bottom = min(x + width, size[1]), min(y + height, size[0])
     if not (right > left and bottom > top):  # also where a number is NaN
         return None
+    # The same numbers, not their differences: (x + width) - x need not be width in floating point.
     is_inside = (left, top) == (x, y) and right == x + width and bottom == y + height
-    return box if is_inside else (left, top, right - left, bottom - top)
-
-
-BONE: Final = 1
-
-
-LUNG: Final = 2  # with BONE where ribs cover lung
+    return box if is_inside else Box(left, top, right - left, bottom - top)

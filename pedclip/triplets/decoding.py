@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pedclip.triplets.image_metadata import without_metadata
+from pedclip.triplets.left_out import Reason, Unusable
 
 MIN_SIDE: Final = 16  # pixels; one patch of the image encoder
 MAX_PIXELS: Final = 80_000_000  # three times the largest stitched film; below the limit at which Pillow warns
@@ -42,11 +43,14 @@ Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 
 
-class BadImage(ValueError):
-    """A file that holds no usable radiograph; the message is the reason, for `quarantine.csv`."""
+class BadImage(Unusable):
+    """A file that holds no usable radiograph; the message says why, for `left_out.csv`."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Reason.BAD_IMAGE, detail)
 
 
-class Film(NamedTuple):
+class StoredFilm(NamedTuple):
     """An image file that was decoded once: what to store, and its size in pixels."""
 
     content: bytes
@@ -81,7 +85,7 @@ def decode(source: str | Path | bytes) -> Pixels:
     return _decode(_content(source))[0]
 
 
-def read_film(source: str | Path | bytes) -> Film:
+def read_film(source: str | Path | bytes) -> StoredFilm:
     """A file as it is stored in a triplet: grey 8-bit PNG and JPEG as coded, everything else as a grey PNG.
 
     Nothing that stands beside the pixels is kept: EXIF, text and comments may name a patient.
@@ -98,7 +102,7 @@ def read_film(source: str | Path | bytes) -> Film:
     content = _content(source)
     pixels, is_plain = _decode(content)
     height, width = pixels.shape
-    return Film((without_metadata(content) if is_plain else None) or _png(pixels), height, width)
+    return StoredFilm((without_metadata(content) if is_plain else None) or _png(pixels), height, width)
 
 
 def read_mask(source: str | Path | bytes, *, size: tuple[int, int]) -> bytes:

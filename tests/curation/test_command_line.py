@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from pedclip.curation.__main__ import main
-from pedclip.curation.archive import report_table
 from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.local_model import TransformersBackend
+from pedclip.triplets.columns import usual_names
 from tests.curation.archive.archive_files import PARTS, film, report, triplets_of
 from tests.curation.llm.chat_server import chat_server, good_model
 from tests.curation.llm.tiny_llama import save_tiny_llama
@@ -163,9 +163,8 @@ def test_help_says_the_default_of_every_option_and_names_every_role(capsys: pyte
     missing = [option.split()[0] for option in options if "default" not in option]
     assert len(options) == 14
     assert missing == ["--archive", "--output"]  # they are required
-    content = json.loads(Path(report_table.__file__).with_name("report_columns.json").read_text())
     roles = next(option for option in options if option.startswith("--column"))
-    assert set(content["roles"]) <= set(re.findall(r"\w+", roles))
+    assert set(usual_names("reports")) <= set(re.findall(r"\w+", roles))
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ def test_dicom_of_every_kind_with_missing_and_wrong_tags_becomes_triplets(tmp_pa
     for number, text in texts.items():
         (root / f"{number}/report.txt").write_text(text)
     result = curate(read_archive(root), output=tmp_path / "out", source="invented")
-    rejected = {row["path"]: row["reason"] for row in rows_of(tmp_path / "out/rejected.csv")}
-    assert rejected["4/conflict"] == "region-conflict"
-    assert rejected["5/unknown"] == "region-unknown"
-    assert rejected["7/useless"] in {"useless-excerpt", "no-excerpt"}
-    assert rejected["8/no_pixels"] == "bad-image"
+    left_out = {row["file"]: row["reason"] for row in rows_of(tmp_path / "out/left_out.csv")}
+    assert left_out["4/conflict"] == "region-conflict"
+    assert left_out["5/unknown"] == "region-unknown"
+    assert left_out["7/useless"] in {"useless-excerpt", "no-excerpt"}
+    assert left_out["8/no_pixels"] == "bad-image"
     triplets = sorted(triplets_of(tmp_path / "out"), key=lambda row: (row["region"], row["view"]))
     by_region = [(REGIONS[row["region"]], row["laterality"], row["view"]) for row in triplets]
     assert by_region[:2] == [("knee", "left", ""), ("knee", "left", "AP")]
@@ -64,11 +64,11 @@ def test_dicom_of_every_kind_with_missing_and_wrong_tags_becomes_triplets(tmp_pa
     assert {row["text_source"] for row in triplets} == {"rules"}
     assert {row["source"] for row in triplets} == {"invented"}
     assert triplets[0]["patient_id"] == triplets[1]["patient_id"]
-    assert result.datasheet["rejected"] == dict(sorted_counts(rejected.values()))
+    assert result.datasheet["left_out"] == dict(sorted_counts(left_out.values()))
     notes = {row["path"]: row["decision"] for row in rows_of(tmp_path / "out/conflicts.csv")}
     assert notes["2/wrong_tag"] == "tags say chest, words and report elbow"
     # Nothing is lost: every file is a triplet, a report, or listed.
-    assert len(triplets) + len(rejected) == sum(path.is_file() for path in root.rglob("*/*") if path.suffix != ".txt")
+    assert len(triplets) + len(left_out) == sum(path.is_file() for path in root.rglob("*/*") if path.suffix != ".txt")
 
 
 def sorted_counts(values: Any) -> list[tuple[str, int]]:
@@ -156,7 +156,7 @@ def test_nothing_usable_is_an_error_with_the_list(tmp_path: Path) -> None:
     (tmp_path / "a/1/r.txt").write_text(report("knee"))
     with pytest.raises(NothingCurated, match="1 × region-conflict"):
         curate(read_archive(tmp_path / "a"), output=tmp_path / "out")
-    assert rows_of(tmp_path / "out/rejected.csv")[0]["path"] == "1/im"
+    assert rows_of(tmp_path / "out/left_out.csv")[0]["file"] == "1/im"
 
 
 def test_output_and_salt_stay_out_of_each_other(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_picture_that_would_fill_the_memory_is_listed(tmp_path: Path) -> None:
     row = {"study_id": "s1", "patient_id": "p1", "report": report("knee")}
     (tmp_path / "r.jsonl").write_text(json.dumps(row))
     curate(read_archive(tmp_path / "films", tmp_path / "r.jsonl"), output=tmp_path / "out")
-    (rejected,) = rows_of(tmp_path / "out/rejected.csv")
-    assert (rejected["path"], rejected["reason"]) == ("s1_b.png", "bad-image")
-    assert "decompression bomb" in rejected["detail"]
+    (left_out,) = rows_of(tmp_path / "out/left_out.csv")
+    assert (left_out["file"], left_out["reason"]) == ("s1_b.png", "bad-image")
+    assert "decompression bomb" in left_out["detail"]
     assert len(triplets_of(tmp_path / "out")) == 1

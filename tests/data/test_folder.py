@@ -12,8 +12,8 @@ from PIL import Image
 
 from pedclip.anatomy import REGIONS
 from pedclip.data.folder import FolderReading, NothingUsable, read_folder
-from pedclip.data.table import TableError
 from pedclip.triplets.splits import split_of
+from pedclip.triplets.tabular import TableError
 
 
 def png(seed: int = 0, size: tuple[int, int] = (24, 20)) -> bytes:
@@ -43,7 +43,7 @@ def rows(reading: FolderReading) -> dict[str, dict[str, Any]]:
 
 
 def reasons(reading: FolderReading) -> dict[int, str]:
-    return {item.row: item.reason for item in reading.quarantine}
+    return {item.row: item.words for item in reading.left_out}
 
 
 def test_every_field_is_read(make: Callable[..., Path]) -> None:
@@ -125,15 +125,15 @@ def test_unusable_rows_are_listed_and_the_others_kept(make: Callable[..., Path])
         11: "patient is blank",
     }.items():
         assert words in found[number]
-    assert reading.quarantine[0].file == "absent.png"
-    assert reading.quarantine[0].source == "pack"
+    assert reading.left_out[0].file == "absent.png"
+    assert reading.left_out[0].source == "pack"
 
 
 def test_all_rows_unusable_is_an_error(make: Callable[..., Path]) -> None:
     folder = make("file,region,text", "a.png,teeth,Caries.", "b.png,teeth,Caries.")
     with pytest.raises(NothingUsable, match=r"none of 2 rows can be used .2 × region: .*teeth") as error:
         read_folder(folder)
-    assert [item.row for item in error.value.quarantine] == [2, 3]
+    assert [item.row for item in error.value.left_out] == [2, 3]
 
 
 def test_unknown_region_is_an_error_with_the_place(make: Callable[..., Path]) -> None:
@@ -332,7 +332,7 @@ def test_the_table_may_be_json_lines_or_parquet(tmp_path: Path) -> None:
         reading = read_folder(folder)
         assert list(rows(reading)) == ["r1"]
         assert rows(reading)["r1"]["text"] == "One.\u2028Line two."
-        assert len(reading.quarantine) == 1
+        assert len(reading.left_out) == 1
 
 
 def test_two_tables_to_choose_from_is_an_error(make: Callable[..., Path]) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 
 import pedclip.data
 from pedclip.data.folder import NothingUsable
-from pedclip.data.table import TableError
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.storage import make_split, save_triplets
+from pedclip.triplets.tabular import TableError
 from tests.triplets.triplet_rows import triplet
 
 
@@ -88,25 +88,25 @@ def test_the_hash_split_of_a_patient_is_the_same_alone_and_joined(tmp_path: Path
     assert sum(map(len, patients)) == len(set.union(*patients)) == 50
 
 
-def test_quarantine_lists_what_was_left_out(parent: Path, tmp_path: Path) -> None:
-    pedclip.data.load(parent, quarantine=tmp_path / "run" / "quarantine.csv")
-    with (tmp_path / "run" / "quarantine.csv").open() as file:
+def test_the_list_names_what_was_left_out(parent: Path, tmp_path: Path) -> None:
+    pedclip.data.load(parent, left_out=tmp_path / "run" / "left_out.csv")
+    with (tmp_path / "run" / "left_out.csv").open() as file:
         assert list(csv.reader(file)) == [
-            ["source", "file", "row", "reason"],
-            ["one", "absent.png", "4", "no such file"],
+            ["source", "file", "row", "reason", "detail"],
+            ["one", "absent.png", "4", "bad-image", "no such file"],
         ]
-    pedclip.data.load(parent / "two", quarantine=tmp_path / "none.csv")
-    assert (tmp_path / "none.csv").read_text() == "source,file,row,reason\n"
+    pedclip.data.load(parent / "two", left_out=tmp_path / "none.csv")
+    assert (tmp_path / "none.csv").read_text() == "source,file,row,reason,detail\n"
 
 
 def test_a_pack_without_a_usable_row_is_an_error_alone_and_a_note_in_a_union(parent: Path, tmp_path: Path) -> None:
     bad = make_pack(tmp_path / "bad", "absent.png,knee,Clear.,p,train")
     with pytest.raises(NothingUsable, match="none of 1 rows can be used"):
-        pedclip.data.load(bad, quarantine=tmp_path / "alone.csv")
+        pedclip.data.load(bad, left_out=tmp_path / "alone.csv")
     assert "no such file" in (tmp_path / "alone.csv").read_text()
-    data = pedclip.data.load([bad, parent / "two"], quarantine=tmp_path / "union.csv")
+    data = pedclip.data.load([bad, parent / "two"], left_out=tmp_path / "union.csv")
     assert ids(data)["train"] == ["two/c.png"]
-    assert "bad,absent.png,2,no such file" in (tmp_path / "union.csv").read_text()
+    assert "bad,absent.png,2,bad-image,no such file" in (tmp_path / "union.csv").read_text()
     other = make_pack(tmp_path / "worse", "absent.png,knee,Clear.,p,train")
     with pytest.raises(NothingUsable, match="none of 2 rows"):
         pedclip.data.load([bad, other])

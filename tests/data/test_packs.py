@@ -31,7 +31,7 @@ def test_pack_loads_with_a_patient_on_one_side_only(name: str) -> None:
         regions.update(REGIONS[number] for number in data["region"])
         patients.append(set(data["patient_id"]))
         assert all(len(text) > 2 for text in data["text"])
-    assert (regions.total(), len(regions), len(reading.quarantine)) == EXPECTED[name]
+    assert (regions.total(), len(regions), len(reading.left_out)) == EXPECTED[name]
     assert sum(map(len, patients)) == len(set.union(*patients))
 
 

@@ -82,7 +82,7 @@ def test_without_a_name_the_held_out_part_of_the_training_data_is_taken(
     assert {split_of(patient) for patient in inputs.train["patient_id"]} == {"train"}
     assert inputs.films.images.shape == (2 * len(UNSEEN), 18, 18)  # 16 pixels and the margin of the crop
     assert not inputs.model.training
-    assert (tmp_path / "quarantine.csv").read_text() == "source,file,row,reason\n"
+    assert (tmp_path / "left_out.csv").read_text() == "source,file,row,reason,detail\n"
 
 
 def test_a_named_folder_without_a_split_is_split_by_patient(

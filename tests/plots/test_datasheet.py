@@ -12,7 +12,7 @@ ROW |= {"patient_id": "a", "study_id": "b", "text_source": "rules"}
 SHEET = data_sheet(
     [("train", ROW), ("train", ROW)],
     source="invented",
-    rejected=["no-report", "no-film", "no-report"],
+    left_out=["no-report", "no-film", "no-report"],
     identifiers={},
     duplicates={},
 )

@@ -72,7 +72,7 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
     (pack / "1_0.png").write_bytes(b"no image")
     prepared = prepare(config_of(pack), tmp_path / "run")
     assert prepared.train.patients == ["pack/p0", "pack/p2"]
-    head, line = (tmp_path / "run" / "quarantine.csv").read_text().splitlines()
+    head, line = (tmp_path / "run" / "left_out.csv").read_text().splitlines()
     assert head == "source,file,row,reason"
     assert line.startswith("pack,1_0.png,3,")
 
@@ -86,7 +86,7 @@ def test_a_validation_split_may_be_empty(tmp_path: Path) -> None:
 
 def test_no_film_for_training_names_the_list(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS)
-    with pytest.raises(ValueError, match=r"leaves no image in the training split; see .*quarantine\.csv"):
+    with pytest.raises(ValueError, match=r"leaves no image in the training split; see .*left_out\.csv"):
         prepare(config_of(pack, regions=("skull",)), tmp_path / "run")
 
 

@@ -198,7 +198,7 @@ def test_compressed_dicom_equals_the_uncompressed_one(syntax: str) -> None:
     assert np.array_equal(decode(dicom(stored, bits=12, syntax=syntax)), decode(dicom(stored, bits=12)))
 
 
-# --- what is refused, and the reason that quarantine.csv shows ---
+# --- what is refused, and the reason that left_out.csv shows ---
 
 
 def _bomb() -> bytes:

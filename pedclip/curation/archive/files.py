@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from pedclip.curation.archive.image_region import is_radiograph, region_of_tags, region_of_words, side_of_words, view_of
 from pedclip.curation.archive.report_location import MAX_REPORT_BYTES
-from pedclip.curation.archive.studies import Film, RegionHint, Rejected
+from pedclip.curation.archive.studies import Film, RegionHint
 from pedclip.triplets.decoding import MAX_PIXELS, MIN_SIDE
+from pedclip.triplets.left_out import LeftOut, Reason
 
 MAX_FILE_BYTES: Final = 400_000_000  # the largest film that can be decoded has 80 million pixels of 4 bytes
 _HEAD: Final = 4096  # bytes
@@ -65,7 +66,7 @@ class ReportFile:
     patient: str = ""
 
 
-Found = FilmFile | PictureFile | ReportFile | Rejected
+Found = FilmFile | PictureFile | ReportFile | LeftOut
 
 
 def find_files(root: Path, *, without: frozenset[Path] = frozenset()) -> Iterator[Found]:
@@ -76,14 +77,14 @@ def find_files(root: Path, *, without: frozenset[Path] = frozenset()) -> Iterato
         without: Resolved paths that are not looked at (the table of reports).
     """
     for path in _walk(root, root, without, 0):
-        yield path if isinstance(path, Rejected) else _classify(path, root)
+        yield path if isinstance(path, LeftOut) else _classify(path, root)
 
 
-def _walk(folder: Path, root: Path, without: frozenset[Path], depth: int) -> Iterator[Path | Rejected]:
+def _walk(folder: Path, root: Path, without: frozenset[Path], depth: int) -> Iterator[Path | LeftOut]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        yield Rejected(_name(folder, root), "not-a-file", f"cannot be listed ({error.strerror})")
+        yield LeftOut(_name(folder, root), Reason.NOT_A_FILE, f"cannot be listed ({error.strerror})")
         return
     for entry in entries:
         path = Path(entry.path)
@@ -95,22 +96,22 @@ def _walk(folder: Path, root: Path, without: frozenset[Path], depth: int) -> Ite
             if depth < _MAX_DEPTH:
                 yield from _walk(path, root, without, depth + 1)
             else:
-                yield Rejected(_name(path, root), "too-large", f"folders nested more than {_MAX_DEPTH} deep")
+                yield LeftOut(_name(path, root), Reason.TOO_LARGE, f"folders nested more than {_MAX_DEPTH} deep")
         else:
             yield path
 
 
-def _link(path: Path, root: Path) -> Iterator[Path | Rejected]:
+def _link(path: Path, root: Path) -> Iterator[Path | LeftOut]:
     """A link to a file inside the folder is that file; any other link is refused."""
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):
-        yield Rejected(_name(path, root), "not-a-file", "broken link")
+        yield LeftOut(_name(path, root), Reason.NOT_A_FILE, "broken link")
         return
     if not target.is_relative_to(root):
-        yield Rejected(_name(path, root), "not-a-file", "link that leads out of the archive")
+        yield LeftOut(_name(path, root), Reason.NOT_A_FILE, "link that leads out of the archive")
     elif not target.is_file():
-        yield Rejected(_name(path, root), "not-a-file", "link to a folder, which is read where it is")
+        yield LeftOut(_name(path, root), Reason.NOT_A_FILE, "link to a folder, which is read where it is")
     else:
         yield path
 
@@ -120,15 +121,15 @@ def _classify(path: Path, root: Path) -> Found:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return Rejected(name, "not-a-file", "a pipe, socket or device")
+            return LeftOut(name, Reason.NOT_A_FILE, "a pipe, socket or device")
         if status.st_size == 0:
-            return Rejected(name, "empty-file")
+            return LeftOut(name, Reason.EMPTY_FILE)
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
-        return Rejected(name, "not-a-file", f"cannot be opened ({error.strerror})")
+        return LeftOut(name, Reason.NOT_A_FILE, f"cannot be opened ({error.strerror})")
     if status.st_size > MAX_FILE_BYTES:
-        return Rejected(name, "too-large", f"{status.st_size:,} bytes")
+        return LeftOut(name, Reason.TOO_LARGE, f"{status.st_size:,} bytes")
     if head[128:132] == b"DICM" or head[:2] in {b"\x02\x00", b"\x08\x00"}:
         return _read_header(path, name, head)
     if head.startswith(_SIGNATURES):
@@ -138,16 +139,17 @@ def _classify(path: Path, root: Path) -> Found:
         )
     if path.suffix.lower() == ".txt":
         if status.st_size > MAX_REPORT_BYTES:
-            return Rejected(name, "too-large", f"a text of {status.st_size:,} bytes is no report")
+            return LeftOut(name, Reason.TOO_LARGE, f"a text of {status.st_size:,} bytes is no report")
         return ReportFile(path, is_structured=False)
-    return Rejected(name, "not-an-image", f"the content is not PNG, JPEG, TIFF or DICOM ({path.suffix or 'no suffix'})")
+    what = f"the content is not PNG, JPEG, TIFF or DICOM ({path.suffix or 'no suffix'})"
+    return LeftOut(name, Reason.NOT_AN_IMAGE, what)
 
 
 def _read_header(path: Path, name: str, head: bytes) -> Found:
     import pydicom
 
     if _DEFLATED in head:
-        return Rejected(name, "not-a-radiograph", "deflated DICOM can grow without bound; convert it first")
+        return LeftOut(name, Reason.NOT_A_RADIOGRAPH, "deflated DICOM can grow without bound; convert it first")
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():  # each value is checked below
             warnings.simplefilter("ignore")
@@ -158,7 +160,7 @@ def _read_header(path: Path, name: str, head: bytes) -> Found:
                 has_pixels = _tag(file.read(4), header) in _PIXELS
             return _from_header(header, path, name, has_pixels=has_pixels)
     except (*_ERRORS, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
-        return Rejected(name, "corrupt", f"DICOM header ({type(error).__name__})")
+        return LeftOut(name, Reason.CORRUPT, f"DICOM header ({type(error).__name__})")
 
 
 def _tag(code: bytes, header: Any) -> int:
@@ -190,9 +192,9 @@ def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool) -> Fou
     if modality == "SR":
         return ReportFile(path, True, *ids)
     if not has_pixels and not _is_whole(path):
-        return Rejected(name, "corrupt", "DICOM that ends too early")
+        return LeftOut(name, Reason.CORRUPT, "DICOM that ends too early")
     if problem := _problem(header, modality):
-        return Rejected(name, *problem)
+        return LeftOut(name, *problem)
     series = [_text(header, tag) for tag in ("SeriesDescription", "ProtocolName", _TAGS[-1])]
     anatomy = header.get("AnatomicRegionSequence") or []
     meaning = str(anatomy[0].get("CodeMeaning", "")) if anatomy else ""
@@ -211,21 +213,21 @@ def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool) -> Fou
     return FilmFile(film, *ids)
 
 
-def _problem(header: Any, modality: str) -> tuple[str, str] | None:
+def _problem(header: Any, modality: str) -> tuple[Reason, str] | None:
     """Reason and detail, where the header alone says that this is no film."""
     if not is_radiograph(modality):
-        return "not-a-radiograph", f"modality {modality[:16]}" if modality else "no modality"
+        return Reason.NOT_A_RADIOGRAPH, f"modality {modality[:16]}" if modality else "no modality"
     if "Rows" not in header or "Columns" not in header:
-        return "not-a-radiograph", "DICOM without pixels"
+        return Reason.NOT_A_RADIOGRAPH, "DICOM without pixels"
     height, width = int(header.Rows), int(header.Columns)
     if height * width > MAX_PIXELS:
-        return "too-large", f"{width}×{height} pixels"
+        return Reason.TOO_LARGE, f"{width}×{height} pixels"
     if min(height, width) < MIN_SIDE:
-        return "bad-image", f"{width}×{height} pixels, smaller than {MIN_SIDE} on a side"
+        return Reason.BAD_IMAGE, f"{width}×{height} pixels, smaller than {MIN_SIDE} on a side"
     if int(header.get("NumberOfFrames") or 1) > 1:
-        return "not-a-radiograph", f"{int(header.NumberOfFrames)} frames"
+        return Reason.NOT_A_RADIOGRAPH, f"{int(header.NumberOfFrames)} frames"
     if not _text(header, "PhotometricInterpretation").startswith("MONOCHROME"):
-        return "not-a-radiograph", "colour, or no photometric interpretation"
+        return Reason.NOT_A_RADIOGRAPH, "colour, or no photometric interpretation"
     return None
 
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from pedclip.anatomy import RegionError, find_laterality, find_mentions, find_region, is_paired, region_from_dicom
 from pedclip.curation.archive.studies import Film, RegionHint
+from pedclip.triplets.left_out import Reason, Unusable
 
 
 class Decision(NamedTuple):
@@ -32,12 +33,8 @@ class Decision(NamedTuple):
     note: str = ""
 
 
-class Undecided(ValueError):
-    """A film whose region cannot be told; `reason` is a key of `pedclip.curation.archive.studies.REASONS`."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+class Undecided(Unusable):
+    """A film whose region cannot be told."""
 
 
 def region_of(hint: RegionHint, filmed: Collection[str], *, claimed: Collection[str] = ()) -> Decision:
@@ -68,14 +65,14 @@ def region_of(hint: RegionHint, filmed: Collection[str], *, claimed: Collection[
         borders = [other for other in filmed if other in neighbours(region)]
         if len(borders) == 1:
             return Decision(borders[0], f"the film says {region}, the report {borders[0]}, which borders on it")
-        raise Undecided("region-conflict", f"the film says {region}, the report {_listed(filmed)}")
+        raise Undecided(Reason.REGION_CONFLICT, f"the film says {region}, the report {_listed(filmed)}")
     if len(supported) == 1:
         (region,) = supported
         loser = "tags" if hint.words == region else "words"
         winner = "words" if loser == "tags" else "tags"
         return Decision(region, f"{loser} say {(named - supported).pop()}, {winner} and report {region}")
     reported = f"the report {_listed(filmed)}" if filmed else "the report names none"
-    raise Undecided("region-conflict", f"tags say {hint.tags}, words {hint.words}, {reported}")
+    raise Undecided(Reason.REGION_CONFLICT, f"tags say {hint.tags}, words {hint.words}, {reported}")
 
 
 def decisions_of(films: Sequence[Film], filmed: Collection[str]) -> Iterator[tuple[Film, Decision | Undecided]]:
@@ -183,7 +180,7 @@ def _from_report(filmed: Collection[str], claimed: Collection[str]) -> Decision:
     if len(left) == 1:
         return Decision(left.pop())
     what = f"the report {_listed(filmed)}" if filmed else "nor does the report"
-    raise Undecided("region-unknown", f"the film names no region, {what}")
+    raise Undecided(Reason.REGION_UNKNOWN, f"the film names no region, {what}")
 
 
 @lru_cache(maxsize=10_000)

@@ -11,10 +11,10 @@ import pandas as pd
 from pedclip.anatomy import REGIONS
 from pedclip.curation.archive.image_region import Undecided, decisions_of
 from pedclip.curation.archive.reader import read_archive
-from pedclip.curation.archive.report_table import SUFFIXES
 from pedclip.curation.archive.studies import Archive, ArchiveError, Film
 from pedclip.curation.report.filmed_regions import filmed_regions
 from pedclip.triplets.decoding import BadImage, Pixels, decode
+from pedclip.triplets.tabular import SUFFIXES
 
 _ENDINGS: Final = frozenset({*SUFFIXES, ".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".txt", ".pdf"})
 
@@ -31,7 +31,8 @@ def open_archive(folder: str, reports: str, columns: Mapping[str, str]) -> Archi
         tables = [path for path in sorted(Path(folder).glob("*")) if path.suffix.lower() in SUFFIXES]
         if reports or not tables:
             raise
-        raise ArchiveError(f"{error} If {tables[0].name} is the table of reports:  -p reports {tables[0]}") from error
+        hint = f"If {tables[0].name} is the table of reports, pass reports={str(tables[0])!r}."
+        raise ArchiveError(f"{error} {hint}") from error
 
 
 def file_kinds(archive: Archive) -> pd.DataFrame:

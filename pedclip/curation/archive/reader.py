@@ -20,9 +20,10 @@ from typing import Final
 
 from pedclip.curation.archive.files import FilmFile, PictureFile, ReportFile, find_files
 from pedclip.curation.archive.image_region import region_of_words, side_of_words, view_of
-from pedclip.curation.archive.report_location import ReportPlace, read_structured, read_text
-from pedclip.curation.archive.report_table import ReportRow, read_rows
-from pedclip.curation.archive.studies import Archive, ArchiveError, Film, RegionHint, Rejected, Study
+from pedclip.curation.archive.report_location import ReportLocation, read_structured, read_text
+from pedclip.curation.archive.report_table import ReportRow, read_report_rows
+from pedclip.curation.archive.studies import Archive, ArchiveError, Film, RegionHint, Study
+from pedclip.triplets.left_out import LeftOut, Reason
 
 _SEPARATORS: Final = re.compile(r"[ _.\-]+")
 
@@ -31,7 +32,7 @@ _SEPARATORS: Final = re.compile(r"[ _.\-]+")
 class _Report:
     """One report while studies are put together; several rows of a table may hold the same."""
 
-    place: ReportPlace
+    location: ReportLocation
     digest: bytes
     study_id: str
     patient: str
@@ -56,7 +57,8 @@ def read_archive(
         columns: Role to name of the column ({"report": "note"}), for tables with other names.
 
     Raises:
-        ArchiveError: No such folder or table, a table without reports, or not one study.
+        ArchiveError: No such folder or table, or not one study.
+        TableError: A table that cannot be read, or without reports.
     """
     root = Path(folder).resolve()
     if not root.is_dir():
@@ -64,24 +66,24 @@ def read_archive(
     table = Path(reports).resolve() if reports is not None else None
     if table is not None and not table.is_file():
         raise ArchiveError(f"{reports} is no file; expected a table of reports.")
-    rejected: list[Rejected] = []
+    left_out: list[LeftOut] = []
     films: list[FilmFile] = []
     pictures: list[PictureFile] = []
     texts: list[ReportFile] = []
     for found in find_files(root, without=frozenset([table] if table else [])):
         match found:
-            case Rejected():
-                rejected.append(found)
+            case LeftOut():
+                left_out.append(found)
             case FilmFile():
                 films.append(found)
             case PictureFile():
                 pictures.append(found)
             case ReportFile():
                 texts.append(found)
-    known = _reports(root, table, columns, texts, rejected)
-    _assign(root, known, films, pictures, rejected)
-    studies = _studies(root, known, rejected)
-    return Archive(root, studies, tuple(sorted(rejected, key=lambda item: (item.path, item.reason))))
+    known = _reports(root, table, columns, texts, left_out)
+    _assign(root, known, films, pictures, left_out)
+    studies = _studies(root, known, left_out)
+    return Archive(root, studies, tuple(sorted(left_out, key=lambda item: (item.file, item.row, item.reason))))
 
 
 def _reports(
@@ -89,12 +91,12 @@ def _reports(
     table: Path | None,
     columns: Mapping[str, str] | None,
     texts: Iterable[ReportFile],
-    rejected: list[Rejected],
+    left_out: list[LeftOut],
 ) -> list[_Report]:
     by_id: dict[str, _Report] = {}
-    for row in read_rows(table, columns) if table else ():
-        if isinstance(row, Rejected):
-            rejected.append(row)
+    for row in read_report_rows(table, columns) if table else ():
+        if isinstance(row, LeftOut):
+            left_out.append(row)
             continue
         report = _from_row(row)
         before = by_id.setdefault(report.study_id, report)
@@ -105,19 +107,19 @@ def _reports(
             before.is_ambiguous |= before.digest != report.digest or before.patient != report.patient
     folders = Counter(text.path.parent for text in texts)
     for text in texts:
-        if (found := _from_file(root, text, is_alone=folders[text.path.parent] == 1, rejected=rejected)) is None:
+        if (found := _from_file(root, text, is_alone=folders[text.path.parent] == 1, left_out=left_out)) is None:
             continue
         if found.study_id in by_id:
-            rejected.append(Rejected(found.place.name(root), "several-reports", "another has the same identifier"))
+            left_out.append(found.location.left_out(root, Reason.SEVERAL_REPORTS, "another has the same identifier"))
         else:
             by_id[found.study_id] = found
-    return _without_ambiguous(root, by_id.values(), rejected)
+    return _without_ambiguous(root, by_id.values(), left_out)
 
 
-def _without_ambiguous(root: Path, reports: Collection[_Report], rejected: list[Rejected]) -> list[_Report]:
-    what = "rows of one study differ in report or patient"
-    ambiguous = [report for report in reports if report.is_ambiguous]
-    rejected += [Rejected(report.place.name(root), "several-reports", what) for report in ambiguous]
+def _without_ambiguous(root: Path, reports: Collection[_Report], left_out: list[LeftOut]) -> list[_Report]:
+    detail = "rows of one study differ in report or patient"
+    ambiguous = (report for report in reports if report.is_ambiguous)
+    left_out += (report.location.left_out(root, Reason.SEVERAL_REPORTS, detail) for report in ambiguous)
     return [report for report in reports if not report.is_ambiguous]
 
 
@@ -125,23 +127,23 @@ def _from_row(row: ReportRow) -> _Report:
     cells = row.cells
     names = [cells[role] for role in ("study_id", "accession") if role in cells]
     images: tuple[str, ...] = cells.get("image", ())
-    study = names[0] if names else images[0] if images else row.place.name(row.place.path.parent)
+    study = names[0] if names else images[0] if images else row.location.name(row.location.path.parent)
     patient = cells.get("patient_id", "")
     keys = [*(f"id:{_key(name)}" for name in names), *([f"patient:{_key(patient)}"] if patient else [])]
     digest = hashlib.blake2b(row.text.encode("utf-8", "replace"), digest_size=16).digest()
     plain = {role: cell for role, cell in cells.items() if role != "image"}
-    return _Report(row.place, digest, study, patient, tuple(keys), [plain], dict.fromkeys(images, plain))
+    return _Report(row.location, digest, study, patient, tuple(keys), [plain], dict.fromkeys(images, plain))
 
 
-def _from_file(root: Path, file: ReportFile, *, is_alone: bool, rejected: list[Rejected]) -> _Report | None:
+def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[LeftOut]) -> _Report | None:
     name = file.path.relative_to(root).as_posix()
     try:
         text = read_structured(file.path) if file.is_structured else read_text(file.path)
     except (OSError, ValueError) as error:
-        rejected.append(Rejected(name, "corrupt", f"report ({type(error).__name__})"))
+        left_out.append(LeftOut(name, Reason.CORRUPT, f"report ({type(error).__name__})"))
         return None
     if not text:
-        rejected.append(Rejected(name, "empty-report"))
+        left_out.append(LeftOut(name, Reason.EMPTY_REPORT))
         return None
     ids = [value for value in (file.study, file.accession, "" if file.is_structured else file.path.stem) if value]
     keys = [f"id:{_key(value)}" for value in ids]
@@ -153,8 +155,8 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, rejected: list[R
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
     # A stem such as "report" is in every folder: the path tells them apart.
     study = ids[0] if file.is_structured and ids else file.path.relative_to(root).with_suffix("").as_posix()
-    place = ReportPlace(file.path, "sr" if file.is_structured else "text")
-    return _Report(place, digest, study, file.patient, tuple(keys))
+    location = ReportLocation(file.path, "sr" if file.is_structured else "text")
+    return _Report(location, digest, study, file.patient, tuple(keys))
 
 
 class _Finder:
@@ -192,22 +194,22 @@ def _assign(
     reports: list[_Report],
     films: Iterable[FilmFile],
     pictures: Iterable[PictureFile],
-    rejected: list[Rejected],
+    left_out: list[LeftOut],
 ) -> None:
     """Give every film to its report, or list it."""
-    groups = _by_study(root, films, rejected)
+    groups = _by_study(root, films, left_out)
     names = [item.film.path for item in pictures] + [item.film.path for group in groups.values() for item in group]
     finder = _Finder(root, reports, names)
     num_studies = Counter(patient for group in groups.values() for patient in {_key(item.patient) for item in group})
     for study, group in groups.items():
         for item in group:
             keys = [f"id:{_key(study)}", *_file_keys(item, num_studies)]
-            _give(finder, item.film, keys, item.patient, rejected)
+            _give(finder, item.film, keys, item.patient, left_out)
     for picture in pictures:
-        _give(finder, picture.film, _picture_keys(picture.film.path, root), "", rejected)
+        _give(finder, picture.film, _picture_keys(picture.film.path, root), "", left_out)
 
 
-def _by_study(root: Path, films: Iterable[FilmFile], rejected: list[Rejected]) -> dict[str, list[FilmFile]]:
+def _by_study(root: Path, films: Iterable[FilmFile], left_out: list[LeftOut]) -> dict[str, list[FilmFile]]:
     """Films by Study Instance UID, else accession number, else the folder they lie in."""
     groups: dict[str, list[FilmFile]] = defaultdict(list)
     for item in films:
@@ -215,7 +217,7 @@ def _by_study(root: Path, films: Iterable[FilmFile], rejected: list[Rejected]) -
         if study := item.study or item.accession or inside.removeprefix("."):
             groups[study].append(item)
         else:
-            rejected.append(Rejected(item.film.path.name, "no-study", "no Study Instance UID or accession number"))
+            left_out.append(LeftOut(item.film.path.name, Reason.NO_STUDY, "no Study Instance UID or accession number"))
     return groups
 
 
@@ -236,15 +238,14 @@ def _picture_keys(path: Path, root: Path) -> Iterator[str]:
     yield f"folder:{path.parent}"
 
 
-def _give(finder: _Finder, film: Film, keys: Iterable[str], patient: str, rejected: list[Rejected]) -> None:
-    name = film.path.relative_to(finder.root).as_posix()
-    named, file = finder.named(film.path)
+def _give(finder: _Finder, film: Film, keys: Iterable[str], patient: str, left_out: list[LeftOut]) -> None:
+    name, (named, file) = film.path.relative_to(finder.root).as_posix(), finder.named(film.path)
     if len(named) > 1:
-        rejected.append(Rejected(name, "several-reports", f"{len(named)} reports name this file"))
+        left_out.append(LeftOut(name, Reason.SEVERAL_REPORTS, f"{len(named)} reports name this file"))
         return
     report = named[0] if named else finder.first(keys)
     if report is None:
-        rejected.append(Rejected(name, "no-report"))
+        left_out.append(LeftOut(name, Reason.NO_REPORT))
         return
     report.films.append(_with_cells(film, report.cells[file] if named else _agreed(report.rows)))
     if patient:
@@ -274,23 +275,22 @@ def _with_cells(film: Film, cells: Mapping[str, str]) -> Film:
     )
 
 
-def _studies(root: Path, reports: Iterable[_Report], rejected: list[Rejected]) -> tuple[Study, ...]:
+def _studies(root: Path, reports: Iterable[_Report], left_out: list[LeftOut]) -> tuple[Study, ...]:
     studies = []
     for report in reports:
-        place = report.place.name(root)
         patients = report.patients or {report.patient}
         if not report.films:
-            rejected.append(Rejected(place, "no-film"))
+            left_out.append(report.location.left_out(root, Reason.NO_FILM))
         elif len(patients) > 1 or not (patient := next(iter(patients))):
-            reason = "several-patients" if len(patients) > 1 else "no-patient"
+            reason = Reason.SEVERAL_PATIENTS if len(patients) > 1 else Reason.NO_PATIENT
             detail = "" if len(patients) > 1 else "columns={'patient_id': …} names another column of the table"
-            names = [place, *(film.path.relative_to(root).as_posix() for film in report.films)]
-            rejected += [Rejected(name, reason, detail) for name in names]
+            names = (film.path.relative_to(root).as_posix() for film in report.films)
+            left_out += [report.location.left_out(root, reason, detail), *(LeftOut(n, reason, detail) for n in names)]
         else:
             films = tuple(sorted(report.films, key=lambda film: film.path))
-            studies.append(Study(report.study_id, patient, report.place, films))
+            studies.append(Study(report.study_id, patient, report.location, films))
     if not studies:
-        counts = Counter(item.reason for item in rejected).most_common()
+        counts = Counter(item.reason for item in left_out).most_common()
         reasons = ", ".join(f"{count} × {reason}" for reason, count in counts) or "the folder is empty"
         raise ArchiveError(f"{root}: not one report with a film ({reasons}).")
     return tuple(sorted(studies, key=lambda study: study.study_id))

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from pedclip.data.adapters.sample import BadAnnotation, Box, Mask, Size
 
-Refuse = Callable[[int, str], None]  # line and reason of an annotation that was left out
+Refuse = Callable[[int, BadAnnotation], None]  # line of an annotation that was left out, and why
 
 _SHAPES: Final = ("rectangle", "ellipse", "polygon")  # as Object-CXR numbers them
 
@@ -75,7 +75,7 @@ def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, .
             # From centre to corner; the size of the image is not known yet.
             boxes.append(_with_area(Box(x - width / 2, y - height / 2, width, height, label, number, is_relative=True)))
         except BadAnnotation as error:
-            refuse(number, str(error))
+            refuse(number, error)
     return tuple(boxes)
 
 
@@ -90,7 +90,7 @@ def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ..
     try:
         root = ElementTree.fromstring(path.read_bytes())
     except ElementTree.ParseError as error:
-        refuse(0, f"annotation is not XML ({error})")
+        refuse(0, BadAnnotation(f"annotation is not XML ({error})"))
         return ()
     boxes = []
     for number, item in enumerate(root.iter("object"), start=1):
@@ -101,7 +101,7 @@ def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ..
             corners = [item.findtext(f"bndbox/{name}", "") for name in ("xmin", "ymin", "xmax", "ymax")]
             boxes.append(corner_box(corners, label, number))
         except BadAnnotation as error:
-            refuse(number, str(error))
+            refuse(number, error)
     return tuple(boxes)
 
 
@@ -168,14 +168,14 @@ def shapes_mask(shapes: Sequence[tuple[str, Sequence[float]]], size: Size) -> Ma
     return np.asarray(canvas)  # (H, W)
 
 
-def parse_shapes(cell: str, refuse: Callable[[str], None]) -> list[tuple[str, list[float]]]:
+def parse_shapes(cell: str, refuse: Callable[[BadAnnotation], None]) -> list[tuple[str, list[float]]]:
     """Shapes of one image: "kind x1 y1 x2 y2 …;kind …", where kind 0 is a rectangle, 1 an ellipse, 2 a polygon.
 
     Rectangles and ellipses have two corners, polygons at least three points, all in pixels.
 
     Args:
         cell: May be blank.
-        refuse: Called with the reason for every shape that is left out.
+        refuse: Called with the error for every shape that is left out.
 
     Source: format of the Object-CXR challenge.
     """
@@ -195,7 +195,7 @@ def parse_shapes(cell: str, refuse: Callable[[str], None]) -> list[tuple[str, li
                 raise BadAnnotation(f"{name} that is not given as left, top, right, bottom")
             shapes.append((name, values))
         except BadAnnotation as error:
-            refuse(str(error))
+            refuse(error)
     return shapes
 
 

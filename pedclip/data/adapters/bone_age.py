@@ -7,7 +7,7 @@ from typing import Final
 
 from pedclip.data.adapters.reader import Reader, Row, one_of
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.values import read_bone_age
 
 
@@ -51,7 +51,8 @@ def _read_part(reader: Reader, part: _Part, split: str) -> Iterator[Sample]:
         # Read by the common rules for ages, so 0 to 240 months.
         months = read_bone_age({"bone_age_months": row[part.months]})
         if months is None:
-            raise LeftOut(f"{part.months}: expected 0 to 240 months, got {row[part.months][:20]!r}")
+            detail = f"{part.months}: expected 0 to 240 months, got {row[part.months][:20]!r}"
+            raise Unusable(Reason.UNKNOWN_VALUE, detail)
         return Sample(
             path=films.get(image, Path(reader.root, f"{image}.png")),
             file=f"{image}.png",

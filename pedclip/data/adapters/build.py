@@ -1,4 +1,4 @@
-"""From samples to triplets, one image at a time: decode, boxes, mask, text, split, quarantine."""
+"""From samples to triplets, one image at a time: decode, boxes, mask, text, split, list of what was left out."""
 
 import uuid
 from collections import deque
@@ -22,6 +22,7 @@ from pedclip.data.cards import Card, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.label_text import label_text, patient_words
 from pedclip.triplets.decoding import BadImage, read_film
+from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS, split_of
 from pedclip.triplets.storage import make_split
@@ -32,17 +33,17 @@ _AT_ONCE: Final = 100  # rows held before they are written
 
 
 class Made(NamedTuple):
-    """What became of a sample.
+    """A sample after its file was read.
 
     Args:
         sample: With what the header of its file says.
         row: Of the schema but for its source, None where the image cannot be used.
-        problems: Line and reason of the image, boxes or mask left out.
+        problems: Line of the image, boxes or mask left out, and why.
     """
 
     sample: Sample
     row: dict[str, Any] | None
-    problems: list[tuple[int, str]]
+    problems: list[tuple[int, Unusable]]
 
 
 def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> FolderReading:
@@ -68,26 +69,26 @@ def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> Fo
     folder = Path(get_temporary_cache_files_directory()) / f"{card.name}-{uuid.uuid4().hex}"
     triplets = write_rows(stream_rows(reader, split=split), folder)
     if not any(len(part) for part in triplets.values()):
-        raise NothingUsable(Path(root), reader.quarantine)
+        raise NothingUsable(Path(root), reader.left_out)
     notes = [f"{card.pretty_name}, official split: {card.official_split}"]
     if any(check.state == "differs" for check in checks):
         notes.append(f"not the published number of files:\n{check_table(checks)}")
-    return FolderReading(triplets, reader.quarantine, notes)
+    return FolderReading(triplets, reader.left_out, notes)
 
 
 def stream_rows(reader: Reader, *, split: str = "auto") -> Iterator[tuple[str, dict[str, Any]]]:
     """Split and row of the schema for every usable image, in the order of the tables; nothing is kept in memory.
 
     A patient who turns up in a second split, or an image listed twice, is left out there and listed in
-    `reader.quarantine`; adapters give test before validation before training, so that no test patient is trained on.
+    `reader.left_out`; adapters give test before validation before training, so that no test patient is trained on.
 
     Args:
-        reader: Card, folder and quarantine.
+        reader: Card, folder and list of what was left out.
         split: As in `read_card_folder`.
     """
     for part, made in _once(_ahead(find_adapter(reader.card.loader)(reader)), reader, split):
-        for line, reason in made.problems:
-            reader.reject(made.sample.file, line, reason)
+        for line, error in made.problems:
+            reader.leave_out(made.sample.file, line, error)
         if made.row is not None:
             yield part, {**made.row, "source": reader.card.source}
 
@@ -137,9 +138,11 @@ def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str
     for made in rows:
         sample = made.sample
         if not sample.patient_id.strip():
-            reader.reject(sample.file, sample.row, "patient is blank; without it the split could leak")
+            error = Unusable(Reason.NO_PATIENT, "patient is blank; without it the split could leak")
+            reader.leave_out(sample.file, sample.row, error)
         elif sample.image_id in images:
-            reader.reject(sample.file, sample.row, "the same image id a second time")
+            error = Unusable(Reason.SAME_FILM, "the same image id a second time")
+            reader.leave_out(sample.file, sample.row, error)
         else:
             images.add(sample.image_id)
             split = final_split(sample, mode)
@@ -147,7 +150,8 @@ def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str
             if before == split:
                 yield split, made
             else:
-                reader.reject(sample.file, sample.row, f"patient of the {split} part who is in the {before} part too")
+                detail = f"patient of the {split} part who is in the {before} part too"
+                reader.leave_out(sample.file, sample.row, Unusable(Reason.SEVERAL_SPLITS, detail))
 
 
 def _ahead(samples: Iterable[Sample]) -> Iterator[Made]:
@@ -175,8 +179,8 @@ def make_row(sample: Sample) -> Made:
     try:
         image, size = _image(sample.path, content)
     except BadImage as error:
-        return Made(sample, None, [(sample.row, str(error))])
-    problems: list[tuple[int, str]] = []
+        return Made(sample, None, [(sample.row, error)])
+    problems: list[tuple[int, Unusable]] = []
     row = {
         "image": image,
         "text": sample.text or _sentences(sample),
@@ -190,13 +194,13 @@ def make_row(sample: Sample) -> Made:
         "sex": sample.sex,
         "findings": None if sample.labels is None else list(sample.labels.findings),
         "uncertain": list(sample.uncertain) or None,
-        "boxes": _boxes(sample, size, lambda line, reason: problems.append((line, reason))),
-        "mask": _mask(sample, size, lambda line, reason: problems.append((line, reason))),
+        "boxes": _boxes(sample, size, lambda line, error: problems.append((line, error))),
+        "mask": _mask(sample, size, lambda line, error: problems.append((line, error))),
         "bone_age_months": sample.bone_age_months,
         "text_source": sample.text_source if sample.text else "label-prompt",
     }
     if not row["text"]:
-        return Made(sample, None, [(sample.row, "neither text nor a label")])
+        return Made(sample, None, [(sample.row, Unusable(Reason.NO_TEXT, "neither text nor a label"))])
     return Made(sample, row, problems)
 
 
@@ -220,25 +224,25 @@ def _sentences(sample: Sample) -> str:
     )
 
 
-def _boxes(sample: Sample, size: Size, refuse: Callable[[int, str], None]) -> list[dict[str, Any]]:
+def _boxes(sample: Sample, size: Size, refuse: Callable[[int, BadAnnotation], None]) -> list[dict[str, Any]]:
     boxes = []
     for box in (box.in_pixels(size) for box in sample.boxes):
         inside = box.clipped(size)
         if inside is None:
-            refuse(box.row, f"box outside the image of {size[1]}×{size[0]} pixels")
+            refuse(box.row, BadAnnotation(f"box outside the image of {size[1]}×{size[0]} pixels"))
             continue
-        sides = {"x": inside.x, "y": inside.y, "width": inside.width, "height": inside.height}
-        boxes.append({**sides, "label": inside.label})
+        edges = {"x": inside.x, "y": inside.y, "width": inside.width, "height": inside.height}
+        boxes.append({**edges, "label": inside.label})
     return boxes
 
 
-def _mask(sample: Sample, size: Size, refuse: Callable[[int, str], None]) -> dict[str, Any] | None:
+def _mask(sample: Sample, size: Size, refuse: Callable[[int, BadAnnotation], None]) -> dict[str, Any] | None:
     if sample.mask is None:
         return None
     try:
         mask = sample.mask(size)
     except BadAnnotation as error:
-        refuse(sample.row, f"{error}; the image is kept without it")
+        refuse(sample.row, BadAnnotation(f"{error}; the image is kept without it"))
         return None
     encoded: dict[str, Any] = FEATURES["mask"].encode_example(np.where(mask, 255, 0).astype(np.uint8))  # a PNG
     return encoded

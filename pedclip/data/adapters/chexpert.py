@@ -7,7 +7,7 @@ from typing import Final
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
 from pedclip.data.label_text import Labels
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.values import read_age, read_sex, read_view
 
 NORMAL: Final = "No Finding"
@@ -31,10 +31,10 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
     # "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
     parts = row["Path"].split("/")
     if len(parts) < 4 or not parts[-3].startswith("patient"):
-        raise LeftOut(f"Path of {len(parts)} parts; expected …/part/patient/study/image")
+        raise Unusable(Reason.BROKEN_ROW, f"Path of {len(parts)} parts; expected …/part/patient/study/image")
     labels = certain_labels(row, reader.card.labels)
     if labels is None:
-        raise LeftOut("no label that is certain")
+        raise Unusable(Reason.NO_TEXT, "no label that is certain")
     view = "lateral" if row[_VIEW] == "Lateral" else read_view(row["AP/PA"]) or "frontal"
     return Sample(
         path=reader.file("/".join(parts[-4:]), row["Path"]),
@@ -60,7 +60,7 @@ def certain_labels(row: Row, names: Sequence[str]) -> Labels | None:
         The labels, None where none is certain.
 
     Raises:
-        LeftOut: Another value.
+        Unusable: Another value.
     """
     for name in names:
         if row[name] not in _VALUES:  # raises with the words of the other adapters

@@ -5,7 +5,7 @@ from typing import Final
 
 from pedclip.data.adapters.reader import Reader, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 
 _CLASSES: Final = {
     "normal": [],
@@ -27,7 +27,8 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
     def build(number: int, row: tuple[str, list[str]]) -> Sample:
         part, cells = row
         if len(cells) != 4:
-            raise LeftOut(f"line of {len(cells)} words; expected patient, file, class and collection")
+            detail = f"line of {len(cells)} words; expected patient, file, class and collection"
+            raise Unusable(Reason.BROKEN_ROW, detail)
         patient, file, label, collection = cells
         terms = _CLASSES[one_of(label, tuple(_CLASSES))]
         return Sample(

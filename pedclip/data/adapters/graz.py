@@ -6,7 +6,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import voc_boxes, yolo_boxes
 from pedclip.data.adapters.reader import Reader, Row, flag, labels_of, one_of
-from pedclip.data.adapters.sample import Box, Sample
+from pedclip.data.adapters.sample import BadAnnotation, Box, Sample
 from pedclip.triplets.values import read_age, read_sex
 
 _WORDS: Final = {
@@ -32,9 +32,9 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
     def build(number: int, row: Row) -> Sample:
         stem = row["filestem"]
 
-        def refuse(line: int, reason: str) -> None:
+        def refuse(line: int, error: BadAnnotation) -> None:
             # Named after the file that was read.
-            reader.reject((yolo if stem in yolo else voc)[stem].name, line, reason)
+            reader.leave_out((yolo if stem in yolo else voc)[stem].name, line, error)
 
         boxes: tuple[Box, ...] = ()
         # Each box is published in both formats; one is enough.

@@ -9,7 +9,7 @@ from pedclip.data.adapters.chexpert import certain_labels, uncertain_findings
 from pedclip.data.adapters.reader import Reader, Row, one_of
 from pedclip.data.adapters.sample import Sample
 from pedclip.data.label_text import Labels
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.values import read_view
 
 _SPLITS: Final = {"test": "test", "validate": "validation", "train": "train"}
@@ -33,7 +33,7 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
         view = views.get(image, "")
         certain, uncertain = labels.get(study, (None, ()))
         if not text and study not in labels:
-            raise LeftOut("neither a report nor a certain label")
+            raise Unusable(Reason.NO_TEXT, "neither a report nor a certain label")
         return Sample(
             path=reader.root / folder / f"{image}.jpg",
             file=f"{folder.as_posix()}/{image}.jpg",
@@ -69,8 +69,8 @@ def _labels(reader: Reader) -> dict[str, tuple[Labels, tuple[str, ...]]]:
     for number, row in _rows(reader, "chexpert", ["study_id", *reader.card.labels]):
         try:
             found = certain_labels(row, reader.card.labels)
-        except LeftOut as error:
-            reader.reject(f"{_VERSION}-chexpert.csv", number, str(error))
+        except Unusable as error:
+            reader.leave_out(f"{_VERSION}-chexpert.csv", number, error)
             continue
         if found is not None:
             labels[row["study_id"]] = found, uncertain_findings(row, reader.card.labels)

@@ -6,7 +6,7 @@ from typing import Final
 from pedclip.anatomy import UnknownRegion, UnmappableRegion, find_region
 from pedclip.data.adapters.reader import Reader, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 
 _PARTS: Final = {"valid": "test", "train": DEVELOPMENT}  # the official test part was never published
 _ABNORMAL: Final = {"1": ["abnormality"], "0": []}
@@ -21,7 +21,8 @@ def read_mura(reader: Reader) -> Iterator[Sample]:
             if len(cells) == 2:
                 studies[cells[0].strip("/")] = cells[1]  # the list ends folders with a slash, paths of films do not
             else:
-                reader.reject(table.name, number, f"{len(cells)} cells; expected study and label")
+                error = Unusable(Reason.BROKEN_ROW, f"{len(cells)} cells; expected study and label")
+                reader.leave_out(table.name, number, error)
 
         def build(number: int, cells: list[str], split: str = split, studies: dict[str, str] = studies) -> Sample:
             return _sample(reader, split, studies, number, cells[0])
@@ -34,14 +35,14 @@ def _sample(reader: Reader, split: str, studies: dict[str, str], number: int, fi
     # "MURA-v1.1/train/XR_SHOULDER/patient00001/study1_positive/image1.png"
     parts = file.split("/")
     if len(parts) < 5:
-        raise LeftOut(f"path of {len(parts)} parts; expected …/region/patient/study/image")
+        raise Unusable(Reason.BROKEN_ROW, f"path of {len(parts)} parts; expected …/region/patient/study/image")
     study = "/".join(parts[:-1])
     if study not in studies:
-        raise LeftOut("its study is not in the list of labels")
+        raise Unusable(Reason.NO_TEXT, "its study is not in the list of labels")
     try:
         region = find_region(parts[-4])
     except (UnknownRegion, UnmappableRegion) as error:
-        raise LeftOut(f"region: {error}") from error
+        raise Unusable(Reason.REGION_UNKNOWN, f"region: {error}") from error
     return Sample(
         path=reader.file("/".join(parts[-5:]), file),
         file=file,

@@ -67,5 +67,5 @@ def _boxes(reader: Reader) -> dict[str, list[Box]]:
                 raise BadAnnotation(f"unknown label {name[:40]!r}; expected one of {', '.join(reader.card.labels)}")
             boxes[row["Image Index"]].append(sized_box([row[column] for column in _BOX], name.lower(), number))
         except BadAnnotation as error:
-            reader.reject(path.name, number, str(error))
+            reader.leave_out(path.name, number, error)
     return boxes

@@ -7,7 +7,7 @@ from typing import Final
 from pedclip.anatomy import display_name
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 
 _PARTS: Final = {"test": "test", "val": "validation", "train": "train"}
 _MODALITIES: Final = {"CT": "CT slice", "MR": "MR slice", "US": "Ultrasound image"}
@@ -33,13 +33,13 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
     # "radiology_ai/MR/knee/<label>/<file>.png"
     parts = row["filename"].split("/")
     if len(parts) < 4:
-        raise LeftOut(f"path of {len(parts)} parts; expected …/modality/anatomy/label/file")
+        raise Unusable(Reason.BROKEN_ROW, f"path of {len(parts)} parts; expected …/modality/anatomy/label/file")
     modality = one_of(parts[-4], tuple(_MODALITIES), "modality")
     if parts[-3] not in _REGIONS:
-        raise LeftOut(f"anatomy {parts[-3][:20]!r} is none of the 23 regions")
+        raise Unusable(Reason.REGION_UNKNOWN, f"anatomy {parts[-3][:20]!r} is none of the 23 regions")
     region, label = _REGIONS[parts[-3]], row["label"].replace("_", " ").replace("-", " ").strip().lower()
     if not label:
-        raise LeftOut("label is blank")
+        raise Unusable(Reason.NO_TEXT, "label is blank")
     return Sample(
         path=reader.file(row["filename"], "/".join(parts[-4:])),
         file=row["filename"],

@@ -1,19 +1,16 @@
-"""What every adapter reads with: the card, the folder, tables line by line, and the list of what was left out."""
+"""Tools of every adapter: the card, the folder, tables line by line, and the list of what was left out."""
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.cards import Card, open_text, pick
-from pedclip.data.folder import Rejected
+from pedclip.data.cards import Card, pick
 from pedclip.data.label_text import Labels, read_labels
-from pedclip.data.table import TableError
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import LeftOut, Reason, Unusable
+from pedclip.triplets.tabular import TableError, open_table, open_text, unreadable
 from pedclip.triplets.values import read_age, read_sex, read_view
 
 Row = Mapping[str, str]
@@ -27,23 +24,23 @@ class Reader:
     Args:
         card: The card.
         root: The folder.
-        quarantine: Filled by `reject`.
+        left_out: Filled by `leave_out`.
     """
 
     card: Card
     root: Path
-    quarantine: list[Rejected] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
-    def reject(self, file: str, row: int, reason: str) -> None:
-        """Note that something was left out."""
-        self.quarantine.append(Rejected(file, row, reason, self.card.source))
+    def leave_out(self, file: str, row: int, error: Unusable) -> None:
+        """Note that something was left out, and why."""
+        self.left_out.append(LeftOut(file, error.reason, str(error), row, self.card.source))
 
     def file(self, *names: str) -> Path:
         """The first of some files that exists, else where the first would be."""
         return next((self.root / name for name in names if (self.root / name).is_file()), self.root / names[0])
 
     def rows(self, path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
-        """Lines of a CSV file (also .gz), one at a time, with the number that an editor shows.
+        """Rows of a CSV file (also .gz), one at a time, with their number; the header is row 1.
 
         Args:
             path: The file.
@@ -52,16 +49,13 @@ class Reader:
         Raises:
             TableError: Unreadable, or without one of the columns.
         """
-        with _opened(path) as file:
-            reader = csv.DictReader(file, restkey="", restval="", skipinitialspace=True)
-            names = [(name or "").strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = names
-            either = {column.split("|")[0]: pick(names, column) for column in columns}
-            if missing := [name for name, found in either.items() if not found]:
-                raise TableError(f"{path} has no column {', '.join(missing)}; its columns: {', '.join(names)}.")
-            for row in reader:
-                cells = {name: cell.strip() for name, cell in row.items() if isinstance(cell, str)}
-                yield reader.line_num, cells | {name: cells[found] for name, found in either.items()}
+        table = open_table(path, is_strict=False)
+        either = {column.split("|")[0]: pick(table.names, column) for column in columns}
+        if missing := [name for name, found in either.items() if not found]:
+            raise TableError(f"{path} has no column {', '.join(missing)}; its columns: {', '.join(table.names)}.")
+        for row in table.rows():
+            cells = {name: cell.strip() for name, cell in (row.cells or {}).items()}
+            yield row.number, cells | {name: cells[found] for name, found in either.items()}
 
     def lines(self, path: Path, separator: str | None = ",") -> Iterator[tuple[int, list[str]]]:
         """Lines of a table without a header, split at a separator (None: at white space); blank lines are skipped.
@@ -69,20 +63,23 @@ class Reader:
         Raises:
             TableError: Unreadable.
         """
-        with _opened(path) as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, [cell.strip() for cell in line.rstrip("\n").split(separator)]
+        try:
+            with open_text(path) as file:
+                for number, line in enumerate(file, start=1):
+                    if line.strip():
+                        yield number, [cell.strip() for cell in line.rstrip("\n").split(separator)]
+        except (OSError, UnicodeDecodeError, EOFError) as error:
+            raise unreadable(path, error) from error
 
     def samples(
         self, rows: Iterable[tuple[int, Any]], build: Callable[[int, Any], Sample], name: Callable[[Any], str]
     ) -> Iterator[Sample]:
-        """One sample per row; a row from which `build` raises `LeftOut` goes to the quarantine under `name(row)`."""
+        """One sample per row; a row of which `build` makes none is listed under `name(row)`."""
         for number, row in rows:
             try:
                 yield build(number, row)
-            except LeftOut as error:
-                self.reject(name(row), number, str(error))
+            except Unusable as error:
+                self.leave_out(name(row), number, error)
 
     def index(self, *patterns: str) -> dict[str, Path]:
         """Files below the root by their name without its ending."""
@@ -93,11 +90,11 @@ def one_of(value: str, known: Sequence[str], what: str = "label") -> str:
     """The value, if it is known.
 
     Raises:
-        LeftOut: It is not; names what was expected.
+        Unusable: It is not; names what was expected.
     """
     if value not in known:
         shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
-        raise LeftOut(f"unknown {what} {value[:40]!r}; expected one of {shown}")
+        raise Unusable(Reason.UNKNOWN_VALUE, f"unknown {what} {value[:40]!r}; expected one of {shown}")
     return value
 
 
@@ -117,10 +114,11 @@ def flag(row: Row, column: str, yes: Sequence[str] = ("1", "1.0"), no: Sequence[
     """A cell that says yes or no.
 
     Raises:
-        LeftOut: It says neither.
+        Unusable: It says neither.
     """
     if row[column] not in {*yes, *no}:
-        raise LeftOut(f"{column}: unknown label {row[column][:40]!r}; expected {yes[0]} or {no[0]}")
+        detail = f"{column}: unknown label {row[column][:40]!r}; expected {yes[0]} or {no[0]}"
+        raise Unusable(Reason.UNKNOWN_VALUE, detail)
     return row[column] in yes
 
 
@@ -155,12 +153,3 @@ def _raw(header: Any, name: str) -> str:
     value = header.get_item(name).value if name in header else b""
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
     return text.strip(" \0")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    try:
-        with open_text(path) as file:
-            yield file
-    except (OSError, UnicodeDecodeError, csv.Error, EOFError) as error:
-        raise TableError(f"{path} cannot be read ({str(error).splitlines()[0][:200]}); expected UTF-8.") from error

@@ -7,7 +7,7 @@ from typing import Final
 from pedclip.anatomy import find_mentions
 from pedclip.data.adapters.reader import Reader
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 
 _PARTS: Final = ("test", "validation", "train")
 _RADIOGRAPH: Final = re.compile(r"\b(x[- ]?rays?|radiograph\w*|roentgenogram\w*|plain films?)\b", re.IGNORECASE)
@@ -39,17 +39,17 @@ def _articles(reader: Reader, part: str) -> dict[str, str]:
 
 def _sample(reader: Reader, part: str, articles: dict[str, str], number: int, cells: list[str]) -> Sample:
     if len(cells) != 2:
-        raise LeftOut(f"line of {len(cells)} cells; expected figure and caption")
+        raise Unusable(Reason.BROKEN_ROW, f"line of {len(cells)} cells; expected figure and caption")
     figure, caption = cells[0], " ".join(cells[1].split())
     if figure not in articles:
-        raise LeftOut("no article in licences.txt; without it the split could leak")
+        raise Unusable(Reason.NO_PATIENT, "no article in licences.txt; without it the split could leak")
     # A caption with CT and radiograph may be of either.
     if not _RADIOGRAPH.search(caption) or _OTHER.search(caption):
-        raise LeftOut("the caption does not say that it is a radiograph alone")
+        raise Unusable(Reason.NOT_A_RADIOGRAPH, "the caption does not say that it is a radiograph alone")
     # One film, one region; a caption of several does not say which is shown.
     regions = {mention.region for mention in find_mentions(caption)}
     if len(regions) != 1:
-        raise LeftOut(f"the caption names {len(regions)} regions instead of one")
+        raise Unusable(Reason.REGION_UNKNOWN, f"the caption names {len(regions)} regions instead of one")
     image = f"data/{part}/radiology/images/{figure}.jpg"
     return Sample(
         path=reader.root / image,

@@ -7,10 +7,10 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, flag, labels_of, one_of
-from pedclip.data.adapters.sample import OF_PATIENT, BadAnnotation, Box, Sample
+from pedclip.data.adapters.sample import OF_PATIENT, Box, Sample
 from pedclip.data.label_text import Labels
-from pedclip.data.table import TableError
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
+from pedclip.triplets.tabular import TableError
 
 _CLASSES: Final = {
     "Lung Opacity": ["lung opacity"],
@@ -32,7 +32,7 @@ def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
 
     def build(number: int, image: str) -> Sample:
         if image not in labels:
-            raise LeftOut("no class in stage_2_detailed_class_info.csv")
+            raise Unusable(Reason.NO_TEXT, "no class in stage_2_detailed_class_info.csv")
         path = reader.root / "stage_2_train_images" / f"{image}.dcm"
         return Sample(
             path=path,
@@ -56,8 +56,8 @@ def _classes(reader: Reader) -> dict[str, Labels]:
     for number, row in reader.rows(path, ["patientId", "class"]):
         try:
             labels[row["patientId"]] = labels_of(_CLASSES[one_of(row["class"], tuple(_CLASSES))])
-        except LeftOut as error:
-            reader.reject(path.name, number, str(error))
+        except Unusable as error:
+            reader.leave_out(path.name, number, error)
     return labels
 
 
@@ -71,8 +71,8 @@ def _boxes(reader: Reader) -> tuple[dict[str, int], dict[str, list[Box]]]:
         try:
             if flag(row, "Target"):  # a row without a target has blank coordinates
                 boxes[row["patientId"]].append(sized_box([row[name] for name in _EDGES], "lung opacity", number))
-        except (BadAnnotation, LeftOut) as error:
-            reader.reject(path.name, number, str(error))
+        except Unusable as error:
+            reader.leave_out(path.name, number, error)
     return first, boxes
 
 

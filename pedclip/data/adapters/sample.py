@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.data.label_text import Labels
+from pedclip.triplets.annotations import Box as PlainBox
 from pedclip.triplets.annotations import clip_box
+from pedclip.triplets.left_out import Reason, Unusable
 
 # Official training part of a data set without an official validation part: a hash of the patient cuts that off.
 DEVELOPMENT: Final = "development"
@@ -20,8 +22,11 @@ Size = tuple[int, int]  # height, width in pixels
 Mask = NDArray[np.bool_]  # (H, W)
 
 
-class BadAnnotation(ValueError):
-    """A box or mask that cannot be used; the message is the reason, for `quarantine.csv`."""
+class BadAnnotation(Unusable):
+    """A box or mask that cannot be used; the message says why, for `left_out.csv`."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Reason.BAD_ANNOTATION, detail)
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Box:
         width: Above 0.
         height: Above 0.
         label: In plain lower-case words.
-        row: Line of the annotation file, for the quarantine.
+        row: Line of the annotation file, for the list of what was left out.
         is_relative: True where the numbers are fractions of the image in [0, 1] (YOLO) instead of pixels.
     """
 
@@ -55,7 +60,7 @@ class Box:
 
     def clipped(self, size: Size) -> "Box | None":
         """The part of the box (in pixels) on an image of (height, width), None where there is none."""
-        inside = clip_box((self.x, self.y, self.width, self.height), size)
+        inside = clip_box(PlainBox(self.x, self.y, self.width, self.height), size)
         return inside and Box(*inside, self.label, self.row)
 
 
@@ -65,8 +70,8 @@ class Sample:
 
     Args:
         path: The image file; it may be absent.
-        file: The same as the tables write it, for the quarantine.
-        row: Line of the table, for the quarantine; 0 where there is no table.
+        file: The same as the tables write it, for the list of what was left out.
+        row: Line of the table, for the list of what was left out; 0 where there is no table.
         image_id: Unique within the data set.
         patient_id: As published; the image where the data set names no patients.
         region: One of the 23.

@@ -8,7 +8,7 @@ from typing import Final
 from pedclip.data.adapters.annotations import runs_mask
 from pedclip.data.adapters.reader import Reader, labels_of
 from pedclip.data.adapters.sample import OF_PATIENT, Sample
-from pedclip.data.table_rows import LeftOut
+from pedclip.triplets.left_out import Reason, Unusable
 
 _TABLES: Final = ("stage_2_train.csv", "train-rle.csv")
 _EMPTY: Final = "-1"
@@ -29,7 +29,8 @@ def read_siim(reader: Reader) -> Iterator[Sample]:
         film = films.get(image, reader.root / f"{image}.dcm")
         runs = [text for text in masks[image] if text != _EMPTY]
         if not all(masks[image]):
-            raise LeftOut("EncodedPixels is blank; expected run lengths, or -1 for no pneumothorax")
+            detail = "EncodedPixels is blank; expected run lengths, or -1 for no pneumothorax"
+            raise Unusable(Reason.UNKNOWN_VALUE, detail)
         return Sample(
             path=film,
             file=f"{image}.dcm",

@@ -75,5 +75,5 @@ def _read_boxes(reader: Reader, part: str) -> _Boxes:
             label = _MEANT.get(name, name).lower()
             boxes[row["image_id"]].append(corner_box([row[column] for column in _CORNERS], label, number))
         except BadAnnotation as error:
-            reader.reject(path.name, number, str(error))
+            reader.leave_out(path.name, number, error)
     return boxes

@@ -131,4 +131,4 @@ def table(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def reasons(archive: Archive) -> dict[str, str]:
-    return {item.path: item.reason for item in archive.rejected}
+    return {item.name: item.reason for item in archive.left_out}

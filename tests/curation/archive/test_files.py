@@ -11,8 +11,9 @@ from pydicom.sequence import Sequence
 
 from pedclip.curation.archive.files import FilmFile, PictureFile, ReportFile, find_files
 from pedclip.curation.archive.reader import read_archive
-from pedclip.curation.archive.report_table import ReportRow, read_rows
-from pedclip.curation.archive.studies import ArchiveError, Rejected
+from pedclip.curation.archive.report_table import ReportRow, read_report_rows
+from pedclip.triplets.left_out import LeftOut
+from pedclip.triplets.tabular import TableError
 from tests.curation.archive.archive_files import film, report, structured_report
 
 SHARED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -35,7 +36,7 @@ def test_damaged_headers_are_films_or_rejected(tmp_path: Path, whole: bytes, dat
     folder.mkdir(exist_ok=True)
     (folder / "film").write_bytes(content)
     (found,) = find_files(folder)
-    assert isinstance(found, FilmFile | Rejected | ReportFile | PictureFile)
+    assert isinstance(found, FilmFile | LeftOut | ReportFile | PictureFile)
 
 
 @SHARED
@@ -43,11 +44,11 @@ def test_damaged_headers_are_films_or_rejected(tmp_path: Path, whole: bytes, dat
 def test_rows_of_any_bytes_can_be_read_again_or_are_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "r.csv"
     path.write_bytes(b"study_id,report\n" + content)
-    for row in read_rows(path):
+    for row in read_report_rows(path):
         if isinstance(row, ReportRow):
-            assert row.place.read() == row.text != ""
+            assert row.location.read() == row.text != ""
         else:
-            assert row.path.startswith("r.csv, row ")
+            assert row.name.startswith("r.csv, row ")
 
 
 @SHARED
@@ -55,7 +56,7 @@ def test_rows_of_any_bytes_can_be_read_again_or_are_rejected(tmp_path: Path, con
 def test_no_row_of_a_table_is_lost(tmp_path: Path, texts: list[str]) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text("\n".join(json.dumps({"report": text}) for text in texts))
-    assert len(list(read_rows(path))) == len(texts)
+    assert len(list(read_report_rows(path))) == len(texts)
 
 
 def test_damaged_and_endless_structured_reports_are_rejected(tmp_path: Path) -> None:
@@ -72,19 +73,19 @@ def test_damaged_and_endless_structured_reports_are_rejected(tmp_path: Path) -> 
     (tmp_path / "x/cut").write_bytes((tmp_path / "x/cut").read_bytes()[:-9])
     archive = read_archive(tmp_path / "x")
     assert len(archive.studies) == 1
-    assert {item.path: item.reason for item in archive.rejected} == dict.fromkeys(("cut", "deep"), "corrupt")
+    assert {item.name: item.reason for item in archive.left_out} == dict.fromkeys(("cut", "deep"), "corrupt")
 
 
 def test_an_unclosed_quote_in_a_large_table_costs_one_row(tmp_path: Path) -> None:
     rows = [f'S{number},"{"word " * 200}"' for number in range(2000)]
     rows[3] = f'S3,"{"word " * 200}'
     (tmp_path / "r.csv").write_text("study_id,report\n" + "\n".join(rows))
-    found = list(read_rows(tmp_path / "r.csv"))
+    found = list(read_report_rows(tmp_path / "r.csv"))
     assert len(found) == 2000
-    assert [item.path for item in found if isinstance(item, Rejected)] == ["r.csv, row 5"]
+    assert [item.name for item in found if isinstance(item, LeftOut)] == ["r.csv, row 5"]
 
 
 def test_a_table_of_another_encoding_is_an_error_in_words(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_bytes("study_id,report\nS1,text\n".encode("utf-16"))
-    with pytest.raises(ArchiveError, match="text in UTF-8"):
-        list(read_rows(tmp_path / "r.csv"))
+    with pytest.raises(TableError, match="text in UTF-8"):
+        list(read_report_rows(tmp_path / "r.csv"))

@@ -12,7 +12,9 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from pedclip.curation.archive.files import MAX_FILE_BYTES, find_files
 from pedclip.curation.archive.reader import read_archive
-from pedclip.curation.archive.studies import Archive, ArchiveError, RegionHint, Rejected
+from pedclip.curation.archive.studies import Archive, ArchiveError, RegionHint
+from pedclip.triplets.left_out import LeftOut
+from pedclip.triplets.tabular import TableError
 from tests.curation.archive.archive_files import film, reasons, report, structured_report, table
 
 
@@ -22,7 +24,7 @@ def files_of(folder: Path) -> set[str]:
 
 def accounted(archive: Archive) -> set[str]:
     used = {film.path.relative_to(archive.root).as_posix() for study in archive.studies for film in study.images}
-    texts = {study.place.name(archive.root) for study in archive.studies if not study.place.row}
+    texts = {study.location.name(archive.root) for study in archive.studies if not study.location.row}
     return used | texts | set(reasons(archive))
 
 
@@ -143,7 +145,7 @@ def test_a_film_cut_anywhere_before_its_pixels_is_corrupt(tmp_path: Path) -> Non
         (tmp_path / "cut" / str(end)).parent.mkdir(exist_ok=True)
         (tmp_path / "cut" / str(end)).write_bytes(content[:end])
     found = list(find_files(tmp_path / "cut"))
-    assert {(item.reason if isinstance(item, Rejected) else "film") for item in found} == {"corrupt"}
+    assert {(item.reason if isinstance(item, LeftOut) else "film") for item in found} == {"corrupt"}
     assert len(found) == len(ends) > 350
 
 
@@ -161,7 +163,7 @@ def test_a_whole_object_that_is_no_image_is_no_radiograph_and_a_cut_one_is_corru
     content = (tmp_path / "whole").read_bytes()
     for end in (len(content) - 1, len(content) - 60):
         (tmp_path / f"cut {end}").write_bytes(content[:end])
-    found = [item for item in find_files(tmp_path) if isinstance(item, Rejected)]
+    found = [item for item in find_files(tmp_path) if isinstance(item, LeftOut)]
     assert [item.reason for item in found] == ["corrupt", "corrupt", "not-a-radiograph"]
 
 
@@ -208,7 +210,7 @@ def test_one_study_under_two_patients_is_refused(tmp_path: Path) -> None:
 
 def test_unreadable_parquet_and_missing_folder_are_errors(tmp_path: Path) -> None:
     (tmp_path / "r.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(ArchiveError, match="cannot be read"):
+    with pytest.raises(TableError, match="cannot be read"):
         read_archive(tmp_path, tmp_path / "r.parquet")
     with pytest.raises(ArchiveError, match="is no folder"):
         read_archive(tmp_path / "nowhere")
@@ -223,7 +225,7 @@ def test_a_text_beside_its_film_has_the_same_name(tmp_path: Path) -> None:
             film(tmp_path / folder / f"{number}.dcm", number, PatientID=folder, StudyInstanceUID=study)
             (tmp_path / folder / f"{number}.txt").write_text(f"{folder}{number} {report('knee')}")
     archive = read_archive(tmp_path)
-    assert archive.rejected == ()
+    assert archive.left_out == ()
     for study in archive.studies:
         (image,) = study.images
         assert study.report.startswith(f"{image.path.parent.name}{image.path.stem} ")

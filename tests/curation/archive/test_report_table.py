@@ -9,7 +9,7 @@ import pytest
 
 from pedclip.curation.archive.reader import read_archive
 from pedclip.curation.archive.report_location import ReportChanged
-from pedclip.curation.archive.studies import ArchiveError
+from pedclip.triplets.tabular import TableError
 from tests.curation.archive.archive_files import reasons, report, save_picture, table
 
 
@@ -94,7 +94,7 @@ def test_broken_rows_cost_only_themselves(tmp_path: Path) -> None:
         ("S3", text),
         ("S5", "two\nlines, quoted"),
     ]
-    broken = {item.path: item.detail for item in archive.rejected if item.reason == "broken-row"}
+    broken = {item.name: item.detail for item in archive.left_out if item.reason == "broken-row"}
     assert set(broken) == {"r.csv, row 3", "r.csv, row 5", "r.csv, row 7"}
     assert text[:20] not in str(broken)
 
@@ -106,7 +106,7 @@ def test_broken_json_lines_cost_only_themselves(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text("\n".join(lines), encoding="utf-8")
     archive = read_archive(tmp_path / "films", tmp_path / "r.jsonl")
     assert [study.report for study in archive.studies] == ["Wörter"]
-    assert [item.path for item in archive.rejected] == ["r.jsonl, row 1", "r.jsonl, row 2", "r.jsonl, row 5"]
+    assert [item.name for item in archive.left_out] == ["r.jsonl, row 1", "r.jsonl, row 2", "r.jsonl, row 5"]
 
 
 def test_two_reports_of_one_study_are_not_guessed_between(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_two_reports_of_one_study_are_not_guessed_between(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_a_changed_table_is_never_read_at_the_old_places(tmp_path: Path, kind: str) -> None:
+def test_a_changed_table_is_never_read_at_the_old_location(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"reports.{kind}"
 
     def write(*texts: str) -> None:
@@ -158,7 +158,7 @@ def test_a_changed_table_is_never_read_at_the_old_places(tmp_path: Path, kind: s
 def test_unusable_tables_are_errors(tmp_path: Path, header: str, columns: dict[str, str], words: str) -> None:
     save_picture(tmp_path / "films/S1.png", 1)
     (tmp_path / "r.csv").write_text(f"{header}\nS1,P,text\n")
-    with pytest.raises(ArchiveError, match=words):
+    with pytest.raises(TableError, match=words):
         read_archive(tmp_path / "films", tmp_path / "r.csv", columns=columns)
 
 
@@ -167,5 +167,5 @@ def test_the_suffix_decides_in_any_case_and_others_are_refused(tmp_path: Path) -
     (tmp_path / "R.CSV").write_text("study,patient,report\nS1,P,Knee.\n")
     assert read_archive(tmp_path / "films", tmp_path / "R.CSV").studies[0].report == "Knee."
     (tmp_path / "r.xlsx").write_bytes(b"PK")
-    with pytest.raises(ArchiveError, match=r"r\.xlsx is no table .* \.csv, \.tsv"):
+    with pytest.raises(TableError, match=r"r\.xlsx is no table .* \.csv, \.tsv"):
         read_archive(tmp_path / "films", tmp_path / "r.xlsx")

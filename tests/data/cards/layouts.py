@@ -292,9 +292,9 @@ FILMS: list[Film] = [(number % 6, "test" if number % 6 >= 4 else "train") for nu
 
 
 def load_listed(name: str, root: Path) -> tuple[int, list[list[str]]]:
-    """Number of triplets, and file, row and reason of what was left out."""
-    data = pedclip.data.load(name, root=root, quarantine=root.parent / "quarantine.csv")
-    with (root.parent / "quarantine.csv").open() as file:
+    """Number of triplets, and file, row and detail of what was left out."""
+    data = pedclip.data.load(name, root=root, left_out=root.parent / "left_out.csv")
+    with (root.parent / "left_out.csv").open() as file:
         rows = list(csv.reader(file))[1:]
     assert {row[0] for row in rows} <= {name}
-    return sum(len(data[split]) for split in SPLITS), [row[1:] for row in rows]
+    return sum(len(data[split]) for split in SPLITS), [[row[1], row[2], row[4]] for row in rows]

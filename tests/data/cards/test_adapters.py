@@ -30,7 +30,7 @@ PARTS = st.sampled_from(["train", "test"])
 
 def load(name: str, root: Path, **arguments: Any) -> DatasetDict:
     LAYOUTS[name](root, FILMS)
-    return pedclip.data.load(name, root=root, quarantine=root.parent / "quarantine.csv", **arguments)
+    return pedclip.data.load(name, root=root, left_out=root.parent / "left_out.csv", **arguments)
 
 
 def rows_of(data: DatasetDict) -> dict[str, dict[str, Any]]:
@@ -38,7 +38,7 @@ def rows_of(data: DatasetDict) -> dict[str, dict[str, Any]]:
 
 
 def left_out(root: Path) -> list[list[str]]:
-    with (root.parent / "quarantine.csv").open() as file:
+    with (root.parent / "left_out.csv").open() as file:
         return list(csv.reader(file))[1:]
 
 
@@ -82,10 +82,10 @@ def test_no_patient_is_in_two_splits(name: str, mode: str, films: list[Film]) ->
     for split, row in rows:
         splits.setdefault(row["patient_id"], set()).add(split)
     assert all(len(found) == 1 for found in splits.values())
-    assert len(rows) + len(reader.quarantine) == len(films)
-    assert all("who is in the" in item.reason for item in reader.quarantine)
+    assert len(rows) + len(reader.left_out) == len(films)
+    assert all("who is in the" in item.detail for item in reader.left_out)
     if mode == "hash" or name in WITHOUT_OFFICIAL_SPLIT or name in WITHOUT_PATIENTS:
-        assert not reader.quarantine
+        assert not reader.left_out
     if mode == "auto" and name not in WITHOUT_OFFICIAL_SPLIT:
         assert Counter(split for split, _ in rows)["test"] == len(of_part(films, "test"))
     if name not in WITHOUT_PATIENTS | {"covidx"}:  # two collections of covidx may use one number
@@ -241,13 +241,13 @@ def test_mimic_refuses_what_it_does_not_know_and_passes_over_what_is_uncertain(r
     split = [[f"{n:08x}-aaaa", f"5{n:07d}", f"1{p:07d}", part] for n, (p, part) in enumerate(FILMS)]
     split[2][3] = "holdout"
     put_table(root / "mimic-cxr-2.0.0-split.csv.gz", ["dicom_id", "study_id", "subject_id", "split"], split)
-    data = pedclip.data.load("mimic-cxr", root=root, quarantine=root.parent / "quarantine.csv")
-    known = [row[1:] for row in left_out(root)]
+    data = pedclip.data.load("mimic-cxr", root=root, left_out=root.parent / "left_out.csv")
+    known = [[row[1], row[2], row[4]] for row in left_out(root)]
     expected = "unknown label in " + labels[0] + ": '2.0'; expected one of 1, 0, -1, blank"
     assert known == [
-        ["mimic-cxr-2.0.0-chexpert.csv", "3", expected],
         ["00000000-aaaa", "2", "neither a report nor a certain label"],  # film 0 has no report
         ["00000002-aaaa", "4", "unknown split 'holdout'; expected one of test, validate, train"],
+        ["mimic-cxr-2.0.0-chexpert.csv", "3", expected],
     ]
     read = rows_of(data)
     assert [read["00000001-aaaa"][name] for name in ("findings", "uncertain")] == [None, None]
@@ -261,10 +261,10 @@ def test_chd_takes_a_validation_folder_for_what_it_is(root: Path) -> None:
     for number in (1, 2):
         film = root / "train" / ("ASD", "VSD", "PDA")[number] / f"{number}.dcm"
         put(root / "val" / "VSD" / film.name, film.read_bytes())
-    data = pedclip.data.load("chd-cxr", root=root, quarantine=root.parent / "quarantine.csv")
+    data = pedclip.data.load("chd-cxr", root=root, left_out=root.parent / "left_out.csv")
     assert [set(part["patient_id"]) for part in (data["validation"], data["test"])] == [{"p1", "p2"}, set()]
     assert len(data["train"]) == len(patients) - 2
-    reasons = [row[3] for row in left_out(root)]
+    reasons = [row[4] for row in left_out(root)]
     assert reasons == ["patient of the train part who is in the validation part too"] * 2
 
 

@@ -51,7 +51,7 @@ def test_bad_lines_of_yolo_are_refused_one_by_one(tmp_path: Path) -> None:
     lines = ["0 0.5 0.5 0.1 0.1", "2 .5 .5 .1 .1", "0 .5 .5 .1", "0 .5 .5 0 .1", "0 x .5 .1 .1", "0 nan .5 .1 .1"]
     (tmp_path / "a.txt").write_text("\n".join(lines))
     refused: list[tuple[int, str]] = []
-    boxes = yolo_boxes(tmp_path / "a.txt", NAMES, lambda line, reason: refused.append((line, reason)))
+    boxes = yolo_boxes(tmp_path / "a.txt", NAMES, lambda line, error: refused.append((line, str(error))))
     assert [box.row for box in boxes] == [1]
     assert refused == [
         (2, "unknown label: class '2'; expected 0 to 1"),
@@ -66,8 +66,8 @@ def test_bad_objects_of_voc_are_refused_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text(voc(("cat", 1, 2, 3, 4), ("metal", 5, 5, 2, 9), ("metal", "", 5, 2, 9)))
     (tmp_path / "b.xml").write_text("<annotation>")
     refused: list[tuple[int, str]] = []
-    assert voc_boxes(tmp_path / "a.xml", NAMES, lambda line, reason: refused.append((line, reason))) == ()
-    assert voc_boxes(tmp_path / "b.xml", NAMES, lambda line, reason: refused.append((line, reason))) == ()
+    assert voc_boxes(tmp_path / "a.xml", NAMES, lambda line, error: refused.append((line, str(error)))) == ()
+    assert voc_boxes(tmp_path / "b.xml", NAMES, lambda line, error: refused.append((line, str(error)))) == ()
     assert refused[:3] == [
         (1, "unknown label 'cat'; expected one of fracture, metal"),
         (2, "box without area (-3 wide, 4 high)"),
@@ -135,9 +135,9 @@ def test_shapes_are_read_filled_and_bounded() -> None:
 
 def test_bad_shapes_are_refused_and_the_others_kept() -> None:
     refused: list[str] = []
-    assert parse_shapes("0 1 2 3 4;3 1 2 3 4;0 9 2 3 4;2 1 2 3 4;1 a 2 3 4;0 1 2", refused.append) == [
-        ("rectangle", [1, 2, 3, 4])
-    ]
+    assert parse_shapes(
+        "0 1 2 3 4;3 1 2 3 4;0 9 2 3 4;2 1 2 3 4;1 a 2 3 4;0 1 2", lambda error: refused.append(str(error))
+    ) == [("rectangle", [1, 2, 3, 4])]
     assert refused == [
         "unknown label: shape '3'; expected 0, 1 or 2",
         "rectangle that is not given as left, top, right, bottom",

@@ -9,8 +9,8 @@ import pytest
 import pedclip.data
 from pedclip.data.cards import CardError, FolderDiffers, read_card
 from pedclip.data.folder import NothingUsable
-from pedclip.data.table import TableError
 from pedclip.triplets.splits import SPLITS
+from pedclip.triplets.tabular import TableError
 from tests.data.cards.layouts import FILMS, LAYOUTS, load_listed, png, put
 
 

@@ -11,6 +11,7 @@ from pedclip.curation.pipeline import IdentifiersFound, curate
 from pedclip.data.phantom.archive import PhantomArchive, write_phantom_archive
 from pedclip.triplets import load_triplets
 from pedclip.triplets.decoding import decode
+from pedclip.triplets.tabular import TableError
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> PhantomArchive:
 def test_the_archive_reads_like_a_hospitals_and_holds_its_troubles(written: PhantomArchive) -> None:
     archive = read_archive(written.root, written.reports)
     assert len(archive.studies) == 24
-    reasons = Counter(item.reason for item in archive.rejected)
+    reasons = Counter(item.reason for item in archive.left_out)
     assert reasons == {"not-an-image": 1, "empty-file": 1, "no-report": 1, "no-film": 1}
     suffixes = Counter(film.path.suffix for study in archive.studies for film in study.images)
     assert min(suffixes[".dcm"], suffixes[".png"]) > 10
@@ -85,9 +86,9 @@ def test_films_that_cannot_be_decoded_are_passed_over(written: PhantomArchive) -
 
 
 def test_a_table_that_nobody_named_is_pointed_out(written: PhantomArchive) -> None:
-    with pytest.raises(ArchiveError, match=r"-p reports .*reports\.csv"):
+    with pytest.raises(ArchiveError, match=r"pass reports='.*reports\.csv'"):
         open_archive(str(written.root), "", {})
-    with pytest.raises(ArchiveError, match="no column 'nope'"):
+    with pytest.raises(TableError, match="no column 'nope'"):
         open_archive(str(written.root), str(written.reports), {"report": "nope"})
 
 

@@ -25,7 +25,7 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-# Data set, what is damaged, and the file, row and reason that the quarantine gives; one film is lost or none.
+# Data set, what is damaged, and the file, row and reason that the list gives; one film is lost or none.
 DAMAGES: list[tuple[str, Callable[[Path], None], int, list[str]]] = [
     (
         "grazpedwri-dx",
@@ -175,7 +175,7 @@ DAMAGES: list[tuple[str, Callable[[Path], None], int, list[str]]] = [
         "chd-cxr",
         lambda root: put(root / "train" / "TOF" / "99.png", png()),
         0,
-        ["train/TOF/99.png", "0", "unknown folder 'tof'; expected one of asd, vsd, pda, normal"],
+        ["train/TOF/99.png", "", "unknown folder 'tof'; expected one of asd, vsd, pda, normal"],
     ),
     (
         "mura",
