@@ -1,7 +1,14 @@
 """Errors that a reader of a notebook meets: one message, without the frames of this package."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+# Arguments of the library that a notebook has as a parameter of the same meaning (`split` is another one there).
+_SHARED: Final = ("reports", "root", "pretrained", "image_weights", "text_weights", "resume", "name")
+_ARGUMENT: Final = re.compile(rf"\bpass ({'|'.join(_SHARED)})=(?:'([^']*)'|(\w+))")
 
 
 # Each error is also of the built-in class that a library would raise, so either can be caught.
@@ -42,4 +49,16 @@ def readable() -> Iterator[None]:
         raise
     except (ValueError, OSError, RuntimeError) as error:
         # The cause stays attached, for whoever debugs.
-        raise InputError(f"{type(error).__name__}: {error}") from error
+        raise InputError(f"{type(error).__name__}: {with_parameters(str(error))}") from error
+
+
+def with_parameters(message: str) -> str:
+    """A message of the library with the same said to papermill, where it names an argument that is a parameter.
+
+    Example:
+        >>> with_parameters("no weights; pass pretrained=False").splitlines()[-1]
+        'As a parameter of the notebook:  -p pretrained False'
+    """
+    found = _ARGUMENT.findall(message)
+    words = [f"-p {name} {shlex.quote(quoted or plain)}" for name, quoted, plain in found]
+    return f"{message}\nAs a parameter of the notebook:  {'  '.join(words)}" if words else message

@@ -4,7 +4,7 @@ import pytest
 
 from pedclip.data import load
 from pedclip.data.cards import card_names
-from pedclip.notebook.errors import InputError, MissingArtefact, readable
+from pedclip.notebook.errors import InputError, MissingArtefact, readable, with_parameters
 
 
 @pytest.mark.parametrize("error", [ValueError("no column 'report'"), OSError("no folder"), RuntimeError("no server")])
@@ -33,8 +33,16 @@ def test_data_that_is_neither_card_nor_folder_is_answered_with_what_there_is() -
 
 def test_a_data_card_without_its_folder_is_answered_in_the_words_of_notebook_and_of_python() -> None:
     with (
-        pytest.raises(InputError, match=re.escape("-p data grazpedwri-dx -p root /folder/of/it")) as caught,
+        pytest.raises(InputError, match=re.escape("As a parameter of the notebook:  -p root /folder/of/it")) as caught,
         readable(),
     ):
         load("grazpedwri-dx")
     assert "pedclip.data.load('grazpedwri-dx', root='/folder/of/it')" in str(caught.value)
+
+
+def test_an_argument_is_also_named_as_a_parameter_if_it_is_one() -> None:
+    said = with_parameters(
+        "If it is the table, pass reports='/my films/r.csv'. Or pass grid=(2, 3), or pass split='hash'."
+    )
+    assert said.splitlines()[1:] == ["As a parameter of the notebook:  -p reports '/my films/r.csv'"]
+    assert with_parameters("no weights") == "no weights"

@@ -73,8 +73,8 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
     prepared = prepare(config_of(pack), tmp_path / "run")
     assert prepared.train.patients == ["pack/p0", "pack/p2"]
     head, line = (tmp_path / "run" / "left_out.csv").read_text().splitlines()
-    assert head == "source,file,row,reason"
-    assert line.startswith("pack,1_0.png,3,")
+    assert head == "source,file,row,reason,detail"
+    assert line.startswith("pack,1_0.png,3,bad-image,")
 
 
 def test_a_validation_split_may_be_empty(tmp_path: Path) -> None:

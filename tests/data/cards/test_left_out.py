@@ -192,8 +192,8 @@ def test_what_cannot_be_used_is_listed_with_file_row_and_reason(
 ) -> None:
     LAYOUTS[name](root, FILMS)
     damage(root)
-    count, rejected = load_listed(name, root)
-    assert rejected == [expected]
+    count, listed = load_listed(name, root)
+    assert listed == [expected]
     assert count == len(FILMS) - lost + (name == "rsna-bone-age")
 
 
@@ -203,9 +203,9 @@ def test_a_box_over_the_edge_is_cut_and_bad_xml_is_listed(root: Path) -> None:
     voc = root / "folder_structure" / "pascalvoc"
     voc_file(voc / "0001_0000000001_01_WRI-L1_F010.xml", "fracture", (15, 3, 90, 11))
     put(voc / "0002_0000000002_01_WRI-L1_F010.xml", b"<annotation>")
-    count, rejected = load_listed("grazpedwri-dx", root)
+    count, listed = load_listed("grazpedwri-dx", root)
     assert count == len(FILMS)
-    assert [row[0] for row in rejected] == ["0002_0000000002_01_WRI-L1_F010.xml"]
+    assert [row[0] for row in listed] == ["0002_0000000002_01_WRI-L1_F010.xml"]
     data = pedclip.data.load("grazpedwri-dx", root=root)
     boxes = [box for split in SPLITS for row in data[split] for box in row["boxes"]]
     assert boxes == [{"x": 15, "y": 3, "width": 5, "height": 8, "label": "fracture"}]
@@ -217,8 +217,8 @@ def test_truncated_coloured_and_repeated_films_are_listed(root: Path) -> None:
     Image.new("RGB", (40, 40), (200, 10, 10)).save(root / "train" / "1.png")
     change(root / "train.txt", "2 2.png COVID-19 cohen", "2 6.png COVID-19 cohen")
     change(root / "train.txt", "3 3.png normal rsna\n", "3 3.png normal\n")
-    count, rejected = load_listed("covidx", root)
-    reasons = {row[0]: row[2] for row in rejected}
+    count, listed = load_listed("covidx", root)
+    reasons = {row[0]: row[2] for row in listed}
     assert reasons["train/0.png"].startswith("truncated or corrupt")
     assert reasons["train/1.png"] == "coloured picture (100% of the pixels), not a radiograph"
     assert reasons["train/6.png"] == "the same image id a second time"
@@ -228,8 +228,8 @@ def test_truncated_coloured_and_repeated_films_are_listed(root: Path) -> None:
 
 def test_a_patient_of_two_published_parts_stays_in_the_test_part(root: Path) -> None:
     LAYOUTS["mura"](root, [(1, "train"), (1, "test"), (2, "train")])
-    count, rejected = load_listed("mura", root)
+    count, listed = load_listed("mura", root)
     assert count == 2
-    ((file, row, reason),) = rejected
+    ((file, row, reason),) = listed
     assert (file.split("/")[1], row) == ("train", "1")
     assert reason in {f"patient of the {part} part who is in the test part too" for part in ("train", "validation")}

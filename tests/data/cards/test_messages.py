@@ -107,8 +107,8 @@ def test_a_card_without_root_names_the_page_and_other_misuse_the_way_out(root: P
 def test_private_sets_and_packs_are_folders_of_ones_own(root: Path) -> None:
     put(root / "a.png", png())
     (root / "metadata.csv").write_text("file,region,report,patient_id\na.png,wrist,No fracture.,p1\n")
-    count, rejected = load_listed("pexr", root)
-    assert (count, rejected) == (1, [])
+    count, listed = load_listed("pexr", root)
+    assert (count, listed) == (1, [])
     # Their columns are those of any folder: every name that columns.json knows, or the one that the reader is told.
     (root / "metadata.csv").write_text("filename,anatomy,befund,subject\na.png,wrist,No fracture.,p1\n")
     data = pedclip.data.load("pexr", root=root, columns={"text": "befund"})
