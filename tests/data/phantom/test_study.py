@@ -4,7 +4,6 @@ import hashlib
 import io
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ from datasets import DatasetDict
 from PIL import Image
 
 from pedclip.anatomy import REGIONS
-from pedclip.data.phantom import LESIONS, generate, generate_reports
+from pedclip.data.phantom import LESIONS
 from pedclip.data.phantom.population import plan_study
 from pedclip.data.phantom.study import draw_studies, draw_study
 from pedclip.triplets.annotations import BONE, LUNG
 from pedclip.triplets.schema import FEATURES
-from pedclip.triplets.storage import load_triplets, save_triplets
 from tests.data.phantom.conftest import SIZE
 
 _FINGERPRINT = (
@@ -32,20 +30,6 @@ def test_the_same_bytes_in_another_process_and_alone() -> None:
     here = hashlib.sha256(repr(together).encode()).hexdigest()
     there = subprocess.run([sys.executable, "-c", _FINGERPRINT], capture_output=True, text=True, check=True)
     assert there.stdout.strip() == here
-
-
-def test_workers_and_number_of_studies_change_nothing(rows: list[dict[str, Any]]) -> None:
-    few = generate(studies=70, seed=0, size=SIZE, workers=2)
-    many = {row["image_id"]: row for row in rows}
-    assert sum(len(split) for split in few.values()) > 70
-    for row in (row for split in few.values() for row in split):
-        other = many[row["image_id"]]
-        for name in ("image", "mask", "structures"):
-            assert (row[name] is None) == (other[name] is None)
-            assert row[name] is None or row[name].tobytes() == other[name].tobytes()
-        assert {k: v for k, v in row.items() if k not in ("image", "mask", "structures")} == {
-            k: v for k, v in other.items() if k not in ("image", "mask", "structures")
-        }
 
 
 def test_another_seed_gives_other_patients_and_pixels() -> None:
@@ -69,24 +53,6 @@ def test_schema_and_identifiers(phantom: DatasetDict, rows: list[dict[str, Any]]
         assert row["severity"] == pytest.approx([finding.severity for finding in part.findings])
         assert row["age_months"] == pytest.approx(12 * plan.age, rel=1e-5)
         assert row["bone_age_months"] == pytest.approx(12 * plan.bone_age, rel=1e-5, abs=1e-5)
-
-
-def test_texts_are_the_excerpts_of_the_reports(rows: list[dict[str, Any]]) -> None:
-    reports = {record["report_id"]: record for record in generate_reports(200, 0)}
-    for row in rows:
-        record = reports[row["study_id"]]
-        assert row["text"]
-        sentences = record["excerpts"][REGIONS[row["region"]]]
-        left = row["text"]
-        for sentence in dict.fromkeys(sentences):
-            left = left.replace(sentence, "", 1)
-        assert not left.strip()
-
-
-def test_no_patient_is_in_two_splits(phantom: DatasetDict) -> None:
-    patients = [set(split["patient_id"]) for split in phantom.values()]
-    assert all(patients)
-    assert len(set.union(*patients)) == sum(len(split) for split in patients)
 
 
 def test_boxes_name_the_findings_and_lie_inside_the_image(rows: list[dict[str, Any]]) -> None:
@@ -148,19 +114,3 @@ def test_images_are_gray_png() -> None:
     row = draw_study(0, seed=0, size=SIZE)[0]
     with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
         assert (image.format, image.mode) == ("PNG", "L")
-
-
-def test_triplets_survive_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    made = generate(studies=24, seed=1, size=32)
-    loaded = load_triplets(save_triplets(made, tmp_path / "set"))
-    for split in made:
-        assert loaded[split].with_format("arrow")[:].to_pylist() == made[split].with_format("arrow")[:].to_pylist()
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "least"), [("studies", 0, "1"), ("size", 8, "32"), ("seed", -1, "0"), ("workers", -1, "0")]
-)
-def test_arguments_out_of_range(name: str, value: int, least: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name} must be at least {least}.*got {value}"):
-        generate(**{"studies": 1, name: value})
