@@ -1,7 +1,7 @@
-"""What frozen encoders hold: every downstream task that the phantom or real packs can answer, for several encoders.
+"""Downstream tasks of frozen encoders: all that the phantom or real data sources can answer, for several encoders.
 
     python -m benchmarks.downstream --data phantom --encoder phantom=pedclip-phantom-small --heads
-    python -m benchmarks.downstream --data /folder/of/packs --encoder phantom=pedclip-phantom-small \
+    python -m benchmarks.downstream --data /folder/of/sources --encoder phantom=pedclip-phantom-small \
         --encoder real=runs/03_pretrain/real/checkpoint --json benchmarks/results/downstream_real.json
 
 Beside the named encoders stand "random" (the architecture of the first with random weights, the mean over several
@@ -11,7 +11,7 @@ Masks and boxes take small heads on the patch tokens, for the named encoders and
 
 A patient whom any of the encoders saw in training (or validation) is left out of the test films, and one whom it saw
 in training out of the validation films, for all methods alike. Training films stay: an encoder pre-trained on these
-packs has seen the films that the probe is fitted on, with their labels as text; the others have not.
+data sources has seen the films that the probe is fitted on, with their labels as text; the others have not.
 
 Intervals are 95 % over test patients; those of the difference to "random" draw the same patients for both.
 """
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def load_films(data: str, *, studies: int, size: int) -> Any:
-    """Triplets, split as the packs say, else by a hash of the patient; the phantom has films of `size` pixels."""
+    """Triplets, split as they say, else by a hash of the patient; the phantom has films of `size` pixels."""
     drawn: dict[str, Any] = {"studies": studies, "seed": PHANTOM_SEED, "size": size} if _is_drawn(data) else {}
     return load(data, **drawn)
 
@@ -112,15 +112,15 @@ def extract(
 ) -> tuple[Extracted, Labels]:
     """Features of all films by encoder and split, from the cache where it holds them; and the patients by split."""
     films = {
-        (side, split): to_arrays(triplets[split], cache / f"{side}-{split}", side=side)
-        for side in {model.preprocess.resize for model in models.values()}
+        (size, split): to_arrays(triplets[split], cache / f"{size}-{split}", size=size)
+        for size in {model.preprocess.resize for model in models.values()}
         for split in SPLITS
     }
     extracted = {
         name: {
             split: extract_features(model, arrays.images, cache=cache / "features", with_tokens=name in with_tokens)
-            for (side, split), arrays in films.items()
-            if side == model.preprocess.resize
+            for (size, split), arrays in films.items()
+            if size == model.preprocess.resize
         }
         for name, model in models.items()
     }
@@ -255,7 +255,9 @@ def _shares(text: str) -> list[float]:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help='"phantom", a folder of packs, or several with commas between')
+    parser.add_argument(
+        "--data", required=True, help='"phantom", a folder of data sources, or several with commas between'
+    )
     parser.add_argument("--encoder", action="append", required=True, help="NAME=FOLDER, or weights of the package")
     parser.add_argument("--studies", type=int, default=3000, help="of the phantom")
     parser.add_argument("--shares", type=_shares, default="0.01,0.1,1", help="of the training patients")

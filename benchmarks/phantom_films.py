@@ -25,7 +25,7 @@ class Films:
     """Films with their labels.
 
     Attributes:
-        images: (N, side, side) uint8, memory-mapped.
+        images: (N, size, size) uint8, memory-mapped.
         regions: (N,) indices into `pedclip.anatomy.REGIONS`.
         findings: (N, F) 1 where the finding is present; F in the order of `FINDINGS`.
         severity: (N, F) from 0 (subtle) to 1 (marked); NaN where absent or not known.

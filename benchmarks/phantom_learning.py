@@ -31,7 +31,7 @@ from pedclip.evaluation.metrics.per_image import accuracy, mae
 from pedclip.evaluation.tasks.patient_split import Part
 
 SEVERITIES: Final = {"subtle": (0.0, 1 / 3), "moderate": (1 / 3, 2 / 3), "marked": (2 / 3, 1.01)}
-THUMBNAIL: Final = 32  # pixels per side
+THUMBNAIL: Final = 32  # pixels, height and width
 MIN_POSITIVES: Final = 2  # test films; below, an interval says nothing
 SETTINGS: Final = ("few", "many")
 
@@ -184,7 +184,7 @@ def _with_region(films: Films, pixels: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def thumbnails(films: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, side, side) films -> (N, 1024) the films at 32×32 pixels, gray values in [0, 1]."""
+    """(N, size, size) films -> (N, 1024) the films at 32×32 pixels, gray values in [0, 1]."""
     shrunk = [Image.fromarray(film).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX) for film in films]
     pixels = np.array([np.asarray(film).ravel() for film in shrunk], np.float32)
     return pixels.reshape(-1, THUMBNAIL**2) / np.float32(255)
@@ -203,7 +203,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--studies-few", type=int, default=400, help="studies drawn for the small training set")
     parser.add_argument("--studies-many", type=int, default=8000, help="studies drawn for the large training set")
     parser.add_argument("--studies-test", type=int, default=6000, help="studies drawn for the test set")
-    parser.add_argument("--size", type=int, default=96, help="side of the films, pixels, at least 36")
+    parser.add_argument("--size", type=int, default=96, help="height and width of the films, pixels, at least 36")
     parser.add_argument("--epochs-few", type=int, default=60, help="passes of the network over the small training set")
     parser.add_argument("--epochs-many", type=int, default=15, help="passes of the network over the large training set")
     parser.add_argument("--seed", type=int, default=0, help="of films, weights, order and resampling")

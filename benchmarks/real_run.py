@@ -1,6 +1,6 @@
 """Pre-train on real films, evaluate on held-out patients, and keep the numbers: no film and no report text.
 
-    python -m benchmarks.real_run --data /folder/of/packs --name real --json benchmarks/results/real_run.json
+    python -m benchmarks.real_run --data /folder/of/sources --name real --json benchmarks/results/real_run.json
 
 Runs notebooks 03 and 04 through papermill, as ``make real`` does, and copies their metrics into one JSON. A finished
 training of that name is not repeated.
@@ -25,7 +25,9 @@ def papermill(notebook: str, output: Path, *arguments: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="a folder of packs, or several folders separated by commas")
+    parser.add_argument(
+        "--data", required=True, help="a folder of data sources, or several folders separated by commas"
+    )
     parser.add_argument("--name", default="real")
     parser.add_argument("--output", default="runs")
     parser.add_argument("--json", type=Path)

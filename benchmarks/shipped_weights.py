@@ -44,9 +44,9 @@ def configure(*, studies: int | None = None, epochs: int | None = None) -> RunCo
 
 def draw(config: RunConfig, *, workers: int) -> tuple[TripletArrays, TripletArrays]:
     """Training and validation split of the phantom of a configuration, without `datasets`."""
-    side = default_preprocess(config.model.image_size, None).resize
-    if side != config.phantom_size:
-        raise ValueError(f"phantom_size is {config.phantom_size}, but the model's cache has films of {side} pixels")
+    size = default_preprocess(config.model.image_size, None).resize
+    if size != config.phantom_size:
+        raise ValueError(f"phantom_size is {config.phantom_size}, but the model's cache has films of {size} pixels")
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
     for study in iterate_studies(config.studies, config.training.seed, config.phantom_size, workers=workers):
         for row in study:
@@ -83,8 +83,8 @@ def measure(model: PedCLIP, *, studies: int) -> dict[str, Any]:
     from pedclip.evaluation.zero_shot.results import finding_entry, region_entry, retrieval_entry
     from pedclip.evaluation.zero_shot.scoring import retrieval, zero_shot_findings, zero_shot_regions
 
-    side = model.preprocess.resize
-    test = load("phantom", studies=studies, seed=TEST_SEED, size=side)["test"]
+    size = model.preprocess.resize
+    test = load("phantom", studies=studies, seed=TEST_SEED, size=size)["test"]
     images, rows = np.stack([np.asarray(image) for image in test["image"]]), read_labels(test)
     patients = [row.patient for row in rows]
     found: dict[str, Any] = {"films": len(rows), "patients": len(set(patients))}

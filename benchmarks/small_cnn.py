@@ -34,7 +34,7 @@ class SmallCNN(nn.Module):
     def __init__(self, stages: tuple[tuple[int, ...], ...] = STAGES) -> None:
         super().__init__()
         before = STEM
-        self.stem = _convolution(1, STEM, side=5, stride=2)
+        self.stem = _convolution(1, STEM, size=5, stride=2)
         self.stages = nn.ModuleList()
         for widths in stages:
             layers = [_convolution(*pair) for pair in pairwise((before, *widths))]
@@ -47,7 +47,7 @@ class SmallCNN(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 1, side, side) -> logits (B, 23), logits (B, F), bone age (B,) in units of 108 months about 108."""
+        """(B, 1, size, size) -> logits (B, 23), logits (B, F), bone age (B,) in units of 108 months about 108."""
         maps, pooled = self.stem(pixels), []
         for order, stage in enumerate(self.stages):
             maps = stage(F.max_pool2d(maps, 2) if order else maps)
@@ -105,15 +105,15 @@ def predict(model: SmallCNN, films: Films) -> tuple[NDArray[np.int64], NDArray[n
     return regions, logits, months
 
 
-def _convolution(before: int, width: int, *, side: int = 3, stride: int = 1) -> nn.Sequential:
-    kernel = nn.Conv2d(before, width, side, stride=stride, padding=side // 2, bias=False)
+def _convolution(before: int, width: int, *, size: int = 3, stride: int = 1) -> nn.Sequential:
+    kernel = nn.Conv2d(before, width, size, stride=stride, padding=size // 2, bias=False)
     return nn.Sequential(kernel, nn.GroupNorm(8, width), nn.GELU())
 
 
 def _pixels(films: Films, rows: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
     """(B, 1, crop, crop): a random crop per film, or the middle one without a generator."""
-    side = films.images.shape[-1]
-    crop = Preprocess(size=side - round(side * SHIFT), resize=side)
+    size = films.images.shape[-1]
+    crop = Preprocess(size=size - round(size * SHIFT), resize=size)
     stored = torch.from_numpy(np.array(films.images[rows]))
     return to_pixels(stored, crop, generator=generator)[:, :1]
 

@@ -15,7 +15,7 @@ from pedclip.triplets.decoding import Pixels
 HAMMING: Final = 4  # of 64 bits; a film that was scaled, windowed a little or stored as JPEG differs in fewer
 CORRELATION: Final = 0.995  # of the thumbnails
 JACCARD: Final = 0.8  # of the word triples of two texts
-_SIDE: Final = 16  # pixels of a thumbnail
+_SIZE: Final = 16  # pixels of a thumbnail
 _BANDS: Final = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))  # first bit, bits; 4 differing bits spare one band
 _COMPARISONS: Final = 2**22  # of hashes at a time, 32 MB
 _PAIRS: Final = 2**15  # of thumbnails at a time, 64 MB
@@ -53,7 +53,7 @@ def image_hash(film: Pixels) -> int:
 
 def thumbnail(film: Pixels) -> NDArray[np.uint8]:
     """(256,) uint8: the film at 16×16 pixels, to confirm what `image_hash` suspects."""
-    return np.asarray(Image.fromarray(film).resize((_SIDE, _SIDE), Image.Resampling.BOX)).reshape(-1)
+    return np.asarray(Image.fromarray(film).resize((_SIZE, _SIZE), Image.Resampling.BOX)).reshape(-1)
 
 
 def near_images(hashes: Sequence[int] | NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> list[Duplicate]:

@@ -70,7 +70,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
             f"the {split} split of data={data or config.data!r} has no film of a patient that the model has not seen "
             f"({num_dropped} films dropped); name other data or the other split"
         )
-    films = to_arrays(triplets, run / "cache", side=model.preprocess.resize)
+    films = to_arrays(triplets, run / "cache", size=model.preprocess.resize)
     return EvaluationInputs(model, own["train"], triplets, films, num_dropped, config)
 
 
@@ -197,5 +197,5 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
         options |= {"studies": studies, "seed": config.training.seed, "size": config.phantom_size, "workers": workers}
     triplets, num_dropped = without_seen_patients(load(name, **options), [checkpoint])
     model = PedCLIP.from_pretrained(checkpoint)
-    films = {split: to_arrays(triplets[split], run / "cache" / split, side=model.preprocess.resize) for split in SPLITS}
+    films = {split: to_arrays(triplets[split], run / "cache" / split, size=model.preprocess.resize) for split in SPLITS}
     return ProbeInputs(model, triplets, films, num_dropped)

@@ -40,9 +40,9 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
         ValueError: The data cannot be read, or no image is left for training.
     """
     triplets = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
-    side = default_preprocess(config.model.image_size, None).resize
+    size = default_preprocess(config.model.image_size, None).resize
     train, validation = (
-        to_arrays(triplets[split], run / "cache" / split, side=side) for split in ("train", "validation")
+        to_arrays(triplets[split], run / "cache" / split, size=size) for split in ("train", "validation")
     )
     if not len(train):
         raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / LEFT_OUT_FILE}")

@@ -40,17 +40,17 @@ class TripletArrays:
         return len(self.texts)
 
 
-def to_arrays(split: "Dataset", cache: Path, *, side: int) -> TripletArrays:
+def to_arrays(split: "Dataset", cache: Path, *, size: int) -> TripletArrays:
     """Arrays of one split of triplets.
 
     Args:
         split: Triplets.
         cache: Folder of the image cache; rebuilt when stale.
-        side: Side of the cached films, pixels.
+        size: Height and width of the cached films, pixels.
     """
     from pedclip.triplets.cache import build_cache
 
-    images = build_cache(split, cache, side=side) if len(split) else np.zeros((0, side, side), np.uint8)
+    images = build_cache(split, cache, size=size) if len(split) else np.zeros((0, size, size), np.uint8)
     regions = np.asarray(split["region"], dtype=np.int64)
     return TripletArrays(images, list(split["text"]), regions, qualified_patients(split))
 

@@ -1,12 +1,13 @@
 """Films decoded once into one memory-mapped file, so that training never waits for a JPEG.
 
-A cache folder holds `films.bin` (N · side · side bytes, row by row) and `cache.json`. It is complete or absent, and a
+A cache folder holds `films.bin` (N · size · size bytes, row by row) and `cache.json`. It is complete or absent, and a
 fingerprint of what the images contain tells whether it is stale. Reading needs neither `datasets` nor `pydicom`.
 """
 
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -33,21 +34,21 @@ Films = np.memmap[Any, np.dtype[np.uint8]]
 
 
 class StaleCache(ValueError):
-    """A folder that is no cache, or one of other images, another side or another version."""
+    """A folder that is no cache, or one of other images, another size or another version."""
 
 
-def build_cache(dataset: "Dataset", folder: str | Path, *, side: int) -> Films:
+def build_cache(dataset: "Dataset", folder: str | Path, *, size: int) -> Films:
     """The films of one split as squares: from the folder if it holds them already, else decoded into it.
 
     Call it from one process; the others open the finished cache with `open_cache`.
 
     Args:
         dataset: N triplets of one split.
-        folder: The cache of this split and side; a stale one is replaced.
-        side: Side of the squares, pixels.
+        folder: The cache of this split and size; a stale one is replaced.
+        size: Height and width of the squares, pixels.
 
     Returns:
-        (N, side, side) uint8, memory-mapped, read-only. `films[rows]` with a list or array copies.
+        (N, size, size) uint8, memory-mapped, read-only. `films[rows]` with a list or array copies.
 
     Raises:
         ValueError: No triplets.
@@ -55,58 +56,58 @@ def build_cache(dataset: "Dataset", folder: str | Path, *, side: int) -> Films:
     """
     if not len(dataset):
         raise ValueError("expected at least one triplet, got an empty split.")
-    fingerprint = _fingerprint(dataset, side)
+    fingerprint = _fingerprint(dataset, size)
     try:
-        return open_cache(folder, side=side, fingerprint=fingerprint)
+        return open_cache(folder, size=size, fingerprint=fingerprint)
     except (FileNotFoundError, StaleCache) as reason:
         _log.info("decoding %d films: %s", len(dataset), reason)
     with atomic_folder(folder) as partial:
         with (partial / _FILMS).open("wb") as file:
-            for number, film in enumerate(_decoded(dataset, side), start=1):
+            for number, film in enumerate(_decoded(dataset, size), start=1):
                 file.write(film.tobytes())
                 if number % 5000 == 0:
                     _log.info("decoded %d of %d films", number, len(dataset))
-        content = {"version": VERSION, "count": len(dataset), "side": side, "fingerprint": fingerprint}
+        content = {"version": VERSION, "count": len(dataset), "size": size, "fingerprint": fingerprint}
         write_json(partial / _DESCRIPTION, content)
-    return open_cache(folder, side=side, fingerprint=fingerprint)
+    return open_cache(folder, size=size, fingerprint=fingerprint)
 
 
-def open_cache(folder: str | Path, *, side: int, fingerprint: str | None = None) -> Films:
+def open_cache(folder: str | Path, *, size: int, fingerprint: str | None = None) -> Films:
     """A finished cache.
 
     Args:
         folder: As given to `build_cache`.
-        side: Side of the squares, pixels.
+        size: Height and width of the squares, pixels.
         fingerprint: Of the images it must hold; None takes what is there.
 
     Returns:
-        (N, side, side) uint8, memory-mapped, read-only.
+        (N, size, size) uint8, memory-mapped, read-only.
 
     Raises:
         FileNotFoundError: There is no cache in the folder.
-        StaleCache: The cache is of other images, another side or version, or its files are damaged.
+        StaleCache: The cache is of other images, another size or version, or its files are damaged.
     """
     description = Path(folder) / _DESCRIPTION
     if not description.is_file():
         raise FileNotFoundError(f"{folder} holds no cache; make it with pedclip.triplets.cache.build_cache.")
     try:
         content = json.loads(description.read_text(encoding="utf-8"))
-        found = {key: content[key] for key in ("version", "side", "count", "fingerprint")}
+        found = {key: content[key] for key in ("version", "size", "count", "fingerprint")}
     except (ValueError, TypeError, KeyError):
         raise StaleCache(f"{description} is damaged; make the cache again.") from None
-    expected = {"version": VERSION, "side": side} | ({} if fingerprint is None else {"fingerprint": fingerprint})
+    expected = {"version": VERSION, "size": size} | ({} if fingerprint is None else {"fingerprint": fingerprint})
     for key, value in expected.items():
         if found[key] != value:
             raise StaleCache(f"{folder} has {key} {found[key]}, expected {value}; make the cache again.")
-    films, shape = Path(folder) / _FILMS, (found["count"], side, side)
-    size = films.stat().st_size if films.is_file() else 0
-    if size != found["count"] * side * side:
-        raise StaleCache(f"{films} has {size} bytes, expected {found['count'] * side * side}; make the cache again.")
+    films, shape = Path(folder) / _FILMS, (found["count"], size, size)
+    num_bytes, expected_bytes = films.stat().st_size if films.is_file() else 0, math.prod(shape)
+    if num_bytes != expected_bytes:
+        raise StaleCache(f"{films} has {num_bytes} bytes, expected {expected_bytes}; make the cache again.")
     return np.memmap(films, dtype=np.uint8, mode="r", shape=shape)
 
 
-def _fingerprint(dataset: "Dataset", side: int) -> str:
-    digest = hashlib.sha256(f"{VERSION}\0{side}".encode())
+def _fingerprint(dataset: "Dataset", size: int) -> str:
+    digest = hashlib.sha256(f"{VERSION}\0{size}".encode())
     for content in _contents(dataset):
         digest.update(len(content).to_bytes(8, "big"))
         digest.update(content)
@@ -123,10 +124,10 @@ def _contents(dataset: "Dataset") -> Iterator[bytes]:
             yield Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
 
 
-def _decoded(dataset: "Dataset", side: int) -> Iterator[NDArray[np.uint8]]:
+def _decoded(dataset: "Dataset", size: int) -> Iterator[NDArray[np.uint8]]:
     from pedclip.triplets.decoding import decode
 
     contents = _contents(dataset)
     with ThreadPoolExecutor(_THREADS) as pool:
         while chunk := list(islice(contents, _CHUNK)):
-            yield from pool.map(lambda content: square(decode(content), side), chunk)
+            yield from pool.map(lambda content: square(decode(content), size), chunk)

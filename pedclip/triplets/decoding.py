@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from pedclip.triplets.image_metadata import without_metadata
 from pedclip.triplets.left_out import Reason, Unusable
 
-MIN_SIDE: Final = 16  # pixels; one patch of the image encoder
+MIN_SIZE: Final = 16  # pixels; one patch of the image encoder
 MAX_PIXELS: Final = 80_000_000  # three times the largest stitched film; below the limit at which Pillow warns
 _FORMATS: Final = ("PNG", "JPEG", "TIFF")
 _COLOR_SPREAD: Final = 24  # grey levels between channels that JPEG's chroma may leave in a grey film
@@ -181,8 +181,8 @@ def _loaded(image: Image.Image) -> Image.Image:
 def _check_size(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         raise BadImage(f"decompression bomb: {width}×{height} is more than {MAX_PIXELS:,} pixels")
-    if min(height, width) < MIN_SIDE:
-        raise BadImage(f"{width}×{height} pixels, smaller than {MIN_SIDE} on a side")
+    if min(height, width) < MIN_SIZE:
+        raise BadImage(f"{width}×{height} pixels, smaller than {MIN_SIZE} on a side")
 
 
 def _from_picture(image: Image.Image) -> tuple[Pixels, bool]:

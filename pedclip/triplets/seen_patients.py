@@ -18,7 +18,7 @@ PATIENTS_FILE: Final = "patients.json"
 def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tuple["Dataset", int]:
     """Triplets of patients that a training run has not used.
 
-    A film can reach both sides when an evaluation names other data than the training did, for example a folder whose
+    A film can reach both parts when an evaluation names other data than the training did, for example a folder whose
     own split had no training part and was split anew.
 
     Args:

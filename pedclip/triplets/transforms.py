@@ -24,8 +24,8 @@ class Preprocess:
     """How films become pixels; saved with every checkpoint.
 
     Args:
-        size: Side of the input of the encoder, pixels, at least 1.
-        resize: Side of the square film before the crop, pixels, at least `size`.
+        size: Height and width of the input of the encoder, pixels, at least 1.
+        resize: Height and width of the square film before the crop, pixels, at least `size`.
         mean: Per channel of a film in [0, 1], each in [0, 1].
         std: Per channel, each above 0.
         augment: "none" (random crop only) or "affine" (also rotation up to 10°, brightness and contrast up to 20 %).
@@ -74,18 +74,18 @@ class Preprocess:
         return cls(**{**content, **triples})
 
 
-def square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """A film padded with black to a square, the film in the middle, and resized with antialiasing.
 
     Args:
         image: (H, W) uint8.
-        side: Side of the result, pixels.
+        size: Height and width of the result, pixels.
 
     Returns:
-        (side, side) uint8.
+        (size, size) uint8.
 
     Raises:
-        ValueError: Not (H, W), or a side below 1.
+        ValueError: Not (H, W), or a size below 1.
         TypeError: Not uint8.
 
     Source: methods/pedclip.md, P13.
@@ -96,13 +96,13 @@ def square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """
     if image.dtype != np.uint8:
         raise TypeError(f"expected a film of uint8 as from pedclip.triplets.decoding, got {image.dtype}.")
-    if image.ndim != 2 or min(image.shape) < 1 or side < 1:
-        raise ValueError(f"expected a film (H, W) and a side of at least 1, got {image.shape} and {side}.")
+    if image.ndim != 2 or min(image.shape) < 1 or size < 1:
+        raise ValueError(f"expected a film (H, W) and a size of at least 1, got {image.shape} and {size}.")
     height, width = image.shape
     longest = max(height, width)
     canvas = Image.new("L", (longest, longest))
     canvas.paste(Image.fromarray(image), ((longest - width) // 2, (longest - height) // 2))
-    return np.asarray(canvas.resize((side, side), Image.Resampling.BILINEAR))
+    return np.asarray(canvas.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def to_pixels(images: Tensor, preprocess: Preprocess, *, generator: torch.Generator | None = None) -> Tensor:
@@ -171,11 +171,11 @@ def _jittered(films: Tensor, generator: torch.Generator) -> Tensor:
 
 def _cropped(films: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
     """(B, size, size) from the middle, or from a random place per film."""
-    num_films, side, _ = films.shape
+    num_films, resize, _ = films.shape
     if generator is None:
-        first = (side - size) // 2
+        first = (resize - size) // 2
         return films[:, first : first + size, first : first + size]
-    corners = torch.randint(0, side - size + 1, (num_films, 2), generator=generator, device=generator.device).to(
+    corners = torch.randint(0, resize - size + 1, (num_films, 2), generator=generator, device=generator.device).to(
         films.device
     )
     steps = torch.arange(size, device=films.device)

@@ -15,7 +15,7 @@ from pedclip.training.config import RunConfig, load_config
 from pedclip.training.loop import build_model, claim_run
 from pedclip.training.preparation import prepare
 from pedclip.weights import SHIPPED, shipped_folder
-from tests.training.pack import write_pack
+from tests.training.data_source import write_source
 from tests.training.tiny import tiny_config
 
 
@@ -48,10 +48,10 @@ def measured(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
 def test_downstream_leaves_out_whom_an_encoder_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     patients = [f"p{number}" for number in range(24)]
-    pack = write_pack(tmp_path / "hands", patients, splits=["train", "train", "val", "test"] * 6, films=3)
-    known = write_pack(tmp_path / "trained" / "hands", ["p3", *patients[:2], "p2"], splits=["train"] * 3 + ["val"])
+    source = write_source(tmp_path / "hands", patients, splits=["train", "train", "val", "test"] * 6, films=3)
+    known = write_source(tmp_path / "trained" / "hands", ["p3", *patients[:2], "p2"], splits=["train"] * 3 + ["val"])
     checkpoint = claimed(tmp_path / "run", dataclasses.replace(tiny_config(), data=str(known)))
-    common = ["--data", str(pack), "--encoder", f"tiny={checkpoint}", "--shares", "0.5,1", "--random-seeds", "1"]
+    common = ["--data", str(source), "--encoder", f"tiny={checkpoint}", "--shares", "0.5,1", "--random-seeds", "1"]
     report = measured(tmp_path, *common, "--draws", "2")
     # p3 was in training and is no longer in the test; p2 was in validation, which takes nobody out of validation.
     assert {split: count["films"] for split, count in report["films"].items()} == {

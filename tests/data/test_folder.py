@@ -26,7 +26,7 @@ def png(seed: int = 0, size: tuple[int, int] = (24, 20)) -> bytes:
 def make(tmp_path: Path) -> Callable[..., Path]:
     """A folder with `metadata.csv` of the given lines, and every image that a line begins with."""
 
-    def make(*lines: str, name: str = "pack", images: Sequence[str] | None = None) -> Path:
+    def make(*lines: str, name: str = "source", images: Sequence[str] | None = None) -> Path:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
@@ -73,7 +73,7 @@ def test_every_field_is_read(make: Callable[..., Path]) -> None:
         "bone_age_months": 90.0,
         "structures": None,
         "text_source": "caption",
-        "source": "pack",
+        "source": "source",
         "split": "validation",
     }
 
@@ -126,7 +126,7 @@ def test_unusable_rows_are_listed_and_the_others_kept(make: Callable[..., Path])
     }.items():
         assert words in found[number]
     assert reading.left_out[0].file == "absent.png"
-    assert reading.left_out[0].source == "pack"
+    assert reading.left_out[0].source == "source"
 
 
 def test_all_rows_unusable_is_an_error(make: Callable[..., Path]) -> None:
@@ -147,8 +147,8 @@ def test_unknown_region_is_an_error_with_the_place(make: Callable[..., Path]) ->
     [
         ("kids-cxr-notes", "The wrist is fine.", "chest"),
         ("left_knee.v2", "Clear.", "knee"),
-        ("pack", "Fracture of the distal radius near the forearm shaft.", "forearm"),
-        ("pack", "No body part named.", None),
+        ("source", "Fracture of the distal radius near the forearm shaft.", "forearm"),
+        ("source", "No body part named.", None),
         ("hip-and-knee", "Wrist and hand.", None),
     ],
 )

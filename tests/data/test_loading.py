@@ -1,4 +1,4 @@
-"""`load` finds packs by name, path, parent folder or list, and joins them without collisions."""
+"""`load` finds sources by name, path, parent folder or list, and joins them without collisions."""
 
 import csv
 import logging
@@ -24,7 +24,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-def make_pack(folder: Path, *lines: str) -> Path:
+def make_source(folder: Path, *lines: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "metadata.csv").write_text("\n".join(("file,region,text,patient_id,split", *lines)))
     for seed, line in enumerate(lines):
@@ -36,10 +36,10 @@ def make_pack(folder: Path, *lines: str) -> Path:
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Path:
-    """Two packs with the same ids, a triplet directory, and a folder without images."""
+    """Two sources with the same ids, a triplet directory, and a folder without images."""
     root = tmp_path / "parent"
-    make_pack(root / "one", "a.png,knee,Clear.,p1,train", "b.png,hip,Clear.,p2,test", "absent.png,hip,Clear.,p3,test")
-    make_pack(root / "two", "a.png,chest,Clear.,p1,val", "c.png,wrist,Clear.,p9,train")
+    make_source(root / "one", "a.png,knee,Clear.,p1,train", "b.png,hip,Clear.,p2,test", "absent.png,hip,Clear.,p3,test")
+    make_source(root / "two", "a.png,chest,Clear.,p1,val", "c.png,wrist,Clear.,p9,train")
     empty = make_split([])
     save_triplets(DatasetDict(train=make_split([triplet(1)]), validation=empty, test=empty), root / "three")
     (root / "reports").mkdir()
@@ -51,7 +51,7 @@ def ids(data: DatasetDict) -> dict[str, list[str]]:
     return {name: data[name]["image_id"] for name in data}
 
 
-def test_a_parent_folder_joins_its_packs(parent: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_parent_folder_joins_its_sources(parent: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="pedclip.data.loading"):
         data = pedclip.data.load(parent)
     assert ids(data) == {
@@ -73,14 +73,14 @@ def test_a_list_and_a_text_with_commas_name_several(parent: Path) -> None:
     assert ids(pedclip.data.load(f"{parent / 'two'}, {parent / 'one'}")) == expected
 
 
-def test_a_single_pack_keeps_its_ids(parent: Path) -> None:
+def test_a_single_source_keeps_its_ids(parent: Path) -> None:
     assert ids(pedclip.data.load(parent / "one")) == {"train": ["a.png"], "validation": [], "test": ["b.png"]}
     assert ids(pedclip.data.load(parent / "three"))["train"] == ["i1"]
 
 
 def test_the_hash_split_of_a_patient_is_the_same_alone_and_joined(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        make_pack(tmp_path / name, *(f"{i}.png,knee,Clear.,p{i},holdout" for i in range(25)))
+        make_source(tmp_path / name, *(f"{i}.png,knee,Clear.,p{i},holdout" for i in range(25)))
     alone, joined = pedclip.data.load(tmp_path / "one"), pedclip.data.load(tmp_path)
     for split, names in ids(alone).items():
         assert [f"one/{name}" for name in names] == [name for name in ids(joined)[split] if name.startswith("one/")]
@@ -99,15 +99,15 @@ def test_the_list_names_what_was_left_out(parent: Path, tmp_path: Path) -> None:
     assert (tmp_path / "none.csv").read_text() == "source,file,row,reason,detail\n"
 
 
-def test_a_pack_without_a_usable_row_is_an_error_alone_and_a_note_in_a_union(parent: Path, tmp_path: Path) -> None:
-    bad = make_pack(tmp_path / "bad", "absent.png,knee,Clear.,p,train")
+def test_a_source_without_a_usable_row_is_an_error_alone_and_a_note_in_a_union(parent: Path, tmp_path: Path) -> None:
+    bad = make_source(tmp_path / "bad", "absent.png,knee,Clear.,p,train")
     with pytest.raises(NothingUsable, match="none of 1 rows can be used"):
         pedclip.data.load(bad, left_out=tmp_path / "alone.csv")
     assert "no such file" in (tmp_path / "alone.csv").read_text()
     data = pedclip.data.load([bad, parent / "two"], left_out=tmp_path / "union.csv")
     assert ids(data)["train"] == ["two/c.png"]
     assert "bad,absent.png,2,bad-image,no such file" in (tmp_path / "union.csv").read_text()
-    other = make_pack(tmp_path / "worse", "absent.png,knee,Clear.,p,train")
+    other = make_source(tmp_path / "worse", "absent.png,knee,Clear.,p,train")
     with pytest.raises(NothingUsable, match="none of 2 rows"):
         pedclip.data.load([bad, other])
 
@@ -127,7 +127,7 @@ def test_errors_name_the_next_step(parent: Path, tmp_path: Path) -> None:
         pedclip.data.load(parent, columns={"txt": "text"})
     with pytest.raises(ValueError, match="no data given"):
         pedclip.data.load(" , ")
-    make_pack(tmp_path / "elsewhere" / "one", "a.png,knee,Clear.,p1,train")
+    make_source(tmp_path / "elsewhere" / "one", "a.png,knee,Clear.,p1,train")
     with pytest.raises(ValueError, match="both named 'one'"):
         pedclip.data.load([parent / "one", tmp_path / "elsewhere" / "one"])
 

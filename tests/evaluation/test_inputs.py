@@ -15,33 +15,33 @@ from pedclip.training.preparation import load_triplets_of, prepare
 from pedclip.triplets.seen_patients import drop_seen_patients, patient_key
 from pedclip.triplets.splits import split_of
 from pedclip.weights import SHIPPED, shipped_folder
-from tests.training.pack import write_pack
+from tests.training.data_source import write_source
 from tests.training.tiny import tiny_config
 
 PATIENTS = [f"p{number}" for number in range(30)]
 UNSEEN = {patient for patient in PATIENTS if split_of(patient) == "test"}
 
 
-def names(folder: Path, *packs: str) -> str:
-    return ",".join(str(folder / pack) for pack in packs)
+def names(folder: Path, *sources: str) -> str:
+    return ",".join(str(folder / source) for source in sources)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two packs without a split column ("plain"), and the same films declared holdout ("held")."""
-    folder = tmp_path_factory.mktemp("packs")
-    for pack in ("hands", "legs"):
-        write_pack(folder / "plain" / pack, PATIENTS, films=2)
-        write_pack(folder / "held" / pack, PATIENTS, splits=["holdout"] * len(PATIENTS), films=2)
+    """Two sources without a split column ("plain"), and the same films declared holdout ("held")."""
+    folder = tmp_path_factory.mktemp("sources")
+    for source in ("hands", "legs"):
+        write_source(folder / "plain" / source, PATIENTS, films=2)
+        write_source(folder / "held" / source, PATIENTS, splits=["holdout"] * len(PATIENTS), films=2)
     return folder
 
 
 @pytest.fixture(scope="module")
 def checkpoints(folders: Path) -> dict[str, Path]:
-    """Models trained on one pack and on the union of both; they need no training to be opened."""
+    """Models trained on one source and on the union of both; they need no training to be opened."""
     found = {}
-    for name, packs in {"alone": ["hands"], "union": ["hands", "legs"]}.items():
-        config = dataclasses.replace(tiny_config(), data=names(folders / "plain", *packs))
+    for name, sources in {"alone": ["hands"], "union": ["hands", "legs"]}.items():
+        config = dataclasses.replace(tiny_config(), data=names(folders / "plain", *sources))
         run = folders / name
         prepared = prepare(config, run)
         claim_run(run, config, prepared.train, prepared.validation, resume=False)
@@ -50,17 +50,17 @@ def checkpoints(folders: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("trained", ["alone", "union"])
-@pytest.mark.parametrize("packs", [("hands",), ("hands", "legs")])
+@pytest.mark.parametrize("sources", [("hands",), ("hands", "legs")])
 def test_a_holdout_of_trained_patients_keeps_only_the_unseen(
-    checkpoints: dict[str, Path], folders: Path, tmp_path: Path, trained: str, packs: tuple[str, ...]
+    checkpoints: dict[str, Path], folders: Path, tmp_path: Path, trained: str, sources: tuple[str, ...]
 ) -> None:
-    data = names(folders / "held", *packs)
+    data = names(folders / "held", *sources)
     inputs = open_inputs(checkpoints[trained], data=data, split="test", run=tmp_path)
     kept = {(source, patient.split("/")[-1]) for source, patient in zip(*columns(inputs.triplets), strict=True)}
-    legs = (UNSEEN if trained == "union" else set(PATIENTS)) if "legs" in packs else set()
+    legs = (UNSEEN if trained == "union" else set(PATIENTS)) if "legs" in sources else set()
     assert kept == {("hands", patient) for patient in UNSEEN} | {("legs", patient) for patient in legs}
     assert len(inputs.triplets) == len(inputs.films) == 2 * len(kept)
-    assert inputs.num_dropped == 2 * len(PATIENTS) * len(packs) - 2 * len(kept)
+    assert inputs.num_dropped == 2 * len(PATIENTS) * len(sources) - 2 * len(kept)
 
 
 def columns(triplets: Dataset) -> tuple[list[str], list[str]]:
@@ -94,9 +94,9 @@ def test_a_named_folder_without_a_split_is_split_by_patient(
 
 def test_a_folder_of_nobody_new_is_refused_with_the_count(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     seen = [patient for patient in PATIENTS if patient not in UNSEEN][:4]
-    pack = write_pack(tmp_path / "hands", seen, splits=["holdout"] * 4)
+    source = write_source(tmp_path / "hands", seen, splits=["holdout"] * 4)
     with pytest.raises(ValueError, match=r"has no film of a patient that the model has not seen \(4 films dropped\)"):
-        open_inputs(checkpoints["alone"], data=str(pack), split="test", run=tmp_path / "run")
+        open_inputs(checkpoints["alone"], data=str(source), split="test", run=tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["training.json", "patients.json"])

@@ -10,7 +10,7 @@ from pedclip.evaluation.inputs import open_probe_inputs
 from pedclip.triplets.seen_patients import patient_key
 from pedclip.weights import SHIPPED, shipped_folder
 from tests.data.cards.layouts import FILMS, LAYOUTS
-from tests.training.pack import write_pack
+from tests.training.data_source import write_source
 
 SHIPPED_FOLDER = shipped_folder(SHIPPED[0])
 PATIENTS = [f"p{number}" for number in range(12)]
@@ -27,8 +27,8 @@ def copy_of_shipped(folder: Path, seen: dict[str, list[str]]) -> Path:
 
 
 def test_a_folder_gives_three_parts_and_pictures_of_the_size_of_the_model(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "hands", PATIENTS, splits=SPLITS)
-    inputs = open_probe_inputs(SHIPPED_FOLDER, data=str(pack), root="", studies=0, run=tmp_path / "run")
+    source = write_source(tmp_path / "hands", PATIENTS, splits=SPLITS)
+    inputs = open_probe_inputs(SHIPPED_FOLDER, data=str(source), root="", studies=0, run=tmp_path / "run")
     assert {split: len(films) for split, films in inputs.films.items()} == {"train": 4, "validation": 4, "test": 4}
     assert inputs.films["test"].images.shape[1:] == (inputs.model.preprocess.resize,) * 2
     assert inputs.num_dropped == {"train": 0, "validation": 0, "test": 0}
@@ -36,20 +36,20 @@ def test_a_folder_gives_three_parts_and_pictures_of_the_size_of_the_model(tmp_pa
 
 
 def test_patients_of_pre_training_leave_test_and_validation_but_not_training(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "hands", PATIENTS, splits=SPLITS)
+    source = write_source(tmp_path / "hands", PATIENTS, splits=SPLITS)
     seen = {"train": ["p0", "p4", "p8"], "validation": ["p5", "p9"]}
     hashed = {split: [patient_key(f"hands/{patient}") for patient in names] for split, names in seen.items()}
     checkpoint = copy_of_shipped(tmp_path / "weights", hashed)
-    inputs = open_probe_inputs(checkpoint, data=str(pack), root="", studies=0, run=tmp_path / "run")
+    inputs = open_probe_inputs(checkpoint, data=str(source), root="", studies=0, run=tmp_path / "run")
     assert inputs.num_dropped == {"train": 0, "validation": 1, "test": 2}
     assert set(inputs.patients["validation"]) == {"hands/p5", "hands/p6", "hands/p7"}
     assert set(inputs.patients["test"]) == {"hands/p10", "hands/p11"}
 
 
 def test_a_part_without_a_film_is_named(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "hands", PATIENTS[:8], splits=SPLITS[:8])
+    source = write_source(tmp_path / "hands", PATIENTS[:8], splits=SPLITS[:8])
     with pytest.raises(ValueError, match="the data leave no film in test"):
-        open_probe_inputs(SHIPPED_FOLDER, data=str(pack), root="", studies=0, run=tmp_path / "run")
+        open_probe_inputs(SHIPPED_FOLDER, data=str(source), root="", studies=0, run=tmp_path / "run")
 
 
 def test_a_data_card_is_opened_by_name_and_folder(tmp_path: Path) -> None:

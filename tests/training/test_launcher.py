@@ -17,7 +17,7 @@ from pedclip.training.config import load_config
 from pedclip.training.launcher import launch
 from pedclip.training.loop import build_model
 from pedclip.training.preparation import PreparedData
-from tests.training.pack import write_pack
+from tests.training.data_source import write_source
 from tests.training.tiny import tiny_arrays, tiny_config
 
 SETTINGS = {
@@ -45,9 +45,9 @@ def set_arguments() -> list[str]:
 
 def test_two_processes_write_a_checkpoint(tmp_path: Path) -> None:
     splits = ["train"] * 16 + ["dev"] * 4
-    pack = write_pack(tmp_path / "pack", [f"p{number}" for number in range(20)], splits=splits)
+    source = write_source(tmp_path / "source", [f"p{number}" for number in range(20)], splits=splits)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    arguments = ["--data", str(pack), "--output", str(tmp_path / "run"), *set_arguments()]
+    arguments = ["--data", str(source), "--output", str(tmp_path / "run"), *set_arguments()]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [*torchrun, "-m", "pedclip.training", *arguments], env=environment, capture_output=True, text=True, timeout=120
@@ -57,7 +57,7 @@ def test_two_processes_write_a_checkpoint(tmp_path: Path) -> None:
     assert done.stderr.count("triplets: train 16, validation 4") == 1
 
     config = load_config(tmp_path / "run" / "training.json")
-    assert (config.training.devices, config.model.mobe_layers, config.data) == (2, (0, 1), str(pack))
+    assert (config.training.devices, config.model.mobe_layers, config.data) == (2, (0, 1), str(source))
     assert torch.load(tmp_path / "run/resume/last.ckpt", weights_only=True)["global_step"] == 2  # 16 films by 8
     model = PedCLIP.from_pretrained(tmp_path / "run" / "checkpoint")
     with torch.no_grad():

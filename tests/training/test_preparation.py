@@ -16,7 +16,7 @@ from pedclip.training.preparation import prepare
 from pedclip.triplets.arrays import qualified_patients
 from pedclip.triplets.seen_patients import patient_key
 from pedclip.triplets.transforms import square
-from tests.training.pack import write_pack
+from tests.training.data_source import write_source
 from tests.training.tiny import tiny_config
 
 SPLITS = ["train", "train", "train", "dev", "dev", "test"]
@@ -28,9 +28,9 @@ def config_of(data: Path, **model: object) -> RunConfig:
 
 
 def test_arrays_hold_the_films_of_their_split(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS, films=2)
-    prepared = prepare(config_of(pack), tmp_path / "run")
-    assert prepared.train.patients == ["pack/p0", "pack/p0", "pack/p1", "pack/p1", "pack/p2", "pack/p2"]
+    source = write_source(tmp_path / "source", PATIENTS, splits=SPLITS, films=2)
+    prepared = prepare(config_of(source), tmp_path / "run")
+    assert prepared.train.patients == ["source/p0", "source/p0", "source/p1", "source/p1", "source/p2", "source/p2"]
     assert [REGIONS[region] for region in prepared.train.regions[:3]] == ["hand", "chest", "chest"]
     assert prepared.validation.texts[:2] == ["Film 3 of the hand.", "Film 3 of the chest."]
     assert {split: len(triplets) for split, triplets in prepared.triplets.items()} == {
@@ -39,20 +39,20 @@ def test_arrays_hold_the_films_of_their_split(tmp_path: Path) -> None:
         "test": 2,
     }
     assert prepared.train.images.shape == (6, 18, 18)
-    expected = square(np.asarray(Image.open(pack / "1_1.png")), 18)
+    expected = square(np.asarray(Image.open(source / "1_1.png")), 18)
     assert np.array_equal(prepared.train.images[3], expected)
 
 
 def test_keys_tell_whose_films_were_used_and_no_identifier(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS)
-    prepared = prepare(config_of(pack), tmp_path / "run")
-    claim_run(tmp_path / "run", config_of(pack), prepared.train, prepared.validation, resume=False)
+    source = write_source(tmp_path / "source", PATIENTS, splits=SPLITS)
+    prepared = prepare(config_of(source), tmp_path / "run")
+    claim_run(tmp_path / "run", config_of(source), prepared.train, prepared.validation, resume=False)
     text = (tmp_path / "run" / "patients.json").read_text()
     assert json.loads(text) == {
-        "train": sorted(patient_key(f"pack/{patient}") for patient in PATIENTS[:3]),
-        "validation": sorted(patient_key(f"pack/{patient}") for patient in PATIENTS[3:5]),
+        "train": sorted(patient_key(f"source/{patient}") for patient in PATIENTS[:3]),
+        "validation": sorted(patient_key(f"source/{patient}") for patient in PATIENTS[3:5]),
     }
-    assert "pack/" not in text
+    assert "source/" not in text
 
 
 def test_a_key_is_the_promised_digest() -> None:
@@ -61,33 +61,33 @@ def test_a_key_is_the_promised_digest() -> None:
 
 
 def test_only_regions_with_an_expert_are_kept(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS, films=3)
-    prepared = prepare(config_of(pack, regions=("knee", "hand")), tmp_path / "run")
+    source = write_source(tmp_path / "source", PATIENTS, splits=SPLITS, films=3)
+    prepared = prepare(config_of(source, regions=("knee", "hand")), tmp_path / "run")
     assert sorted(REGIONS[region] for region in prepared.train.regions) == ["hand"] * 3 + ["knee"] * 3
     assert {REGIONS[region] for region in prepared.triplets["test"]["region"]} == {"hand", "knee"}
 
 
 def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS)
-    (pack / "1_0.png").write_bytes(b"no image")
-    prepared = prepare(config_of(pack), tmp_path / "run")
-    assert prepared.train.patients == ["pack/p0", "pack/p2"]
+    source = write_source(tmp_path / "source", PATIENTS, splits=SPLITS)
+    (source / "1_0.png").write_bytes(b"no image")
+    prepared = prepare(config_of(source), tmp_path / "run")
+    assert prepared.train.patients == ["source/p0", "source/p2"]
     head, line = (tmp_path / "run" / "left_out.csv").read_text().splitlines()
     assert head == "source,file,row,reason,detail"
-    assert line.startswith("pack,1_0.png,3,bad-image,")
+    assert line.startswith("source,1_0.png,3,bad-image,")
 
 
 def test_a_validation_split_may_be_empty(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "pack", PATIENTS, splits=["train"] * 6)
-    prepared = prepare(config_of(pack), tmp_path / "run")
+    source = write_source(tmp_path / "source", PATIENTS, splits=["train"] * 6)
+    prepared = prepare(config_of(source), tmp_path / "run")
     assert prepared.validation.images.shape == (0, 18, 18)
     assert len(prepared.validation) == 0
 
 
 def test_no_film_for_training_names_the_list(tmp_path: Path) -> None:
-    pack = write_pack(tmp_path / "pack", PATIENTS, splits=SPLITS)
+    source = write_source(tmp_path / "source", PATIENTS, splits=SPLITS)
     with pytest.raises(ValueError, match=r"leaves no image in the training split; see .*left_out\.csv"):
-        prepare(config_of(pack, regions=("skull",)), tmp_path / "run")
+        prepare(config_of(source, regions=("skull",)), tmp_path / "run")
 
 
 @pytest.mark.parametrize("patient", ["7", "a+b/7", "x/7"])

@@ -9,14 +9,14 @@ from pedclip.anatomy import REGIONS
 from pedclip.training.config import RunConfig, load_profile, replace_fields
 from pedclip.triplets.arrays import TripletArrays
 
-SIDE = 18
+SIZE = 18
 
 
 def tiny_arrays(count: int, seed: int = 0) -> TripletArrays:
     """Films of the first three regions."""
     rng = np.random.default_rng(seed)
     regions = np.arange(count, dtype=np.int64) % 3
-    images = rng.integers(0, 30, (count, SIDE, SIDE), dtype=np.uint8)
+    images = rng.integers(0, 30, (count, SIZE, SIZE), dtype=np.uint8)
     for image, region in zip(images, regions, strict=True):
         image[:, 6 * region : 6 * region + 6] += 200
     texts = [f"Film {row % 7} of the {REGIONS[region]}." for row, region in enumerate(regions)]

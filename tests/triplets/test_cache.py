@@ -16,7 +16,7 @@ from pedclip.triplets.cache import StaleCache, build_cache, open_cache
 from pedclip.triplets.decoding import decode
 from pedclip.triplets.transforms import square
 
-SIDE = 16
+SIZE = 16
 
 
 def png(seed: int) -> bytes:
@@ -35,54 +35,54 @@ _TEXT = Dataset.from_dict({"text": [""]}).features["text"]
 
 
 def test_rows_are_the_squares_of_the_films_in_order(tmp_path: Path) -> None:
-    films = build_cache(split(3, 1, 2), tmp_path / "cache", side=SIDE)
-    assert films.shape == (3, SIDE, SIDE)
+    films = build_cache(split(3, 1, 2), tmp_path / "cache", size=SIZE)
+    assert films.shape == (3, SIZE, SIZE)
     for row, seed in enumerate((3, 1, 2)):
-        assert np.array_equal(films[row], square(decode(png(seed)), SIDE))
+        assert np.array_equal(films[row], square(decode(png(seed)), SIZE))
     assert not films.flags.writeable
-    assert np.array_equal(build_cache(split(1, 2, 3, 4).select([2, 0, 1]), tmp_path / "other", side=SIDE), films)
+    assert np.array_equal(build_cache(split(1, 2, 3, 4).select([2, 0, 1]), tmp_path / "other", size=SIZE), films)
 
 
 def test_a_second_call_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_cache(split(1, 2), tmp_path, side=SIDE)
+    build_cache(split(1, 2), tmp_path, size=SIZE)
     monkeypatch.setattr("pedclip.triplets.cache._decoded", lambda *_: pytest.fail("decoded again"))
-    assert build_cache(split(1, 2), tmp_path, side=SIDE).shape == (2, SIDE, SIDE)
+    assert build_cache(split(1, 2), tmp_path, size=SIZE).shape == (2, SIZE, SIZE)
 
 
 @pytest.mark.parametrize("seeds", [(1, 3), (2, 1), (1,), (1, 2, 3)])
 def test_other_images_make_it_stale(tmp_path: Path, seeds: tuple[int, ...]) -> None:
-    build_cache(split(1, 2), tmp_path / "cache", side=SIDE)
-    films = build_cache(split(*seeds), tmp_path / "cache", side=SIDE)
-    assert np.array_equal(films, build_cache(split(*seeds), tmp_path / "fresh", side=SIDE))
+    build_cache(split(1, 2), tmp_path / "cache", size=SIZE)
+    films = build_cache(split(*seeds), tmp_path / "cache", size=SIZE)
+    assert np.array_equal(films, build_cache(split(*seeds), tmp_path / "fresh", size=SIZE))
 
 
-def test_another_side_or_version_makes_it_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_cache(split(1), tmp_path / "cache", side=SIDE)
-    with pytest.raises(StaleCache, match="has side 16, expected 8"):
-        open_cache(tmp_path / "cache", side=8)
+def test_another_size_or_version_makes_it_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_cache(split(1), tmp_path / "cache", size=SIZE)
+    with pytest.raises(StaleCache, match="has size 16, expected 8"):
+        open_cache(tmp_path / "cache", size=8)
     monkeypatch.setattr("pedclip.triplets.cache.VERSION", 2)
     with pytest.raises(StaleCache, match="has version 1, expected 2"):
-        open_cache(tmp_path / "cache", side=SIDE)
+        open_cache(tmp_path / "cache", size=SIZE)
 
 
 def test_damaged_files_are_rebuilt(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
-    whole = np.array(build_cache(split(1, 2), folder, side=SIDE))
+    whole = np.array(build_cache(split(1, 2), folder, size=SIZE))
     (folder / "films.bin").write_bytes(b"half")
     with pytest.raises(StaleCache, match="has 4 bytes, expected 512"):
-        open_cache(folder, side=SIDE)
-    assert np.array_equal(build_cache(split(1, 2), folder, side=SIDE), whole)
+        open_cache(folder, size=SIZE)
+    assert np.array_equal(build_cache(split(1, 2), folder, size=SIZE), whole)
     (folder / "cache.json").write_text(json.dumps({"version": 1})[:-1])
     with pytest.raises(StaleCache, match="damaged"):
-        open_cache(folder, side=SIDE)
-    assert np.array_equal(build_cache(split(1, 2), folder, side=SIDE), whole)
+        open_cache(folder, size=SIZE)
+    assert np.array_equal(build_cache(split(1, 2), folder, size=SIZE), whole)
 
 
 def test_no_cache_and_no_images_are_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no cache"):
-        open_cache(tmp_path, side=SIDE)
+        open_cache(tmp_path, size=SIZE)
     with pytest.raises(ValueError, match="at least one triplet"):
-        build_cache(split(), tmp_path, side=SIDE)
+        build_cache(split(), tmp_path, size=SIZE)
 
 
 _KILLED = """
@@ -92,33 +92,33 @@ from pathlib import Path
 from datasets import Dataset, Image
 data = Dataset.from_dict({"image": [sys.argv[2]] * 3}).cast_column("image", Image())
 whole = cache._decoded
-def dies(dataset, side):
-    yield next(iter(whole(dataset, side)))
+def dies(dataset, size):
+    yield next(iter(whole(dataset, size)))
     os._exit(9)
 cache._decoded = dies
-cache.build_cache(data, sys.argv[1], side=16)
+cache.build_cache(data, sys.argv[1], size=16)
 """
 
 
 def test_killed_in_the_middle_leaves_the_old_cache_or_none(tmp_path: Path) -> None:
     (tmp_path / "film.png").write_bytes(png(1))
-    old = np.array(build_cache(split(2, 3, 4), tmp_path / "old", side=SIDE))
+    old = np.array(build_cache(split(2, 3, 4), tmp_path / "old", size=SIZE))
     for folder in ("old", "new"):
         command = [sys.executable, "-c", _KILLED, str(tmp_path / folder), str(tmp_path / "film.png")]
         assert subprocess.run(command, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode == 9
-    assert np.array_equal(open_cache(tmp_path / "old", side=SIDE), old)
+    assert np.array_equal(open_cache(tmp_path / "old", size=SIZE), old)
     with pytest.raises(FileNotFoundError, match="holds no cache"):
-        open_cache(tmp_path / "new", side=SIDE)
-    assert build_cache(split(1), tmp_path / "new", side=SIDE).shape == (1, SIDE, SIDE)
+        open_cache(tmp_path / "new", size=SIZE)
+    assert build_cache(split(1), tmp_path / "new", size=SIZE).shape == (1, SIZE, SIZE)
 
 
 def test_reading_needs_no_datasets(tmp_path: Path) -> None:
-    build_cache(split(5), tmp_path / "cache", side=SIDE)
+    build_cache(split(5), tmp_path / "cache", size=SIZE)
     script = (
         "import sys; sys.modules.update(dict.fromkeys(('datasets', 'pandas', 'pydicom', 'pyarrow', 'altair')));"
         "import pedclip.triplets.transforms; from pedclip.triplets.cache import open_cache;"
-        "print(int(open_cache(sys.argv[1], side=16).sum()))"
+        "print(int(open_cache(sys.argv[1], size=16).sum()))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "cache")]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert int(printed) == int(square(decode(png(5)), SIDE).sum())
+    assert int(printed) == int(square(decode(png(5)), SIZE).sum())

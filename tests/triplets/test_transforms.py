@@ -9,9 +9,9 @@ from pedclip.triplets.transforms import Preprocess, square, to_pixels
 SMALL = Preprocess(size=24, resize=32)
 
 
-def films(count: int, side: int = 32) -> torch.Tensor:
-    rows = torch.arange(side)[:, None] * 4
-    return (rows + torch.arange(side)[None] * 2).to(torch.uint8).expand(count, side, side).contiguous()
+def films(count: int, size: int = 32) -> torch.Tensor:
+    rows = torch.arange(size)[:, None] * 4
+    return (rows + torch.arange(size)[None] * 2).to(torch.uint8).expand(count, size, size).contiguous()
 
 
 def test_square_puts_the_film_in_the_middle_of_black() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pedclip.curation.archive.image_region import is_radiograph, region_of_tags, region_of_words, side_of_words, view_of
 from pedclip.curation.archive.report_location import MAX_REPORT_BYTES
 from pedclip.curation.archive.studies import Film, RegionHint
-from pedclip.triplets.decoding import MAX_PIXELS, MIN_SIDE
+from pedclip.triplets.decoding import MAX_PIXELS, MIN_SIZE
 from pedclip.triplets.left_out import LeftOut, Reason
 
 MAX_FILE_BYTES: Final = 400_000_000  # the largest film that can be decoded has 80 million pixels of 4 bytes
@@ -222,8 +222,8 @@ def _problem(header: Any, modality: str) -> tuple[Reason, str] | None:
     height, width = int(header.Rows), int(header.Columns)
     if height * width > MAX_PIXELS:
         return Reason.TOO_LARGE, f"{width}×{height} pixels"
-    if min(height, width) < MIN_SIDE:
-        return Reason.BAD_IMAGE, f"{width}×{height} pixels, smaller than {MIN_SIDE} on a side"
+    if min(height, width) < MIN_SIZE:
+        return Reason.BAD_IMAGE, f"{width}×{height} pixels, smaller than {MIN_SIZE} on a side"
     if int(header.get("NumberOfFrames") or 1) > 1:
         return Reason.NOT_A_RADIOGRAPH, f"{int(header.NumberOfFrames)} frames"
     if not _text(header, "PhotometricInterpretation").startswith("MONOCHROME"):

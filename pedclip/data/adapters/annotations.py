@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pedclip.data.adapters.sample import BadAnnotation, Box, Mask, Size
+from pedclip.data.adapters.sample import BadAnnotation, LabeledBox, Mask, Size
 
 Refuse = Callable[[int, BadAnnotation], None]  # line of an annotation that was left out, and why
 
@@ -32,27 +32,27 @@ def numbers(cells: Sequence[str]) -> list[float]:
     return values
 
 
-def corner_box(cells: Sequence[str], label: str, row: int) -> Box:
+def corner_box(cells: Sequence[str], label: str, row: int) -> LabeledBox:
     """A box from left, top, right, bottom in pixels.
 
     Raises:
         BadAnnotation: No numbers, or the corners are the wrong way round.
     """
     left, top, right, bottom = numbers(cells)
-    return _with_area(Box(left, top, right - left, bottom - top, label, row))
+    return _with_area(LabeledBox(left, top, right - left, bottom - top, label, row))
 
 
-def sized_box(cells: Sequence[str], label: str, row: int) -> Box:
+def sized_box(cells: Sequence[str], label: str, row: int) -> LabeledBox:
     """A box from left, top, width, height.
 
     Raises:
         BadAnnotation: No numbers, or without area.
     """
     x, y, width, height = numbers(cells)
-    return _with_area(Box(x, y, width, height, label, row))
+    return _with_area(LabeledBox(x, y, width, height, label, row))
 
 
-def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ...]:
+def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[LabeledBox, ...]:
     """Boxes of a YOLO label file: one line per box, "class x-center y-center width height" as fractions of the image.
 
     Args:
@@ -73,13 +73,14 @@ def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, .
             x, y, width, height = numbers(cells[1:])
             label = names[int(cells[0])]
             # From centre to corner; the size of the image is not known yet.
-            boxes.append(_with_area(Box(x - width / 2, y - height / 2, width, height, label, number, is_relative=True)))
+            left, top = x - width / 2, y - height / 2
+            boxes.append(_with_area(LabeledBox(left, top, width, height, label, number, is_relative=True)))
         except BadAnnotation as error:
             refuse(number, error)
     return tuple(boxes)
 
 
-def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Box, ...]:
+def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[LabeledBox, ...]:
     """Boxes of a Pascal VOC file: XML with `object/name` and `object/bndbox` in pixels.
 
     Args:
@@ -205,7 +206,7 @@ def bounds(values: Sequence[float]) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
-def _with_area(box: Box) -> Box:
+def _with_area(box: LabeledBox) -> LabeledBox:
     if box.width <= 0 or box.height <= 0:
         raise BadAnnotation(f"box without area ({box.width:g} wide, {box.height:g} high)")
     return box

@@ -6,7 +6,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import voc_boxes, yolo_boxes
 from pedclip.data.adapters.reader import Reader, Row, flag, labels_of, one_of
-from pedclip.data.adapters.sample import BadAnnotation, Box, Sample
+from pedclip.data.adapters.sample import BadAnnotation, LabeledBox, Sample
 from pedclip.triplets.values import read_age, read_sex
 
 _WORDS: Final = {
@@ -36,7 +36,7 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
             # Named after the file that was read.
             reader.leave_out((yolo if stem in yolo else voc)[stem].name, line, error)
 
-        boxes: tuple[Box, ...] = ()
+        boxes: tuple[LabeledBox, ...] = ()
         # Each box is published in both formats; one is enough.
         if stem in yolo:
             boxes = yolo_boxes(yolo[stem], reader.card.box_labels, refuse)

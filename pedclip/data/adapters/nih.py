@@ -6,7 +6,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
-from pedclip.data.adapters.sample import DEVELOPMENT, BadAnnotation, Box, Sample
+from pedclip.data.adapters.sample import DEVELOPMENT, BadAnnotation, LabeledBox, Sample
 from pedclip.triplets.values import read_age, read_sex, read_view
 
 _TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
@@ -55,9 +55,9 @@ def _official(reader: Reader) -> dict[str, str]:
     return official
 
 
-def _boxes(reader: Reader) -> dict[str, list[Box]]:
+def _boxes(reader: Reader) -> dict[str, list[LabeledBox]]:
     path = reader.root / "BBox_List_2017.csv"
-    boxes: dict[str, list[Box]] = defaultdict(list)  # by file name
+    boxes: dict[str, list[LabeledBox]] = defaultdict(list)  # by file name
     if not path.is_file():
         return boxes
     for number, row in reader.rows(path, ["Image Index", "Finding Label", *_BOX]):

@@ -5,7 +5,7 @@ from functools import partial
 
 from pedclip.data.adapters.annotations import bounds, parse_shapes, shapes_mask
 from pedclip.data.adapters.reader import Reader, Row, labels_of
-from pedclip.data.adapters.sample import DEVELOPMENT, Box, Sample
+from pedclip.data.adapters.sample import DEVELOPMENT, LabeledBox, Sample
 
 _LABEL = "foreign object"
 
@@ -33,6 +33,7 @@ def _build(reader: Reader, part: str, split: str, number: int, row: Row) -> Samp
         region="chest",
         split=split,
         labels=labels_of([_LABEL] if row["annotation"] else [], absent=[_LABEL]),
-        boxes=tuple(Box(*bounds(values), _LABEL, number) for _, values in shapes),  # also around ellipses and polygons
+        # Also around ellipses and polygons.
+        boxes=tuple(LabeledBox(*bounds(values), _LABEL, number) for _, values in shapes),
         mask=partial(shapes_mask, shapes) if shapes else None,
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, flag, labels_of, one_of
-from pedclip.data.adapters.sample import OF_PATIENT, Box, Sample
+from pedclip.data.adapters.sample import OF_PATIENT, LabeledBox, Sample
 from pedclip.data.label_text import Labels
 from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.tabular import TableError
@@ -61,11 +61,11 @@ def _classes(reader: Reader) -> dict[str, Labels]:
     return labels
 
 
-def _boxes(reader: Reader) -> tuple[dict[str, int], dict[str, list[Box]]]:
+def _boxes(reader: Reader) -> tuple[dict[str, int], dict[str, list[LabeledBox]]]:
     """First line of every film of the table, and its boxes."""
     path = reader.root / "stage_2_train_labels.csv"
     first: dict[str, int] = {}
-    boxes: dict[str, list[Box]] = defaultdict(list)
+    boxes: dict[str, list[LabeledBox]] = defaultdict(list)
     for number, row in reader.rows(path, ["patientId", *_EDGES, "Target"]):
         first.setdefault(row["patientId"], number)  # a film is reported by its first line
         try:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.data.label_text import Labels
-from pedclip.triplets.annotations import Box as PlainBox
-from pedclip.triplets.annotations import clip_box
+from pedclip.triplets.annotations import Box, clip_box
 from pedclip.triplets.left_out import Reason, Unusable
 
 # Official training part of a data set without an official validation part: a hash of the patient cuts that off.
@@ -30,7 +29,7 @@ class BadAnnotation(Unusable):
 
 
 @dataclass(frozen=True)
-class Box:
+class LabeledBox:
     """A rectangle on an image.
 
     Args:
@@ -51,17 +50,19 @@ class Box:
     row: int = 0
     is_relative: bool = False
 
-    def in_pixels(self, size: Size) -> "Box":
+    def in_pixels(self, size: Size) -> "LabeledBox":
         """The same box in pixels of an image of (height, width)."""
         if not self.is_relative:  # pixels already
             return self
         height, width = size  # (H, W), as everywhere
-        return Box(self.x * width, self.y * height, self.width * width, self.height * height, self.label, self.row)
+        return LabeledBox(
+            self.x * width, self.y * height, self.width * width, self.height * height, self.label, self.row
+        )
 
-    def clipped(self, size: Size) -> "Box | None":
+    def clipped(self, size: Size) -> "LabeledBox | None":
         """The part of the box (in pixels) on an image of (height, width), None where there is none."""
-        inside = clip_box(PlainBox(self.x, self.y, self.width, self.height), size)
-        return inside and Box(*inside, self.label, self.row)
+        inside = clip_box(Box(self.x, self.y, self.width, self.height), size)
+        return inside and LabeledBox(*inside, self.label, self.row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,6 @@ class Sample:
     uncertain: tuple[str, ...] = ()
     text: str = ""
     text_source: str = "caption"
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[LabeledBox, ...] = ()
     mask: Callable[[Size], Mask] | None = None
     header: tuple[str, ...] = ()

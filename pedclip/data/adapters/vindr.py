@@ -7,7 +7,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import corner_box
 from pedclip.data.adapters.reader import Reader, Row, flag, labels_of
-from pedclip.data.adapters.sample import DEVELOPMENT, OF_PATIENT, BadAnnotation, Box, Sample
+from pedclip.data.adapters.sample import DEVELOPMENT, OF_PATIENT, BadAnnotation, LabeledBox, Sample
 
 _PARTS: Final = {"test": "test", "train": DEVELOPMENT}
 _NORMAL: Final = "No finding"
@@ -56,7 +56,7 @@ def read_pedi_cxr(reader: Reader) -> Iterator[Sample]:
         yield from reader.samples(rows, build, lambda row: row["image_id"])
 
 
-_Boxes = dict[str, list[Box]]
+_Boxes = dict[str, list[LabeledBox]]
 
 
 def _read_boxes(reader: Reader, part: str) -> _Boxes:

@@ -18,7 +18,7 @@ from pedclip.data.adapters.annotations import (
     voc_boxes,
     yolo_boxes,
 )
-from pedclip.data.adapters.sample import BadAnnotation, Box
+from pedclip.data.adapters.sample import BadAnnotation, LabeledBox
 
 NAMES = ("fracture", "metal")
 
@@ -41,7 +41,7 @@ def test_yolo_and_voc_say_the_same_box(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text(voc(("metal", 30, 40, 70, 60)))
     (from_yolo,) = yolo_boxes(tmp_path / "a.txt", NAMES, no_refusal)
     (from_voc,) = voc_boxes(tmp_path / "a.xml", NAMES, no_refusal)
-    assert from_voc == Box(30, 40, 40, 20, "metal", row=1)
+    assert from_voc == LabeledBox(30, 40, 40, 20, "metal", row=1)
     pixels = from_yolo.in_pixels((200, 100))
     assert (pixels.x, pixels.y, pixels.width, pixels.height) == pytest.approx((30, 40, 40, 20))
     assert pixels.label == "metal"
@@ -77,7 +77,7 @@ def test_bad_objects_of_voc_are_refused_one_by_one(tmp_path: Path) -> None:
 
 
 def test_boxes_are_cut_at_the_edge_and_vanish_outside() -> None:
-    assert corner_box(["-5", "2", "10", "50"], "x", 1).clipped((30, 20)) == Box(0, 2, 10, 28, "x", 1)
+    assert corner_box(["-5", "2", "10", "50"], "x", 1).clipped((30, 20)) == LabeledBox(0, 2, 10, 28, "x", 1)
     assert sized_box(["25", "2", "10", "5"], "x", 1).clipped((30, 20)) is None
     assert sized_box(["20", "2", "10", "5"], "x", 1).clipped((30, 20)) is None  # touches the edge
 

@@ -104,7 +104,7 @@ def test_a_card_without_root_names_the_page_and_other_misuse_the_way_out(root: P
         pedclip.data.load("mura", root=root, studies=3)
 
 
-def test_private_sets_and_packs_are_folders_of_ones_own(root: Path) -> None:
+def test_private_sets_and_sources_are_folders_of_ones_own(root: Path) -> None:
     put(root / "a.png", png())
     (root / "metadata.csv").write_text("file,region,report,patient_id\na.png,wrist,No fracture.,p1\n")
     count, listed = load_listed("pexr", root)

@@ -1,4 +1,4 @@
-"""Real packs of radiographs load without special code; skipped where they are not at hand."""
+"""Real data sources load without special code; skipped where they are not at hand."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.data.folder import read_folder
 from pedclip.data.table import find_table
 
-PACKS = Path(__file__).resolve().parents[2] / "../shared/data"
+SOURCES = Path(__file__).resolve().parents[2] / "../shared/data"
 # Images, regions, rows left out.
 EXPECTED = {
     "covid-cxr-notes": (219, 1, 0),
@@ -20,12 +20,14 @@ EXPECTED = {
     "shoulder-implant": (440, 1, 0),
 }
 
-pytestmark = pytest.mark.skipif(not PACKS.is_dir(), reason="the packs of real radiographs are not beside the checkout")
+pytestmark = pytest.mark.skipif(
+    not SOURCES.is_dir(), reason="real radiographs are not beside the checkout"
+)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_pack_loads_with_a_patient_on_one_side_only(name: str) -> None:
-    reading = read_folder(PACKS / name)
+def test_source_loads_with_a_patient_on_one_side_only(name: str) -> None:
+    reading = read_folder(SOURCES / name)
     regions, patients = Counter(), []
     for data in reading.triplets.values():
         regions.update(REGIONS[number] for number in data["region"])
@@ -37,4 +39,4 @@ def test_pack_loads_with_a_patient_on_one_side_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["iu-openi-reports", "cmc2007-paediatric-reports", "extraction-gold"])
 def test_reports_without_films_are_no_pack(name: str) -> None:
-    assert find_table(PACKS / name) is None
+    assert find_table(SOURCES / name) is None

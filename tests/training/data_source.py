@@ -9,7 +9,7 @@ from PIL import Image
 REGIONS_IN_TURN = ("hand", "chest", "knee")
 
 
-def write_pack(folder: Path, patients: Sequence[str], *, splits: Sequence[str] = (), films: int = 1) -> Path:
+def write_source(folder: Path, patients: Sequence[str], *, splits: Sequence[str] = (), films: int = 1) -> Path:
     """Films of 20 x 16 pixels: ``films`` of every patient, regions in turn.
 
     Args:
