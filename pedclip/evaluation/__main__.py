@@ -16,6 +16,7 @@ def table(metrics: dict[str, Any]) -> str:
     """
     rows: dict[str, dict[str, str]] = {}
     chance: dict[str, str] = {}
+    # A row per question and a column per method; a method that could not answer leaves a dash.
     for region in metrics["regions"]:
         name = f"region, accuracy ({region['num_images']} films)"
         rows.setdefault(name, {})[region["method"]] = _interval(region["accuracy"])
@@ -24,6 +25,7 @@ def table(metrics: dict[str, Any]) -> str:
         name = f"{task['task']}, AUC ({task['num_positives']} + {task['num_negatives']}; {task['source']})"
         rows.setdefault(name, {})[task["method"]] = _interval(task["auc"])
         chance[name] = "0.500"
+    # Runs made before captions were looked at alone lack that key.
     scored = [("", score) for score in metrics["retrieval"]]
     scored += [("written captions, ", score) for score in metrics.get("captions", [])]
     for prefix, score in scored:

@@ -45,6 +45,7 @@ def boxes_in_crop(
     Returns:
         Boxes with corners in [0, 1].
     """
+    # A box that the crop cut to nothing cannot be found by anybody.
     corners, labels = [], []
     for box in boxes:
         left, top, right, bottom = box_in_crop(box, size, preprocess)
@@ -56,6 +57,7 @@ def boxes_in_crop(
 
 def box_array(boxes: Sequence[Boxes]) -> NDArray[Any]:
     """(N,) object array of the boxes of N images, as `Part.truth` takes it."""
+    # numpy would make a table of boxes of equal number.
     array = np.empty(len(boxes), dtype=object)
     array[:] = boxes
     return array
@@ -83,6 +85,7 @@ def fill_boxes(boxes: Sequence[Mapping[str, Any]], size: tuple[int, int], classe
     mask = np.zeros(size, dtype=np.bool_)
     for box in boxes:
         if box["label"] in classes:
+            # A negative index would count from the other end of the film.
             left, top = max(box["x"], 0), max(box["y"], 0)
             right, bottom = box["x"] + box["width"], box["y"] + box["height"]
             mask[round(top) : round(bottom), round(left) : round(right)] = True
@@ -105,6 +108,7 @@ def read_masks(
         (N, size, size) masks, and (N,) whether the row has one (for "boxes": a box of these labels); whether none means
         "nothing there" or "not drawn" is for the caller to know.
     """
+    # Booleans: 50 kB per film at 224², so that a data set of ten thousand fits into memory.
     masks = np.zeros((len(triplets), preprocess.size, preprocess.size), dtype=np.bool_)
     is_given = np.zeros(len(triplets), dtype=np.bool_)
     drawn = (
@@ -115,6 +119,7 @@ def read_masks(
     for row, mask in enumerate(drawn):
         if mask is not None:
             values = np.asarray(mask)
+            # One picture holds several structures, each a bit.
             masks[row] = mask_in_crop(values & flag if flag else values, preprocess)
             is_given[row] = True
     return masks, is_given
@@ -173,10 +178,12 @@ def box_in_crop(
     """
     height, width = size
     longest = max(size)
+    # As `square` does: pad the shorter side, resize, then crop the middle.
     scale = preprocess.resize / longest
     margin = (preprocess.resize - preprocess.size) // 2
     left = (box["x"] + (longest - width) // 2) * scale - margin
     top = (box["y"] + (longest - height) // 2) * scale - margin
+    # Pixels of the crop.
     edges = (left, top, left + box["width"] * scale, top + box["height"] * scale)
     first, second, third, fourth = (float(np.clip(edge / preprocess.size, 0, 1)) for edge in edges)
     return first, second, third, fourth

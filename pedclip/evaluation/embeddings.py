@@ -20,19 +20,19 @@ Array = NDArray[np.float32]
 
 
 class Evaluable(Protocol):
-    """What can be moved to a device and set to evaluation mode, as any torch module."""
+    """A model that can be moved to a device and set to evaluation mode, as any torch module."""
 
     training: bool
 
     def to(self, device: Any) -> Any:
-        """Moves the model."""
+        """Move the model."""
 
     def train(self, mode: bool = ...) -> Any:
-        """Sets the training mode."""
+        """Set the training mode."""
 
 
 class Encoder(Evaluable, Protocol):
-    """What embedding asks of a model; `pedclip.PedCLIP` has it."""
+    """A model that embeds images and texts; `pedclip.PedCLIP` is one."""
 
     preprocess: Any
 
@@ -64,7 +64,7 @@ class Embeddings:
 def embed(
     model: Encoder, images: NDArray[np.uint8], texts: Sequence[str], *, batch_size: int = 64, device: str = "cpu"
 ) -> Embeddings:
-    """Embeds images and texts.
+    """Embeddings of images and texts.
 
     The model is moved to the device, and its training mode is as before afterwards. A result depends on the batch
     size in the last digits only, and is not bit-equal across devices.
@@ -92,12 +92,13 @@ def embed(
         text = _embed_texts(model, texts, batch_size, device)
     image, gate = (np.concatenate(parts) for parts in zip(*features, strict=True))
     if len(text) == 0:
+        # Without a sentence the joint width D is known from the images only.
         text = text.reshape(0, image.shape[1])
     return Embeddings(image, text, gate)
 
 
 def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 64, device: str = "cpu") -> Array:
-    """Embeds sentences only, as the zero-shot functions ask for prompts.
+    """Embeddings of sentences only, as the zero-shot functions ask for prompts.
 
     Args:
         model: A dual encoder with its tokenizer.
@@ -126,11 +127,13 @@ def _embed_images(model: Encoder, images: NDArray[np.uint8], device: str) -> tup
     stored = torch.from_numpy(np.array(images)).to(device)  # a copy, because a memory map is read-only
     features = model.encode_image(to_pixels(stored, model.preprocess))
     logits: list[Tensor] = list(features.gate_logits)
+    # Only the last expert block is kept; a model without experts has a gate of no columns.
     gate = logits[-1].float().softmax(dim=1) if logits else features.embedding.new_zeros(len(images), 0)
     return _unit(features.embedding), _to_numpy(gate)
 
 
 def _embed_texts(model: Encoder, texts: Sequence[str], batch_size: int, device: str) -> Array:
+    # Half of the sentences of an archive may say that all is normal.
     position = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     unique = list(position)
     if not unique:
@@ -140,10 +143,12 @@ def _embed_texts(model: Encoder, texts: Sequence[str], batch_size: int, device: 
         tokens = model.tokenize(unique[start : start + batch_size])
         features = model.encode_text(tokens["input_ids"].to(device), tokens["attention_mask"].to(device))
         parts.append(_unit(features.embedding))
+    # (U, D) -> (M, D)
     return np.concatenate(parts)[[position[text] for text in texts]]
 
 
 def _unit(embedding: Tensor) -> Array:
+    # Normalized in float32: half precision would lose the unit length in the third digit.
     return _to_numpy(normalize(embedding.float(), dim=1))
 
 
@@ -161,6 +166,7 @@ def _starts(length: int, batch_size: int) -> range:
 @contextmanager
 def evaluating(model: Evaluable, device: str) -> Iterator[None]:
     """In the block a model is on the device, in evaluation mode, without gradients; its mode is restored afterwards."""
+    # An evaluation between two epochs must leave training as it was, dropout included.
     was_training = model.training
     model.to(device)
     model.train(False)

@@ -28,7 +28,7 @@ _DESCRIPTION: Final = "features.json"
 
 
 class ImageModel(Evaluable, Protocol):
-    """What feature extraction asks of a model; `pedclip.PedCLIP` has it."""
+    """A model whose features can be extracted; `pedclip.PedCLIP` is one."""
 
     preprocess: Preprocess
 
@@ -60,7 +60,7 @@ class Features:
         return len(self.embedding)
 
     def inputs(self, kind: str) -> NDArray[np.float32]:
-        """(N, C) what a linear probe reads: "embedding", "pooled", or "both" side by side."""
+        """(N, C) input of a linear probe: "embedding", "pooled", or "both" in one row."""
         return np.hstack([getattr(self, name) for name in KINDS[kind]])
 
 
@@ -94,12 +94,15 @@ def extract_features(
     """
     if len(films) == 0 or batch_size < 1:
         raise ValueError(f"expected at least one film and a batch size of 1 or more, got {len(films)}, {batch_size}")
+    # Reading all films once for the hash costs far less than encoding them.
     key = features_key(model, films, with_tokens=with_tokens)
     if cache is None:
         arrays = _compute(model, films, None, with_tokens, batch_size, device)
         return Features(arrays["embedding"], arrays["pooled"], arrays.get("tokens"), key)
+    # 128 bits name the folder; the whole key stands inside.
     folder = Path(cache) / key[:32]
     if not (folder / _DESCRIPTION).is_file():
+        # A run that is killed leaves no half of an entry behind.
         with atomic_folder(folder) as partial:
             _compute(model, films, partial, with_tokens, batch_size, device)
             write_json(partial / _DESCRIPTION, {"version": VERSION, "key": key, "count": len(films)})
@@ -127,8 +130,10 @@ def open_features(folder: Path) -> Features:
 def features_key(model: ImageModel, films: NDArray[np.uint8], *, with_tokens: bool) -> str:
     """SHA-256 of all that the features of these films depend on."""
     digest = hashlib.sha256(f"{VERSION}\0{with_tokens}\0{getattr(model, 'config', '')!r}".encode())
+    # Mean, crop and size change the features as much as a weight does.
     digest.update(json.dumps(model.preprocess.to_json(), sort_keys=True).encode())
     for name, weight in sorted(model.state_dict().items()):
+        # Type and shape too: equal bytes may be other numbers.
         digest.update(f"{name}\0{weight.dtype}\0{tuple(weight.shape)}".encode())
         digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     digest.update(repr(films.shape).encode())
@@ -146,6 +151,7 @@ def _compute(
             stored = torch.from_numpy(np.array(films[start : start + batch_size])).to(device)
             batch = _features(model.encode_image(to_pixels(stored, model.preprocess)), with_tokens)
             for name, values in batch.items():
+                # Widths are known after the first batch.
                 if name not in arrays:
                     arrays[name] = _room(name, (len(films), *values.shape[1:]), values.dtype, folder)
                 arrays[name][start : start + len(values)] = values
@@ -159,6 +165,7 @@ def _features(encoded: Any, with_tokens: bool) -> dict[str, NDArray[Any]]:
     dense = encoded.dense.float()
     batch = {
         "embedding": nn.functional.normalize(encoded.embedding.float(), dim=1),
+        # (B, 2C): mean of the patches, then the image token.
         "pooled": torch.cat([dense[:, 1:].mean(dim=1), dense[:, 0]], dim=1),
     }
     if with_tokens:

@@ -1,4 +1,4 @@
-"""Do body regions pull one shared MLP in different directions?"""
+"""Gradient alignment: cosines that say if body regions pull one shared MLP in different directions."""
 
 import torch
 from torch import Tensor
@@ -32,14 +32,16 @@ def gradient_alignment(
     rows = []
     for region in torch.unique(labels):
         mine = labels == region
+        # One pair has no negative, hence no contrastive loss.
         if int(mine.sum()) < 2:
             continue
+        # The negatives of a region are its own other films, so that no other region has a say in its gradient.
         image = model.encode_image(pixels[mine], labels[mine] if forced else None)
         text = model.encode_text(**{name: value[mine] for name, value in tokens.items()})
         loss = info_nce(image.embedding, text.embedding, temperature=model.temperature)
         gradients = torch.autograd.grad(loss, parameters)
-        rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients]))  # (P,) all parameters
     if not rows:
         raise ValueError(f"no region has two films among {len(labels)}; give at least two films of each region")
-    unit = F.normalize(torch.stack(rows), dim=1)
+    unit = F.normalize(torch.stack(rows), dim=1)  # (R, P)
     return unit @ unit.t()

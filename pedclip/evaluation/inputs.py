@@ -1,4 +1,4 @@
-"""What an evaluation starts from: a model, films of patients it has not seen, and films for baselines to learn from."""
+"""Inputs of an evaluation: a model, films of patients it has not seen, and films for baselines to learn from."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -62,6 +62,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
     config = data_config(checkpoint)
     model = PedCLIP.from_pretrained(checkpoint)
     left_out = run / LEFT_OUT_FILE
+    # The training films of the run are needed anyway: baselines learn from them.
     own = load_triplets_of(config, left_out=None if data else left_out)
     candidates = _load_named(replace(config, data=data), left_out) if data else own
     triplets, num_dropped = drop_seen_patients(candidates[split], trained / PATIENTS_FILE, split=split)
@@ -80,6 +81,7 @@ def training_run(checkpoint: Path) -> Path:
     Raises:
         FileNotFoundError: The run's ``training.json`` or ``patients.json`` is missing.
     """
+    # Weights of the package describe themselves; a checkpoint of a run lies beside its description.
     folder = checkpoint if (checkpoint / "training.json").is_file() else checkpoint.parent
     for name in ("training.json", PATIENTS_FILE):
         if not (folder / name).is_file():
@@ -101,6 +103,7 @@ def data_config(checkpoint: Path) -> RunConfig:
     """
     trained = training_run(checkpoint)
     config = load_config(trained / "training.json")
+    # The demo's phantom is of another seed than the one the weights of the package have seen.
     return replace(load_profile("demo"), model=config.model) if trained == checkpoint else config
 
 
@@ -133,6 +136,7 @@ def without_seen_patients(triplets: "DatasetDict", checkpoints: Sequence[Path]) 
     from datasets import DatasetDict
 
     kept = DatasetDict(triplets)
+    # A film that one model knows is left out for all, or the models would be scored on different films.
     for checkpoint in checkpoints:
         for split in ("validation", "test"):
             kept[split], _ = drop_seen_patients(kept[split], training_run(checkpoint) / PATIENTS_FILE, split=split)
@@ -193,6 +197,7 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
     if root:
         options["root"] = root
     elif name == PHANTOM:
+        # Drawing is the slow part of a run on the phantom.
         workers = min(_MAX_WORKERS, os.cpu_count() or 1)
         options |= {"studies": studies, "seed": config.training.seed, "size": config.phantom_size, "workers": workers}
     triplets, num_dropped = without_seen_patients(load(name, **options), [checkpoint])

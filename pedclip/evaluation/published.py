@@ -36,4 +36,5 @@ def printed(paper: str) -> pd.DataFrame:
 @cache
 def _read(paper: str) -> pd.DataFrame:
     with (files("pedclip.evaluation") / "printed" / f"{paper}.csv").open(encoding="utf-8") as file:
+        # A row may be called "NA" or "None"; only an empty number is one that the paper does not print.
         return pd.read_csv(file, keep_default_na=False, na_values={"value": [""], "change": [""]})

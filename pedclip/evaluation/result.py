@@ -50,7 +50,7 @@ class Confusion:
             row[self.answers.index(name)] if name in self.answers else 0
             for name, row in zip(self.truth, self.counts, strict=True)
         ]
-        return float((np.array(correct, dtype=np.float64) / np.array(self.counts).sum(axis=1)).mean())
+        return float((np.array(correct, dtype=np.float64) / np.array(self.counts).sum(axis=1)).mean())  # (T,) -> ()
 
     @property
     def chance_majority(self) -> float:
@@ -66,7 +66,7 @@ class Confusion:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a score was computed from, for a paired comparison with another model.
+    """Predictions behind a score, for a paired comparison with another model.
 
     Args:
         metric: That gave the score.
@@ -83,7 +83,7 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Record):
-    """How well one method does one task.
+    """Score of one method on one task, with what it stands beside.
 
     Args:
         task: As it is reported; for retrieval, the direction.
@@ -122,6 +122,7 @@ class Result(Record):
     num_validation: int = 0
     confusion: Confusion | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # Left out of equality: arrays have no single truth value.
     predictions: Predictions | None = field(default=None, compare=False, repr=False)
 
     def require_predictions(self) -> Predictions:
@@ -145,6 +146,7 @@ class Result(Record):
             "classes": [one.to_dict() for one in self.classes],
             "baseline": self.baseline,
             "baseline_name": self.baseline_name,
+            # The key is older than the word, and result files keep it.
             "share": self.fraction,
             "seed": self.seed,
             "num_train": self.num_train,
@@ -181,7 +183,8 @@ class Scoring:
         return metric.bootstrap(truth, output, patients, num_resamples=self.num_resamples, seed=self.seed)
 
     def bootstrap_if_possible(self, metric: Metric, truth: Any, output: Any, patients: NDArray[Any]) -> Interval | None:
-        """The same, None where fewer than two patients answer."""
+        """The metric with its interval, None where fewer than two patients answer."""
+        # A class that one patient shows has a value but no interval, so it is not scored.
         return self.bootstrap(metric, truth, output, patients) if can_resample(patients) else None
 
     def result(
@@ -208,6 +211,7 @@ class Scoring:
             baseline: Value of what needs no image, and its name.
             settings: Chosen values by name.
         """
+        # Nothing of training or validation enters the score; they are only counted.
         test = split.test
         return Result(
             task=self.task,

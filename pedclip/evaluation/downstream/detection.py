@@ -48,7 +48,8 @@ def detect(
         ValueError: No training box or no test box, a class number out of range, or tokens of another shape.
     """
     _check(split, len(classes))
-    num_patches, width = split.train.inputs.shape[1:]
+    num_patches, width = split.train.inputs.shape[1:]  # S, C
+    # Of the training boxes: test boxes must not shape the head.
     anchors = choose_anchors(np.concatenate([boxes.corners for boxes in split.train.truth]))
     with seeded(schedule.seed):
         head = YoloHead(width, grid or square_grid(num_patches), len(classes), anchors, hidden=hidden)
@@ -86,7 +87,9 @@ def predict_boxes(head: YoloHead, part: Part, schedule: Schedule) -> list[Boxes]
 
 def _class_score(name: str, number: int, part: Part, found: Sequence[Boxes], scoring: Scoring) -> ClassScore:
     truth = [_only(boxes, number) for boxes in part.truth]
+    # A class without a true box in the test images has no precision to average.
     num_boxes = sum(len(boxes.labels) for boxes in truth)
+    # Of one class the mean average precision is its average precision.
     only = [_only(boxes, number) for boxes in found]
     score = scoring.bootstrap_if_possible(mean_average_precision, truth, only, part.patients) if num_boxes else None
     return ClassScore(name, score, num_boxes, len(part))
@@ -103,6 +106,7 @@ def _loss(head: YoloHead, part: Part, rows: NDArray[np.intp], device: str) -> Te
 
 
 def _tokens(part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
+    # Tokens are stored in half precision.
     return torch.from_numpy(np.asarray(part.inputs[rows], dtype=np.float32)).to(device)
 
 

@@ -38,11 +38,13 @@ class Classifier(nn.Module):
         super().__init__()
         if not isinstance(model, nn.Module):
             raise TypeError(f"fine-tuning needs a torch module, got {type(model).__name__}")
+        # The probes share the original, so it must stay as it is.
         self.model = copy.deepcopy(model)
         self.preprocess = model.preprocess
         size = self.preprocess.size
         device = next(model.parameters()).device
         with torch.no_grad():
+            # One empty film tells the joint width D, whatever the model.
             width = self.model.encode_image(torch.zeros(1, 3, size, size, device=device)).embedding.shape[1]
         self.scale = width**0.5  # the embedding has unit length; the head then sees values near 1
         self.head = nn.Linear(width, num_outputs).to(device)
@@ -80,6 +82,7 @@ def fine_tune(
         ValueError: As `linear_probe`.
     """
     module, chosen = _fit(model, len(classes), split, schedule, lambda logits, truth: _loss(logits, truth, kind))
+    # (N, L) logits, which rank as probabilities do.
     scores = _outputs(module, split.test, schedule.batch_size)
     return score_labels(split, scores, classes, kind=kind, scoring=scoring, settings=chosen)
 
@@ -92,7 +95,9 @@ def fine_tune_age(
     unit: str = "months",
     schedule: Schedule = FINE_TUNE_SCHEDULE,
 ) -> Result:
-    """The same for bone age, or any number: one output, in standard deviations of the training targets from their mean.
+    """Age regression by fine-tuning: one output, in standard deviations of the training targets from their mean.
+
+    Any other number in `unit` will do.
 
     Args:
         model: Copied; the original keeps its weights.
@@ -114,6 +119,7 @@ def fine_tune_age(
     targets = split.train.truth
     if targets.ndim != 1 or not np.isfinite(targets).all():
         raise ValueError(f"regression needs finite targets (N,), got {targets.shape}; leave out images without one")
+    # Without it a fresh head would spend its epochs on finding the mean age.
     center, spread = float(targets.mean()), float(targets.std()) or 1.0
 
     def loss_of(outputs: Tensor, truth: NDArray[Any]) -> Tensor:
@@ -133,6 +139,7 @@ def _fit(
     loss_of: Callable[[Tensor, NDArray[Any]], Tensor],
 ) -> tuple[Classifier, dict[str, Any]]:
     """The trained copy, and what was chosen; `loss_of` takes outputs (B, L) and the truth of the same images."""
+    # The head starts from random weights.
     with seeded(schedule.seed):
         module = Classifier(model, num_outputs).to(schedule.device)
         epoch = fit_best(
@@ -151,6 +158,7 @@ def _loss(logits: Tensor, truth: NDArray[Any], kind: LabelKind) -> Tensor:
     labels = torch.from_numpy(truth.astype(np.float32)).to(logits.device)
     is_known = ~labels.isnan()
     known = torch.where(is_known, labels, 0.0)
+    # A label that nobody gave an image (NaN) has no weight, and the mean is over those given.
     total = F.binary_cross_entropy_with_logits(logits, known, weight=is_known.float(), reduction="sum")
     return total / is_known.sum().clamp(min=1)
 

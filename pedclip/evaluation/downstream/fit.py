@@ -17,7 +17,7 @@ Loss = Callable[[Images, NDArray[np.intp]], Tensor]  # one part and positions of
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a head is trained.
+    """Schedule of the training of a head.
 
     Args:
         epochs: Passes over the training images at most, at least 1.
@@ -69,8 +69,10 @@ def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Images], *, tr
     Raises:
         FloatingPointError: The training loss is not finite.
     """
+    # A frozen part of a module takes no step, not even by weight decay.
     parameters = [weight for weight in module.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    # The order of images has a generator of its own, so that dropout cannot change it.
     rng = np.random.default_rng(schedule.seed)
     best_epoch, best_loss = 0, float("inf")
     best: dict[str, Any] = {}
@@ -84,8 +86,10 @@ def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Images], *, tr
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         module.eval()
+        # Minus the epoch falls with every epoch: without validation images the last one is kept.
         measured = _mean_loss(loss_of, validation, schedule.batch_size) if len(validation) else -float(epoch)
         if measured < best_loss:
+            # A copy, as the state of a module is changed in place.
             best_epoch, best_loss, best = epoch, measured, copy.deepcopy(module.state_dict())
         elif epoch - best_epoch >= schedule.patience:
             break
@@ -105,6 +109,7 @@ def seeded(seed: int) -> Iterator[None]:
 def _mean_loss(loss_of: Loss[Images], part: Images, batch_size: int) -> float:
     starts = range(0, len(part), batch_size)
     rows = [np.arange(start, min(start + batch_size, len(part))) for start in starts]
+    # Batches differ in size, so their means are weighted.
     return sum(float(loss_of(part, batch)) * len(batch) for batch in rows) / len(part)
 
 

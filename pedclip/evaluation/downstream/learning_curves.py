@@ -49,13 +49,16 @@ def learning_curve(
     found: dict[tuple[str, float], list[Result]] = {}
     for method, inputs in methods.items():
         split = task.split(inputs, patients)
+        # Patients are the same for all methods, and so are the subsamples of one seed.
         strata = _strata(task, split.train.truth)
         for fraction in fractions:
             results = []
             for seed in range(seeds if fraction < 1 else 1):
                 smaller = split.subsample(fraction, seed=seed, strata=strata)
+                # A hundredth of the patients may hold one region only; that is bad luck and no error of the data.
                 if fraction < 1 and not _can_fit(task, smaller.train.truth):
                     continue
+                # One bootstrap for all: curves of a task are compared on the same resamples.
                 named = Scoring(scoring.task, method, scoring.num_resamples, scoring.seed)
                 results.append(probe(task, smaller, named, device=device))
             if results:
@@ -100,6 +103,7 @@ def difference_of_means(
     """
     if not first or not second:
         raise ValueError("a difference needs at least one result on either side")
+    # Both sides must be of the same test images, not only each within itself.
     together = [*first, *second]
     _check_same_images(together)
     if len({(one.task, one.metric) for one in together}) > 1:
@@ -108,6 +112,7 @@ def difference_of_means(
     return _interval(
         together,
         _mean_score(first) - _mean_score(second),
+        # What makes a patient hard for both cancels in each resample.
         lambda counts: of_first(counts) - of_second(counts),
         num_resamples,
         seed,
@@ -131,6 +136,7 @@ def curve_table(
     """
     rows: list[dict[str, Any]] = []
     for name, curve in curves.items():
+        # The column is called "share" in files and charts.
         for (method, fraction), results in curve.items():
             score = mean_over_subsamples(results, num_resamples=num_resamples, seed=seed)
             result = results[0]
@@ -165,10 +171,12 @@ def _mean_score(results: Sequence[Result]) -> float:
 
 
 def _mean_resampler(results: Sequence[Result]) -> Resampled:
+    # Sorting and matching are done once per result, not once per resample.
     predictions = [one.require_predictions() for one in results]
     resamplers = [one.metric.resampler(one.truth, one.output) for one in predictions]
 
     def resampled(counts: Floats) -> Floats:
+        # (subsamples, R) -> (R,)
         mean: Floats = np.mean([resampler(counts) for resampler in resamplers], axis=0)
         return mean
 
@@ -185,9 +193,10 @@ def _interval(results: Sequence[Result], value: float, resampled: Resampled, num
 def _strata(task: Task, labels: NDArray[Any]) -> NDArray[Any] | None:
     if task.kind == "regression":
         return None
+    # Ages have no strata: neighbours are alike.
     return rarest_label(labels) if task.kind == "multi-label" else labels
 
 
 def _can_fit(task: Task, labels: NDArray[Any]) -> bool:
-    """Whether there is anything to tell apart; a label that all images share is no error, its scores are constant."""
+    """True where there is anything to tell apart; a label that all images have is no error, its scores are constant."""
     return len(labels) > 1 and (task.kind == "multi-label" or len(np.unique(labels)) > 1)

@@ -65,18 +65,22 @@ def fit_probe(
         ValueError: Labels of another shape, or one class only in training for "multi-class".
     """
     _check(train, kind, num_classes)
+    # The fallback is fitted with the rest: the path starts each penalty from the one before.
     grid = sorted({*penalties, FALLBACK_PENALTY})
     path = fit_path(train.inputs, train.truth, grid, kind=kind, num_classes=num_classes, device=device)
+    # (N, L) for each penalty.
     scored = [linear(validation.inputs) for linear in path] if len(validation) else []
     if kind == "multi-class":
         ranks = [accuracy(validation.truth, scores.argmax(axis=1)) for scores in scored]
         best = _choose(ranks, grid, penalties)
         return Probe(path[best], np.array([grid[best]]))
     num_labels = train.truth.shape[1]
+    # A label that cannot be fitted keeps weights of 0, and its AUC is one half.
     weight, bias, chosen = np.zeros_like(path[0].weight), np.zeros(num_labels), np.zeros(num_labels)
     for label in range(num_labels):
         if not {0, 1} <= set(train.truth[:, label].tolist()):
             continue
+        # Each label has its own penalty, as a rare one needs a stronger one.
         ranks = _aucs(validation.truth[:, label], [scores[:, label] for scores in scored]) if scored else []
         best = _choose(ranks, grid, penalties)
         weight[:, label], bias[label] = path[best].weight[:, label], path[best].bias[label]
@@ -137,12 +141,14 @@ def score_labels(
     """
     truth, patients = split.test.truth, split.test.patients
     if kind == "multi-label":
+        # Per label on the images that answer for it; over all labels on every image.
         each = [_label_score(name, truth[:, i], scores[:, i], patients, scoring) for i, name in enumerate(classes)]
         return scoring.result(
             split, macro_auc, scores, name="AUC", classes=each, baseline=(0.5, "chance"), settings=settings
         )
-    answers = scores.argmax(axis=1)
+    answers = scores.argmax(axis=1)  # (N,)
     each = [_class_score(name, truth == i, answers == i, patients, scoring) for i, name in enumerate(classes)]
+    # Of training, as always answering it may not look at the test labels.
     commonest = np.bincount(split.train.truth).argmax()
     return scoring.result(
         split,
@@ -160,6 +166,7 @@ def _label_score(
 ) -> ClassScore:
     rows = np.flatnonzero(~np.isnan(truth.astype(float)))
     labels = truth[rows]
+    # An AUC needs a positive and a negative; two patients are needed for its interval.
     has_both = len(np.unique(labels)) == 2
     score = scoring.bootstrap_if_possible(auc, labels, scores[rows], patients[rows]) if has_both else None
     return ClassScore(name, score, int(labels.sum()), len(rows))
@@ -168,6 +175,7 @@ def _label_score(
 def _class_score(
     name: str, is_class: NDArray[np.bool_], is_answer: NDArray[np.bool_], patients: NDArray[Any], scoring: Scoring
 ) -> ClassScore:
+    # Images of the class alone: the part of them that was answered with it, which is its recall.
     score = scoring.bootstrap_if_possible(accuracy, is_class[is_class], is_answer[is_class], patients[is_class])
     return ClassScore(name, score, int(is_class.sum()), len(is_class))
 
@@ -176,6 +184,7 @@ def _choose(ranks: Sequence[float], grid: Sequence[float], penalties: Sequence[f
     """Position of the best of the penalties asked for; of the fallback where nothing was ranked."""
     if not ranks:
         return list(grid).index(FALLBACK_PENALTY)
+    # Position rises with C, so minus the position takes the stronger penalty among equals.
     asked = [position for position, penalty in enumerate(grid) if penalty in set(penalties)]
     return max(asked, key=lambda position: (ranks[position], -position))
 
@@ -186,6 +195,7 @@ def _check(train: Part, kind: LabelKind, num_classes: int) -> None:
     if kind == "multi-label" and train.truth.ndim != 2:
         raise ValueError(f"multi-label needs labels (N, L), got {train.truth.shape}; give one label as (N, 1)")
     if kind == "multi-class":
+        # Class numbers, not names: they index the columns of the softmax.
         present = np.unique(train.truth)
         if train.truth.ndim != 1 or not np.issubdtype(train.truth.dtype, np.integer):
             raise ValueError(f"multi-class needs class numbers (N,), got {train.truth.dtype} {train.truth.shape}")

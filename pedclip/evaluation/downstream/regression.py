@@ -77,6 +77,7 @@ def predict_mean(split: PatientSplit, *, scoring: Scoring, unit: str = "months")
 
 def score_age(split: PatientSplit, predicted: Floats, scoring: Scoring, unit: str, settings: dict[str, Any]) -> Result:
     """Predictions (N,) of the test images as an result; also for fine-tuned models."""
+    # The bar to beat: it knows the training ages and no film.
     without_image = mae(split.test.truth, np.full(len(split.test), float(split.train.truth.mean())))
     return scoring.result(
         split,

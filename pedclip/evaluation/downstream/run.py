@@ -48,13 +48,14 @@ class DownstreamSettings:
 
 
 def head_settings(profile: str, **options: Any) -> dict[str, Any]:
-    """How heads for masks and boxes are made and trained, as arguments of `DownstreamSettings`.
+    """Widths and schedule of the heads for masks and boxes, as arguments of `DownstreamSettings`.
 
     Args:
         profile: "paper" for the published widths and learning rate, "demo" for a decoder that trains in seconds.
         **options: Of `Schedule`, such as `epochs` and `seed`.
     """
     if profile == "paper":
+        # The published decoder at the published learning rate takes long on a CPU.
         return {"schedule": Schedule(weight_decay=0.05, **options), "widths": WIDTHS}
     return {"schedule": Schedule(learning_rate=2e-3, weight_decay=0.05, **options), "widths": _DEMO_WIDTHS}
 
@@ -82,6 +83,7 @@ def run_probes(
             split = task.split(inputs, patients)
             found[task.name, method] = probe(task, split, settings.scoring(task, method), device=settings.device)
         if task.kind == "regression":
+            # It reads no features, so the split of any method will do.
             found[task.name, MEAN] = predict_mean(split, scoring=settings.scoring(task, MEAN))
     return found
 
@@ -145,6 +147,7 @@ def run_fine_tuning(
         if task.kind in ("masks", "boxes"):
             continue
         split, scoring = task.split(films, patients), settings.scoring(task, "fine-tuned")
+        # Written out, so that the type checker narrows the kind.
         if task.kind == "multi-label" or task.kind == "multi-class":
             result = fine_tune(model, split, task.classes, kind=task.kind, scoring=scoring, schedule=schedule)
         else:

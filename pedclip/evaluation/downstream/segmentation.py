@@ -72,6 +72,7 @@ class UNet(nn.Module):
     def forward(self, films: Tensor) -> Tensor:
         """(B, R, R) gray 0 to 255 -> (B, R, R) logits; R is padded to a multiple of 32 inside."""
         size = films.shape[-1]
+        # Five halvings of the film; what is added is black, which is −1 here.
         margin = -size % 32
         pixels = F.pad(films[:, None].float() / 127.5 - 1, (0, margin, 0, margin), value=-1.0)
         return self.net(pixels)[:, 0, :size, :size]  # type: ignore[no-any-return]
@@ -91,8 +92,10 @@ def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
     """
     target = target.float()
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    # exp(−entropy) is the probability of the true answer: sure and right pixels, most of them outside, weigh little.
     focal = ((1 - torch.exp(-entropy)) ** FOCAL_POWER * entropy).mean()
     inside = logits.sigmoid()
+    # Over the batch, as one image may have no mask; the 1 defines the overlap of two empty ones.
     overlap = (2 * (inside * target).sum() + 1) / (inside.sum() + target.sum() + 1)
     return FOCAL_WEIGHT * focal - torch.log(overlap)
 
@@ -131,7 +134,7 @@ def segment(
         if network == "unet":
             module = UNet()
         else:
-            num_patches, width = split.train.inputs.shape[1:]
+            num_patches, width = split.train.inputs.shape[1:]  # S, C
             module = LightDecoder(width, grid or square_grid(num_patches), widths)
     module.to(schedule.device)
     epoch = fit_best(
@@ -151,12 +154,14 @@ def predict_masks(module: nn.Module, part: Part, schedule: Schedule) -> NDArray[
     masks = np.zeros(part.truth.shape, dtype=np.bool_)
     for start in range(0, len(part), schedule.batch_size):
         rows = np.arange(start, min(start + schedule.batch_size, len(part)))
+        # A logit of 0 is a probability of one half.
         masks[rows] = (_logits(module, part, rows, schedule.device) >= 0).cpu().numpy()
     return masks
 
 
 def _logits(module: nn.Module, part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
     inputs = torch.from_numpy(np.asarray(part.inputs[rows], dtype=np.float32)).to(device)
+    # (B, 1, H', W') -> (B, H, W) at the size of the masks.
     maps: Tensor = module(inputs)[:, None]
     return F.interpolate(maps, size=part.truth.shape[1:], mode="bilinear", align_corners=False)[:, 0]
 
@@ -168,6 +173,7 @@ def _loss(module: nn.Module, part: Part, rows: NDArray[np.intp], device: str) ->
 
 def _score(split: PatientSplit, masks: NDArray[np.bool_], scoring: Scoring, settings: dict[str, Any]) -> Result:
     truth, patients = split.test.truth.astype(np.bool_), split.test.patients
+    # (N,)
     has_mask = np.asarray(truth.reshape(len(truth), -1).any(axis=1))
     classes = []
     for name, rows in (("with a mask", has_mask), ("without a mask", ~has_mask)):

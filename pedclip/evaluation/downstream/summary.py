@@ -29,6 +29,7 @@ def compare_results(first: Result, second: Result, *, num_resamples: int = 1000,
         ValueError: They were not scored on the same images in the same order, or their predictions were not kept.
     """
     one, other = first.require_predictions(), second.require_predictions()
+    # Equal patients in equal order are the cheap test, equal truth the sure one.
     same = first.metric == second.metric and np.array_equal(one.patients, other.patients)
     if not same or not _equal(one.truth, other.truth):
         raise ValueError("the results are of different test images or metrics; compare models on one task")
@@ -38,12 +39,13 @@ def compare_results(first: Result, second: Result, *, num_resamples: int = 1000,
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two truths hold the same: labels, numbers, masks, or boxes (whose scores are no truth)."""
+    """True where two truths hold the same: labels, numbers, masks, or boxes (whose scores are no truth)."""
     if isinstance(one, Boxes) and isinstance(other, Boxes):
         return np.array_equal(one.corners, other.corners) and np.array_equal(one.labels, other.labels)
     if isinstance(one, Boxes) or isinstance(other, Boxes) or len(one) != len(other):
         return False
     if isinstance(one, np.ndarray) and one.dtype != object:
+        # NaN, a label that nobody gave, equals NaN here.
         return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
     return all(_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -71,6 +73,7 @@ def _rarest(task: Task) -> str:
         labels = task.labels[split]
         is_multi = task.kind == "multi-label"
         counts[split] = np.nansum(labels, axis=0) if is_multi else np.bincount(labels, minlength=len(task.classes))
+    # The last key sorts first: test, then training.
     rarest = int(np.lexsort((counts["train"], counts["test"]))[0])
     return f"{task.classes[rarest]}: {counts['train'][rarest]:.0f} / {counts['test'][rarest]:.0f}"
 
@@ -133,6 +136,7 @@ def class_rows(results: Iterable[Result], name: str) -> pd.DataFrame:
     rows = []
     for result in results:
         scores = [(one.name, one.score) for one in result.classes if one.score is not None]
+        # The score of the task is the mean over its classes.
         for label, score in [*scores, ("mean", result.score)]:
             values = {"value": score.value, "low": score.low, "high": score.high}
             rows.append({name: label, "method": result.method} | values)
@@ -157,19 +161,22 @@ def calibration_rows(
         Rows of `reliability_table` with `task`, and the expected calibration error "as fitted" and "rescaled" ("as
         fitted" alone where the validation films show one answer).
     """
+    # Fitted again, because a result keeps the scores of the test images only; the fit is the same.
     fitted = fit_probe(split.train, split.validation, kind="multi-label")
     learned = ~np.isnan(split.validation.truth)
     scores, labels = fitted.scores(split.validation.inputs)[learned], split.validation.truth[learned]
     versions = {"as fitted": (1.0, 0.0)}
     if len(np.unique(labels)) == 2:
+        # With one answer there is nothing to fit a slope to.
         versions["rescaled"] = fit_platt(labels, scores)
     predicted = result.require_predictions()
     truth = predicted.truth.astype(np.float64)
     known = ~np.isnan(truth)
-    patients = np.repeat(predicted.patients[:, None], truth.shape[1], axis=1)[known]
+    patients = np.repeat(predicted.patients[:, None], truth.shape[1], axis=1)[known]  # (N, L) -> (known,)
     tables, errors = [], {}
     for version, (slope, intercept) in versions.items():
         chances = probabilities(slope * predicted.output[known] + intercept)
+        # A bin of a few films has an interval from 0 to 1 and says nothing.
         fitting = max(1, min(bins, len(chances) // _MIN_BIN))
         table = reliability_table(truth[known], chances, patients, bins=fitting, num_resamples=num_resamples)
         tables.append(table.assign(task=f"{task.name}, {version}"))
@@ -179,6 +186,7 @@ def calibration_rows(
 
 def probabilities(log_odds: NDArray[Any]) -> NDArray[np.float64]:
     """Log-odds as probabilities, without overflow."""
+    # tanh saturates where exp would overflow.
     values: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * np.asarray(log_odds, dtype=np.float64)))
     return values
 
@@ -205,6 +213,7 @@ def beside_paper(
             continue
         own = float(column.loc[column["row"] == "PedCLIP", "value"].iloc[0])
         others = column.loc[column["row"] != "PedCLIP", "value"]
+        # Lower is better for an error alone.
         best = float(others.min() if column["unit"].iloc[0] == "MAE" else others.max())
         scores = {method: found[task.name, method].score for method in methods if (task.name, method) in found}
         printed_values = {"metric": column["unit"].iloc[0], "paper: PedCLIP": own, "paper: best other": best}
@@ -222,6 +231,7 @@ def downstream_table(results: Sequence[Result]) -> pd.DataFrame:
     """
     rows = []
     for result in results:
+        # The whole task first, as class "".
         scored: list[tuple[str, Interval | None, int, int]] = [("", result.score, -1, result.score.num_items)]
         scored += [(one.name, one.score, one.num_positives, one.num_items) for one in result.classes]
         for name, score, positives, items in scored:

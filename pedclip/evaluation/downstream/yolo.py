@@ -49,6 +49,7 @@ class YoloHead(nn.Module):
             nn.Sequential(_convolution(hidden, hidden, 3), nn.Conv2d(hidden, outputs, 1)) for _ in range(NUM_SCALES)
         )
         for branch in self.branches:
+            # A view of the parameter: (3, 5+L), of which column 4 is the objectness.
             bias = branch[-1].bias.detach().view(ANCHORS_PER_SCALE, -1)  # type: ignore[index]
             bias.zero_()
             bias[:, 4] = RARE_LOGIT
@@ -57,6 +58,7 @@ class YoloHead(nn.Module):
         """(B, S, C) -> three maps (B, 3, h, w, 5+L): centre, size, objectness, classes; finest first."""
         maps = self.stem(tokens.transpose(1, 2).reshape(len(tokens), -1, *self.grid))
         fine = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+        # Small boxes need a fine grid, large ones a coarse one.
         scales = (fine, maps, F.max_pool2d(maps, 2))
         outputs = [branch(scale) for branch, scale in zip(self.branches, scales, strict=True)]
         return [
@@ -76,13 +78,14 @@ def choose_anchors(boxes: NDArray[Any]) -> NDArray[np.float64]:
     """
     sizes = boxes[:, 2:] - boxes[:, :2]
     ordered = sizes[np.argsort(sizes.prod(axis=1), kind="stable")]
+    # Fewer than nine boxes stand for several anchors each.
     spread = ordered[np.linspace(0, len(ordered) - 1, max(len(ordered), NUM_ANCHORS)).round().astype(int)]
     return np.stack([np.median(part, axis=0) for part in np.array_split(spread, NUM_ANCHORS)])
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What one map should say of a batch.
+    """Targets of one map for a batch.
 
     Args:
         is_box: (B, 3, h, w) cells and anchors that hold a true box.
@@ -118,6 +121,7 @@ def make_targets(boxes: list[Boxes], anchors: Tensor, maps: list[Tensor]) -> lis
         for output in maps
     ]
     flat = anchors.cpu().double().numpy().reshape(-1, 2)
+    # Boxes at the origin: their IoU compares shapes and not places.
     shapes = np.concatenate([np.zeros_like(flat), flat], axis=1)
     for image, true in enumerate(boxes):
         for corners, label in zip(true.corners, true.labels, strict=True):
@@ -126,6 +130,7 @@ def make_targets(boxes: list[Boxes], anchors: Tensor, maps: list[Tensor]) -> lis
             for number, overlap in enumerate(fit):
                 scale, anchor = divmod(number, ANCHORS_PER_SCALE)
                 is_best = number == int(fit.argmax())
+                # Anchors that fit nearly as well are not told to be empty, or the head would be pushed both ways.
                 if is_best or overlap > IGNORE_IOU:
                     _mark(targets[scale], (image, anchor), corners, int(label), flat[number], is_box=is_best)
     device = maps[0].device
@@ -143,9 +148,11 @@ def _mark(
 ) -> None:
     rows, columns = target.is_box.shape[2:]
     x, y = (corners[:2] + corners[2:]) / 2 * (columns, rows)
+    # A centre on the right or lower edge belongs to the last cell.
     cell = (*where, min(int(y), rows - 1), min(int(x), columns - 1))
     target.is_empty[cell] = False
     if is_box:
+        # The head says by how much a box stretches its anchor, as a logarithm; a box of no size is cut off.
         size = np.log(np.maximum(corners[2:] - corners[:2], 1e-6) / np.maximum(anchor, 1e-6))
         target.is_box[cell] = True
         target.place[cell] = torch.tensor([x - cell[3], y - cell[2], *size.clip(-MAX_STRETCH, MAX_STRETCH)])
@@ -172,6 +179,7 @@ def yolo_loss(maps: list[Tensor], targets: list[Targets]) -> Tensor:
         center = F.binary_cross_entropy_with_logits(found[:, :2], wanted[:, :2], reduction="sum")
         size = F.mse_loss(found[:, 2:4], wanted[:, 2:4], reduction="sum")
         is_object = F.softplus(-found[:, 4]).sum()
+        # softplus(x) is −log(1 − σ(x)), and softplus(−x) is −log σ(x).
         is_nothing = F.softplus(output[..., 4][target.is_empty]).sum()
         kind = F.binary_cross_entropy_with_logits(found[:, 5:], target.classes[target.is_box], reduction="sum")
         total = total + PLACE_WEIGHT * (center + size) + is_object + EMPTY_WEIGHT * is_nothing + kind
@@ -194,6 +202,7 @@ def decode(maps: list[Tensor], anchors: Tensor, *, min_score: float, max_overlap
     corners, scores = (torch.cat(kind, dim=1).numpy() for kind in zip(*parts, strict=True))  # (B, K, 4), (B, K, L)
     images = []
     for image in range(len(corners)):
+        # A cell may hold two classes; each is a box of its own.
         place, label = np.nonzero(scores[image] >= min_score)
         score, box = scores[image][place, label], corners[image][place]
         kept = suppress(box, score, label, max_overlap=max_overlap)[:MAX_DETECTIONS]

@@ -77,6 +77,7 @@ class Metric(ABC):
 
     def __call__(self, truth: Any, prediction: Any) -> float:
         """The metric, every item counted once; arguments and errors as the class documents."""
+        # A value is the resample in which every item was drawn once, so that no metric is written twice.
         return value_of_all(self.resampler(truth, prediction), len(truth))
 
     def bootstrap(
@@ -97,6 +98,7 @@ class Metric(ABC):
         Raises:
             ValueError: As the call, or as `bootstrap_interval`.
         """
+        # What can be done once, such as sorting or matching, happens here and not per resample.
         resampled, num_items = self.resampler(truth, prediction), len(truth)
         return bootstrap_interval(
             value_of_all(resampled, num_items),
@@ -109,18 +111,19 @@ class Metric(ABC):
 
 
 def can_resample(groups: Sequence[object] | NDArray[Any]) -> bool:
-    """Whether items of these patients (N,) have an interval: with one patient, it would only repeat that patient."""
+    """True where items of these patients (N,) have an interval: with one, it would only repeat that patient."""
     return len(np.unique(np.asarray(groups))) >= MIN_GROUPS
 
 
 def value_of_all(resampled: Resampled, num_items: int) -> float:
     """A metric with each of the N items counted once."""
-    return float(resampled(np.ones((1, num_items)))[0])
+    return float(resampled(np.ones((1, num_items)))[0])  # (1, N) -> (1,)
 
 
 def mean_of_known(values: Floats) -> Floats:
     """(L, R) -> (R,) mean over the L that are not NaN, NaN where all are."""
     is_known = ~np.isnan(values)
+    # numpy's nanmean warns where all are NaN, and a warning is an error in our tests.
     total, number = np.where(is_known, values, 0).sum(axis=0), is_known.sum(axis=0)
     mean: Floats = np.divide(total, number, out=np.full(values.shape[1], np.nan), where=number > 0)
     return mean
@@ -156,6 +159,7 @@ def bootstrap_interval(
     values, num_groups, num_redrawn = bootstrap_values(
         resampled, num_items=num_items, groups=groups, num_resamples=num_resamples, seed=seed
     )
+    # The percentile method needs no assumption of symmetry, which an AUC near 1 would break.
     low, high = np.percentile(values, PERCENTILES)
     return Interval(float(value), float(low), float(high), num_items, num_groups, num_redrawn)
 
@@ -191,13 +195,17 @@ def bootstrap_values(
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
     index, num_groups = _group_index(num_items, groups)
+    # The draws depend on seed and patients alone: two models scored apart are still compared on the same resamples.
     rng = np.random.default_rng(seed)
+    # A generator gives the same numbers in chunks as at once, row after row.
     chunk = max(1, CHUNK_ELEMENTS // num_items)
     kept: list[Floats] = []
     missing, num_drawn = num_resamples, 0
     while missing:
         size = min(chunk, missing)
+        # (r, G) counts of patients, then (r, N): every item counts as often as its patient was drawn.
         values = resampled(_draw(rng, size, num_groups)[:, index])
+        # Only the missing ones are drawn again, so that the number of resamples is the one asked for.
         kept.append(values[~np.isnan(values)])
         missing -= len(kept[-1])
         num_drawn += size
@@ -211,7 +219,7 @@ def bootstrap_values(
 
 def _draw(rng: np.random.Generator, num_resamples: int, num_groups: int) -> Floats:
     """(R, G) times that each group was drawn; each row sums to G."""
-    drawn = rng.integers(num_groups, size=(num_resamples, num_groups))
+    drawn = rng.integers(num_groups, size=(num_resamples, num_groups))  # (R, G)
     drawn += np.arange(num_resamples)[:, None] * num_groups  # one histogram for all rows
     counts = np.bincount(drawn.ravel(), minlength=num_resamples * num_groups)
     return counts.reshape(num_resamples, num_groups).astype(np.float64)
@@ -224,6 +232,7 @@ def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]
     elif len(groups) != num_items:
         raise ValueError(f"groups must name one patient per item: expected {num_items}, got {len(groups)}")
     else:
+        # Sorted by name, so that the order of the items does not change who is drawn.
         index = np.unique(np.asarray(groups), return_inverse=True)[1]
     num_groups = int(index.max()) + 1
     if num_groups < MIN_GROUPS:
@@ -235,6 +244,7 @@ def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]
 
 
 def _weighted_mean(values: Floats) -> Resampled:
+    # Patients with many items make resamples of more items, hence the division by the number drawn.
     return lambda counts: (counts @ values) / counts.sum(axis=1)
 
 

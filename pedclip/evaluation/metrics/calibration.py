@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say: shares observed in bins of predicted probability."""
+"""Calibration of probabilities: shares observed in bins of predicted probability, expected error, Platt scaling."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,6 +46,7 @@ def reliability_table(
     truth, predicted = _labels_and_probabilities(labels, probabilities)
     rows = []
     for inside in _bins(predicted, bins):
+        # All films are resampled, not those of the bin: how many of a bin are drawn is part of the uncertainty.
         observed = bootstrap_interval(
             float(truth[inside].mean()),
             _share(truth, inside),
@@ -58,6 +59,7 @@ def reliability_table(
             {
                 "predicted": float(predicted[inside].mean()),
                 "observed": observed.value,
+                # Rounding may leave [0, 1] by one unit in the last place, which the chart would refuse.
                 "low": max(0.0, observed.low),
                 "high": min(1.0, observed.high),
                 "count": int(inside.sum()),
@@ -92,6 +94,7 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, *, bins: int 
         0.25
     """
     truth, predicted = _labels_and_probabilities(labels, probabilities)
+    # Sum over bins of n/N times |mean label − mean probability|, where n cancels.
     gaps = [abs(float((truth[inside] - predicted[inside]).sum())) for inside in _bins(predicted, bins)]
     return sum(gaps) / len(truth)
 
@@ -122,6 +125,7 @@ def fit_platt(labels: ArrayLike, log_odds: ArrayLike) -> tuple[float, float]:
     if not np.isfinite(scores).all():
         raise ValueError("Platt scaling needs finite scores")
     spread = float(scores.std()) or 1.0  # a solver would not converge on scores in the hundreds
+    # C=inf switches the penalty off: two numbers cannot overfit, and a penalty would flatten the slope.
     line = LogisticRegression(C=np.inf).fit(scores[:, None] / spread, truth)
     return float(line.coef_[0, 0] / spread), float(line.intercept_[0])
 
@@ -130,7 +134,9 @@ def _bins(predicted: Floats, bins: int) -> list[NDArray[np.bool_]]:
     """The films (N,) of each bin that holds any; equal probabilities always share a bin."""
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
+    # Quantiles make bins of equal count; the outer edges are left away, as nothing lies beyond them.
     edges = np.quantile(predicted, np.linspace(0, 1, min(bins, len(predicted)) + 1))
+    # Equal edges, where many probabilities tie, leave a bin empty; it is then not among the numbers.
     index = np.searchsorted(edges[1:-1], predicted)
     return [index == number for number in np.unique(index)]
 
@@ -139,7 +145,7 @@ def _share(truth: Floats, inside: NDArray[np.bool_]) -> Callable[[Floats], Float
     """Share of positives in one bin as a function of (R, N) counts; NaN where no film of the bin was drawn."""
 
     def resampled(counts: Floats) -> Floats:
-        drawn = counts[:, inside]
+        drawn = counts[:, inside]  # (R, n)
         totals = drawn.sum(axis=1)
         shares = np.full(len(counts), np.nan)
         np.divide(drawn @ truth[inside], totals, out=shares, where=totals > 0)

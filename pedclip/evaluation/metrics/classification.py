@@ -40,6 +40,8 @@ auc: Final = Auc()
 
 def _weighted_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Resampled:
     """AUC as a function of (R, N) counts of each item: the scores are sorted once for all resamples."""
+    # A positive wins against the negatives below it and half of those equal to it. How many these are is found by
+    # binary search once; a resample only adds up the weights of the negatives in rising order.
     negatives = np.sort(scores[~is_positive])
     order = np.flatnonzero(~is_positive)[np.argsort(scores[~is_positive], kind="stable")]
     below = np.searchsorted(negatives, scores[is_positive], side="left")
@@ -49,8 +51,9 @@ def _weighted_auc(is_positive: NDArray[np.bool_], scores: Floats) -> Resampled:
         positive_weight = counts[:, is_positive]  # (R, positives)
         cumulated = np.zeros((len(counts), len(order) + 1))
         np.cumsum(counts[:, order], axis=1, out=cumulated[:, 1:])  # weight of the lowest negatives
+        # Below plus not above counts every negative below twice and every equal one once: halved, ties are one half.
         won = 0.5 * np.einsum("rp,rp->r", positive_weight, cumulated[:, below] + cumulated[:, not_above])
-        pairs = positive_weight.sum(axis=1) * cumulated[:, -1]
+        pairs = positive_weight.sum(axis=1) * cumulated[:, -1]  # (R,) weighted pairs of a positive and a negative
         area: Floats = np.divide(won, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
         return area
 
@@ -68,6 +71,7 @@ def _labels_and_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np
         raise ValueError(f"auc needs finite scores; {int((~np.isfinite(values)).sum())} of {len(values)} are not")
     is_positive = truth.astype(np.bool_)
     num_positives = int(is_positive.sum())
+    # Said here and not as NaN: on all items it is a mistake of the caller, on a resample it is chance.
     if num_positives in (0, len(values)):
         missing = "positive" if num_positives == 0 else "negative"
         raise ValueError(f"auc needs both classes: none of the {len(values)} items is {missing}")
@@ -91,9 +95,11 @@ class MacroAuc(Metric):
         parts = []
         for label in scorable(truth):
             rows = np.flatnonzero(~np.isnan(truth[:, label]))
+            # Each label has images of its own, since NaN leaves an image out of that label only.
             parts.append((rows, auc.resampler(truth[rows, label], values[rows, label])))
         if not parts:
             raise ValueError("macro AUC needs a label with both classes; none has")
+        # (L, R) areas -> (R,) mean; NaN in a resample where a label lost a class.
         return lambda counts: mean_of_known(np.stack([area(counts[:, rows]) for rows, area in parts]))
 
 

@@ -1,4 +1,4 @@
-"""Whether two models differ on the same test images: paired bootstrap over patients, and DeLong's test for AUC."""
+"""Comparison of two models on the same test images: paired bootstrap over patients, and DeLong's test for AUC."""
 
 import math
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def compare(
     Both are scored on the same resamples, so that what makes a patient hard for both cancels.
 
     Args:
-        metric: Of `pedclip.evaluation.metrics` or `class_scores`, as `(truth, prediction)`.
+        metric: Of `pedclip.evaluation.metrics`, as `(truth, prediction)`.
         truth: N items, as the metric takes it.
         first: Predictions.
         second: Predictions.
@@ -67,6 +67,7 @@ def compare(
         ValueError: As the metric, or fewer than two patients.
     """
     of_first, of_second = metric.resampler(truth, first), metric.resampler(truth, second)
+    # One resampler for the difference: both models are scored on the same patients in every resample.
     draws, num_groups, num_redrawn = bootstrap_values(
         lambda counts: of_first(counts) - of_second(counts),
         num_items=len(truth),
@@ -76,6 +77,7 @@ def compare(
     )
     values = value_of_all(of_first, len(truth)), value_of_all(of_second, len(truth))
     low, high = np.percentile(draws, PERCENTILES)
+    # Share of resamples beyond 0, doubled for two sides; the 1 keeps it above 0 (Davison & Hinkley, 1997, ch. 4).
     tail = min(int((draws <= 0).sum()), int((draws >= 0).sum())) + 1
     return Comparison(
         *values,
@@ -112,13 +114,17 @@ def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Comparison
         raise ValueError(f"DeLong needs labels 0 and 1, two of each, and as many scores; got {counts} of {truth.shape}")
     if not np.isfinite(scores).all():
         raise ValueError("DeLong needs finite scores")
+    # Structural components: V10 of each positive and V01 of each negative, for both models.
     wins, losses = _components(scores[:, is_positive], scores[:, ~is_positive])
-    areas = wins.mean(axis=1)
-    covariance = np.cov(wins) / counts[0] + np.cov(losses) / counts[1]
+    areas = wins.mean(axis=1)  # (2,)
+    covariance = np.cov(wins) / counts[0] + np.cov(losses) / counts[1]  # (2, 2)
     difference = float(areas[0] - areas[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    # Rounding may make the variance of two equal models a little negative.
     error = math.sqrt(max(variance, 0.0))
+    # erfc(|z| / √2) is the two-sided tail of the normal distribution; without any variance the two are equal or not.
     p_value = math.erfc(abs(difference) / error / math.sqrt(2)) if error > 1e-12 else float(abs(difference) < 1e-12)
+    # 97.5th percentile of the normal distribution.
     margin = 1.959963984540054 * error
     interval = Interval(difference, difference - margin, difference + margin, len(truth), len(truth))
     return Comparison(float(areas[0]), float(areas[1]), interval, p_value, "DeLong")
@@ -133,6 +139,7 @@ def _components(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
 
 def _share_below(values: Floats, others: Floats) -> Floats:
     ranked = np.sort(others)
+    # Strictly below plus not above: ties count one half after the division by two.
     below = np.searchsorted(ranked, values, side="left") + np.searchsorted(ranked, values, side="right")
     share: Floats = below / (2 * len(others))
     return share

@@ -67,6 +67,7 @@ class MeanAveragePrecision(Metric):
 
     def resampler(self, truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> Resampled:
         """The mean as a function of (R, N) counts of each image, NaN without a true box."""
+        # Matching depends on the boxes of one image alone, so it is done before any resampling.
         curves = list(self._curves(truth, predicted).values())
         return lambda counts: mean_of_known(np.stack([_average_precision(counts, curve) for curve in curves]))
 
@@ -115,9 +116,9 @@ def box_iou(first: NDArray[Any], second: NDArray[Any]) -> Floats:
         >>> box_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]])).round(3).tolist()
         [[0.333]]
     """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    low = np.maximum(first[:, None, :2], second[None, :, :2])  # (K, M, 2)
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
+    shared = np.clip(high - low, 0, None).prod(axis=2)  # (K, M); 0 where the boxes do not meet
     area, other = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second))
     union = area[:, None] + other[None] - shared
     overlap: Floats = np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
@@ -125,6 +126,7 @@ def box_iou(first: NDArray[Any], second: NDArray[Any]) -> Floats:
 
 
 def _match_class(truth: Sequence[Boxes], predicted: Sequence[Boxes], label: int) -> _Curve:
+    # Empty arrays first, so that a class that nobody predicted still concatenates.
     images, scores, hits = [np.zeros(0, np.intp)], [np.zeros(0)], [np.zeros((len(IOU_THRESHOLDS), 0), np.bool_)]
     num_true = np.zeros(len(truth))
     for position, (true, guess) in enumerate(zip(truth, predicted, strict=True)):
@@ -135,6 +137,7 @@ def _match_class(truth: Sequence[Boxes], predicted: Sequence[Boxes], label: int)
         images.append(np.full(len(order), position))
         scores.append(guess.scores[guess.labels == label][order])
         hits.append(_match_image(box_iou(found[order], wanted)))
+    # Boxes of all images in one ranking; stable, so that equal scores keep the order of the images.
     order = np.argsort(-np.concatenate(scores), kind="stable")
     return _Curve(np.concatenate(images)[order], np.concatenate(hits, axis=1)[:, order], num_true)
 
@@ -147,9 +150,11 @@ def _match_image(overlap: Floats) -> NDArray[np.bool_]:
     for row, threshold in enumerate(IOU_THRESHOLDS):
         free = np.ones(overlap.shape[1], dtype=np.bool_)
         for number, line in enumerate(overlap):
+            # A true box can be found once; a second box on it is a false alarm.
             candidates = np.where(free, line, -1.0)
             # Among equal overlaps COCO keeps the last.
             best = len(candidates) - 1 - int(candidates[::-1].argmax())
+            # COCO's guard: an IoU of exactly 1 must pass a threshold of 1.
             if candidates[best] >= min(threshold, 1 - 1e-10):
                 is_hit[row, number], free[best] = True, False
     return is_hit
@@ -158,7 +163,7 @@ def _match_image(overlap: Floats) -> NDArray[np.bool_]:
 def _average_precision(counts: Floats, curve: _Curve) -> Floats:
     """(R, N) counts of each image -> (R,) mean over thresholds; NaN where no true box was drawn."""
     num_true = counts @ curve.num_true  # (R,)
-    chunk = max(1, CHUNK_ELEMENTS // max(1, len(curve.image)))
+    chunk = max(1, CHUNK_ELEMENTS // max(1, len(curve.image)))  # resamples at a time
     parts = [
         _areas(counts[start : start + chunk, curve.image], num_true[start : start + chunk], curve.is_hit)
         for start in range(0, len(counts), chunk)
@@ -169,14 +174,15 @@ def _average_precision(counts: Floats, curve: _Curve) -> Floats:
 
 def _areas(weight: Floats, num_true: Floats, is_hit: NDArray[np.bool_]) -> Floats:
     """(R,) area under the curve of boxes that count `weight` (R, K) times, surest first; mean over thresholds."""
-    found = weight.cumsum(axis=1)
+    found = weight.cumsum(axis=1)  # (R, K) boxes down to here
     area = np.zeros(len(weight))
     for hit in is_hit:
-        hits = (weight * hit).cumsum(axis=1)
+        hits = (weight * hit).cumsum(axis=1)  # (R, K) of them right
         precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # highest at this recall or beyond
         recall = hits / np.maximum(num_true, 1)[:, None]
         for row, line in enumerate(recall):
+            # First rank that reaches each of 101 recalls; those never reached add a precision of 0.
             at = np.searchsorted(line, RECALL_POINTS, side="left")
             area[row] += precision[row, at[at < len(line)]].sum() / len(RECALL_POINTS)
     area /= len(is_hit)

@@ -28,6 +28,7 @@ class ItemMean(Metric):
 
     def resampler(self, truth: Any, prediction: Any) -> Resampled:
         """The mean as a function of (R, N) counts of each item."""
+        # Each item is compared once; resamples only weigh the values.
         return _weighted_mean(self._per_item(truth, prediction))
 
 
@@ -35,6 +36,7 @@ def _accuracy(labels: ArrayLike, predictions: ArrayLike) -> Floats:
     """Share of items whose predicted label (N,) equals the true label (N,); numbers or strings."""
     truth, predicted = np.asarray(labels), np.asarray(predictions)
     _check_vectors(truth, predicted, "labels", "predictions")
+    # numpy compares numbers and strings alike, element by element.
     is_correct: Floats = (truth == predicted).astype(np.float64)
     return is_correct
 
@@ -57,6 +59,7 @@ def _dice(target: Sequence[NDArray[Any]], predicted: Sequence[NDArray[Any]]) -> 
         raise ValueError(
             f"dice needs as many predicted masks as targets, at least 1: got {len(predicted)} and {len(target)}"
         )
+    # One pair at a time, because masks of stored films differ in size.
     return np.array([_dice_of_pair(np.asarray(a), np.asarray(b)) for a, b in zip(target, predicted, strict=True)])
 
 
@@ -70,6 +73,7 @@ dice: Final = ItemMean(_dice)
 
 
 def _dice_of_pair(target: NDArray[Any], predicted: NDArray[Any]) -> float:
+    # A mask of another size would be broadcast without a word.
     if target.ndim != 2 or target.shape != predicted.shape:
         raise ValueError(
             f"dice compares (N, H, W) masks of equal size, got {target.shape} and {predicted.shape} inside"
@@ -77,5 +81,6 @@ def _dice_of_pair(target: NDArray[Any], predicted: NDArray[Any]) -> float:
     for mask in (target, predicted):
         if not np.isin(mask, (0, 1)).all():
             raise ValueError("dice needs masks of 0 and 1; threshold probabilities first")
+    # In int64 on every platform, whatever the masks are stored as.
     total = float(target.sum(dtype=np.int64) + predicted.sum(dtype=np.int64))
     return 1.0 if total == 0 else 2 * float((target.astype(np.bool_) & predicted.astype(np.bool_)).sum()) / total

@@ -1,4 +1,4 @@
-"""The first K of a gallery, and which of them answer the query."""
+"""Retrieval: recall, hit rate and precision of the first K items of a gallery."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,7 +16,7 @@ from pedclip.evaluation.metrics.bootstrap import (
 
 
 def relevance(scores: NDArray[Any], relevant: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which gallery items answer which query, checked.
+    """Gallery items that answer each query, checked.
 
     Args:
         scores: (Q, N) similarity of each query to each gallery item.
@@ -37,12 +37,13 @@ def relevance(scores: NDArray[Any], relevant: NDArray[Any]) -> NDArray[np.bool_]
             raise ValueError(
                 f"relevant must index the gallery of {scores.shape[1]}, got {relevant.min()} to {relevant.max()}"
             )
-        relevant = relevant[:, None] == np.arange(scores.shape[1])
+        relevant = relevant[:, None] == np.arange(scores.shape[1])  # (Q, N)
     if relevant.shape != scores.shape or relevant.dtype != np.bool_:
         raise ValueError(
             f"relevant must be booleans {scores.shape} or integers ({len(scores)},), "
             f"got {relevant.dtype} {relevant.shape}"
         )
+    # Recall of nothing is no number; leaving such queries out is for the caller to decide and to say.
     num_without = int((~relevant.any(axis=1)).sum())
     if num_without:
         raise ValueError(
@@ -64,7 +65,9 @@ def top(scores: NDArray[Any], k: int) -> NDArray[np.bool_]:
     num_items = scores.shape[1]
     if k >= num_items:
         return np.ones(scores.shape, dtype=np.bool_)
+    # Partition is linear in N where a sort is not: galleries have thousands of texts.
     last = np.partition(scores, num_items - k, axis=1)[:, num_items - k, None]  # the K-th highest value
+    # Ties at the border fill what room is left from the lowest index on.
     is_above, is_tied = scores > last, scores == last
     room = k - is_above.sum(axis=1, keepdims=True)
     is_top: NDArray[np.bool_] = is_above | (is_tied & (is_tied.cumsum(axis=1) <= room))
@@ -97,6 +100,7 @@ class QueryMean:
             ValueError: A query without a relevant item, a shape or index that does not fit, or a value that is not
                 finite.
         """
+        # A query of a rare finding counts as much as one of a common finding.
         return float(self._values(similarity, relevant, k).mean())
 
     def bootstrap(
@@ -113,6 +117,7 @@ class QueryMean:
         values = self._values(similarity, relevant, k)
         return bootstrap_interval(
             float(values.mean()),
+            # Only queries are resampled: another gallery would be another task.
             _weighted_mean(values),
             num_items=len(values),
             groups=groups,
@@ -125,7 +130,7 @@ class QueryMean:
         is_relevant = relevance(scores, np.asarray(relevant))
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        hits = (top(scores, k) & is_relevant).sum(axis=1).astype(np.float64)
+        hits = (top(scores, k) & is_relevant).sum(axis=1).astype(np.float64)  # (Q,)
         return self._per_query(hits, is_relevant.sum(axis=1).astype(np.float64), k)
 
 
@@ -136,6 +141,7 @@ def _recall(hits: Floats, num_relevant: Floats, k: int) -> Floats:
 
     Source: PECM, report-level Recall@K.
     """
+    # Without the cap a query with 20 answers could reach 5/20 at K = 5 at best.
     recall: Floats = hits / np.minimum(k, num_relevant)
     return recall
 

@@ -1,4 +1,4 @@
-"""What is asked of a model: findings and their prompts, protocols of data sets, downstream tasks, splits by patient.
+"""Tasks: findings and their prompts, protocols of data sets, tasks that data can answer, splits by patient.
 
 Imports metrics and triplets.
 """

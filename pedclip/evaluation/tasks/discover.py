@@ -63,11 +63,13 @@ def discover_tasks(triplets: Triplets, *, min_positives: int = 5, max_box_classe
     """
     if min_positives < 1:
         raise ValueError(f"min_positives must be at least 1, got {min_positives}")
+    # Labels are read once; every task below is a function of them and decodes no picture.
     rows = {split: read_labels(triplets[split]) for split in SPLITS}
     columns = {split: read_columns(triplets[split]) for split in SPLITS}
     sources = sorted({row.source for row in rows["train"]})
     found = [_classes("body region", rows, _region, REGIONS)]
     for source in sources:
+        # With one source this would be the first task again.
         if len(sources) > 1 and len({row.region for row in rows["train"] if row.source == source}) >= MIN_REGIONS:
             found.append(_classes(f"body region ({source})", rows, _of(source, _region), REGIONS))
         found += _named(source, rows, min_positives)
@@ -83,6 +85,7 @@ def discover_tasks(triplets: Triplets, *, min_positives: int = 5, max_box_classe
 def _named(source: str, rows: Rows, least: int) -> list[Task | None]:
     """The questions of tasks.json, in the regions where the training images of the source show the finding."""
     column = protocol_of(source).column
+    # Asked of the training images, so that no choice of a task has seen a test image.
     found = discover_findings([row for row in rows["train"] if row.source == source], least)
     return [
         _labels(f"{rule.name} ({source})", [rule.name], rows, [rule.label], least, paper=column(rule.paper))
@@ -96,10 +99,12 @@ def _findings(source: str, rows: Rows, least: int) -> list[Task | None]:
 
     Source: of the concepts, PedCLIP, Fig. 4 right (decision P27): an independent probe for each.
     """
+    # Regions in which training shows each finding: elsewhere its absence is no knowledge.
     shown: dict[str, set[str]] = {}
     for row in rows["train"]:
         for name in row.findings or () if row.source == source else ():
             shown.setdefault(name, set()).add(row.region)
+    # A grade is no finding that is there or not; `_grades` asks for it.
     names = sorted(name for name in shown if not _GRADE.fullmatch(name))
     chest = [name for name in names if "chest" in shown[name]]
     concepts = [name for name in CONCEPTS if finding_name(CONCEPTS[name]) in shown]
@@ -116,7 +121,7 @@ def _findings(source: str, rows: Rows, least: int) -> list[Task | None]:
 
 
 def _exclusive(source: str, rows: Rows, least: int) -> Task | None:
-    """Which finding, or none, where a film shows one at most: a multi-class task, scored by accuracy.
+    """The finding of a film, or none, where it shows one at most: a multi-class task, scored by accuracy.
 
     All labelled films are of one region, as it would tell the finding elsewhere; grades are a task of their own. A
     class with too few images in training or test is not asked; without three classes there is no task.
@@ -127,8 +132,10 @@ def _exclusive(source: str, rows: Rows, least: int) -> Task | None:
         split: [row for row in rows[split] if row.source == source and row.findings is not None] for split in SPLITS
     }
     entries = [row for part in labelled.values() for row in part]
+    # One film with two findings, or a second region, and the question would be another.
     if len({row.region for row in entries}) != 1 or any(len(row.findings or ()) > 1 for row in entries):
         return None
+    # Validation may lack a class: it chooses a penalty and scores nothing.
     counts = [Counter(_only(row) for row in labelled[split]) for split in ("train", "test")]
     names = sorted(name for name in counts[0] if name is not None and min(count[name] for count in counts) >= least)
     if NO_FINDING not in names or len(names) < 3 or any(_GRADE.fullmatch(name) for name in names):
@@ -142,6 +149,7 @@ def _grades(source: str, rows: Rows, least: int) -> list[Task | None]:
     """Kellgren-Lawrence grade, and grade 2 or more, the usual definition of osteoarthritis on a film."""
     if not any(_GRADE.fullmatch(name) for row in rows["train"] if row.source == source for name in row.findings or ()):
         return []
+    # Grade 2, definite osteophytes, is where osteoarthritis begins (Kellgren and Lawrence, 1957).
     high = _of(source, lambda row: None if (grade := _grade(row)) is None else float(grade >= 2))
     return [
         _classes(f"grade ({source})", rows, _of(source, _grade), _GRADES),
@@ -160,10 +168,12 @@ def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
         chosen, ages = {}, {}
         for split, entries in rows.items():
             values = columns[split].ages[column]
+            # A mask over all images of the split, in their order.
             is_asked = np.array([row.source == source and row.region in regions for row in entries], dtype=bool)
             # A missing age is NaN and compares false.
             chosen[split] = np.flatnonzero(is_asked & (values >= low) & (values < high))
             ages[split] = values[chosen[split]]
+        # One age for all would leave nothing to regress on.
         if is_enough(chosen) and np.ptp(ages["train"]) > 0:
             found.append(Task(f"{name} ({source})", "regression", (), chosen, ages, paper=paper))
     return found
@@ -173,6 +183,7 @@ def _classes(name: str, rows: Rows, answer: Answer, classes: Sequence[str]) -> T
     """A multi-class task; None unless training has two classes, and the test images two of two images each."""
     chosen, labels = _answers(rows, [answer])
     numbers = {split: values[:, 0].astype(np.int64) for split, values in labels.items()}
+    # A class of one test image has an accuracy of 0 or 1.
     counts = np.unique(numbers["test"], return_counts=True)[1]
     if len(np.unique(numbers["train"])) < 2 or (counts >= 2).sum() < 2:
         return None
@@ -185,6 +196,7 @@ def _labels(
     """A multi-label task of the classes with enough images of both answers in training and test; None without."""
     if not answers:
         return None
+    # Rare labels are left out first; then an image takes part that answers any of the rest.
     everywhere = {split: _table(entries, answers) for split, entries in rows.items()}
     kept = [
         column
@@ -203,7 +215,7 @@ def _answers(rows: Rows, answers: Sequence[Answer]) -> tuple[dict[str, NDArray[n
     """By split, the images that answer anything (N,), and their answers (N, L)."""
     tables = {split: _table(entries, answers) for split, entries in rows.items()}
     chosen = {split: np.flatnonzero(~np.isnan(table).all(axis=1)) for split, table in tables.items()}
-    return chosen, {split: tables[split][index] for split, index in chosen.items()}
+    return chosen, {split: tables[split][index] for split, index in chosen.items()}  # (N,), (N, L)
 
 
 def _table(entries: list[Row], answers: Sequence[Answer]) -> NDArray[np.float64]:
@@ -233,5 +245,6 @@ def _region(row: Row) -> float:
 
 def _grade(row: Row) -> float | None:
     """Kellgren-Lawrence grade; an image without a finding has grade 0."""
+    # A film has one grade; a second one in its labels would be a mistake of the table.
     found = [int(match[1]) for name in row.findings or () if (match := _GRADE.fullmatch(name))]
     return found[0] if found else (0 if row.is_normal else None)

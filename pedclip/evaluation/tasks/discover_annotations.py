@@ -30,7 +30,7 @@ Chosen = dict[str, NDArray[np.intp]]  # by split, positions of images
 
 @dataclass(frozen=True)
 class Columns:
-    """What the tasks need of a split beside its rows: ages, whether a mask is there, and the labels of its boxes."""
+    """Columns of a split that tasks need beside its labels: ages, given masks, and the labels of its boxes."""
 
     ages: Mapping[str, NDArray[np.float64]]  # column to (N,) months, NaN where unknown
     given: Mapping[str, NDArray[np.bool_]]  # column to (N,)
@@ -66,10 +66,12 @@ def discover_masks(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
         ("masks", "mask", 0, lambda row: True, ""),
     ):
         chosen = _choose(rows, columns, source, lambda row, own: asked(row), given=column)  # noqa: B023
+        # The masks of fractures come first: where they make a task, all masks do not make another.
         if is_enough(chosen) and not any(task.column == column == "mask" for task in found):
             if column == "mask":
                 chosen = _with_empty(chosen, rows, source)
             found.append(Task(f"{name} ({source})", "masks", (), chosen, {}, column, flag, paper))
+    # A single real mask says that this source has masks, and filled boxes would compete with them.
     masks = _choose(rows, columns, source, lambda row, own: True, given="mask")
     return found if any(map(len, masks.values())) else found + _filled(source, rows, columns)
 
@@ -125,12 +127,14 @@ def discover_boxes(source: str, rows: Rows, columns: AllColumns, least: int, mos
         )
         for split in SPLITS
     }
+    # Ranked by training alone, so that the test part decides nothing but whether a class can be scored.
     ranked = [name for name, count in counts["train"].most_common() if min(count, counts["test"][name]) >= least]
     classes = tuple(ranked[:most])
     chosen = _choose(
         rows,
         columns,
         source,
+        # Boxes of rare classes alone make no negative: something is there that the task does not ask for.
         lambda row, own: row.is_normal if not own else not set(classes).isdisjoint(own),
     )
     if not classes or not is_enough(chosen):
@@ -139,7 +143,7 @@ def discover_boxes(source: str, rows: Rows, columns: AllColumns, least: int, mos
 
 
 def is_enough(chosen: Mapping[str, NDArray[np.intp]]) -> bool:
-    """Whether there are images enough to train on, and two to test on."""
+    """True where there are images enough to train on, and two to test on."""
     return len(chosen["train"]) >= MIN_IMAGES and len(chosen["test"]) >= 2
 
 
@@ -162,6 +166,7 @@ def _choose(
 
 
 def _given(split: "Dataset", column: str) -> NDArray[np.bool_]:
-    """(N,) whether a picture is there, without decoding it."""
+    """(N,) true where a picture is there, without decoding it."""
+    # Arrow keeps validity apart from the bytes of the pictures.
     parts = split.select_columns([column]).with_format("arrow").iter(batch_size=1000)
     return np.array([valid for part in parts for valid in part[column].is_valid().to_pylist()], dtype=bool)

@@ -12,7 +12,7 @@ from pedclip.evaluation.tasks.prompts import PromptPair
 
 @dataclass(frozen=True)
 class FindingRule:
-    """A question with two answers.
+    """A question about findings with two answers, and the sentences that ask it.
 
     Args:
         name: As it is reported.
@@ -43,16 +43,19 @@ class FindingRule:
 
     def label(self, row: Row) -> int | None:
         """1, 0, or None where the image takes no part: one that is unlabelled, or whose answer is uncertain."""
+        # An image that nobody labelled says nothing, not even "normal".
         if row.findings is None or (self.source and row.source != self.source):
             return None
         if self.regions and row.region not in self.regions:
             return None
         is_positive = row.shows(self.positive)
         if isinstance(self.negative, tuple):
+            # Both, neither or an open question: the image is of no use to tell one from the other.
             is_negative = row.shows(self.negative)
             return None if None in (is_positive, is_negative) or is_positive == is_negative else int(bool(is_positive))
         if is_positive:
             return 1
+        # "rest" takes images with other findings too, as long as the one asked for is not left open.
         return 0 if row.is_normal or (self.negative == "rest" and is_positive is False) else None
 
     def select(self, rows: Sequence[Row]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

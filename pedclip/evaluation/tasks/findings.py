@@ -47,6 +47,7 @@ def discover_findings(rows: Iterable[Row | Mapping[str, Any]], min_positives: in
     labels = read_labels(rows)
     found = []
     for source in sorted({row.source for row in labels}):
+        # The rule names its source, so that it finds its own images among all of them.
         of_source = [row for row in labels if row.source == source]
         findings = sorted({finding for row in of_source for finding in row.findings or ()})
         for rule in (*named_rules(), *(_one_against_rest(finding) for finding in findings)):
@@ -78,6 +79,7 @@ def _bind(rule: FindingRule, rows: list[Row], source: str) -> FindingRule:
     regions = tuple(sorted(shown.intersection(rule.regions) if rule.regions else shown)) or rule.regions
     prompts = rule.prompts
     if len(rule.positive) == 1 and rule.negative == "rest" and len(regions) == 1:
+        # Sentences may name the region where there is only one.
         prompts = prompt_pair(rule.positive[0], regions[0])
     return replace(rule, regions=regions, source=source, prompts=prompts)
 
@@ -87,6 +89,7 @@ def _one_against_rest(finding: str) -> FindingRule:
 
 
 def _is_answerable(task: Task, rows: list[Row], min_positives: int) -> bool:
+    # With one patient of an answer, most resamples would lack it.
     for label in (1, 0):
         images = task.rows["test"][task.labels["test"][:, 0] == label]
         if len(images) < min_positives or not can_resample([rows[i].patient for i in images]):

@@ -1,4 +1,4 @@
-"""What an evaluation needs to know of each triplet, read once and without decoding an image."""
+"""Labels of triplets as an evaluation needs them, read once and without decoding an image."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,9 +39,10 @@ class Row:
         return self.findings == frozenset() and not self.uncertain
 
     def shows(self, names: Iterable[str]) -> bool | None:
-        """Whether the image shows any of some findings; None where nobody labelled it or they are uncertain."""
+        """True where the image shows any of some findings; None where nobody labelled it or they are uncertain."""
         if self.findings is None:
             return None
+        # One finding that is there decides, however uncertain the others are.
         if not self.findings.isdisjoint(names := frozenset(names)):
             return True
         return False if self.uncertain.isdisjoint(names) else None
@@ -71,6 +72,7 @@ def _read_row(row: Mapping[str, Any], position: int) -> Row:
     if missing:
         raise ValueError(f"row {position} has no column {', '.join(missing)}; an evaluation needs {', '.join(COLUMNS)}")
     region = row["region"]
+    # A data set stores the region as a class number, a mapping may give its name.
     if isinstance(region, int | np.integer) and 0 <= region < len(REGIONS):
         region = REGIONS[int(region)]
     if region not in REGIONS:
@@ -82,6 +84,7 @@ def _read_row(row: Mapping[str, Any], position: int) -> Row:
         findings=findings,
         region=region,
         source=row["source"],
+        # Two data sets may both have a patient 1.
         patient=f"{row['source']}/{row['patient_id']}",
         uncertain=uncertain,
     )
@@ -94,5 +97,6 @@ def _settle(row: Mapping[str, Any]) -> tuple[frozenset[str] | None, frozenset[st
     findings = frozenset(finding_name(finding) for finding in row["findings"])
     uncertain = frozenset(finding_name(finding) for finding in row.get("uncertain") or ())
     decided = protocol_of(row["source"]).uncertain
+    # "absent" needs no line of its own: the finding leaves the uncertain ones below and is not among the findings.
     findings |= {finding for finding in uncertain if decided.get(finding) == "present"}
     return findings, uncertain - findings - decided.keys()

@@ -30,6 +30,7 @@ class Part:
     patients: NDArray[Any]
 
     def __post_init__(self) -> None:
+        # A frozen dataclass is set through its base.
         object.__setattr__(self, "patients", np.asarray(self.patients))
         lengths = {len(self.inputs), len(self.truth), len(self.patients)}
         if len(lengths) > 1:
@@ -76,6 +77,7 @@ class PatientSplit:
     def __post_init__(self) -> None:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
         for (name, one), (other_name, other) in combinations(parts.items(), 2):
+            # Compared as text: one part may hold numbers and another one strings.
             num_shared = len(np.intersect1d(one.patients.astype(str), other.patients.astype(str)))
             if num_shared:
                 raise PatientLeak(
@@ -85,7 +87,7 @@ class PatientSplit:
             raise ValueError(f"a task needs training and test images, got {len(self.train)} and {len(self.test)}")
 
     def subsample(self, fraction: float, *, seed: int, strata: NDArray[Any] | None = None) -> "PatientSplit":
-        """The same task with a fraction of the training patients; validation and test stay whole.
+        """A split with a fraction of the training patients; validation and test stay whole.
 
         With one seed, the patients of a smaller fraction are among those of a larger one, and every stratum keeps its
         part to within one patient; a small fraction may keep none of a rare stratum. A fraction of a fraction is the
@@ -109,13 +111,16 @@ class PatientSplit:
             raise ValueError(f"strata must name one per training image: {len(self.train)}, got {len(strata)}")
         if fraction == 1:
             return replace(self, seed=seed)
-        names, index = np.unique(self.train.patients, return_inverse=True)
+        names, index = np.unique(self.train.patients, return_inverse=True)  # (P,), (N,) patient of each image
         of_patient = _rarest(np.zeros(len(index), int) if strata is None else np.asarray(strata), index, len(names))
         rng = np.random.default_rng(seed)
         place = np.zeros(len(names))  # in [0, 1), evenly spread within each stratum
         for stratum in np.unique(of_patient):
+            # The m patients of a stratum get one place in each of m equal bins of [0, 1): the first places of all
+            # strata together hold every stratum in proportion, whatever the fraction.
             members = rng.permutation(np.flatnonzero(of_patient == stratum))
             place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        # A smaller fraction is a shorter head of the same order, hence nested.
         kept = np.argsort(place, kind="stable")[: max(1, round(fraction * len(names)))]
         chosen = np.isin(index, kept)
         return replace(self, train=self.train.take(chosen), fraction=self.fraction * fraction, seed=seed)
@@ -131,6 +136,7 @@ def rarest_label(labels: NDArray[Any]) -> NDArray[np.int64]:
         (N,) label number, -1 for images without any.
     """
     is_positive = labels == 1
+    # (N, L) films of each finding that an image has; more than there are images where it has not.
     rarity = np.where(is_positive, is_positive.sum(axis=0)[None], len(labels) + 1)
     return np.where(is_positive.any(axis=1), rarity.argmin(axis=1), -1)
 

@@ -1,4 +1,4 @@
-"""What the papers' protocols say of a published data set beyond its labels; the entries are data, in protocols.json."""
+"""Protocols of published data sets as the papers use them, beyond their labels; the entries are in protocols.json."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,8 @@ class Protocol:
 
 
 def protocol_of(source: str) -> Protocol:
-    """What is known of a source; an empty entry where nothing is."""
+    """The protocol of a source; an empty entry where nothing is known."""
+    # A folder of one's own has no entry: all of its films with a mask take part, and no uncertain finding.
     return _protocols().get(source, Protocol())
 
 
@@ -78,6 +79,7 @@ def _protocols() -> dict[str, Protocol]:
 def _read(entry: Mapping[str, Any]) -> Protocol:
     empty = entry.get("empty_masks")
     return Protocol(
+        # No "columns" means any, an empty list means none.
         columns=tuple(entry["columns"]) if "columns" in entry else None,
         uncertain=entry.get("uncertain", {}),
         empty_masks=EmptyMasks(finding=empty["finding"], training=empty["training"]) if empty else None,

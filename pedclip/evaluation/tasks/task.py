@@ -21,14 +21,14 @@ Labels = Mapping[str, NDArray[Any]]  # by split
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One task.
+    """A question, and the images and labels that answer it.
 
     Args:
-        name: As it is reported, with the source in brackets.
+        name: As it is reported; with the source in brackets, where no rule says it.
         kind: "multi-label", "multi-class", "regression", "masks" or "boxes".
         classes: Labels in the order of the columns or class numbers; for masks that are filled boxes, the labels of
             these; none for "regression" and other masks.
-        rows: By split, (N,) positions of the images that take part.
+        rows: By split, (N,) positions of the images that take part; "test" alone where nothing is fitted.
         labels: By split, (N, L) 0, 1 or NaN for "multi-label", (N,) class numbers or (N,) ages in months;
             empty for masks and boxes, which `read_truth` reads.
         column: Of the triplets, for masks and boxes; "boxes" for masks that are filled boxes.
@@ -59,17 +59,19 @@ class Task:
         return self.rule
 
     def at_most(self, images: int) -> "Task":
-        """The same task with fewer images to learn from, for heads that take long to train; the test images stay.
+        """A smaller task with fewer images to learn from, for heads that take long to train; the test images stay.
 
         Args:
             images: Training images kept, evenly spread over their order; validation keeps a third as many, at least 1.
         """
+        # Evenly spread, because a table is often sorted by finding or by patient.
         kept = {split: np.arange(len(rows)) for split, rows in self.rows.items()}
         for split, most in (("train", images), ("validation", max(1, images // 3))):
             number = len(kept[split])
             if number > most:
                 kept[split] = np.arange(most) * number // most
         rows = {split: self.rows[split][index] for split, index in kept.items()}
+        # Empty for masks and boxes, which are read later by position.
         labels = {split: values[kept[split]] for split, values in self.labels.items()}
         return replace(self, rows=rows, labels=labels)
 
@@ -85,6 +87,7 @@ class Task:
             PatientLeak: As `PatientSplit`.
             ValueError: As `PatientSplit`, or masks or boxes without `truth`.
         """
+        # Truth may be given for labels too, such as shuffled ones of a control.
         wanted = self.labels if truth is None else truth
         if not wanted:
             raise ValueError(f"{self.name}: pass the {self.kind} that read_truth returns")

@@ -54,7 +54,9 @@ def project(
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("the map needs umap-learn: pip install 'pedclip[notebooks]'") from error
 
+    # Evenly over the table, so that equal inputs give equal maps.
     chosen = np.linspace(0, len(rows) - 1, min(max_points, len(rows))).astype(int)
+    # (2M, D): films and sentences are laid out together, or their distances could not be seen.
     points = np.concatenate([embeddings.image[chosen], embeddings.text[chosen]])
     neighbors = min(15, len(points) - 1)
     with warnings.catch_warnings():
@@ -70,6 +72,7 @@ def project(
             "group": [group_of[rows[row].region] for row in chosen] * 2,
             "modality": ["image"] * len(chosen) + ["text"] * len(chosen),
             "film": list(chosen) * 2,
+            # Long captions would fill the screen on hovering.
             "text": [films.texts[row][:120] for row in chosen] * 2,
         }
     )

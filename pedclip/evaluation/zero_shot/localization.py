@@ -1,4 +1,4 @@
-"""Where on the film a sentence points: patch-text similarity, and how often it points into the box."""
+"""Localization by sentences: similarity of patches and text, and how often it points into the box."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,9 @@ def similarity_maps(
         N maps (h, w) over the centre crop, in [-2, 2].
     """
     device = next(model.parameters()).device
+    # A copy, because a memory map is read-only.
     pixels = to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess)
+    # (N, 1+S, D): the projection of the image token takes the patches to the joint space as well.
     patches = model.image_projection(model.encode_image(pixels).tokens)
     wanted = [ensemble(embed_texts(model, prompts, device=str(device))) for prompts in (positive, negative)]
     grid = model.image_encoder.grid
@@ -40,20 +42,22 @@ def similarity_maps(
 
 
 def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -> tuple[bool, float]:
-    """Whether the brightest patch lies in a box, and how often a random patch would.
+    """Pointing game: a hit where the brightest patch lies in a box, and how often a random patch would.
 
     Args:
         map_: (h, w) similarity.
         boxes: As from ``box_in_crop``.
 
     Returns:
-        The hit, and the share of patches whose centre lies in a box (the patch that holds the centre of a box counts
+        The hit, and the fraction of patches whose centre lies in a box (the patch that holds the centre of a box counts
         for boxes smaller than a patch). A box outside the crop cannot be hit.
     """
     rows, columns = map_.shape
     inside = np.zeros(map_.shape, dtype=bool)
+    # Centres of the patches, in the same fractions of the crop as the boxes.
     y, x = (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns
     for left, top, right, bottom in boxes:
+        # (h, 1) and (1, w) make the rectangle (h, w).
         inside |= ((y >= top) & (y <= bottom))[:, None] & ((x >= left) & (x <= right))[None]
         middle = min(int((top + bottom) / 2 * rows), rows - 1), min(int((left + right) / 2 * columns), columns - 1)
         if right > left and bottom > top:  # a box outside the crop was cut to nothing

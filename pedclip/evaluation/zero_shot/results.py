@@ -62,6 +62,7 @@ def region_result(
     Raises:
         ValueError: Fewer than two regions to tell apart, or lengths that differ.
     """
+    # A region that nobody could answer is kept: leaving it out would make the model better than it is.
     present = set(truth)
     regions = [*(region for region in candidates if region in present), *sorted(present.difference(candidates))]
     if len(regions) < 2:
@@ -69,6 +70,7 @@ def region_result(
     score = scoring.bootstrap(accuracy, truth, predicted, groups)
     counts = np.zeros((len(regions), len(candidates)), dtype=np.int64)
     answers = [list(candidates).index(region) for region in predicted]
+    # Unlike `counts[...] += 1`, this counts a pair as often as it occurs.
     np.add.at(counts, ([regions.index(region) for region in truth], answers), 1)
     confusion = Confusion(tuple(regions), tuple(candidates), tuple(tuple(map(int, row)) for row in counts))
     return Result(
@@ -93,6 +95,7 @@ def task_table(results: Sequence[Result]) -> pd.DataFrame:
     Returns:
         Columns `row`, `method`, `value`, `low`, `high`, `positives`, `negatives`, `patients`.
     """
+    # Most tables are of one source, and its name in every row would only be in the way.
     sources: dict[str, set[str]] = {}
     for result in results:
         sources.setdefault(result.task, set()).add(result.source)

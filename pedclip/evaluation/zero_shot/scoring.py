@@ -26,7 +26,7 @@ RECALL_AT: Final = (1, 5, 10)
 def score_pairs(
     image: NDArray[Any], positive: NDArray[Any], negative: NDArray[Any], *, prompting: Prompting = "pair"
 ) -> Floats:
-    """How much closer each image is to the positive prompts than to the negative ones.
+    """Cosine of each image with the positive prompts minus that with the negative ones.
 
     The embeddings of an ensemble are averaged at unit length, and the average is normalized again.
 
@@ -51,6 +51,7 @@ def score_pairs(
     if prompting not in ("pair", "single"):
         raise ValueError(f"prompting must be 'pair' or 'single', got {prompting!r}")
     images = _unit(image, "image")
+    # Cosines also hold how much a film looks like the region that both sentences name; the difference cancels it.
     scores = _cosines(images, ensemble(positive))
     return scores if prompting == "single" else scores - _cosines(images, ensemble(negative))
 
@@ -88,6 +89,7 @@ def zero_shot_findings(
     _check_count(image, len(labels))
     results = []
     for task in tasks:
+        # Prompts are encoded per task, as they may name its region.
         prompts, chosen = task.require_rule().prompts, task.rows["test"]
         scores = score_pairs(
             image[chosen], encode_text(prompts.positive), encode_text(prompts.negative), prompting=prompting
@@ -107,7 +109,7 @@ def zero_shot_regions(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> Result:
-    """Which body region each image shows, by the nearest region prompts.
+    """Body region of each image, by the nearest region prompts.
 
     Args:
         image: (N, D) embeddings, in the order of the rows.
@@ -128,6 +130,7 @@ def zero_shot_regions(
     _check_count(image, len(labels))
     truth = [row.region for row in labels]
     names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
+    # One point per region; the nearest is the answer, so that no label is fitted.
     anchors = np.stack([ensemble(encode_text(region_prompts(region))) for region in names])  # (L, D)
     answers = _cosines(_unit(image, "image"), anchors.T).argmax(axis=1)
     return region_result(
@@ -175,13 +178,15 @@ def retrieval(
     Source: PECM, report-level Recall@K; the gallery of unique texts is CXR-CLIP's.
     """
     _check_lengths(len(image), text=text, texts=texts, groups=texts if groups is None else groups)
+    # (U,) first film with each text, and (N,) the text of each film.
     first, answer = np.unique(np.asarray(texts), return_index=True, return_inverse=True)[1:]
     if len(first) < 2:
         raise ValueError(f"retrieval needs at least 2 distinct texts, got {len(first)}")
     similarity = _cosines(_unit(image, "image"), _unit(text[first], "text").T)  # (N, unique)
-    has_text = answer[:, None] == np.arange(len(first))
+    has_text = answer[:, None] == np.arange(len(first))  # (N, U)
     text_groups = None if groups is None else np.asarray(groups)[first]
     results = []
+    # A film has one text, so from image to text recall and hit are the same number.
     directions: list[tuple[str, str, QueryMean, Floats, NDArray[np.bool_], Groups]] = [
         ("image to text", "recall", recall_at_k, similarity, has_text, groups),
         ("text to image", "recall", recall_at_k, similarity.T, has_text.T, text_groups),
@@ -224,6 +229,7 @@ def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[in
             f"patch_similarity compares tokens (1+S, C) with one text embedding (D,) of the same width, got "
             f"{tokens.shape} and {text.shape}; project the tokens to the joint space first"
         )
+    # The image token is no place on the film.
     num_patches = len(tokens) - 1
     size = math.isqrt(max(num_patches, 0))
     rows, columns = (size, size) if grid is None else grid
@@ -242,6 +248,7 @@ def _chance(metric: str, relevant: NDArray[np.bool_], k: int) -> float:
     expected = []
     for count in relevant.sum(axis=1).tolist():
         if metric == "hit":
+            # None of the K drawn without replacement is one of the relevant items.
             expected.append(1 - math.comb(num_items - count, drawn) / math.comb(num_items, drawn))
         else:
             expected.append(drawn * count / num_items / min(k, count))  # hypergeometric mean

@@ -81,6 +81,7 @@ def shortcut_scores(
     labels = np.asarray(train_labels)
     if set(np.unique(labels).tolist()) != {0, 1}:
         raise ValueError(f"the shortcut baseline needs training labels 0 and 1, got {np.unique(labels)[:5].tolist()}")
+    # The penalty is chosen by what the baseline is scored by.
     model = _fit(train_features, labels, train_groups, seed, scoring="roc_auc")
     return np.asarray(model.decision_function(test_features), dtype=np.float64)
 
@@ -149,8 +150,10 @@ def shortcut_findings(
     train, test = _read_parts(train_features, train_rows, test_features, test_rows)
     results = []
     for task in tasks:
+        # The rule was bound to the test images; here it labels the training images in the same regions and source.
         chosen, (fitted, labels) = task.rows["test"], task.require_rule().select(train)
         patients = np.array([train[row].patient for row in fitted])
+        # Folds by patient need two patients of each answer.
         if not all(can_resample(patients[labels == label]) for label in (0, 1)):
             continue
         scores = shortcut_scores(
@@ -209,6 +212,7 @@ def _fit(features: NDArray[Any], labels: NDArray[Any], groups: Groups, seed: int
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    # The scaler is inside, so that it is fitted on the training part of each fold alone.
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     search = GridSearchCV(
         model,
@@ -226,6 +230,7 @@ def _folds(
     """Folds by patient that have every class to score: a fold without it would make the AUC undefined."""
     from sklearn.model_selection import GroupKFold
 
+    # Copies of one film on both sides of a fold would reward learning it by heart.
     patients = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     num_patients = len(np.unique(patients))
     if num_patients < 2:
@@ -250,6 +255,7 @@ def _features(item: Any, position: int) -> Floats:
         raise ValueError(
             f"image {position} must be (H, W) uint8 with values 0 to 255, got {pixels.shape} {pixels.dtype}"
         )
+    # The aspect ratio is that of the stored film: squaring would hide it.
     height, width = pixels.shape
     thumbnail = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)  # the mean of each cell
     return np.append(np.asarray(thumbnail, dtype=np.float64).ravel() / 255, width / height)
@@ -262,6 +268,7 @@ def _read_parts(
     for part, features, rows in (("training", train_features, train), ("test", test_features, test)):
         if features.shape != (len(rows), NUM_FEATURES):
             raise ValueError(f"expected {part} features ({len(rows)}, {NUM_FEATURES}), got {features.shape}")
+    # The baseline must not know the test patients either.
     num_shared = len({row.patient for row in train} & {row.patient for row in test})
     if num_shared:
         raise ValueError(f"{num_shared} patients are in both the training and the test rows; split by patient first")
