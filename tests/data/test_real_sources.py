@@ -20,9 +20,7 @@ EXPECTED = {
     "shoulder-implant": (440, 1, 0),
 }
 
-pytestmark = pytest.mark.skipif(
-    not SOURCES.is_dir(), reason="real radiographs are not beside the checkout"
-)
+pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="real radiographs are not beside the checkout")
 
 
 @pytest.mark.parametrize("name", EXPECTED)
