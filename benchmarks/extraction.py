@@ -27,8 +27,7 @@ from benchmarks.archive_size import extrapolate
 from benchmarks.report import describe, write_report
 from pedclip.curation.excerpts import Extractor
 from pedclip.curation.extract import extract_regions
-from pedclip.curation.report.filmed_regions import filmed_in
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.parse import ParsedReport, parse_report
 from pedclip.data.phantom import generate_reports
 from pedclip.evaluation.extraction import Agreement, ReportScore, WholeReport, f1_interval, score_report, summarize
 
@@ -49,9 +48,9 @@ def second_reader(data: Path) -> list[dict[str, Any]]:
     """Reports of the packs that a reader annotated who had not seen what the rules make of them.
 
     The reader (a language model, by the rules of extraction-gold) came after the rules. One rule was then added after
-    these reports had been looked at ("Given the rotation …, unchanged" is a finding, in `kinds.kind_of_prose`). Before
-    it the sentence F1 was 0.984 (0.967–0.995), which is the figure for reports that nobody had looked at; after it
-    0.987 (0.971–0.997). All but one report tell of a single region at most: the parting of regions is not tested.
+    these reports had been looked at ("Given the rotation …, unchanged" is a finding, in `type_of_prose`). Before it the
+    sentence F1 was 0.984 (0.967–0.995), which is the figure for reports that nobody had looked at; after it 0.987
+    (0.971–0.997). All but one report tell of a single region at most: the parting of regions is not tested.
     """
     annotated = {one["report_id"]: one for one in records(SECOND_READER)}
     texts = {
@@ -91,20 +90,19 @@ def quality(gold: Sequence[dict[str, Any]], extractor: str | Extractor = "rules"
 
 def on_pack(path: Path) -> dict[str, Any]:
     """What is found in reports without annotation; their text never leaves this function."""
-    sections, kinds, regions, reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    texts = [record["raw_text"] for record in records(path)]
-    for text in texts:
-        reading = read_report(text)
-        excerpts = extract_regions(text)
-        sections.update({section.name for section in reading.sections})
-        kinds.update(line.kind for line in reading.lines if line.section.name in ("findings", "impression"))
+    sections, types, regions, reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    reports = [parse_report(record["raw_text"]) for record in records(path)]
+    for report in reports:
+        excerpts = extract_regions(report)
+        sections.update({section.name for section in report.sections})
+        types.update(line.sentence_type for line in report.lines if line.section.name in ("findings", "impression"))
         regions.update(list(excerpts))
         if not any(excerpt.sentences for excerpt in excerpts.values()):
-            reasons[reason(text)] += 1
+            reasons[reason(report)] += 1
     return {
-        "reports": len(texts),
+        "reports": len(reports),
         "reports_with_section": dict(sections.most_common()),
-        "sentences_of_findings_and_impression_by_kind": dict(kinds.most_common()),
+        "sentences_of_findings_and_impression_by_kind": dict(types.most_common()),
         "reports_with_region": dict(regions.most_common()),
         "reports_without_excerpt": sum(reasons.values()),
         "reasons": dict(reasons.most_common()),
@@ -126,14 +124,13 @@ def on_chest_films_alone(path: Path) -> dict[str, int]:
     }
 
 
-def reason(text: str) -> str:
+def reason(report: ParsedReport) -> str:
     """Why a report gives no excerpt."""
-    reading = read_report(text)
-    if not any(line.kind == "finding" for line in reading.lines):
+    if not any(line.sentence_type == "finding" for line in report.lines):
         return "no sentence is a finding"
-    if any("kind:modality" in hit.tags for line in reading.lines for hit in line.hits):
+    if any("cue:modality" in hit.tags for line in report.lines for hit in line.hits):
         return "names CT, MRI or ultrasound and no film"
-    return "names no film and no structure" if not filmed_in(reading) else "findings belong to no film"
+    return "names no film and no structure" if not report.filmed_regions else "findings belong to no film"
 
 
 def extract_batch(texts: list[str]) -> float:
@@ -215,13 +212,14 @@ def sample(packs: Sequence[Path], count: int, seed: int) -> str:
 
 
 def result(text: str) -> str:
-    """The excerpts of a report, and the sentences that no region got, by kind."""
-    excerpts = extract_regions(text)
+    """The excerpts of a report, and the sentences that no region got, by type."""
+    report = parse_report(text)
+    excerpts = extract_regions(report)
     used = {sentence.start for excerpt in excerpts.values() for sentence in excerpt.sentences}
     lines = [f"---- {region}: {excerpt.text or '(nothing)'}" for region, excerpt in excerpts.items()]
     lines += [
-        f"---- left out ({line.section.name}, {line.kind}): {line.sentence.text}"
-        for line in read_report(text).lines
+        f"---- left out ({line.section.name}, {line.sentence_type}): {line.sentence.text}"
+        for line in report.lines
         if line.sentence.start not in used
     ]
     return "\n".join(lines)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pedclip.curation.pipeline import IdentifiersFound as IdentifiersFound
     from pedclip.curation.pipeline import curate as curate
     from pedclip.curation.privacy.identifiers import find_identifiers as find_identifiers
-    from pedclip.curation.report.parse import read_report as read_report
+    from pedclip.curation.report.parse import parse_report as parse_report
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -46,6 +46,6 @@ __getattr__, __dir__ = lazy_names(
         "IdentifiersFound": "pipeline",
         "curate": "pipeline",
         "find_identifiers": "privacy.identifiers",
-        "read_report": "report.parse",
+        "parse_report": "report.parse",
     },
 )

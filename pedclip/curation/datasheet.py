@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from pedclip.anatomy import REGIONS
-from pedclip.curation.excerpts import word_lists
+from pedclip.curation.excerpts import excerpt_words
 from pedclip.triplets.splits import SPLITS
 
 # Lower bound in months and name; after the age groups of the NICHD Pediatric Terminology (Williams et al., 2012).
@@ -96,7 +96,7 @@ def _ordered(name: str, counter: Counter[str]) -> dict[str, int]:
         "region": REGIONS,
         "age": (*(band for _, band in AGE_BANDS), UNKNOWN),
         "sex": ("F", "M", UNKNOWN),
-        "finding": tuple(word_lists()["findings"]),
+        "finding": tuple(excerpt_words()["findings"]),
         "excerpt_length": tuple(_length_class(low) for low in LENGTHS),
         "laterality": ("left", "right", "both", UNKNOWN),
         "split": SPLITS,
@@ -123,7 +123,7 @@ def findings_in(text: str) -> list[str]:
 
 @cache
 def _finding_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    lists = word_lists()["findings"].items()
+    lists = excerpt_words()["findings"].items()
     return tuple((name, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for name, words in lists)
 
 

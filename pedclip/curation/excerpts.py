@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Protocol
 
+from pedclip.curation.report.parse import ParsedReport
 from pedclip.curation.report.sentences import Sentence
 
 
@@ -23,7 +24,7 @@ class Excerpt:
 class Extractor(Protocol):
     """Whatever turns a report into excerpts: word lists, a language model."""
 
-    def extract(self, report_text: str, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
+    def extract(self, report: ParsedReport, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
         """Excerpts of the asked regions (an empty one where nothing is said), or of all filmed ones for None."""
 
 
@@ -33,7 +34,7 @@ def joined(sentences: Iterable[Sentence], *, source: str) -> Excerpt:
     return Excerpt(" ".join(sentence.text for sentence in ordered), ordered, source)
 
 
-def check_verbatim(excerpts: Mapping[str, Excerpt], report_text: str) -> None:
+def check_verbatim(excerpts: Mapping[str, Excerpt], report: ParsedReport) -> None:
     """Refuse excerpts that do not come from their report, whatever made them.
 
     Raises:
@@ -42,7 +43,7 @@ def check_verbatim(excerpts: Mapping[str, Excerpt], report_text: str) -> None:
     """
     for region, excerpt in excerpts.items():
         for sentence in excerpt.sentences:
-            if report_text[sentence.start : sentence.end] != sentence.text:
+            if report.text[sentence.start : sentence.end] != sentence.text:
                 raise ValueError(f"{region}: a sentence from {excerpt.source} is not in the report at its span.")
         whole = " ".join(sentence.text for sentence in excerpt.sentences)
         if excerpt.source != "llm-rewrite" and excerpt.text != whole:
@@ -60,10 +61,10 @@ def is_useless(excerpt: str) -> bool:
         (True, True, False)
     """
     words = _PUNCTUATION.sub(" ", re.sub(r"\b[Xx]{2,}\b", " ", excerpt)).lower().split()
-    return len(words) < 2 or " ".join(words) in word_lists()["carried"]
+    return len(words) < 2 or " ".join(words) in excerpt_words()["carried"]
 
 
 @cache
-def word_lists() -> Mapping[str, Any]:
-    """Word lists of the curation: `carried` and `findings`."""
+def excerpt_words() -> Mapping[str, Any]:
+    """Word lists of written excerpts: `carried` (pointers to another text) and `findings` (terms that are counted)."""
     return dict(json.loads((files("pedclip.curation") / "excerpt_words.json").read_text(encoding="utf-8")))

@@ -6,7 +6,7 @@ from typing import Final
 from pedclip.anatomy import REGIONS, UnknownRegion
 from pedclip.curation.excerpts import Excerpt, Extractor, check_verbatim
 from pedclip.curation.report.lexicon import NECK
-from pedclip.curation.report.parse import Report, text_of
+from pedclip.curation.report.parse import Report, parse_report
 from pedclip.curation.rules import RulesExtractor
 
 __all__ = ["EXTRACTORS", "Excerpt", "Extractor", "extract_regions"]
@@ -25,13 +25,13 @@ def extract_regions(
     """What a report says of each filmed body part, free of history, technique, comparison and advice.
 
     Args:
-        report: Text of the report, or its sections by name (`sections.SECTIONS`).
+        report: Text of the report, its sections by name (`sections.SECTIONS`), or the report already parsed.
         regions: Regions to extract, as known from the films: exactly these are returned, and a general sentence goes to
             each of them. None: every region that the report says was filmed, with "neck" beside the 23.
         extractor: A name in `EXTRACTORS`, or an object with `extract`.
 
     Returns:
-        Excerpt by region. Its sentences are exact substrings of `reading.text_of(report)`, checked here whatever the
+        Excerpt by region. Its sentences are exact substrings of `parse_report(report).text`, checked here whatever the
         extractor, and its text consists of them unless its source is "llm-rewrite".
 
     Raises:
@@ -48,7 +48,7 @@ def extract_regions(
         >>> {region: excerpt.text for region, excerpt in found.items()}
         {'chest': 'Lungs are clear.', 'wrist': 'Scaphoid fracture.'}
     """
-    text = text_of(report)
+    parsed = parse_report(report)
     asked = None if regions is None else tuple(dict.fromkeys(regions))
     for name in asked or ():
         if name not in REGIONS and name != NECK:
@@ -59,6 +59,6 @@ def extract_regions(
         if extractor not in EXTRACTORS:
             raise ValueError(f"no extractor {extractor[:60]!r}; there are {', '.join(EXTRACTORS)}.")
         extractor = EXTRACTORS[extractor]()
-    excerpts = extractor.extract(text, asked)
-    check_verbatim(excerpts, text)
+    excerpts = extractor.extract(parsed, asked)
+    check_verbatim(excerpts, parsed)
     return {region: excerpts[region] for region in (excerpts if asked is None else asked)}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pedclip.curation.excerpts import Excerpt, joined
-from pedclip.curation.report.filmed_regions import described_by, filmed_in, findings_under, shown_on
-from pedclip.curation.report.parse import Line, Reading, read_report
+from pedclip.curation.report.filmed_regions import described_by, filmed_regions, findings_under, shown_on
+from pedclip.curation.report.parse import Line, ParsedReport, Report, parse_report
 from pedclip.curation.report.sentences import Sentence
 
 _SOFT_PARTS: Final = frozenset(
@@ -18,11 +18,11 @@ _SOFT_PARTS: Final = frozenset(
 class RulesExtractor:
     """Gives each finding to the film it is reported under, and else to the film that its words point to."""
 
-    def extract(self, report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
+    def extract(self, report: Report, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
         """Excerpts of these regions, or of every filmed one for None; see `extract.extract_regions`."""
-        reading = read_report(report_text)
-        filmed = tuple(filmed_in(reading, given=regions or ()))
-        sentences = _assign(reading, filmed)
+        parsed = parse_report(report)
+        filmed = tuple(filmed_regions(parsed, given=regions or ()))
+        sentences = _assign(parsed, filmed)
         return {name: joined(sentences[name], source="rules") for name in (filmed if regions is None else regions)}
 
 
@@ -41,11 +41,11 @@ class _Place:
         return self.inner if self.inner is not None else self.outer if self.outer is not None else filmed
 
 
-def _assign(reading: Reading, filmed: tuple[str, ...]) -> dict[str, list[Sentence]]:
+def _assign(report: ParsedReport, filmed: tuple[str, ...]) -> dict[str, list[Sentence]]:
     """The findings of each film."""
     sentences: dict[str, list[Sentence]] = {region: [] for region in filmed}
     place, before = _Place(), None
-    for index, line in enumerate(reading.lines):
+    for index, line in enumerate(report.lines):
         if before is None or line.section is not before.section:
             place.inner, place.topic, place.carried = None, None, frozenset()
         elif line.sentence.number:
@@ -53,9 +53,9 @@ def _assign(reading: Reading, filmed: tuple[str, ...]) -> dict[str, list[Sentenc
             if line.section.name == "impression":  # its items stand for themselves, those of the findings go on
                 place.topic = None
                 place.inner = None if place.is_in_item else place.inner
-        if line.kind == "heading":
-            _enter(place, reading, index, filmed)
-        elif line.kind == "finding":
+        if line.sentence_type == "heading":
+            _enter(place, report, index, filmed)
+        elif line.sentence_type == "finding":
             owners = _owners_in(place, line, filmed)
             for region in owners:
                 sentences[region].append(line.sentence)
@@ -64,52 +64,52 @@ def _assign(reading: Reading, filmed: tuple[str, ...]) -> dict[str, list[Sentenc
     return sentences
 
 
-def _enter(place: _Place, reading: Reading, index: int, filmed: tuple[str, ...]) -> None:
+def _enter(place: _Place, report: ParsedReport, index: int, filmed: tuple[str, ...]) -> None:
     """Step under a heading, if it is the heading of a film."""
-    line = reading.lines[index]
-    films = _films_of(reading, index, filmed)
+    line = report.lines[index]
+    films = _films_of(report, index, filmed)
     if films is None:
         return
-    if _stands_over_sections(reading, index):
+    if _stands_over_sections(report, index):
         place.outer, place.inner = films, None
         return
     if line.section.name == "exam":
         return
-    previous = reading.lines[index - 1] if index else None
-    is_joined = previous is not None and previous.kind == "heading" and previous.section is line.section
+    previous = report.lines[index - 1] if index else None
+    is_joined = previous is not None and previous.sentence_type == "heading" and previous.section is line.section
     if is_joined and place.inner and not line.sentence.number and not set(films) <= set(place.inner):
         films = tuple(dict.fromkeys([*place.inner, *films]))  # "Chest. Right shoulder. 1. …"
     place.is_in_item = bool(line.sentence.number) or (bool(is_joined) and place.is_in_item)
     place.inner, place.topic, place.carried = films, None, frozenset()
 
 
-def _films_of(reading: Reading, index: int, filmed: tuple[str, ...]) -> tuple[str, ...] | None:
+def _films_of(report: ParsedReport, index: int, filmed: tuple[str, ...]) -> tuple[str, ...] | None:
     """Films that a heading opens, () where it opens a part that is no film, None where it opens nothing."""
-    label = reading.lines[index].label
+    label = report.lines[index].label
     if label is None:
         return None
     if label.is_other_modality:
         return ()
     if not label.regions and label.side and label.has_gap:
-        return tuple(name for name in described_by(findings_under(reading, index))[:1] if name in filmed) or None
+        return tuple(name for name in described_by(findings_under(report, index))[:1] if name in filmed) or None
     films = [name for name in label.regions if name in filmed]
     films = films or [film for film in filmed if shown_on(film) & set(label.regions)]
     return tuple(films) or None
 
 
-def _stands_over_sections(reading: Reading, index: int) -> bool:
+def _stands_over_sections(report: ParsedReport, index: int) -> bool:
     """Whether a heading is alone on its line, with the heading of a section behind it ("LEFT KNEE / FINDINGS: …")."""
-    line = reading.lines[index]
-    following = reading.lines[index + 1] if index + 1 < len(reading.lines) else None
+    line = report.lines[index]
+    following = report.lines[index + 1] if index + 1 < len(report.lines) else None
     if following is None or following.section is line.section:
         return False
     if line.section.name == "exam":  # a second line of the exam is a part only where each part has its own findings
-        num_parts = sum(section.name == "findings" for section in reading.sections)
+        num_parts = sum(section.name == "findings" for section in report.sections)
         if num_parts < 2 or line.sentence.start == line.section.start:
             return False
-    begin = reading.text.rfind("\n", 0, line.sentence.start) + 1
-    after = reading.text[line.sentence.end : following.section.start].partition("\n")
-    return not reading.text[begin : line.sentence.start].strip() and not after[0].strip(" \t\r.:") and bool(after[1])
+    begin = report.text.rfind("\n", 0, line.sentence.start) + 1
+    after = report.text[line.sentence.end : following.section.start].partition("\n")
+    return not report.text[begin : line.sentence.start].strip() and not after[0].strip(" \t\r.:") and bool(after[1])
 
 
 def _owners(line: Line, candidates: Collection[str], carried: frozenset[str]) -> frozenset[str]:
@@ -138,7 +138,7 @@ def _owners_in(place: _Place, line: Line, filmed: tuple[str, ...]) -> frozenset[
     if place.inner != () and (named := film_named_in(line, filmed)):
         place.topic = named
         return frozenset({named})
-    if any("kind:shared" in hit.tags for hit in line.hits):  # "Soft tissues are normal at both sites."
+    if any("cue:shared" in hit.tags for hit in line.hits):  # "Soft tissues are normal at both sites."
         return frozenset(place.outer or filmed)
     if place.topic:
         spoken = line.regions("name", "structure")

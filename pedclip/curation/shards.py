@@ -18,7 +18,7 @@ from pedclip.curation.excerpts import Excerpt, Extractor, is_useless
 from pedclip.curation.extract import extract_regions
 from pedclip.curation.privacy.burned_in_text import burned_in_text
 from pedclip.curation.privacy.identifiers import find_identifiers, pseudonym
-from pedclip.curation.report.filmed_regions import filmed_regions
+from pedclip.curation.report.parse import ParsedReport
 from pedclip.triplets.decoding import BadImage, decode, read_film
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.tabular import state_of
@@ -85,29 +85,28 @@ def read_chunk(studies: Sequence[Study], settings: CurationSettings) -> Chunk:
     chunk = Chunk()
     planned = []
     for study in studies:
-        report = study.report
-        sides = filmed_regions(report)
-        films = list(_films_with_regions(study, sides, settings.root, chunk))
-        planned.append((study, report, sides, films))
-    asked = [(report, tuple(dict.fromkeys(region for _, region in films))) for _, report, _, films in planned]
-    for (study, report, sides, films), excerpts in zip(planned, _extract(asked, settings.extractor), strict=True):
-        used = _add_rows(study, sides, films, excerpts, settings, chunk)
+        report = study.read_report()
+        films = list(_films_with_regions(study, report.filmed_regions, settings.root, chunk))
+        planned.append((study, report, films))
+    asked = [(report, tuple(dict.fromkeys(region for _, region in films))) for _, report, films in planned]
+    for (study, report, films), excerpts in zip(planned, _extract(asked, settings.extractor), strict=True):
+        used = _add_rows(study, report.filmed_regions, films, excerpts, settings, chunk)
         _add_identifiers(study, report, used, settings, chunk)
         chunk.reports.append(
-            (pseudonym(study.patient_id, settings.salt), study.location.name(settings.root), text_hash(report))
+            (pseudonym(study.patient_id, settings.salt), study.location.name(settings.root), text_hash(report.text))
         )
     return chunk
 
 
-def items_of(archive: Archive) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each report with the regions of its films, as `bulk.extract_many` takes them and `read_chunk` asks for them.
+def items_of(archive: Archive) -> Iterator[tuple[ParsedReport, tuple[str, ...]]]:
+    """Each report with the regions of its films, as `batch.extract_many` takes them and `read_chunk` asks for them.
 
     Raises:
         ReportChanged: A report is no longer where it was.
     """
     for study in archive.studies:
-        report = study.report
-        films = _films_with_regions(study, filmed_regions(report), archive.root, Chunk())
+        report = study.read_report()
+        films = _films_with_regions(study, report.filmed_regions, archive.root, Chunk())
         yield report, tuple(dict.fromkeys(region for _, region in films))
 
 
@@ -196,7 +195,7 @@ def _films_with_regions(study: Study, sides: Mapping[str, str], root: Path, chun
 
 
 def _extract(
-    asked: Sequence[tuple[str, tuple[str, ...]]], extractor: str | Extractor
+    asked: Sequence[tuple[ParsedReport, tuple[str, ...]]], extractor: str | Extractor
 ) -> Iterator[Mapping[str, Excerpt]]:
     if hasattr(extractor, "extract_async"):  # a language model answers many reports at once
         from pedclip.curation.llm.batch import extract_many
@@ -253,8 +252,10 @@ def _row(
     }
 
 
-def _add_identifiers(study: Study, report: str, used: Sequence[str], settings: CurationSettings, chunk: Chunk) -> None:
-    whole = Counter(found.kind for found in find_identifiers(report))
+def _add_identifiers(
+    study: Study, report: ParsedReport, used: Sequence[str], settings: CurationSettings, chunk: Chunk
+) -> None:
+    whole = Counter(found.kind for found in report.identifiers)
     written = Counter(found.kind for text in used for found in find_identifiers(text))
     for kind in sorted(whole | written):
         chunk.identifiers.append(

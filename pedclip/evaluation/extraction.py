@@ -14,8 +14,7 @@ import pandas as pd
 from pedclip.anatomy import REGIONS, display_name
 from pedclip.curation.excerpts import Excerpt, joined
 from pedclip.curation.report.exam_labels import read_label
-from pedclip.curation.report.filmed_regions import filmed_in
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.parse import Report, parse_report
 from pedclip.curation.report.sentences import split_sentences
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, bootstrap_interval
 
@@ -236,11 +235,11 @@ def read_gold(folder: str | Path) -> list[dict[str, Any]]:
 class WholeReport:
     """Gives every sentence of findings and impression to every film: what a pipeline without extraction does."""
 
-    def extract(self, report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
+    def extract(self, report: Report, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
         """The same excerpt for all of these regions, or for all filmed ones for None."""
-        reading = read_report(report_text)
-        said = [x.sentence for x in reading.lines if x.section.name in ("findings", "impression") and x.label is None]
-        return {name: joined(said, source="whole") for name in (filmed_in(reading) if regions is None else regions)}
+        report = parse_report(report)
+        said = [x.sentence for x in report.lines if x.section.name in ("findings", "impression") and x.label is None]
+        return {name: joined(said, source="whole") for name in (report.filmed_regions if regions is None else regions)}
 
 
 def f1_table(scores: Mapping[str, Sequence[ReportScore]], *, num_resamples: int, seed: int) -> pd.DataFrame:

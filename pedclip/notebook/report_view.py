@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pedclip.anatomy import REGIONS, display_name
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.parse import Report, parse_report
 from pedclip.evaluation.extraction import normalized
 from pedclip.plots.theme import COLORS
 
@@ -16,14 +16,14 @@ _NONE: Final = "–"
 Assignment = Mapping[str, Sequence[str]]
 
 
-def report_table(report_text: str, assignments: Mapping[str, Assignment], *, caption: str = "") -> str:
+def report_table(report: Report, assignments: Mapping[str, Assignment], *, caption: str = "") -> str:
     """An HTML table of the sentences of a report and their regions.
 
     Every region has a colour, a sign and its name, so that nothing depends on colour; regions beyond the seventh repeat
     them. Where two assignments differ, the row is marked.
 
     Args:
-        report_text: The whole report.
+        report: The whole report.
         assignments: By the name of a column ("rules", "gold"), sentences by region.
         caption: Content of the table; also names it for screen readers.
     """
@@ -32,12 +32,12 @@ def report_table(report_text: str, assignments: Mapping[str, Assignment], *, cap
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("section", "sentence", *assignments))
     head += "<th></th>" if len(assignments) > 1 else ""  # of the column that marks differences
     rows = []
-    for line in read_report(report_text).lines:
+    for line in parse_report(report).lines:
         # A heading belongs to a region only where an assignment has it word for word.
-        is_label = line.kind == "heading"
+        is_label = line.sentence_type == "heading"
         owners = [_owners(line.sentence.text, one, regions, is_label=is_label) for one in assignments.values()]
         cells = [html.escape(line.section.name), html.escape(line.sentence.text)]
-        cells += [_labels(names, regions, kind=line.kind) for names in owners]
+        cells += [_labels(names, regions, kind=line.sentence_type) for names in owners]
         if len(owners) > 1:
             cells.append("" if len(set(map(tuple, owners))) == 1 else "<b>differs</b>")  # all columns agree
         rows.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")

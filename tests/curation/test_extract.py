@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pedclip.anatomy import UnknownRegion
 from pedclip.curation.extract import Excerpt, extract_regions
 from pedclip.curation.report.filmed_regions import filmed_regions
-from pedclip.curation.report.parse import text_of
+from pedclip.curation.report.parse import ParsedReport, parse_report
 from pedclip.curation.report.sentences import Sentence
 from pedclip.evaluation.extraction import score_report, summarize
 
@@ -103,14 +103,14 @@ def test_report_given_by_sections() -> None:
     sections = {"exam": "Right ankle", "history": "Fall.", "findings": "No fracture.", "impression": ""}
     assert texts(sections) == {"ankle": "No fracture."}
     found = extract_regions(sections)["ankle"].sentences[0]
-    assert text_of(sections)[found.start : found.end] == "No fracture."
+    assert parse_report(sections).text[found.start : found.end] == "No fracture."
 
 
 class _Broken:
     def __init__(self, excerpt: Excerpt) -> None:
         self.excerpt = excerpt
 
-    def extract(self, report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
+    def extract(self, report: ParsedReport, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
         return {"hand": self.excerpt}
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from pedclip.curation.extract import extract_regions
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.parse import parse_report
 from pedclip.curation.rules import film_named_in
 
 
@@ -18,7 +18,7 @@ from pedclip.curation.rules import film_named_in
     ],
 )
 def test_film_that_a_sentence_is_about(sentence: str, film: str | None) -> None:
-    line = read_report(f"FINDINGS: {sentence}").lines[0]
+    line = parse_report(f"FINDINGS: {sentence}").lines[0]
     assert film_named_in(line, ("foot", "ankle")) == film
 
 

@@ -1,6 +1,6 @@
 """Region, view and side of one film, from what its tags, its description, its file name and its report say.
 
-The rule, in this order. Witnesses are the coded tags (T), the words of people about this film (W), and the regions
+The rule, in this order. The evidence is the coded tags (T), the words of people about this film (W), and the regions
 that the report says were filmed (F); each may be silent.
 
 1. T and W agree, or one of them is silent: that region, if F is silent or has it.
@@ -27,7 +27,7 @@ from pedclip.triplets.left_out import Reason, Unusable
 
 
 class Decision(NamedTuple):
-    """The region of a film, and in words which witness was overruled ("" where all agree)."""
+    """The region of a film, and in words which evidence was overruled ("" where all agree)."""
 
     region: str
     note: str = ""

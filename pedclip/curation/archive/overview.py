@@ -12,7 +12,6 @@ from pedclip.anatomy import REGIONS
 from pedclip.curation.archive.image_region import Undecided, decisions_of
 from pedclip.curation.archive.reader import read_archive
 from pedclip.curation.archive.studies import Archive, ArchiveError, Film
-from pedclip.curation.report.filmed_regions import filmed_regions
 from pedclip.triplets.decoding import BadImage, Pixels, decode
 from pedclip.triplets.tabular import SUFFIXES
 
@@ -54,7 +53,7 @@ def open_films(films: Iterable[Film], count: int) -> list[tuple[Film, Pixels]]:
 
 
 def region_decisions(archive: Archive, truth: Mapping[str, str]) -> pd.DataFrame:
-    """Every film of an archive with its witnesses and what the rule of `film_regions` makes of them.
+    """Every film of an archive with its evidence and what the rule of `film_regions` makes of them.
 
     Args:
         archive: As from `pedclip.curation.archive.reader.read_archive`.
@@ -66,7 +65,7 @@ def region_decisions(archive: Archive, truth: Mapping[str, str]) -> pd.DataFrame
     """
     rows = []
     for study in archive.studies:
-        filmed = [region for region in filmed_regions(study.report) if region in REGIONS]
+        filmed = [region for region in study.read_report().filmed_regions if region in REGIONS]
         for film, found in decisions_of(study.images, filmed):
             decision, note = ("", f"{found.reason}: {found}") if isinstance(found, Undecided) else found
             path = film.path.relative_to(archive.root).as_posix()

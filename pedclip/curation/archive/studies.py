@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pedclip.curation.archive.report_location import ReportLocation
+from pedclip.curation.report.parse import ParsedReport
 from pedclip.triplets.left_out import LeftOut
 
 
@@ -55,14 +56,13 @@ class Study:
     location: ReportLocation
     images: tuple[Film, ...]
 
-    @property
-    def report(self) -> str:
-        """The whole report, read from its file.
+    def read_report(self) -> ParsedReport:
+        """The whole report, read from its file at every call and not kept; hold what is returned, it parses once.
 
         Raises:
             ReportChanged: The table was changed since the archive was read, or the file can no longer be read.
         """
-        return self.location.read()
+        return ParsedReport(self.location.read())
 
 
 @dataclass(frozen=True)

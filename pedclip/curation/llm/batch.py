@@ -15,7 +15,7 @@ from pedclip.curation.llm.event_loop import running_loop
 from pedclip.curation.llm.extractor import LLMExtractor, numbered
 from pedclip.curation.llm.prompts import Prompt
 from pedclip.curation.llm.response_cache import key_of
-from pedclip.curation.report.parse import Report, text_of
+from pedclip.curation.report.parse import ParsedReport, Report, parse_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
         waiting: deque[Future[list[Excerpts]]] = deque()
         remaining = iter(items)
         # Handed over in chunks: a change of threads costs about as much as a request.
-        while chunk := [(text_of(report), regions) for report, regions in islice(remaining, concurrency)]:
+        while chunk := [(parse_report(report), regions) for report, regions in islice(remaining, concurrency)]:
             waiting.append(submit(_extract_all(extractor, chunk, *gates)))
             if len(waiting) >= _AHEAD:
                 yield from waiting.popleft().result()
@@ -66,16 +66,16 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
 
 async def _extract_all(
     extractor: LLMExtractor,
-    items: Iterable[tuple[str, tuple[str, ...] | None]],
+    items: Iterable[tuple[ParsedReport, tuple[str, ...] | None]],
     work: asyncio.Semaphore,
     gate: asyncio.Semaphore,
 ) -> list[Excerpts]:
     """Excerpts of some reports: `work` bounds the reports that are read ahead, `gate` the requests."""
 
-    async def enter(text: str, regions: tuple[str, ...] | None) -> Excerpts:
+    async def enter(report: ParsedReport, regions: tuple[str, ...] | None) -> Excerpts:
         async with work:
-            excerpts = await extractor.extract_async(text, regions, gate=gate)
-        check_verbatim(excerpts, text)
+            excerpts = await extractor.extract_async(report, regions, gate=gate)
+        check_verbatim(excerpts, report)
         return excerpts
 
     return await asyncio.gather(*(enter(*item) for item in items))
@@ -138,12 +138,12 @@ def plan_extraction(
     reports = by_rules = remembered = prompts = responses = 0
     for report, regions in items:
         reports += 1
-        text = text_of(report)
-        digest = hashlib.sha256(repr((text, regions)).encode()).digest()
+        parsed = parse_report(report)
+        digest = hashlib.sha256(repr((parsed.text, regions)).encode()).digest()
         if digest in seen:
             continue
         seen.add(digest)
-        left, answered = _left_to_ask(extractor, text, regions)
+        left, answered = _left_to_ask(extractor, parsed, regions)
         by_rules += not left and not answered
         remembered += answered
         for prompt in (prompt for key, prompt in left.items() if key not in asked):
@@ -154,9 +154,11 @@ def plan_extraction(
     return Plan(reports, len(seen), by_rules, len(asked), remembered, prompts, responses, seconds)
 
 
-def _left_to_ask(extractor: LLMExtractor, text: str, regions: tuple[str, ...] | None) -> tuple[dict[str, Prompt], int]:
+def _left_to_ask(
+    extractor: LLMExtractor, parsed: ParsedReport, regions: tuple[str, ...] | None
+) -> tuple[dict[str, Prompt], int]:
     """Prompts about one report by key, and the number of those that the response cache answers."""
-    report = numbered(text, regions)
+    report = numbered(parsed, regions)
     if not report.films or not report.sentences or regions == ():
         return {}, 0
     exchange = converse(report, extractor.procedure)

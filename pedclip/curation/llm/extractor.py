@@ -17,8 +17,8 @@ from pedclip.curation.llm.local_model import load_folder
 from pedclip.curation.llm.prompts import Mode, NumberedReport, Prompt, number_report
 from pedclip.curation.llm.response_cache import ResponseCache, key_of
 from pedclip.curation.llm.responses import Rejection, read_rewritten
-from pedclip.curation.report.filmed_regions import filmed_in
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.filmed_regions import filmed_regions
+from pedclip.curation.report.parse import ParsedReport, Report, parse_report
 from pedclip.curation.rules import RulesExtractor
 
 Gate = AbstractAsyncContextManager[None]
@@ -70,32 +70,32 @@ class LLMExtractor:
         self._asked: dict[str, asyncio.Task[Response]] = {}
         self._failures = 0
 
-    def extract(self, report_text: str, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
+    def extract(self, report: Report, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
         """Excerpts of these regions, or of every filmed one for None; for many reports use `batch.extract_many`.
 
         Raises:
             BackendError: The model cannot be asked at all.
         """
         with running_loop(self.backend.close) as submit:
-            excerpts: Mapping[str, Excerpt] = submit(self.extract_async(report_text, regions)).result()
+            excerpts: Mapping[str, Excerpt] = submit(self.extract_async(parse_report(report), regions)).result()
         return excerpts
 
     async def extract_async(
-        self, report_text: str, regions: tuple[str, ...] | None, *, gate: Gate | None = None
+        self, report: ParsedReport, regions: tuple[str, ...] | None, *, gate: Gate | None = None
     ) -> Mapping[str, Excerpt]:
         """`extract` for a caller with an event loop; equal prompts that meet are asked once.
 
         Args:
-            report_text: The report.
+            report: The report; it is parsed here, if it was not before.
             regions: As for `extract`.
             gate: Held during each request, and only then: the next prompt is ready when it opens.
         """
         self.usage.reports += 1
-        report = numbered(report_text, regions)
-        wanted = tuple(report.films) if regions is None else regions
-        excerpts = await self._ask(report, gate or nullcontext()) if wanted and report.sentences else None
+        choices = numbered(report, regions)
+        wanted = tuple(choices.films) if regions is None else regions
+        excerpts = await self._ask(choices, gate or nullcontext()) if wanted and choices.sentences else None
         if excerpts is None:
-            excerpts = _by_rules(report_text, regions)
+            excerpts = _by_rules(report, regions)
         return {region: excerpts[region] for region in wanted}
 
     async def _ask(self, report: NumberedReport, gate: Gate) -> dict[str, Excerpt] | None:
@@ -143,19 +143,19 @@ class LLMExtractor:
         return response
 
 
-def _by_rules(report_text: str, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
+def _by_rules(report: ParsedReport, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
     """Excerpts by rules; text that speaks to a model is no finding there either."""
-    found = RulesExtractor().extract(report_text, regions)
+    found = RulesExtractor().extract(report, regions)
     return {
         region: joined((s for s in excerpt.sentences if not is_instruction(s.text)), source=excerpt.source)
         for region, excerpt in found.items()
     }
 
 
-def numbered(report_text: str, regions: tuple[str, ...] | None) -> NumberedReport:
+def numbered(report: Report, regions: tuple[str, ...] | None) -> NumberedReport:
     """A report with its films: the given ones and those that the text names, so that theirs do not end up elsewhere."""
-    reading = read_report(report_text)
-    return number_report(reading, filmed_in(reading, given=regions or ()))
+    parsed = parse_report(report)
+    return number_report(parsed, filmed_regions(parsed, given=regions or ()))
 
 
 def language_model(
@@ -188,7 +188,7 @@ def language_model(
     return LLMExtractor(backend, Procedure(mode=mode), cache=ResponseCache(responses))
 
 
-def verdict(response: str, report_text: str, regions: tuple[str, ...]) -> str:
+def verdict(response: str, report: Report, regions: tuple[str, ...]) -> str:
     """What the check of the mode "rewrite" says of a response: "accepted", or "refused" with the reason."""
-    found = read_rewritten(response, numbered(report_text, regions).texts, regions)
+    found = read_rewritten(response, numbered(report, regions).texts, regions)
     return f"refused: {found.reason}" if isinstance(found, Rejection) else "accepted"

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from pedclip.anatomy import display_name
 from pedclip.curation.llm.grounding import is_instruction
 from pedclip.curation.report.lexicon import NECK
-from pedclip.curation.report.parse import Reading
+from pedclip.curation.report.parse import ParsedReport
 from pedclip.curation.report.sentences import Sentence
 
 Mode = Literal["select", "rewrite"]
@@ -68,7 +68,7 @@ class NumberedReport:
         return {number: sentence.text for number, sentence in self.sentences.items()}
 
 
-def number_report(reading: Reading, films: Mapping[str, str]) -> NumberedReport:
+def number_report(report: ParsedReport, films: Mapping[str, str]) -> NumberedReport:
     """Number the sentences of a report that may be findings.
 
     Sentences under the headings of history, technique, comparison and the like, and sentences that speak to a
@@ -76,12 +76,12 @@ def number_report(reading: Reading, films: Mapping[str, str]) -> NumberedReport:
     model says can bring them back.
 
     Args:
-        reading: The report as read by `read_report`.
+        report: The report as from `parse_report`.
         films: Filmed regions with their side.
 
     Example:
-        >>> from pedclip.curation.report.parse import read_report
-        >>> report = number_report(read_report("HISTORY: Fall. FINDINGS: Knee: No fracture."), {"knee": "left"})
+        >>> from pedclip.curation.report.parse import parse_report
+        >>> report = number_report(parse_report("HISTORY: Fall. FINDINGS: Knee: No fracture."), {"knee": "left"})
         >>> report.lines, report.texts
         (('FINDINGS', 'Knee:', 1), {1: 'No fracture.'})
     """
@@ -89,7 +89,7 @@ def number_report(reading: Reading, films: Mapping[str, str]) -> NumberedReport:
     sentences: dict[int, Sentence] = {}
     hidden: list[tuple[int, int]] = []
     section = None
-    for line in reading.lines:
+    for line in report.lines:
         if is_instruction(line.sentence.text):
             hidden.append((line.sentence.start, line.sentence.end))
             continue
@@ -98,12 +98,12 @@ def number_report(reading: Reading, films: Mapping[str, str]) -> NumberedReport:
         if line.section is not section:
             section = line.section
             lines.append(section.name.upper())
-        if line.kind == "heading":
+        if line.sentence_type == "heading":
             lines.append(line.sentence.text)
         else:
             sentences[len(sentences) + 1] = line.sentence
             lines.append(len(sentences))
-    return NumberedReport(tuple(lines), sentences, "".join(_outside(reading.text, hidden)), dict(films))
+    return NumberedReport(tuple(lines), sentences, "".join(_outside(report.text, hidden)), dict(films))
 
 
 def _outside(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[str]:

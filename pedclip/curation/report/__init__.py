@@ -1,4 +1,4 @@
 """A report taken apart: sections, labels, sentences, their types, and the regions that were filmed.
 
-Imports anatomy only.
+Imports anatomy and the identifiers of curation.privacy.
 """

@@ -53,7 +53,7 @@ def _read(text: str) -> Label | None:
 
 
 def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label | None:
-    other = [hit for hit in hits if "kind:modality" in hit.tags]
+    other = [hit for hit in hits if "cue:modality" in hit.tags]
     silent = [hit for hit in hits if "heading:words" in hit.tags]  # "Alignment:", "Regarding the left wrist:"
     spans = [(m.start, m.end) for m in mentions] + [(hit.start, hit.end) for hit in [*other, *silent]]
     found: dict[str, tuple[Laterality, bool]] = {}
@@ -75,7 +75,7 @@ def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label
         is_part = "upper" in words and mention.region == "abdomen"  # "Upper abdomen:", seen on a chest film
         found[mention.region] = (side, named or (mention.kind == "name" and not is_part))
     is_graded = found and not any(named for _, named in found.values()) and any(word[0].isdigit() for word in words)
-    if is_graded and not any("kind:film" in hit.tags for hit in hits):
+    if is_graded and not any("cue:film" in hit.tags for hit in hits):
         return None  # "Risser 1", not a heading
     if not found and not spans and set(words) <= {"xxxx", "and", "the", "of", "a", "an", "other", "in", "to", "or"}:
         return None
@@ -84,7 +84,7 @@ def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label
         laterality=tuple(side for side, _ in found.values()),
         named=tuple(named for _, named in found.values()),
         side="" if found else find_laterality(_sides(words)),
-        is_other_modality=bool(other) and not any("kind:film" in hit.tags for hit in hits),
+        is_other_modality=bool(other) and not any("cue:film" in hit.tags for hit in hits),
         has_gap="xxxx" in words,
     )
 

@@ -11,12 +11,12 @@ from typing import Final
 from pedclip.anatomy import REGIONS, Laterality, UnknownRegion, find_mentions, is_paired
 from pedclip.curation.report.exam_labels import side_of
 from pedclip.curation.report.lexicon import NECK, scan, word_lists
-from pedclip.curation.report.parse import Line, Reading, Report, read_report
+from pedclip.curation.report.parse import Line, ParsedReport, Report, parse_report
 
 _COMMONEST: Final = "chest"  # of two films with equal evidence, the one of which far more are taken
 _ITEMS: Final = re.compile(r"[;\n]|(?<=[a-z]{2})\.\s|(?<!\S)\d{1,2}[.)]\s", re.IGNORECASE)
 _COMPARED: Final = re.compile(r"\bcompar(?:ison|ed)\b(?! view)", re.IGNORECASE)
-_NO_FILM: Final = {"kind:modality", "kind:organ"}  # what CT, MRI and ultrasound show, and a film hardly
+_NO_FILM: Final = {"cue:modality", "cue:organ"}  # what CT, MRI and ultrasound show, and a film hardly
 _FILM_GAP: Final = 25  # characters between the name of a region and the word that makes it a film
 
 
@@ -36,7 +36,7 @@ def filmed_regions(report: Report, *, given: Iterable[str] = ()) -> dict[str, La
     reported beside the 23 regions.
 
     Args:
-        report: Text, or sections by name.
+        report: Text, sections by name, or a parsed report.
         given: Regions known from elsewhere, as from the film's own metadata; always kept, and first.
 
     Raises:
@@ -46,39 +46,35 @@ def filmed_regions(report: Report, *, given: Iterable[str] = ()) -> dict[str, La
         >>> filmed_regions("EXAM: Left wrist. FINDINGS: The hand is normal. Chest: Clear lungs.")
         {'wrist': 'left', 'chest': ''}
     """
-    return filmed_in(read_report(report), given=given)
-
-
-def filmed_in(reading: Reading, *, given: Iterable[str] = ()) -> dict[str, Laterality]:
-    """`filmed_regions` of a report already read."""
+    report = parse_report(report)
     given = tuple(given)
     if unknown := next((name for name in given if name not in REGIONS and name != NECK), None):
         raise UnknownRegion(unknown, f"expected one of pedclip.anatomy.REGIONS or {NECK!r}, got {unknown[:60]!r}.")
-    if _is_of_other_modality(reading):
+    if _is_of_other_modality(report):
         return {name: "" for name in given}
-    claims = _named_claims(reading)
-    claims = claims or _film_claims(reading)
+    claims = _named_claims(report)
+    claims = claims or _film_claims(report)
     found = dict.fromkeys([*given, *(claim.region for claim in claims)])
-    names = list(found) or _described(reading)
-    return {name: _side(name, claims, reading) for name in names}
+    names = list(found) or _described(report)
+    return {name: _side(name, claims, report) for name in names}
 
 
-def _exam_lines(reading: Reading) -> Iterator[str]:
+def _exam_lines(report: ParsedReport) -> Iterator[str]:
     """Text of the exam sections, without the films that it is compared with."""
-    for section in reading.sections:
+    for section in report.sections:
         if section.name == "exam":
-            yield _COMPARED.split(reading.text[section.start : section.end], maxsplit=1)[0]
+            yield _COMPARED.split(report.text[section.start : section.end], maxsplit=1)[0]
 
 
-def _exam_claims(reading: Reading) -> list[_Claim]:
-    return [claim for line in _exam_lines(reading) for item in _ITEMS.split(line) for claim in _claims_in(item)]
+def _exam_claims(report: ParsedReport) -> list[_Claim]:
+    return [claim for line in _exam_lines(report) for item in _ITEMS.split(line) for claim in _claims_in(item)]
 
 
 def _claims_in(item: str) -> list[_Claim]:
     """Films named in one item of an exam line."""
     hits = scan(item)
     tags = {tag for hit in hits for tag in hit.tags}
-    if "kind:modality" in tags and "kind:film" not in tags:
+    if "cue:modality" in tags and "cue:film" not in tags:
         return []
     claims = [(mention.start, _Claim(mention.region, side_of(mention, item))) for mention in find_mentions(item)]
     fields = ("name:", "label:")
@@ -91,11 +87,11 @@ def _claims_in(item: str) -> list[_Claim]:
     return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
 
 
-def _named_claims(reading: Reading) -> list[_Claim]:
+def _named_claims(report: ParsedReport) -> list[_Claim]:
     """Films of the exam line and those with a heading of their own, even one whose name was removed."""
-    claims = _exam_claims(reading)
+    claims = _exam_claims(report)
     shown = frozenset[str]().union(*(shown_on(claim.region) for claim in claims))
-    for index, line in enumerate(reading.lines):
+    for index, line in enumerate(report.lines):
         label = line.label
         if label is None or line.section.name in ("exam", "technique") or label.is_other_modality:
             continue
@@ -104,24 +100,24 @@ def _named_claims(reading: Reading) -> list[_Claim]:
                 claims.append(_Claim(region, side))
                 shown |= shown_on(region)
         if label.side and label.has_gap:
-            claims += [_Claim(name, label.side) for name in described_by(findings_under(reading, index))[:1]]
+            claims += [_Claim(name, label.side) for name in described_by(findings_under(report, index))[:1]]
     return claims
 
 
-def findings_under(reading: Reading, index: int) -> list[Line]:
+def findings_under(report: ParsedReport, index: int) -> list[Line]:
     """The findings between a heading and the next."""
-    section = reading.lines[index].section
-    following = islice(reading.lines, index + 1, None)
+    section = report.lines[index].section
+    following = islice(report.lines, index + 1, None)
     return list(takewhile(lambda line: line.label is None and line.section is section, following))
 
 
-def _film_claims(reading: Reading) -> list[_Claim]:
+def _film_claims(report: ParsedReport) -> list[_Claim]:
     """Films named as such in the technique or the text: "views of the left knee", "abdominal radiograph"."""
     claims = []
-    for line in reading.lines:
-        if line.kind not in ("technique", "finding", "heading"):
+    for line in report.lines:
+        if line.sentence_type not in ("technique", "finding", "heading"):
             continue
-        films = [hit for hit in line.hits if "kind:film" in hit.tags or "kind:views" in hit.tags]
+        films = [hit for hit in line.hits if "cue:film" in hit.tags or "cue:views" in hit.tags]
         for mention in (mention for mention in line.mentions if mention.kind == "name"):
             if any(max(film.start - mention.end, mention.start - film.end) <= _FILM_GAP for film in films):
                 claims.append(_Claim(mention.region, side_of(mention, line.sentence.text)))
@@ -130,15 +126,15 @@ def _film_claims(reading: Reading) -> list[_Claim]:
     return claims
 
 
-def _is_of_other_modality(reading: Reading) -> bool:
+def _is_of_other_modality(report: ParsedReport) -> bool:
     """Whether the exam line names CT, MRI or ultrasound and no film."""
-    tags = {tag for line in _exam_lines(reading) for hit in scan(line) for tag in hit.tags}
-    return "kind:modality" in tags and "kind:film" not in tags
+    tags = {tag for line in _exam_lines(report) for hit in scan(line) for tag in hit.tags}
+    return "cue:modality" in tags and "cue:film" not in tags
 
 
-def _described(reading: Reading) -> list[str]:
+def _described(report: ParsedReport) -> list[str]:
     """What the findings describe, unless they tell of a CT, MRI or ultrasound for the most part."""
-    findings = [line for line in reading.lines if line.kind == "finding"]
+    findings = [line for line in report.lines if line.sentence_type == "finding"]
     films = [line for line in findings if not any(hit.tags & _NO_FILM for hit in line.hits)]
     return described_by(films) if 2 * len(films) > len(findings) else []
 
@@ -163,12 +159,12 @@ def shown_on(film: str) -> frozenset[str]:
     return frozenset(word_lists()["seen_on"].get(film, ()))
 
 
-def _side(region: str, claims: Iterable[_Claim], reading: Reading) -> Laterality:
+def _side(region: str, claims: Iterable[_Claim], report: ParsedReport) -> Laterality:
     """The side said with the film; where none is said, the side said in the findings."""
     if region == NECK or not is_paired(region):
         return ""
     sides = {claim.laterality for claim in claims if claim.region == region} - {""}
     if not sides:
-        findings = (line for line in reading.lines if line.kind == "finding")
+        findings = (line for line in report.lines if line.sentence_type == "finding")
         sides = {m.laterality for line in findings for m in line.mentions if m.region == region} - {""}
     return "both" if len(sides) > 1 else sides.pop() if sides else ""

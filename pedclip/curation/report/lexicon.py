@@ -23,7 +23,7 @@ class Hit:
 
     start: int  # index of the first character
     end: int  # one past the last
-    tags: frozenset[str]  # "structure:wrist", "kind:history", "finding:pathology"
+    tags: frozenset[str]  # "structure:wrist", "cue:history", "finding:pathology"
 
 
 @cache
@@ -43,7 +43,7 @@ def scan(text: str) -> list[Hit]:
 
     Example:
         >>> sorted(scan("Follow-up is advised.")[0].tags)
-        ['kind:recommendation']
+        ['cue:recommendation']
     """
     words = list(_WORD.finditer(text))
     hits, first = [], 0
@@ -70,7 +70,7 @@ def _terms() -> Iterator[tuple[str, str]]:
     for region, entry in lists["regions"].items():
         for field, terms in entry.items():
             yield from ((term, f"{field[:-1]}:{region}") for term in terms)
-    for group, prefix in (("kinds", "kind"), ("finding", "finding")):
+    for group, prefix in (("cues", "cue"), ("finding", "finding")):
         for name, terms in lists[group].items():
             yield from ((term, f"{prefix}:{name}") for term in terms)
     yield from ((term, "heading:words") for term in lists["label_phrases"])

@@ -7,9 +7,9 @@ from typing import Final, Literal
 from pedclip.anatomy import find_mentions
 from pedclip.curation.report.lexicon import Hit, words_of
 
-Kind = Literal["finding", "history", "comparison", "technique", "recommendation", "administrative", "heading"]
+SentenceType = Literal["finding", "history", "comparison", "technique", "recommendation", "administrative", "heading"]
 
-KIND_OF_SECTION: Final[dict[str, Kind]] = {
+TYPE_OF_SECTION: Final[dict[str, SentenceType]] = {
     "exam": "heading",
     "indication": "history",
     "history": "history",
@@ -23,8 +23,8 @@ _DENIALS: Final = frozenset({"no", "not", "without", "absence"})  # "No acute in
 _SHOWS: Final = re.compile(r"\b(?:shows?|showed|demonstrates?|demonstrated|reveals?|revealed)\b", re.IGNORECASE)
 
 
-def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
-    """Kind of a sentence of the findings or the impression that is no heading, from the listed terms in it.
+def type_of_prose(text: str, hits: Sequence[Hit]) -> SentenceType:
+    """Type of a sentence of the findings or the impression that is no heading, from the listed terms in it.
 
     Findings that contain a comparing word ("no change in the apical scar") stay findings; a statement of change alone
     ("unchanged from last week") is a comparison. A limit of the film that still gives a result stays a finding.
@@ -32,10 +32,10 @@ def kind_of_prose(text: str, hits: Sequence[Hit]) -> Kind:
     Example:
         >>> from pedclip.curation.report.lexicon import scan
         >>> text = "Compared with the prior study, there is no change."
-        >>> kind_of_prose(text, scan(text))
+        >>> type_of_prose(text, scan(text))
         'comparison'
     """
-    cues = {tag.removeprefix("kind:") for tag in _tags(hits) if tag.startswith("kind:")}
+    cues = {tag.removeprefix("cue:") for tag in _tags(hits) if tag.startswith("cue:")}
     is_assessed = any(tag.startswith("finding:") for tag in _tags(hits))
     if "administrative" in cues or _is_removed(text, hits) or _is_only_carried(text, hits, cues):
         return "administrative"
@@ -73,18 +73,18 @@ def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
         is_of_film: Whether it names a part of what was filmed, or no film is known; "old" is then a finding.
     """
     tags = _tags(hits)
-    if "kind:request" in tags:
+    if "cue:request" in tags:
         return "finding:inference" not in tags
     if next(words_of(text), ("", 0, 0))[0] in _DENIALS:
         return False
-    if "kind:told" in tags or ({"kind:date", "kind:film"} <= tags and not is_of_film):
+    if "cue:told" in tags or ({"cue:date", "cue:film"} <= tags and not is_of_film):
         return True  # also "Hand films last Monday were negative."
-    if "kind:past" in tags:
+    if "cue:past" in tags:
         return not is_of_film and ("finding:pathology" not in tags or bool(find_mentions(text)))
-    if tags & {"kind:symptom", "kind:background", "kind:history"}:
-        is_seen = "kind:film" in tags and "finding:pathology" in tags
+    if tags & {"cue:symptom", "cue:background", "cue:history"}:
+        is_seen = "cue:film" in tags and "finding:pathology" in tags
         return "finding:assessment" not in tags and not is_seen
-    return _all_words_in(text, _spans(hits, ("kind:filler",)))  # "None."
+    return _all_words_in(text, _spans(hits, ("cue:filler",)))  # "None."
 
 
 def _first(hits: Iterable[Hit], tag: str) -> int | None:
@@ -94,13 +94,13 @@ def _first(hits: Iterable[Hit], tag: str) -> int | None:
 def _is_removed(text: str, hits: Sequence[Hit]) -> bool:
     """Whether the words that told something were removed ("XXXX since XXXX.")."""
     is_marked = any(word == "xxxx" or word.isdigit() for word, _, _ in words_of(text))
-    return is_marked and _all_words_in(text, _spans(hits, ("kind:filler",)))
+    return is_marked and _all_words_in(text, _spans(hits, ("cue:filler",)))
 
 
 def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
     """Whether the advice is all: a finding before it makes the sentence a finding."""
     first = next(words_of(text), ("", 0, 0))[0]
-    cue = _first(hits, "kind:recommendation") or 0
+    cue = _first(hits, "cue:recommendation") or 0
     before = _tags(hit for hit in hits if hit.start < cue)
     if first not in _SUSPICION_FIRST and any(tag.startswith("finding:") for tag in before):
         return False
@@ -117,28 +117,28 @@ def _is_advice_of_film(text: str, cues: set[str]) -> bool:
 
 def _is_only_carried(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
     """Whether a sentence does no more than point to another ("Findings as above.")."""
-    return "carried" in cues and _all_words_in(text, _spans(hits, ("kind:carried", "kind:filler")))
+    return "carried" in cues and _all_words_in(text, _spans(hits, ("cue:carried", "cue:filler")))
 
 
 def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:
     """Whether a sentence judges how the film was taken and nothing on it ("Mild motion artifact is noted.")."""
-    tags = ("kind:flaw", "kind:grade", "kind:views", "kind:filler", "finding:assessment", "finding:observed")
+    tags = ("cue:flaw", "cue:grade", "cue:views", "cue:filler", "finding:assessment", "finding:observed")
     return _all_words_in(text, _spans(hits, tags))
 
 
 def _is_only_prior(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
     """Whether a sentence only names an earlier study ("Outside films, May 2020."); a region and a date are a title."""
-    tags = ("kind:prior", "kind:date", "kind:film", "kind:views", "kind:modality", "kind:filler", "kind:compared")
+    tags = ("cue:prior", "cue:date", "cue:film", "cue:views", "cue:modality", "cue:filler", "cue:compared")
     named = [(m.start, m.end) for m in find_mentions(text)] if "prior" in cues else []
     return bool(cues & {"prior", "date"}) and _all_words_in(text, [*_spans(hits, tags), *named])
 
 
 def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
     """Whether a sentence says no more than that, or since when, something has changed."""
-    tags = ["kind:compared", "kind:unchanged", "kind:filler"]
+    tags = ["cue:compared", "cue:unchanged", "cue:filler"]
     spans = _spans(hits, tags)
     if "compared" in cues:  # "the heart and lungs are unchanged since the prior film", "compared with chest CT of May"
-        spans += _spans(hits, ("kind:modality", "kind:film"))
+        spans += _spans(hits, ("cue:modality", "cue:film"))
         spans += [(mention.start, mention.end) for mention in find_mentions(text)]
     return _all_words_in(text, spans)
 
@@ -152,18 +152,18 @@ def _is_result_before(text: str, hits: Sequence[Hit], cue: str) -> bool:
 
 def _is_result_despite_limits(hits: Sequence[Hit]) -> bool:
     """Whether a sentence that names a limit of the film still says how something is."""
-    diseased, limits = _first(hits, "finding:pathology"), _first(hits, "kind:limits") or 0
+    diseased, limits = _first(hits, "finding:pathology"), _first(hits, "cue:limits") or 0
     return "finding:assessment" in _tags(hits) or (diseased is not None and diseased < limits)
 
 
 def _is_history(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
     """Whether a sentence tells of the patient and not of the film."""
     if "history" in cues:
-        told = sum("kind:history" in hit.tags for hit in hits)
+        told = sum("cue:history" in hit.tags for hit in hits)
         return told > 2 or "film" not in cues or "finding:assessment" not in _tags(hits)
     if "background" not in cues:
         return False
-    return "finding:inference" not in _tags(hits) and not _is_result_before(text, hits, "kind:background")
+    return "finding:inference" not in _tags(hits) and not _is_result_before(text, hits, "cue:background")
 
 
 def _names_structure(text: str) -> bool:
@@ -172,8 +172,8 @@ def _names_structure(text: str) -> bool:
 
 def _is_only_symptoms(text: str, hits: Sequence[Hit]) -> bool:
     """Whether a sentence lists complaints ("Fever and dry cough.")."""
-    spans = _spans(hits, ("kind:symptom", "kind:filler"))
-    is_list = sum("kind:symptom" in hit.tags for hit in hits) > 1
+    spans = _spans(hits, ("cue:symptom", "cue:filler"))
+    is_list = sum("cue:symptom" in hit.tags for hit in hits) > 1
     return is_list or (not find_mentions(text) and _all_words_in(text, spans))
 
 

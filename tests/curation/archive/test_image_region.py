@@ -52,7 +52,7 @@ def test_region_is_not_guessed(tags: str, words: str, filmed: set[str], reason: 
     assert caught.value.reason == reason
 
 
-def test_only_overruled_witnesses_are_noted() -> None:
+def test_only_overruled_evidence_is_noted() -> None:
     assert region_of(RegionHint("knee", "knee"), {"knee"}).note == ""
     assert region_of(RegionHint("chest", "knee"), {"knee"}).note == "tags say chest, words and report knee"
     assert "borders on it" in region_of(RegionHint("hand", ""), {"wrist"}).note

@@ -179,7 +179,7 @@ def test_text_and_structured_reports_beside_the_films(tmp_path: Path) -> None:
     structured_report(tmp_path / "sr/2", {"Findings": ""}, StudyInstanceUID="1.2.826.0.4")
     (tmp_path / "sr/bad.txt").write_bytes(b"\xff\xfe\x00broken")
     archive = read_archive(tmp_path)
-    assert [study.report for study in archive.studies] == [
+    assert [study.read_report().text for study in archive.studies] == [
         "Findings: Lungs are clear.\nImpression: Normal chest.",
         report("knee"),
         report("hand"),
@@ -228,7 +228,7 @@ def test_a_text_beside_its_film_has_the_same_name(tmp_path: Path) -> None:
     assert archive.left_out == ()
     for study in archive.studies:
         (image,) = study.images
-        assert study.report.startswith(f"{image.path.parent.name}{image.path.stem} ")
+        assert study.read_report().text.startswith(f"{image.path.parent.name}{image.path.stem} ")
 
 
 def test_a_link_to_a_film_inside_the_archive_is_that_film(tmp_path: Path) -> None:

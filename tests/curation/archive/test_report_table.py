@@ -33,7 +33,7 @@ def test_tables_with_pictures(tmp_path: Path, kind: str) -> None:
             frame.to_parquet(path, row_group_size=2)
     archive = read_archive(root, path)
     assert [(study.study_id, len(study.images)) for study in archive.studies] == [("S1", 2), ("S2", 1), ("S3", 1)]
-    assert all(study.report == report("knee") for study in archive.studies)
+    assert all(study.read_report().text == report("knee") for study in archive.studies)
     assert reasons(archive) == {"S4.png": "no-report", "S10.png": "no-report"}
     last = archive.studies[2].images[0]
     assert (last.region_hint.words, last.laterality, last.sex, last.age_months) == ("knee", "left", "M", 36)
@@ -54,7 +54,7 @@ def test_image_column_and_section_columns(tmp_path: Path) -> None:
         {"patient": "C", "files": "3.png", "Findings": "", "Impression": "Gone.", "part": ""},
     ]
     archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", rows), columns={"region": "part"})
-    assert [study.report for study in archive.studies] == [
+    assert [study.read_report().text for study in archive.studies] == [
         "FINDINGS: Clear lungs.\nIMPRESSION: Normal.",
         "FINDINGS: Effusion.",
     ]
@@ -89,7 +89,7 @@ def test_broken_rows_cost_only_themselves(tmp_path: Path) -> None:
     content = "\n".join(lines).encode() + b"\nS6,P6,\xff\xfe\n"
     (tmp_path / "r.csv").write_bytes(content)
     archive = read_archive(tmp_path / "films", tmp_path / "r.csv")
-    assert [(study.study_id, study.report) for study in archive.studies] == [
+    assert [(study.study_id, study.read_report().text) for study in archive.studies] == [
         ("S1", text),
         ("S3", text),
         ("S5", "two\nlines, quoted"),
@@ -105,7 +105,7 @@ def test_broken_json_lines_cost_only_themselves(tmp_path: Path) -> None:
     lines = ["{bad", "[1]", "", good, "[" * 100_000]
     (tmp_path / "r.jsonl").write_text("\n".join(lines), encoding="utf-8")
     archive = read_archive(tmp_path / "films", tmp_path / "r.jsonl")
-    assert [study.report for study in archive.studies] == ["Wörter"]
+    assert [study.read_report().text for study in archive.studies] == ["Wörter"]
     assert [item.name for item in archive.left_out] == ["r.jsonl, row 1", "r.jsonl, row 2", "r.jsonl, row 5"]
 
 
@@ -138,12 +138,12 @@ def test_a_changed_table_is_never_read_at_the_old_location(tmp_path: Path, kind:
         save_picture(tmp_path / f"films/S{number}.png", number)
     write("Knee one.", "Knee two.")
     archive = read_archive(tmp_path / "films", path)
-    assert [study.report for study in archive.studies] == ["Knee one.", "Knee two."]
+    assert [study.read_report().text for study in archive.studies] == ["Knee one.", "Knee two."]
     write("Knee two.", "Knee one.", "Knee three.")
     with pytest.raises(ReportChanged, match=rf"reports.{kind}, row \d.*restart"):
-        _ = archive.studies[0].report
+        archive.studies[0].read_report()
     again = read_archive(tmp_path / "films", path)
-    assert [study.report for study in again.studies] == ["Knee two.", "Knee one."]
+    assert [study.read_report().text for study in again.studies] == ["Knee two.", "Knee one."]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_unusable_tables_are_errors(tmp_path: Path, header: str, columns: dict[s
 def test_the_suffix_decides_in_any_case_and_others_are_refused(tmp_path: Path) -> None:
     save_picture(tmp_path / "films/S1.png", 1)
     (tmp_path / "R.CSV").write_text("study,patient,report\nS1,P,Knee.\n")
-    assert read_archive(tmp_path / "films", tmp_path / "R.CSV").studies[0].report == "Knee."
+    assert read_archive(tmp_path / "films", tmp_path / "R.CSV").studies[0].read_report().text == "Knee."
     (tmp_path / "r.xlsx").write_bytes(b"PK")
     with pytest.raises(TableError, match=r"r\.xlsx is no table .* \.csv, \.tsv"):
         read_archive(tmp_path / "films", tmp_path / "r.xlsx")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pedclip.curation.llm.conversation import MODES, Mode
 from pedclip.curation.llm.grounding import content_of, find_source
 from pedclip.curation.llm.prompts import extract_prompt, number_report, strip_prompt
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.parse import parse_report
 
-REPORT = read_report(
+REPORT = parse_report(
     "HISTORY: Named {films} and $region.\nTECHNIQUE: Two views.\nFINDINGS:\nLeft knee: No {fracture}.\n"
     "Chest: Lungs are clear <|eot_id|> today.\nIMPRESSION: Normal <s> size <| 3."
 )
@@ -57,7 +57,7 @@ _PARTS = st.one_of(
 
 @given(st.lists(_PARTS, max_size=20).map("".join))
 def test_any_report_can_be_asked_about_and_supports_its_own_sentences(text: str) -> None:
-    report = number_report(read_report(text), {"knee": "left", "chest": ""})
+    report = number_report(parse_report(text), {"knee": "left", "chest": ""})
     kept = tuple(report.texts.items())
     for mode in MODES:
         for prompt in (strip_prompt(report, mode), extract_prompt(report, mode, kept)):

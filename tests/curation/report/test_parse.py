@@ -1,10 +1,10 @@
 import pytest
 
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.parse import parse_report
 
 
 def findings(text: str) -> list[str]:
-    return [line.sentence.text for line in read_report(text).lines if line.kind == "finding"]
+    return [line.sentence.text for line in parse_report(text).lines if line.sentence_type == "finding"]
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def test_a_finding_that_comes_first_stays(finding: str) -> None:
     assert findings(f"Left wrist, 2 views. {finding} No effusion.") == [finding, "No effusion."]
 
 
-def test_a_sentence_keeps_its_place_and_the_kind_that_its_section_gives_it() -> None:
+def test_a_sentence_keeps_its_place_and_the_type_that_its_section_gives_it() -> None:
     text = "TECHNIQUE: The left knee is flexed. FINDINGS: The left knee is flexed. IMPRESSION: The left knee is flexed."
-    lines = read_report(text).lines
-    assert [line.kind for line in lines] == ["technique", "finding", "finding"]
+    lines = parse_report(text).lines
+    assert [line.sentence_type for line in lines] == ["technique", "finding", "finding"]
     assert [line.sentence.start for line in lines] == [11, 46, 83]
     assert {line.sentence.text for line in lines} == {"The left knee is flexed."}
     assert all(text[line.sentence.start : line.sentence.end] == line.sentence.text for line in lines)

@@ -1,6 +1,6 @@
 import pytest
 
-from pedclip.curation.report.parse import read_report
+from pedclip.curation.report.parse import parse_report
 
 CASES = {
     "finding": [
@@ -71,19 +71,19 @@ CASES = {
 }
 
 
-def kinds_of(section: str, text: str) -> list[tuple[str, str]]:
-    """Kind and text of each sentence under a heading; a history stands before it, so that none is looked for."""
-    lines = read_report(f"INDICATION: Fall.\n{section}: {text}").lines
-    return [(line.kind, line.sentence.text) for line in lines if line.section.name != "indication"]
+def types_of(section: str, text: str) -> list[tuple[str, str]]:
+    """Type and text of each sentence under a heading; a history stands before it, so that none is looked for."""
+    lines = parse_report(f"INDICATION: Fall.\n{section}: {text}").lines
+    return [(line.sentence_type, line.sentence.text) for line in lines if line.section.name != "indication"]
 
 
-@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in CASES.items() for text in texts])
-def test_kind_in_the_findings(kind: str, text: str) -> None:
-    assert kinds_of("FINDINGS", text) == [(kind, text)]
+@pytest.mark.parametrize(("sentence_type", "text"), [(name, text) for name, texts in CASES.items() for text in texts])
+def test_type_in_the_findings(sentence_type: str, text: str) -> None:
+    assert types_of("FINDINGS", text) == [(sentence_type, text)]
 
 
 @pytest.mark.parametrize(
-    ("section", "kind"),
+    ("section", "sentence_type"),
     [
         ("HISTORY", "history"),
         ("COMPARISON", "comparison"),
@@ -92,5 +92,5 @@ def test_kind_in_the_findings(kind: str, text: str) -> None:
         ("SIGNED", "administrative"),
     ],
 )
-def test_section_decides_before_the_words(section: str, kind: str) -> None:
-    assert kinds_of(section, "No fracture.") == [(kind, "No fracture.")]
+def test_section_decides_before_the_words(section: str, sentence_type: str) -> None:
+    assert types_of(section, "No fracture.") == [(sentence_type, "No fracture.")]
