@@ -20,6 +20,7 @@ def table(metrics: dict[str, Any]) -> str:
     for region in metrics["regions"]:
         name = f"region, accuracy ({region['num_images']} films)"
         rows.setdefault(name, {})[region["method"]] = _interval(region["accuracy"])
+        # Always answering the commonest region is harder to beat than a guess.
         chance[name] = f"{region['chance_majority']:.3f}"
     for task in metrics["tasks"]:
         name = f"{task['task']}, AUC ({task['num_positives']} + {task['num_negatives']}; {task['source']})"
@@ -34,6 +35,7 @@ def table(metrics: dict[str, Any]) -> str:
         chance[name] = f"{score['chance']:.3f}"
     if not rows:
         return "nothing could be measured: no finding, one region, one sentence"
+    # Columns line up in a terminal, whatever the names.
     width = max(len(name) for name in rows)
     lines = [f"{'':{width}}  " + "  ".join(f"{method:21}" for method in METHODS) + "  chance"]
     for name, values in rows.items():

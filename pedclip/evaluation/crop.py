@@ -28,6 +28,7 @@ def mask_in_crop(mask: NDArray[Any], preprocess: Preprocess) -> NDArray[np.bool_
     # Smoothed and cut at one half, so that a thin structure does not fall between the pixels of the nearest neighbour.
     resized = square((np.asarray(mask) > 0).astype(np.uint8) * 255, preprocess.resize)
     first = (preprocess.resize - preprocess.size) // 2
+    # The same crop from the middle as `to_pixels` takes of the film.
     return resized[first : first + preprocess.size, first : first + preprocess.size] >= 128
 
 
@@ -51,6 +52,7 @@ def boxes_in_crop(
         left, top, right, bottom = box_in_crop(box, size, preprocess)
         if box["label"] in classes and right > left and bottom > top:
             corners.append((left, top, right, bottom))
+            # The class number is the place of the label among the classes of the task.
             labels.append(list(classes).index(box["label"]))
     return Boxes(np.array(corners).reshape(-1, 4), np.array(labels, dtype=np.int64))
 
@@ -82,6 +84,7 @@ def fill_boxes(boxes: Sequence[Mapping[str, Any]], size: tuple[int, int], classe
         >>> fill_boxes([box], (2, 3), ["fracture"]).astype(int).tolist()
         [[0, 1, 1], [0, 0, 0]]
     """
+    # Overlapping boxes are joined, as a mask cannot count.
     mask = np.zeros(size, dtype=np.bool_)
     for box in boxes:
         if box["label"] in classes:
@@ -116,6 +119,7 @@ def read_masks(
         if column == "boxes"
         else (entry[column] for entry in triplets.select_columns([column]))
     )
+    # A row without a mask keeps zeros, and `is_given` tells it from an empty mask.
     for row, mask in enumerate(drawn):
         if mask is not None:
             values = np.asarray(mask)
@@ -137,6 +141,7 @@ def read_true_boxes(triplets: "Dataset", preprocess: Preprocess, classes: Sequen
     """(N,) object array of the true boxes of a set of triplets; arguments as for `boxes_in_crop`."""
     found = []
     for entry in triplets.select_columns(["image", "boxes"]):
+        # No boxes and an empty list of boxes are the same to a detector.
         found.append(boxes_in_crop(entry["boxes"] or [], _size(entry["image"]), preprocess, classes))
     return box_array(found)
 
@@ -154,6 +159,7 @@ def read_truth(task: Task, triplets: Mapping[str, "Dataset"], preprocess: Prepro
     """
     if task.kind not in ("masks", "boxes"):
         raise ValueError(f"{task.name} is of {task.kind}; only masks and boxes are read from the triplets")
+    # Only pictures of the task are decoded.
     chosen = {split: triplets[split].select(task.rows[split]) for split in SPLITS}
     if task.kind == "boxes":
         return {split: read_true_boxes(part, preprocess, task.classes) for split, part in chosen.items()}
@@ -180,6 +186,7 @@ def box_in_crop(
     longest = max(size)
     # As `square` does: pad the shorter side, resize, then crop the middle.
     scale = preprocess.resize / longest
+    # Cut off on each side by the crop, pixels of the resized square.
     margin = (preprocess.resize - preprocess.size) // 2
     left = (box["x"] + (longest - width) // 2) * scale - margin
     top = (box["y"] + (longest - height) // 2) * scale - margin

@@ -124,6 +124,7 @@ def save_embeddings(embeddings: Embeddings, folder: Path) -> Path:
 
 
 def _embed_images(model: Encoder, images: NDArray[np.uint8], device: str) -> tuple[Array, Array]:
+    # Bytes go to the device, floats are made there: a quarter of the traffic.
     stored = torch.from_numpy(np.array(images)).to(device)  # a copy, because a memory map is read-only
     features = model.encode_image(to_pixels(stored, model.preprocess))
     logits: list[Tensor] = list(features.gate_logits)

@@ -36,7 +36,7 @@ class ImageModel(Evaluable, Protocol):
         """(B, 3, H, W) -> `.embedding` (B, D) and `.dense` (B, 1+S, C)."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Weights by name."""
+        """Weights by name, each a tensor of its own shape (…,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +118,7 @@ def open_features(folder: Path) -> Features:
     if not (folder / _DESCRIPTION).is_file():
         raise FileNotFoundError(f"{folder} holds no features; make them with extract_features")
     key = json.loads((folder / _DESCRIPTION).read_text())["key"]
+    # Tokens are dozens of times larger than the rest and often not kept.
     has_tokens = (folder / "tokens.npy").is_file()
     return Features(
         np.load(folder / "embedding.npy", mmap_mode="r"),
@@ -128,7 +129,7 @@ def open_features(folder: Path) -> Features:
 
 
 def features_key(model: ImageModel, films: NDArray[np.uint8], *, with_tokens: bool) -> str:
-    """SHA-256 of all that the features of these films depend on."""
+    """SHA-256 of all that the features of these films (N, R, R) depend on."""
     digest = hashlib.sha256(f"{VERSION}\0{with_tokens}\0{getattr(model, 'config', '')!r}".encode())
     # Mean, crop and size change the features as much as a weight does.
     digest.update(json.dumps(model.preprocess.to_json(), sort_keys=True).encode())
@@ -176,5 +177,6 @@ def _features(encoded: Any, with_tokens: bool) -> dict[str, NDArray[Any]]:
 def _room(name: str, shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray[Any]:
     if folder is None:
         return np.empty(shape, dtype)
+    # Written batch by batch to disk: a data set of tokens exceeds the memory.
     room: NDArray[Any] = open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
     return room

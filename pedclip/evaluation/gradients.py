@@ -44,4 +44,5 @@ def gradient_alignment(
     if not rows:
         raise ValueError(f"no region has two films among {len(labels)}; give at least two films of each region")
     unit = F.normalize(torch.stack(rows), dim=1)  # (R, P)
+    # (R, R) cosines.
     return unit @ unit.t()

@@ -65,6 +65,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
     # The training films of the run are needed anyway: baselines learn from them.
     own = load_triplets_of(config, left_out=None if data else left_out)
     candidates = _load_named(replace(config, data=data), left_out) if data else own
+    # Named data may hold films of the training run under the same names.
     triplets, num_dropped = drop_seen_patients(candidates[split], trained / PATIENTS_FILE, split=split)
     if not len(triplets):
         raise ValueError(
@@ -135,12 +136,14 @@ def without_seen_patients(triplets: "DatasetDict", checkpoints: Sequence[Path]) 
     """
     from datasets import DatasetDict
 
+    # A new dictionary; the data sets in it are shared.
     kept = DatasetDict(triplets)
     # A film that one model knows is left out for all, or the models would be scored on different films.
     for checkpoint in checkpoints:
         for split in ("validation", "test"):
             kept[split], _ = drop_seen_patients(kept[split], training_run(checkpoint) / PATIENTS_FILE, split=split)
     num_dropped = {split: len(triplets[split]) - len(kept[split]) for split in SPLITS}
+    # Said with the numbers dropped, because the data looked complete to whoever named them.
     if empty := [split for split in SPLITS if not len(kept[split])]:
         raise ValueError(
             f"the data leave no film in {' and '.join(empty)} (dropped as seen in pre-training: {num_dropped}); "
@@ -193,6 +196,7 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
 
     config = data_config(checkpoint)
     options: dict[str, Any] = {"left_out": run / LEFT_OUT_FILE}
+    # What the checkpoint goes with, unless told otherwise.
     name = data or config.data
     if root:
         options["root"] = root
@@ -200,6 +204,7 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
         # Drawing is the slow part of a run on the phantom.
         workers = min(_MAX_WORKERS, os.cpu_count() or 1)
         options |= {"studies": studies, "seed": config.training.seed, "size": config.phantom_size, "workers": workers}
+    # Patients are dropped before any film is decoded for the cache.
     triplets, num_dropped = without_seen_patients(load(name, **options), [checkpoint])
     model = PedCLIP.from_pretrained(checkpoint)
     films = {split: to_arrays(triplets[split], run / "cache" / split, size=model.preprocess.resize) for split in SPLITS}

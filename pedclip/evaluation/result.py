@@ -55,6 +55,7 @@ class Confusion:
     @property
     def chance_majority(self) -> float:
         """Accuracy of always answering the most frequent true class, in [0, 1]."""
+        # Rows of the confusion add up to the images of each true class.
         images = np.array(self.counts).sum(axis=1)  # (T,)
         return float(images.max() / images.sum())
 
@@ -117,6 +118,7 @@ class Result(Record):
     baseline_name: str
     fraction: float = 1.0
     seed: int = 0
+    # Zero-shot fits nothing, hence the zeros.
     num_train: int = 0
     num_train_patients: int = 0
     num_validation: int = 0
@@ -131,6 +133,7 @@ class Result(Record):
         Raises:
             ValueError: They were not kept.
         """
+        # A clear error, where comparing None would end in one about types.
         if self.predictions is None:
             raise ValueError(f"{self.task}, {self.method}: the predictions were not kept; score the task again")
         return self.predictions
@@ -183,7 +186,7 @@ class Scoring:
         return metric.bootstrap(truth, output, patients, num_resamples=self.num_resamples, seed=self.seed)
 
     def bootstrap_if_possible(self, metric: Metric, truth: Any, output: Any, patients: NDArray[Any]) -> Interval | None:
-        """The metric with its interval, None where fewer than two patients answer."""
+        """The metric with its interval, None where fewer than two of the patients (N,) answer."""
         # A class that one patient shows has a value but no interval, so it is not scored.
         return self.bootstrap(metric, truth, output, patients) if can_resample(patients) else None
 
@@ -219,6 +222,7 @@ class Scoring:
             metric=name,
             unit=unit,
             score=self.bootstrap(metric, test.truth, output, test.patients),
+            # A frozen result holds nothing that can grow.
             classes=tuple(classes),
             baseline=baseline[0],
             baseline_name=baseline[1],
@@ -228,5 +232,6 @@ class Scoring:
             num_train_patients=split.train.num_patients,
             num_validation=len(split.validation),
             settings=dict(settings),
+            # Kept by reference: masks of a data set are too large to copy.
             predictions=Predictions(metric, test.truth, output, test.patients),
         )

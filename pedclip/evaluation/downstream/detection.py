@@ -52,6 +52,7 @@ def detect(
     # Of the training boxes: test boxes must not shape the head.
     anchors = choose_anchors(np.concatenate([boxes.corners for boxes in split.train.truth]))
     with seeded(schedule.seed):
+        # A ViT crops to a square, so a square grid is the rule.
         head = YoloHead(width, grid or square_grid(num_patches), len(classes), anchors, hidden=hidden)
     head.to(schedule.device)
     epoch = fit_best(
@@ -61,6 +62,7 @@ def detect(
         train=split.train,
         validation=split.validation,
     )
+    # Boxes of all test images, those without a true box included: what is found there is wrong.
     found = predict_boxes(head, split.test, schedule)
     each = [_class_score(name, number, split.test, found, scoring) for number, name in enumerate(classes)]
     return scoring.result(
@@ -81,6 +83,7 @@ def predict_boxes(head: YoloHead, part: Part, schedule: Schedule) -> list[Boxes]
     for start in range(0, len(part), schedule.batch_size):
         rows = np.arange(start, min(start + schedule.batch_size, len(part)))
         maps = head(_tokens(part, rows, schedule.device))
+        # Boxes are made per batch: the maps of all images would not fit into memory.
         found += decode(maps, head.anchors, min_score=MIN_SCORE, max_overlap=MAX_OVERLAP)
     return found
 
@@ -102,6 +105,7 @@ def _only(boxes: Boxes, number: int) -> Boxes:
 
 def _loss(head: YoloHead, part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
     maps = head(_tokens(part, rows, device))
+    # Targets need the shapes of the maps, so they are made per batch.
     return yolo_loss(maps, make_targets(list(part.truth[rows]), head.anchors, maps))
 
 

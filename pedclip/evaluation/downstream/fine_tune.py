@@ -41,6 +41,7 @@ class Classifier(nn.Module):
         # The probes share the original, so it must stay as it is.
         self.model = copy.deepcopy(model)
         self.preprocess = model.preprocess
+        # The size of the crop: (size, size) is what the encoder sees.
         size = self.preprocess.size
         device = next(model.parameters()).device
         with torch.no_grad():
@@ -51,7 +52,7 @@ class Classifier(nn.Module):
 
     def forward(self, films: Tensor) -> Tensor:
         """(B, R, R) uint8 films -> (B, L) logits or numbers; the crop from the middle."""
-        embedding = self.model.encode_image(to_pixels(films, self.preprocess)).embedding
+        embedding = self.model.encode_image(to_pixels(films, self.preprocess)).embedding  # (B, D)
         return self.head(self.scale * F.normalize(embedding.float(), dim=1))  # type: ignore[no-any-return]
 
 
@@ -123,10 +124,12 @@ def fine_tune_age(
     center, spread = float(targets.mean()), float(targets.std()) or 1.0
 
     def loss_of(outputs: Tensor, truth: NDArray[Any]) -> Tensor:
+        # (B,) in standard deviations.
         wanted = torch.from_numpy(((truth - center) / spread).astype(np.float32)).to(outputs.device)
         return F.l1_loss(outputs[:, 0], wanted)
 
     module, chosen = _fit(model, 1, split, schedule, loss_of)
+    # Back to the unit of the targets: (N, 1) -> (N,).
     predicted = center + spread * _outputs(module, split.test, schedule.batch_size)[:, 0]
     return score_age(split, predicted, scoring, unit, chosen)
 
@@ -156,7 +159,9 @@ def _loss(logits: Tensor, truth: NDArray[Any], kind: LabelKind) -> Tensor:
     if kind == "multi-class":
         return F.cross_entropy(logits, torch.from_numpy(truth.astype(np.int64)).to(logits.device))
     labels = torch.from_numpy(truth.astype(np.float32)).to(logits.device)
+    # (B, L)
     is_known = ~labels.isnan()
+    # 0 · NaN is NaN, so the gaps are filled before they are weighted.
     known = torch.where(is_known, labels, 0.0)
     # A label that nobody gave an image (NaN) has no weight, and the mean is over those given.
     total = F.binary_cross_entropy_with_logits(logits, known, weight=is_known.float(), reduction="sum")
@@ -171,4 +176,5 @@ def _outputs(module: Classifier, part: Part, batch_size: int) -> Floats:
 
 
 def _films(module: Classifier, part: Part, rows: NDArray[np.intp]) -> Tensor:
+    # A copy: films are a read-only memory map.
     return torch.from_numpy(np.array(part.inputs[rows])).to(module.head.weight.device)

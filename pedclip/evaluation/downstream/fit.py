@@ -80,6 +80,7 @@ def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Images], *, tr
         module.train()
         for rows in _batches(rng.permutation(len(train)), schedule.batch_size):
             loss = loss_of(train, rows)
+            # A step with NaN would spoil every weight, and the epochs after it.
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss.item()} in epoch {epoch}; lower the learning rate")
             optimizer.zero_grad()
@@ -100,6 +101,7 @@ def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Images], *, tr
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Initial weights drawn in the block depend on the seed alone; the global generator is as before afterwards."""
+    # A notebook draws from the global generator too; a head must not change what comes after it.
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

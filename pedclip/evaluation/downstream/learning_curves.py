@@ -53,6 +53,7 @@ def learning_curve(
         strata = _strata(task, split.train.truth)
         for fraction in fractions:
             results = []
+            # All of the patients can be taken in one way only.
             for seed in range(seeds if fraction < 1 else 1):
                 smaller = split.subsample(fraction, seed=seed, strata=strata)
                 # A hundredth of the patients may hold one region only; that is bad luck and no error of the data.
@@ -81,6 +82,7 @@ def mean_over_subsamples(results: Sequence[Result], *, num_resamples: int = 1000
         ValueError: No result, or other test images in some.
     """
     _check_same_images(results)
+    # Resampled together: the subsamples share their test patients, so their scores are not independent.
     return _interval(results, _mean_score(results), _mean_resampler(results), num_resamples, seed)
 
 
@@ -106,6 +108,7 @@ def difference_of_means(
     # Both sides must be of the same test images, not only each within itself.
     together = [*first, *second]
     _check_same_images(together)
+    # Equal patients are not enough, as several tasks are asked of the same films.
     if len({(one.task, one.metric) for one in together}) > 1:
         raise ValueError("a difference needs results of one task and metric")
     of_first, of_second = _mean_resampler(first), _mean_resampler(second)
@@ -140,10 +143,12 @@ def curve_table(
         for (method, fraction), results in curve.items():
             score = mean_over_subsamples(results, num_resamples=num_resamples, seed=seed)
             result = results[0]
+            # Their spread is shown beside the interval, which does not hold it.
             values = [one.score.value for one in results]
             rows.append(
                 {
                     "task": name,
+                    # An axis carries its unit.
                     "metric": f"{result.metric}, {result.unit}" if result.unit else result.metric,
                     "method": method,
                     "share": fraction,
@@ -153,6 +158,7 @@ def curve_table(
                     "lowest": min(values),
                     "highest": max(values),
                     "draws": len(results),
+                    # Subsamples of one fraction differ by a few images, as patients have several.
                     "train": result.num_train,
                     "chance": result.baseline,
                 }
@@ -161,6 +167,7 @@ def curve_table(
 
 
 def _check_same_images(results: Sequence[Result]) -> None:
+    # In the same order too, or the resamples would be of other images.
     patients = [one.require_predictions().patients for one in results]
     if not patients or any(not np.array_equal(patients[0], other) for other in patients):
         raise ValueError("a mean needs results of the same test images, at least one")

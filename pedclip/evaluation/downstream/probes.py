@@ -64,6 +64,7 @@ def fit_probe(
     Raises:
         ValueError: Labels of another shape, or one class only in training for "multi-class".
     """
+    # Validation is not checked: it may be empty or lack a class.
     _check(train, kind, num_classes)
     # The fallback is fitted with the rest: the path starts each penalty from the one before.
     grid = sorted({*penalties, FALLBACK_PENALTY})
@@ -78,6 +79,7 @@ def fit_probe(
     # A label that cannot be fitted keeps weights of 0, and its AUC is one half.
     weight, bias, chosen = np.zeros_like(path[0].weight), np.zeros(num_labels), np.zeros(num_labels)
     for label in range(num_labels):
+        # NaN may be among them; one answer alone cannot be learned from.
         if not {0, 1} <= set(train.truth[:, label].tolist()):
             continue
         # Each label has its own penalty, as a rare one needs a stronger one.
@@ -116,6 +118,7 @@ def linear_probe(
     probe = fit_probe(
         split.train, split.validation, kind=kind, num_classes=len(classes), penalties=penalties, device=device
     )
+    # Reported, as a penalty at the end of the grid says that the grid is too short.
     chosen = {"C": probe.penalties.tolist()}
     return score_labels(split, probe.scores(split.test.inputs), classes, kind=kind, scoring=scoring, settings=chosen)
 
@@ -139,6 +142,7 @@ def score_labels(
         scoring: Names and bootstrap.
         settings: For the result.
     """
+    # Test labels are looked at here for the first time.
     truth, patients = split.test.truth, split.test.patients
     if kind == "multi-label":
         # Per label on the images that answer for it; over all labels on every image.
@@ -182,6 +186,7 @@ def _class_score(
 
 def _choose(ranks: Sequence[float], grid: Sequence[float], penalties: Sequence[float]) -> int:
     """Position of the best of the penalties asked for; of the fallback where nothing was ranked."""
+    # No validation image, or all with one answer.
     if not ranks:
         return list(grid).index(FALLBACK_PENALTY)
     # Position rises with C, so minus the position takes the stronger penalty among equals.
@@ -192,6 +197,7 @@ def _choose(ranks: Sequence[float], grid: Sequence[float], penalties: Sequence[f
 def _check(train: Part, kind: LabelKind, num_classes: int) -> None:
     if train.inputs.ndim != 2:
         raise ValueError(f"a linear probe needs features (N, C), got {train.inputs.shape}")
+    # (N,) would be read as one class number per image.
     if kind == "multi-label" and train.truth.ndim != 2:
         raise ValueError(f"multi-label needs labels (N, L), got {train.truth.shape}; give one label as (N, 1)")
     if kind == "multi-class":
@@ -217,6 +223,7 @@ def probe(task: Task, split: PatientSplit, scoring: Scoring, *, device: str = "c
     Raises:
         ValueError: A task of masks or boxes, or as `linear_probe` and `regress`.
     """
+    # The one place where the kind of a task decides on the model.
     if task.kind == "regression":
         return regress(split, scoring=scoring)
     if task.kind == "multi-label" or task.kind == "multi-class":

@@ -94,5 +94,6 @@ def _check(part: Part) -> None:
     inputs: NDArray[Any] = part.inputs
     if inputs.ndim != 2 or part.truth.ndim != 1:
         raise ValueError(f"regression needs features (N, C) and targets (N,), got {inputs.shape}, {part.truth.shape}")
+    # A NaN among the targets would make every weight NaN.
     if not (np.isfinite(inputs).all() and np.isfinite(part.truth).all()):
         raise ValueError("regression needs finite features and targets; leave out images without a target")

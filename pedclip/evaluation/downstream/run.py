@@ -57,6 +57,7 @@ def head_settings(profile: str, **options: Any) -> dict[str, Any]:
     if profile == "paper":
         # The published decoder at the published learning rate takes long on a CPU.
         return {"schedule": Schedule(weight_decay=0.05, **options), "widths": WIDTHS}
+    # Chosen so that a demo of a few epochs shows outlines at all.
     return {"schedule": Schedule(learning_rate=2e-3, weight_decay=0.05, **options), "widths": _DEMO_WIDTHS}
 
 
@@ -80,6 +81,7 @@ def run_probes(
         if task.kind in ("masks", "boxes"):
             continue
         for method, inputs in methods.items():
+            # Checked anew for each method: a leak is refused whatever the features.
             split = task.split(inputs, patients)
             found[task.name, method] = probe(task, split, settings.scoring(task, method), device=settings.device)
         if task.kind == "regression":
@@ -110,7 +112,9 @@ def run_heads(
     """
     found: Found = {}
     for method, inputs in methods.items():
+        # The truth of a head is read from the triplets, as a task holds positions only.
         split, scoring = task.split(inputs, patients, truth), settings.scoring(task, method)
+        # Boxes take the published head; the choice of network is for masks alone.
         if task.kind == "boxes":
             found[task.name, method] = detect(split, task.classes, scoring=scoring, schedule=settings.schedule)
         else:
@@ -146,6 +150,7 @@ def run_fine_tuning(
     for task in tasks:
         if task.kind in ("masks", "boxes"):
             continue
+        # Films, not features: the encoder moves.
         split, scoring = task.split(films, patients), settings.scoring(task, "fine-tuned")
         # Written out, so that the type checker narrows the kind.
         if task.kind == "multi-label" or task.kind == "multi-class":

@@ -37,16 +37,19 @@ class LightDecoder(nn.Module):
         stages: list[nn.Module] = []
         for before, after in zip((width, *widths), widths, strict=False):
             stages += [
+                # The bias would be taken out again by the batch normalization.
                 nn.Conv2d(before, after, 3, padding=1, bias=False),
                 nn.BatchNorm2d(after),
                 nn.ReLU(),
                 nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
             ]
+        # One logit per pixel, at the size of the last stage.
         self.stages = nn.Sequential(*stages, nn.Conv2d((width, *widths)[-1], 1, 3, padding=1))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, S, C) -> (B, H, W) logits, H and W the grid times 2 per stage."""
         maps = tokens.transpose(1, 2).reshape(len(tokens), -1, *self.grid)  # (B, C, h, w)
+        # (B, 1, H, W) -> (B, H, W)
         return self.stages(maps)[:, 0]  # type: ignore[no-any-return]
 
 
@@ -74,6 +77,7 @@ class UNet(nn.Module):
         size = films.shape[-1]
         # Five halvings of the film; what is added is black, which is −1 here.
         margin = -size % 32
+        # (B, 1, R', R')
         pixels = F.pad(films[:, None].float() / 127.5 - 1, (0, margin, 0, margin), value=-1.0)
         return self.net(pixels)[:, 0, :size, :size]  # type: ignore[no-any-return]
 
@@ -94,6 +98,7 @@ def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # exp(−entropy) is the probability of the true answer: sure and right pixels, most of them outside, weigh little.
     focal = ((1 - torch.exp(-entropy)) ** FOCAL_POWER * entropy).mean()
+    # (B, H, W) in (0, 1)
     inside = logits.sigmoid()
     # Over the batch, as one image may have no mask; the 1 defines the overlap of two empty ones.
     overlap = (2 * (inside * target).sum() + 1) / (inside.sum() + target.sum() + 1)
@@ -129,6 +134,7 @@ def segment(
         ValueError: Another network, shapes that do not fit, or training masks that are all empty.
     """
     _check(split, network)
+    # Weights depend on the seed alone, not on what ran before.
     with seeded(schedule.seed):
         module: nn.Module
         if network == "unet":
@@ -160,6 +166,7 @@ def predict_masks(module: nn.Module, part: Part, schedule: Schedule) -> NDArray[
 
 
 def _logits(module: nn.Module, part: Part, rows: NDArray[np.intp], device: str) -> Tensor:
+    # Tokens are stored in half precision, films as bytes.
     inputs = torch.from_numpy(np.asarray(part.inputs[rows], dtype=np.float32)).to(device)
     # (B, 1, H', W') -> (B, H, W) at the size of the masks.
     maps: Tensor = module(inputs)[:, None]
@@ -176,6 +183,7 @@ def _score(split: PatientSplit, masks: NDArray[np.bool_], scoring: Scoring, sett
     # (N,)
     has_mask = np.asarray(truth.reshape(len(truth), -1).any(axis=1))
     classes = []
+    # Two empty masks score 1: films without a finding would hide how well the others are outlined.
     for name, rows in (("with a mask", has_mask), ("without a mask", ~has_mask)):
         score = scoring.bootstrap_if_possible(dice, truth[rows], masks[rows], patients[rows])
         classes.append(ClassScore(name, score, int(rows.sum()), len(rows)))
@@ -185,6 +193,7 @@ def _score(split: PatientSplit, masks: NDArray[np.bool_], scoring: Scoring, sett
         masks,
         name="Dice",
         classes=classes,
+        # Predicting nothing is right on every film without a mask.
         baseline=(float((~has_mask).mean()), "empty masks"),
         settings=settings,
     )
@@ -207,5 +216,6 @@ def _check(split: PatientSplit, network: str) -> None:
                 "segmentation needs patch tokens (N, S, C) or films (N, R, R), and masks (N, H, W), "
                 f"got {part.inputs.shape} and {part.truth.shape}"
             )
+    # A decoder that sees no mask learns to draw none, and scores well by it.
     if not split.train.truth.any():
         raise ValueError("segmentation needs training masks; all of them are empty")

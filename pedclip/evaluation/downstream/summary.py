@@ -40,6 +40,7 @@ def compare_results(first: Result, second: Result, *, num_resamples: int = 1000,
 
 def _equal(one: Any, other: Any) -> bool:
     """True where two truths hold the same: labels, numbers, masks, or boxes (whose scores are no truth)."""
+    # Boxes hold arrays, which have no plain equality.
     if isinstance(one, Boxes) and isinstance(other, Boxes):
         return np.array_equal(one.corners, other.corners) and np.array_equal(one.labels, other.labels)
     if isinstance(one, Boxes) or isinstance(other, Boxes) or len(one) != len(other):
@@ -72,6 +73,7 @@ def _rarest(task: Task) -> str:
     for split in ("train", "test"):
         labels = task.labels[split]
         is_multi = task.kind == "multi-label"
+        # NaN, a label that nobody gave, counts as no positive.
         counts[split] = np.nansum(labels, axis=0) if is_multi else np.bincount(labels, minlength=len(task.classes))
     # The last key sorts first: test, then training.
     rarest = int(np.lexsort((counts["train"], counts["test"]))[0])
@@ -114,11 +116,13 @@ def differences(
     """
     rows = []
     for (task, method), result in found.items():
+        # Heads and fine-tuning run for some tasks only.
         if method != first or (task, second) not in found:
             continue
         made = compare_results(result, found[task, second], num_resamples=num_resamples)
         gap = made.difference
         values = {first: made.first, second: made.second, "difference": gap.value, "low": gap.low, "high": gap.high}
+        # p is not adjusted: how many questions were asked is for the reader to see.
         rows.append({"task": task, "metric": result.metric} | values | {"p": made.p_value})
     return pd.DataFrame(rows)
 
@@ -163,6 +167,7 @@ def calibration_rows(
     """
     # Fitted again, because a result keeps the scores of the test images only; the fit is the same.
     fitted = fit_probe(split.train, split.validation, kind="multi-label")
+    # (N, L) labels that somebody gave.
     learned = ~np.isnan(split.validation.truth)
     scores, labels = fitted.scores(split.validation.inputs)[learned], split.validation.truth[learned]
     versions = {"as fitted": (1.0, 0.0)}
@@ -171,6 +176,7 @@ def calibration_rows(
         versions["rescaled"] = fit_platt(labels, scores)
     predicted = result.require_predictions()
     truth = predicted.truth.astype(np.float64)
+    # All labels pooled: a rare one alone has too few films for a bin.
     known = ~np.isnan(truth)
     patients = np.repeat(predicted.patients[:, None], truth.shape[1], axis=1)[known]  # (N, L) -> (known,)
     tables, errors = [], {}
@@ -185,7 +191,7 @@ def calibration_rows(
 
 
 def probabilities(log_odds: NDArray[Any]) -> NDArray[np.float64]:
-    """Log-odds as probabilities, without overflow."""
+    """Log-odds (N, …) as probabilities (N, …) in [0, 1], without overflow."""
     # tanh saturates where exp would overflow.
     values: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * np.asarray(log_odds, dtype=np.float64)))
     return values
@@ -208,6 +214,7 @@ def beside_paper(
     table = table[table["table"] == "Table 2"]
     rows = []
     for task in tasks:
+        # Tasks of the paper's Table 1 only are zero-shot, and have no row here.
         column = table[table["column"] == task.paper]
         if column.empty:
             continue
@@ -215,6 +222,7 @@ def beside_paper(
         others = column.loc[column["row"] != "PedCLIP", "value"]
         # Lower is better for an error alone.
         best = float(others.min() if column["unit"].iloc[0] == "MAE" else others.max())
+        # Intervals go in whole: the table prints value and bounds.
         scores = {method: found[task.name, method].score for method in methods if (task.name, method) in found}
         printed_values = {"metric": column["unit"].iloc[0], "paper: PedCLIP": own, "paper: best other": best}
         rows.append({"paper's task": task.paper} | printed_values | {"our task": task.name} | scores)
@@ -245,6 +253,7 @@ def downstream_table(results: Sequence[Result]) -> pd.DataFrame:
                     "value": score.value if score else np.nan,
                     "low": score.low if score else np.nan,
                     "high": score.high if score else np.nan,
+                    # The baseline is of the whole task.
                     "baseline": result.baseline if not name else np.nan,
                     "items": items,
                     "patients": score.num_groups if score else 0,
@@ -261,6 +270,7 @@ def downstream_table(results: Sequence[Result]) -> pd.DataFrame:
 
 def write_table(table: pd.DataFrame, path: Path) -> Path:
     """A table as one Parquet file that is complete or absent."""
+    # Written to memory first, so that the file appears at once.
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return write_bytes(path, buffer.getvalue())

@@ -172,6 +172,7 @@ def yolo_loss(maps: list[Tensor], targets: list[Targets]) -> Tensor:
 
     Source: YOLOv3 with the weights of MGCA. Differs: MGCA divides by the number of all cells, which are mostly empty.
     """
+    # Summed over three scales, each of which holds some of the true boxes.
     total = maps[0].new_zeros(())
     num_boxes = max(1, sum(int(target.is_box.sum()) for target in targets))
     for output, target in zip(maps, targets, strict=True):
@@ -224,6 +225,7 @@ def suppress(
     Source: greedy non-maximum suppression, as `torchvision.ops.batched_nms`, which needs torchvision.
     """
     kept = []
+    # Stable, so that equal scores keep the order of the cells on every machine.
     left = np.argsort(-scores, kind="stable")
     while len(left):
         best, left = left[0], left[1:]
@@ -238,8 +240,10 @@ def _decode_map(output: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = output.shape[2:4]
     grid = torch.stack(torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy"), dim=-1)  # (h, w, 2)
     center = (output[..., :2].sigmoid() + grid) / torch.tensor([columns, rows])
+    # (B, 3, h, w, 2); clamped, as exp of an untrained output may overflow.
     half = output[..., 2:4].clamp(-MAX_STRETCH, MAX_STRETCH).exp() * anchors[None, :, None, None] / 2
     corners = torch.cat([center - half, center + half], dim=-1).clamp(0, 1)
+    # (B, 3, h, w, L): is there anything, times what it is.
     scores = output[..., 4:5].sigmoid() * output[..., 5:].sigmoid()
     return corners.flatten(1, 3), scores.flatten(1, 3)
 

@@ -220,6 +220,7 @@ def bootstrap_values(
 def _draw(rng: np.random.Generator, num_resamples: int, num_groups: int) -> Floats:
     """(R, G) times that each group was drawn; each row sums to G."""
     drawn = rng.integers(num_groups, size=(num_resamples, num_groups))  # (R, G)
+    # Row r takes the numbers from r·G on, so that one count over all of them keeps the rows apart.
     drawn += np.arange(num_resamples)[:, None] * num_groups  # one histogram for all rows
     counts = np.bincount(drawn.ravel(), minlength=num_resamples * num_groups)
     return counts.reshape(num_resamples, num_groups).astype(np.float64)
@@ -234,6 +235,7 @@ def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]
     else:
         # Sorted by name, so that the order of the items does not change who is drawn.
         index = np.unique(np.asarray(groups), return_inverse=True)[1]
+    # Groups are numbered from 0 without gaps.
     num_groups = int(index.max()) + 1
     if num_groups < MIN_GROUPS:
         what = "item" if groups is None else "patient"

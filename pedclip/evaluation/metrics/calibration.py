@@ -45,6 +45,7 @@ def reliability_table(
     """
     truth, predicted = _labels_and_probabilities(labels, probabilities)
     rows = []
+    # Edges are fixed by all films: edges of each resample would make other bins every time.
     for inside in _bins(predicted, bins):
         # All films are resampled, not those of the bin: how many of a bin are drawn is part of the uncertainty.
         observed = bootstrap_interval(
@@ -147,6 +148,7 @@ def _share(truth: Floats, inside: NDArray[np.bool_]) -> Callable[[Floats], Float
     def resampled(counts: Floats) -> Floats:
         drawn = counts[:, inside]  # (R, n)
         totals = drawn.sum(axis=1)
+        # NaN is drawn again by the bootstrap.
         shares = np.full(len(counts), np.nan)
         np.divide(drawn @ truth[inside], totals, out=shares, where=totals > 0)
         return shares

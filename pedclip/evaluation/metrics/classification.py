@@ -115,6 +115,7 @@ def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     truth, values = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if truth.ndim != 2 or truth.shape != values.shape or 0 in truth.shape:
         raise ValueError(f"labels and scores must both be (N, L), got {truth.shape} and {values.shape}")
+    # A grade of 2 among the labels would pass for a positive.
     if not (np.isin(truth, (0, 1)) | np.isnan(truth)).all():
         raise ValueError("labels must be 0, 1, or NaN where nobody labelled the image")
     if not np.isfinite(values).all():

@@ -75,6 +75,7 @@ def compare(
         num_resamples=num_resamples,
         seed=seed,
     )
+    # On the images as they are; the resamples only say how far the difference might move.
     values = value_of_all(of_first, len(truth)), value_of_all(of_second, len(truth))
     low, high = np.percentile(draws, PERCENTILES)
     # Share of resamples beyond 0, doubled for two sides; the 1 keeps it above 0 (Davison & Hinkley, 1997, ch. 4).
@@ -127,6 +128,7 @@ def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Comparison
     # 97.5th percentile of the normal distribution.
     margin = 1.959963984540054 * error
     interval = Interval(difference, difference - margin, difference + margin, len(truth), len(truth))
+    # Images are its units, so the number of groups is that of images.
     return Comparison(float(areas[0]), float(areas[1]), interval, p_value, "DeLong")
 
 

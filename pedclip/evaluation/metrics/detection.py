@@ -36,6 +36,7 @@ class Boxes:
     scores: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
+        # An image without a box may come as an empty list: (0,) -> (0, 4).
         corners = np.asarray(self.corners, dtype=np.float64).reshape(-1, 4)
         labels = np.asarray(self.labels, dtype=np.int64)
         object.__setattr__(self, "corners", corners)
@@ -81,6 +82,7 @@ class MeanAveragePrecision(Metric):
     def _curves(truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> dict[int, "_Curve"]:
         if len(truth) != len(predicted):
             raise ValueError(f"expected one prediction per image, got {len(predicted)} for {len(truth)} images")
+        # Without scores there is no ranking, hence no curve.
         if any(boxes.scores is None for boxes in predicted):
             raise ValueError("predicted boxes need scores")
         labels = sorted({int(label) for boxes in truth for label in boxes.labels})

@@ -47,6 +47,7 @@ def _mae(target: ArrayLike, predicted: ArrayLike) -> Floats:
     _check_vectors(truth, guess, "target", "predicted")
     if not (np.isfinite(truth).all() and np.isfinite(guess).all()):
         raise ValueError("mae needs finite targets and predictions; leave out the items without a target")
+    # (N,)
     return np.abs(truth - guess)
 
 
@@ -55,6 +56,7 @@ def _dice(target: Sequence[NDArray[Any]], predicted: Sequence[NDArray[Any]]) -> 
 
     A list of (H, W) masks of different sizes will do. Masks are booleans, or 0 and 1.
     """
+    # Lists have no shape to compare.
     if len(target) != len(predicted) or len(target) == 0:
         raise ValueError(
             f"dice needs as many predicted masks as targets, at least 1: got {len(predicted)} and {len(target)}"

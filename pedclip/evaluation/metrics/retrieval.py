@@ -30,6 +30,7 @@ def relevance(scores: NDArray[Any], relevant: NDArray[Any]) -> NDArray[np.bool_]
     """
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(f"similarity must be (queries, gallery) with at least one of each, got shape {scores.shape}")
+    # NaN is neither above nor below anything, and would leave fewer than K.
     if not np.isfinite(scores).all():
         raise ValueError("similarity must be finite; look for embeddings of length zero or NaN")
     if relevant.ndim == 1 and len(relevant) == len(scores) and np.issubdtype(relevant.dtype, np.integer):
@@ -70,6 +71,7 @@ def top(scores: NDArray[Any], k: int) -> NDArray[np.bool_]:
     # Ties at the border fill what room is left from the lowest index on.
     is_above, is_tied = scores > last, scores == last
     room = k - is_above.sum(axis=1, keepdims=True)
+    # The running number of ties says which of them still fit.
     is_top: NDArray[np.bool_] = is_above | (is_tied & (is_tied.cumsum(axis=1) <= room))
     return is_top
 

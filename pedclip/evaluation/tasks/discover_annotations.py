@@ -50,7 +50,7 @@ def read_columns(split: "Dataset") -> Columns:
 
 
 def discover_masks(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
-    """Masks of structures and of findings, of the images that have one.
+    """Masks (H, W) of structures and of findings, of the images that have one.
 
     Where enough images show a fracture and nothing else, the masks asked for are theirs, as in the paper; else all.
     Where a source has no masks at all, the boxes of fractures and of opacities are filled in instead.
@@ -109,7 +109,7 @@ def _with_empty(chosen: Chosen, rows: Rows, source: str) -> Chosen:
 
 
 def discover_boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: int | None) -> Task | None:
-    """Boxes of the classes that are frequent enough, on images that have one and on those labelled normal.
+    """Boxes (K,) of the classes that are frequent enough, on images that have one and on those labelled normal.
 
     An image with a finding and without a box may simply not have been annotated, so it takes no part.
 
@@ -143,7 +143,7 @@ def discover_boxes(source: str, rows: Rows, columns: AllColumns, least: int, mos
 
 
 def is_enough(chosen: Mapping[str, NDArray[np.intp]]) -> bool:
-    """True where there are images enough to train on, and two to test on."""
+    """True where there are images (N,) enough to train on, and two to test on."""
     return len(chosen["train"]) >= MIN_IMAGES and len(chosen["test"]) >= 2
 
 

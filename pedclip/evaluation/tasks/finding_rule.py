@@ -67,6 +67,7 @@ class FindingRule:
         Returns:
             (N,) positions in the list, and (N,) labels 1 or 0.
         """
+        # None, no part in the question, is another thing than 0.
         labels = [self.label(row) for row in rows]
         indices = [position for position, label in enumerate(labels) if label is not None]
         return np.array(indices, dtype=np.intp), np.array([labels[i] for i in indices], dtype=np.float64)

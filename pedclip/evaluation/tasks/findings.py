@@ -49,6 +49,7 @@ def discover_findings(rows: Iterable[Row | Mapping[str, Any]], min_positives: in
     for source in sorted({row.source for row in labels}):
         # The rule names its source, so that it finds its own images among all of them.
         of_source = [row for row in labels if row.source == source]
+        # Sorted, so that the order of rows does not change the order of tasks.
         findings = sorted({finding for row in of_source for finding in row.findings or ()})
         for rule in (*named_rules(), *(_one_against_rest(finding) for finding in findings)):
             task = finding_task(_bind(rule, of_source, source), labels)
@@ -73,6 +74,7 @@ def finding_task(rule: FindingRule, rows: Sequence[Row]) -> Task:
 
 def _bind(rule: FindingRule, rows: list[Row], source: str) -> FindingRule:
     """The rule within one source and the regions where its positives occur there."""
+    # Where the finding is shown at all; elsewhere its absence would be known from the region.
     positive_rows = [row for row in rows if not (row.findings or frozenset()).isdisjoint(rule.positive)]
     shown = {row.region for row in positive_rows}
     # Without a positive in the regions of the rule these stay, and its images have one answer only.

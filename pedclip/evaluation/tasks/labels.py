@@ -64,10 +64,12 @@ def read_labels(rows: Iterable[Row | Mapping[str, Any]]) -> list[Row]:
     if hasattr(rows, "select_columns"):  # an image column would be decoded row by row
         dataset: Any = rows
         rows = dataset.select_columns([*COLUMNS, *(name for name in _OPTIONAL if name in dataset.column_names)])
+    # Reading twice is free, so every function may be given rows or triplets.
     return [row if isinstance(row, Row) else _read_row(row, position) for position, row in enumerate(rows)]
 
 
 def _read_row(row: Mapping[str, Any], position: int) -> Row:
+    # A mapping may come from anywhere; a data set was checked on loading.
     missing = [column for column in COLUMNS if column not in row]
     if missing:
         raise ValueError(f"row {position} has no column {', '.join(missing)}; an evaluation needs {', '.join(COLUMNS)}")
@@ -92,6 +94,7 @@ def _read_row(row: Mapping[str, Any], position: int) -> Row:
 
 def _settle(row: Mapping[str, Any]) -> tuple[frozenset[str] | None, frozenset[str]]:
     """Findings, and those that stay uncertain after the protocol of the source has decided on some."""
+    # Unlabelled: what is uncertain says nothing either.
     if row["findings"] is None:
         return None, frozenset()
     findings = frozenset(finding_name(finding) for finding in row["findings"])

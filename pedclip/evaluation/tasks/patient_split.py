@@ -43,7 +43,7 @@ class Part:
         return len(self.patients)
 
     def take(self, index: NDArray[Any]) -> "Part":
-        """The images at these positions, or where a mask is true."""
+        """The images at these positions (M,), or where a mask (N,) is true."""
         return Part(self.inputs[index], self.truth[index], self.patients[index])
 
     @property

@@ -56,6 +56,7 @@ class Protocol:
     uncertain: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # A misspelt answer would leave the finding uncertain without a word.
         if wrong := set(self.uncertain.values()).difference(_ANSWERS):
             raise ValueError(f"an uncertain finding counts as {' or '.join(_ANSWERS)}, got {', '.join(sorted(wrong))}")
 

@@ -70,6 +70,7 @@ class Task:
             number = len(kept[split])
             if number > most:
                 kept[split] = np.arange(most) * number // most
+        # Positions in the data set, not in the larger task.
         rows = {split: self.rows[split][index] for split, index in kept.items()}
         # Empty for masks and boxes, which are read later by position.
         labels = {split: values[kept[split]] for split, values in self.labels.items()}

@@ -58,11 +58,13 @@ def project(
     chosen = np.linspace(0, len(rows) - 1, min(max_points, len(rows))).astype(int)
     # (2M, D): films and sentences are laid out together, or their distances could not be seen.
     points = np.concatenate([embeddings.image[chosen], embeddings.text[chosen]])
+    # UMAP's default, where there are points enough.
     neighbors = min(15, len(points) - 1)
     with warnings.catch_warnings():
         # A fixed seed costs UMAP its threads, which is what we ask for; the other notes are on its own internals.
         warnings.simplefilter("ignore")
         plane = UMAP(n_neighbors=neighbors, metric="cosine", init="random", random_state=seed).fit_transform(points)
+    # Twenty-three colours cannot be told apart; seven can.
     group_of = {region: group for group, regions in GROUPS.items() for region in regions}
     frame = pd.DataFrame(
         {
@@ -77,5 +79,6 @@ def project(
         }
     )
     folder.mkdir(parents=True, exist_ok=True)
+    # The position of a film means nothing outside this run.
     frame.drop(columns="film").to_parquet(folder / "map.parquet")
     return frame

@@ -1,6 +1,8 @@
 """Localization by sentences: similarity of patches and text, and how often it points into the box."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 
 from pedclip.evaluation.embeddings import embed_texts
 from pedclip.evaluation.metrics.bootstrap import Floats
-from pedclip.evaluation.zero_shot.scoring import ensemble, patch_similarity
+from pedclip.evaluation.zero_shot.scoring import cosines, ensemble, unit_vectors
 from pedclip.models.pedclip import PedCLIP
 from pedclip.triplets.transforms import to_pixels
 
@@ -39,6 +41,39 @@ def similarity_maps(
         patch_similarity(tokens, wanted[0], grid=grid) - patch_similarity(tokens, wanted[1], grid=grid)
         for tokens in patches.cpu().numpy()
     ]
+
+
+def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[int, int] | None = None) -> Floats:
+    """Cosine of each image patch with a text, laid out as on the image.
+
+    Args:
+        tokens: (1+S, C) tokens of one image, the image token first; project them to the joint space before, where
+            C is not D.
+        text: (D,) embedding.
+        grid: Rows and columns of patches; None means a square.
+
+    Returns:
+        (h, w) in [-1, 1], top row first.
+
+    Raises:
+        ValueError: Widths differ, or the patches do not fill the grid.
+    """
+    if tokens.ndim != 2 or text.ndim != 1 or tokens.shape[1] != len(text):
+        raise ValueError(
+            f"patch_similarity compares tokens (1+S, C) with one text embedding (D,) of the same width, got "
+            f"{tokens.shape} and {text.shape}; project the tokens to the joint space first"
+        )
+    # The image token is no place on the film.
+    num_patches = len(tokens) - 1
+    size = math.isqrt(max(num_patches, 0))
+    rows, columns = (size, size) if grid is None else grid
+    # A wrong grid would shear the map without any error.
+    if num_patches < 1 or rows * columns != num_patches:
+        wanted = "a square number" if grid is None else f"{rows} x {columns}"
+        raise ValueError(
+            f"expected {wanted} of patches after the image token, got {num_patches}; pass grid=(rows, columns)"
+        )
+    return cosines(unit_vectors(tokens[1:], "tokens"), unit_vectors(text[None], "text")[0]).reshape(rows, columns)
 
 
 def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -> tuple[bool, float]:

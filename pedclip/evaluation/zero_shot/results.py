@@ -30,14 +30,16 @@ def finding_result(task: Task, scores: NDArray[Any], patients: NDArray[Any], sco
         ValueError: A class is missing, or scores are not finite.
     """
     labels = task.labels["test"][:, 0]  # (N,)
-    score = scoring.bootstrap(auc, labels, scores, patients)
+    score = scoring.bootstrap(auc, labels, scores, patients)  # all images of the task count, whatever their region
     return Result(
         task=task.name,
         source=task.require_rule().source,
         method=scoring.method,
         metric="AUC",
         score=score,
+        # One class only, whose score is that of the task.
         classes=(ClassScore(task.name, score, int(labels.sum()), len(labels)),),
+        # An AUC of any ranking without knowledge, whatever the prevalence.
         baseline=0.5,
         baseline_name="chance",
     )
@@ -66,9 +68,11 @@ def region_result(
     present = set(truth)
     regions = [*(region for region in candidates if region in present), *sorted(present.difference(candidates))]
     if len(regions) < 2:
+        # One region would make every answer right.
         raise ValueError(f"recognizing regions needs images of at least 2 regions, got {', '.join(regions) or 'none'}")
     score = scoring.bootstrap(accuracy, truth, predicted, groups)
     counts = np.zeros((len(regions), len(candidates)), dtype=np.int64)
+    # Of each image, the column of the answer: (N,).
     answers = [list(candidates).index(region) for region in predicted]
     # Unlike `counts[...] += 1`, this counts a pair as often as it occurs.
     np.add.at(counts, ([regions.index(region) for region in truth], answers), 1)
@@ -78,6 +82,7 @@ def region_result(
         method=scoring.method,
         metric="accuracy",
         score=score,
+        # The harder of the two chances: some regions are filmed far more often than others.
         baseline=confusion.chance_majority,
         baseline_name="commonest region",
         confusion=confusion,
@@ -106,6 +111,7 @@ def task_table(results: Sequence[Result]) -> pd.DataFrame:
             **_bounds(result.score),
             "positives": result.classes[0].num_positives,
             "negatives": result.classes[0].num_items - result.classes[0].num_positives,
+            # Patients, not images, are what the interval rests on.
             "patients": result.score.num_groups,
         }
         for result in results
@@ -124,6 +130,7 @@ def region_table(results: Sequence[Result]) -> pd.DataFrame:
         {
             "method": result.method,
             **_bounds(result.score),
+            # Every region counts alike here, however rare.
             "macro": _confusion(result).macro_accuracy,
             "chance": result.baseline,
         }
@@ -151,6 +158,7 @@ def retrieval_table(results: Sequence[Result]) -> pd.DataFrame:
             "chance": result.baseline,
         }
         for result in results
+        # The hit rate is easy where a text has many films, and would look like a better recall.
         if result.metric == "recall"
     ]
     return pd.DataFrame(rows, columns=["method", "direction", "metric", "k", "value", "low", "high", "chance"])
@@ -158,6 +166,7 @@ def retrieval_table(results: Sequence[Result]) -> pd.DataFrame:
 
 def finding_entry(result: Result) -> dict[str, Any]:
     """Plain values of a result of findings, as "tasks" of metrics.json lists them."""
+    # Unpacking refuses a result of several labels, which has no one AUC of images.
     (counted,) = result.classes
     return {
         "task": result.task,
@@ -179,6 +188,7 @@ def region_entry(result: Result) -> dict[str, Any]:
         "macro_accuracy": confusion.macro_accuracy,
         "chance_majority": confusion.chance_majority,
         "chance_uniform": confusion.chance_uniform,
+        # JSON has no tuples: lists when read again.
         "regions": confusion.truth,
         "candidates": confusion.answers,
         "confusion": confusion.counts,

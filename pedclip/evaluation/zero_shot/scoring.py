@@ -50,10 +50,10 @@ def score_pairs(
     """
     if prompting not in ("pair", "single"):
         raise ValueError(f"prompting must be 'pair' or 'single', got {prompting!r}")
-    images = _unit(image, "image")
+    images = unit_vectors(image, "image")  # (N, D)
     # Cosines also hold how much a film looks like the region that both sentences name; the difference cancels it.
-    scores = _cosines(images, ensemble(positive))
-    return scores if prompting == "single" else scores - _cosines(images, ensemble(negative))
+    scores = cosines(images, ensemble(positive))
+    return scores if prompting == "single" else scores - cosines(images, ensemble(negative))
 
 
 def zero_shot_findings(
@@ -94,6 +94,7 @@ def zero_shot_findings(
         scores = score_pairs(
             image[chosen], encode_text(prompts.positive), encode_text(prompts.negative), prompting=prompting
         )
+        # (n,) of the images that take part.
         patients = np.array([labels[row].patient for row in chosen])
         results.append(finding_result(task, scores, patients, Scoring(task.name, method, num_resamples, seed)))
     return results
@@ -128,11 +129,13 @@ def zero_shot_regions(
     """
     labels = read_labels(rows)
     _check_count(image, len(labels))
+    # The true regions score the answers, and are the candidates where none are named.
     truth = [row.region for row in labels]
+    # In the order of pedclip.anatomy, so that confusions of different runs compare.
     names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
     # One point per region; the nearest is the answer, so that no label is fitted.
     anchors = np.stack([ensemble(encode_text(region_prompts(region))) for region in names])  # (L, D)
-    answers = _cosines(_unit(image, "image"), anchors.T).argmax(axis=1)
+    answers = cosines(unit_vectors(image, "image"), anchors.T).argmax(axis=1)  # (N, L) -> (N,)
     return region_result(
         truth,
         [names[answer] for answer in answers],
@@ -180,10 +183,12 @@ def retrieval(
     _check_lengths(len(image), text=text, texts=texts, groups=texts if groups is None else groups)
     # (U,) first film with each text, and (N,) the text of each film.
     first, answer = np.unique(np.asarray(texts), return_index=True, return_inverse=True)[1:]
+    # With one text every ranking is right.
     if len(first) < 2:
         raise ValueError(f"retrieval needs at least 2 distinct texts, got {len(first)}")
-    similarity = _cosines(_unit(image, "image"), _unit(text[first], "text").T)  # (N, unique)
+    similarity = cosines(unit_vectors(image, "image"), unit_vectors(text[first], "text").T)  # (N, unique)
     has_text = answer[:, None] == np.arange(len(first))  # (N, U)
+    # A text that several patients share is given to the first, or it would be resampled with each of them.
     text_groups = None if groups is None else np.asarray(groups)[first]
     results = []
     # A film has one text, so from image to text recall and hit are the same number.
@@ -194,6 +199,7 @@ def retrieval(
     ]
     for direction, name, metric, similar, relevant, patients in directions:
         for k in RECALL_AT:
+            # The gallery stays whole in every resample; only the queries of a patient come and go together.
             score = metric.bootstrap(similar, relevant, k, patients, num_resamples=num_resamples, seed=seed)
             results.append(
                 Result(
@@ -209,41 +215,10 @@ def retrieval(
     return results
 
 
-def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[int, int] | None = None) -> Floats:
-    """Cosine of each image patch with a text, laid out as on the image.
-
-    Args:
-        tokens: (1+S, C) tokens of one image, the image token first; project them to the joint space before, where
-            C is not D.
-        text: (D,) embedding.
-        grid: Rows and columns of patches; None means a square.
-
-    Returns:
-        (h, w) in [-1, 1], top row first.
-
-    Raises:
-        ValueError: Widths differ, or the patches do not fill the grid.
-    """
-    if tokens.ndim != 2 or text.ndim != 1 or tokens.shape[1] != len(text):
-        raise ValueError(
-            f"patch_similarity compares tokens (1+S, C) with one text embedding (D,) of the same width, got "
-            f"{tokens.shape} and {text.shape}; project the tokens to the joint space first"
-        )
-    # The image token is no place on the film.
-    num_patches = len(tokens) - 1
-    size = math.isqrt(max(num_patches, 0))
-    rows, columns = (size, size) if grid is None else grid
-    if num_patches < 1 or rows * columns != num_patches:
-        wanted = "a square number" if grid is None else f"{rows} x {columns}"
-        raise ValueError(
-            f"expected {wanted} of patches after the image token, got {num_patches}; pass grid=(rows, columns)"
-        )
-    return _cosines(_unit(tokens[1:], "tokens"), _unit(text[None], "text")[0]).reshape(rows, columns)
-
-
 def _chance(metric: str, relevant: NDArray[np.bool_], k: int) -> float:
     """Expected value of a random ranking, averaged over queries."""
     num_items = relevant.shape[1]
+    # A gallery smaller than K is shown whole.
     drawn = min(k, num_items)
     expected = []
     for count in relevant.sum(axis=1).tolist():
@@ -267,27 +242,35 @@ def ensemble(prompts: NDArray[Any]) -> Floats:
     Raises:
         ValueError: There is none, or one is zero or not finite.
     """
-    mean: Floats = _unit(_unit(prompts, "prompt").mean(axis=0, keepdims=True), "prompt ensemble")[0]
+    # Each wording counts alike, however long its embedding; the mean is normalized again (CLIP, prompt ensembling).
+    mean: Floats = unit_vectors(unit_vectors(prompts, "prompt").mean(axis=0, keepdims=True), "prompt ensemble")[0]
     return mean
 
 
-def _unit(embeddings: NDArray[Any], what: str) -> Floats:
+def unit_vectors(embeddings: NDArray[Any], what: str) -> Floats:
+    """Embeddings (N, D) at unit length (N, D).
+
+    Raises:
+        ValueError: Another shape, or an embedding without length; `what` names them.
+    """
     vectors = np.asarray(embeddings, dtype=np.float64)
     if vectors.ndim != 2 or len(vectors) == 0:
         raise ValueError(f"{what} embeddings must be (N, D) with at least one row, got shape {vectors.shape}")
+    # (N, 1) in float64, as the differences of cosines are small.
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # NaN would rank somewhere and give a score that looks like one.
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
         raise ValueError(f"{what} embeddings must be finite and longer than zero; the model gave NaN or zeros")
     unit: Floats = vectors / lengths
     return unit
 
 
-def _cosines(unit: Floats, other: Floats) -> Floats:
-    """Product of unit vectors (N, D) with (D,) or (D, M)."""
+def cosines(unit: Floats, other: Floats) -> Floats:
+    """Cosines of unit vectors (N, D) with one (D,) or several (D, M): (N,) or (N, M) in [-1, 1]."""
     if unit.shape[1] != other.shape[0]:
         raise ValueError(f"embeddings must have one width, got {unit.shape[1]} and {other.shape[0]}")
-    cosines: Floats = unit @ other
-    return cosines
+    product: Floats = unit @ other
+    return product
 
 
 def _check_lengths(num_images: int, **columns: Sized) -> None:

@@ -47,10 +47,11 @@ def shortcut_features(images: Iterable[Any]) -> Floats:
     """
     if hasattr(images, "select_columns"):
         images = images.select_columns(["image"])  # masks would be decoded too
+    # One film at a time: stored films are large and differ in size.
     features = [_features(item, position) for position, item in enumerate(images)]
     if not features:
         raise ValueError("shortcut features need at least one image, got none")
-    return np.stack(features)
+    return np.stack(features)  # (N, 65)
 
 
 def shortcut_scores(
@@ -83,7 +84,7 @@ def shortcut_scores(
         raise ValueError(f"the shortcut baseline needs training labels 0 and 1, got {np.unique(labels)[:5].tolist()}")
     # The penalty is chosen by what the baseline is scored by.
     model = _fit(train_features, labels, train_groups, seed, scoring="roc_auc")
-    return np.asarray(model.decision_function(test_features), dtype=np.float64)
+    return np.asarray(model.decision_function(test_features), dtype=np.float64)  # (M,)
 
 
 def shortcut_labels(
@@ -114,6 +115,7 @@ def shortcut_labels(
         raise ValueError(
             f"the shortcut baseline needs at least 2 classes to train on, got {np.unique(labels).tolist()}"
         )
+    # Regions are scored by accuracy, so the penalty is chosen by it.
     model = _fit(train_features, labels, train_groups, seed, scoring="accuracy")
     return [str(label) for label in model.predict(test_features)]
 
@@ -200,6 +202,7 @@ def shortcut_regions(
     return region_result(
         [row.region for row in test],
         predicted,
+        # It can only answer what it was taught.
         [region for region in REGIONS if any(row.region == region for row in train)],
         [row.patient for row in test],
         Scoring("body region", "shortcut", num_resamples, seed),
@@ -219,6 +222,7 @@ def _fit(features: NDArray[Any], labels: NDArray[Any], groups: Groups, seed: int
         {"logisticregression__C": list(INVERSE_PENALTIES)},
         scoring=scoring,
         cv=_folds(features, labels, groups, seed),
+        # sklearn would score a failed fit as NaN and go on.
         error_score="raise",
     )
     return search.fit(features, labels)
@@ -235,6 +239,7 @@ def _folds(
     num_patients = len(np.unique(patients))
     if num_patients < 2:
         raise ValueError(f"the shortcut baseline needs training images of at least 2 patients, got {num_patients}")
+    # Fewer folds where there are fewer patients than folds.
     splitter = GroupKFold(min(NUM_FOLDS, num_patients), shuffle=True, random_state=seed)
     folds = [
         (fitted, held_out)
@@ -248,6 +253,7 @@ def _folds(
 
 def _features(item: Any, position: int) -> Floats:
     image = item["image"] if isinstance(item, Mapping) else item
+    # Stored pictures may be of a palette or of colours.
     if isinstance(image, Image.Image):
         image = image.convert("L")
     pixels = np.asarray(image)
@@ -258,12 +264,14 @@ def _features(item: Any, position: int) -> Floats:
     # The aspect ratio is that of the stored film: squaring would hide it.
     height, width = pixels.shape
     thumbnail = Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)  # the mean of each cell
+    # 64 means, row by row, then the ratio: (65,).
     return np.append(np.asarray(thumbnail, dtype=np.float64).ravel() / 255, width / height)
 
 
 def _read_parts(
     train_features: NDArray[Any], train_rows: Rows, test_features: NDArray[Any], test_rows: Rows
 ) -> tuple[list[Row], list[Row]]:
+    # Rows read before come back as they are.
     train, test = read_labels(train_rows), read_labels(test_rows)
     for part, features, rows in (("training", train_features, train), ("test", test_features, test)):
         if features.shape != (len(rows), NUM_FEATURES):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pedclip.evaluation.crop import box_in_crop
-from pedclip.evaluation.zero_shot.localization import pointing, similarity_maps
+from pedclip.evaluation.zero_shot.localization import patch_similarity, pointing, similarity_maps
 from pedclip.training.loop import build_model
 from pedclip.triplets.transforms import Preprocess, square, to_pixels
 from tests.training.tiny import tiny_arrays, tiny_config
@@ -83,3 +84,26 @@ def test_maps_are_cosine_differences_of_the_patches(projection: int) -> None:
 
     swapped = similarity_maps(model, arrays.images[:3], negative, positive)
     np.testing.assert_allclose(swapped, [-map_ for map_ in maps], rtol=0, atol=1e-12)
+
+
+def test_patches_keep_their_place() -> None:
+    tokens = np.array([[9.0, 9.0], [1, 0], [0, 1], [-1, 0], [1, 1], [0, 2], [3, 0]])
+    similarity = patch_similarity(tokens, np.array([2.0, 0.0]), grid=(2, 3))
+    assert similarity == pytest.approx(np.array([[1, 0, -1], [np.sqrt(0.5), 0, 1]]), abs=1e-12)
+    assert patch_similarity(tokens[:5], np.array([2.0, 0.0])).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "grid", "words"),
+    [
+        (np.ones((5, 4)), None, "project the tokens to the joint space first"),
+        (np.ones((6, 3)), None, "a square number of patches after the image token, got 5"),
+        (np.ones((5, 3)), (2, 3), "2 x 3 of patches"),
+        (np.ones((1, 3)), None, "got 0"),
+    ],
+)
+def test_patches_that_do_not_fit_are_errors(
+    tokens: NDArray[np.float64], grid: tuple[int, int] | None, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        patch_similarity(tokens, np.ones(3), grid=grid)

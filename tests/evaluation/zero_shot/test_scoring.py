@@ -9,7 +9,6 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from pedclip.evaluation.tasks.findings import discover_findings
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.zero_shot.scoring import (
-    patch_similarity,
     retrieval,
     score_pairs,
     zero_shot_findings,
@@ -204,24 +203,3 @@ def test_chance_is_the_mean_over_random_rankings():
 def test_retrieval_refuses_what_does_not_match(texts, groups, words):
     with pytest.raises(ValueError, match=words):
         retrieval(np.ones((5, 3)), np.ones((5, 3)), texts, groups)
-
-
-def test_patches_keep_their_place():
-    tokens = np.array([[9.0, 9.0], [1, 0], [0, 1], [-1, 0], [1, 1], [0, 2], [3, 0]])
-    similarity = patch_similarity(tokens, np.array([2.0, 0.0]), grid=(2, 3))
-    assert similarity == pytest.approx(np.array([[1, 0, -1], [np.sqrt(0.5), 0, 1]]), abs=CLOSE)
-    assert patch_similarity(tokens[:5], np.array([2.0, 0.0])).shape == (2, 2)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "grid", "words"),
-    [
-        (np.ones((5, 4)), None, "project the tokens to the joint space first"),
-        (np.ones((6, 3)), None, "a square number of patches after the image token, got 5"),
-        (np.ones((5, 3)), (2, 3), "2 x 3 of patches"),
-        (np.ones((1, 3)), None, "got 0"),
-    ],
-)
-def test_patches_that_do_not_fit_are_errors(tokens, grid, words):
-    with pytest.raises(ValueError, match=words):
-        patch_similarity(tokens, np.ones(3), grid=grid)
