@@ -17,7 +17,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.evaluation.tasks.concepts import CONCEPTS
 from pedclip.evaluation.tasks.discover_annotations import (
     AllColumns,
-    Rows,
+    RowsBySplit,
     discover_boxes,
     discover_masks,
     is_enough,
@@ -82,7 +82,7 @@ def discover_tasks(triplets: Triplets, *, min_positives: int = 5, max_box_classe
     return [task for task in found if task is not None]
 
 
-def _named(source: str, rows: Rows, least: int) -> list[Task | None]:
+def _named(source: str, rows: RowsBySplit, least: int) -> list[Task | None]:
     """The questions of tasks.json, in the regions where the training images of the source show the finding."""
     column = protocol_of(source).column
     # Asked of the training images, so that no choice of a task has seen a test image.
@@ -94,7 +94,7 @@ def _named(source: str, rows: Rows, least: int) -> list[Task | None]:
     ]
 
 
-def _findings(source: str, rows: Rows, least: int) -> list[Task | None]:
+def _findings(source: str, rows: RowsBySplit, least: int) -> list[Task | None]:
     """All findings as one task, those of the chest as another, and the six concepts of inflammatory arthritis.
 
     Source: of the concepts, PedCLIP, Fig. 4 right (decision P27): an independent probe for each.
@@ -120,7 +120,7 @@ def _findings(source: str, rows: Rows, least: int) -> list[Task | None]:
     ]
 
 
-def _exclusive(source: str, rows: Rows, least: int) -> Task | None:
+def _exclusive(source: str, rows: RowsBySplit, least: int) -> Task | None:
     """The finding of a film, or none, where it shows one at most: a multi-class task, scored by accuracy.
 
     All labelled films are of one region, as it would tell the finding elsewhere; grades are a task of their own. A
@@ -145,7 +145,7 @@ def _exclusive(source: str, rows: Rows, least: int) -> Task | None:
     return _classes(f"classes ({source})", rows, answer, classes)
 
 
-def _grades(source: str, rows: Rows, least: int) -> list[Task | None]:
+def _grades(source: str, rows: RowsBySplit, least: int) -> list[Task | None]:
     """Kellgren-Lawrence grade, and grade 2 or more, the usual definition of osteoarthritis on a film."""
     if not any(_GRADE.fullmatch(name) for row in rows["train"] if row.source == source for name in row.findings or ()):
         return []
@@ -157,7 +157,7 @@ def _grades(source: str, rows: Rows, least: int) -> list[Task | None]:
     ]
 
 
-def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
+def _ages(source: str, rows: RowsBySplit, columns: AllColumns) -> list[Task]:
     """Bone age of hands and wrists; age of children and of adults apart, as one line would be fitted to the adults."""
     found = []
     for name, column, low, high, regions, paper in (
@@ -179,7 +179,7 @@ def _ages(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
     return found
 
 
-def _classes(name: str, rows: Rows, answer: Answer, classes: Sequence[str]) -> Task | None:
+def _classes(name: str, rows: RowsBySplit, answer: Answer, classes: Sequence[str]) -> Task | None:
     """A multi-class task; None unless training has two classes, and the test images two of two images each."""
     chosen, labels = _answers(rows, [answer])
     numbers = {split: values[:, 0].astype(np.int64) for split, values in labels.items()}
@@ -191,7 +191,7 @@ def _classes(name: str, rows: Rows, answer: Answer, classes: Sequence[str]) -> T
 
 
 def _labels(
-    name: str, classes: Sequence[str], rows: Rows, answers: Sequence[Answer], least: int, *, paper: str = ""
+    name: str, classes: Sequence[str], rows: RowsBySplit, answers: Sequence[Answer], least: int, *, paper: str = ""
 ) -> Task | None:
     """A multi-label task of the classes with enough images of both answers in training and test; None without."""
     if not answers:
@@ -211,7 +211,9 @@ def _labels(
     return Task(name, "multi-label", tuple(classes[column] for column in kept), chosen, labels, paper=paper)
 
 
-def _answers(rows: Rows, answers: Sequence[Answer]) -> tuple[dict[str, NDArray[np.intp]], dict[str, NDArray[Any]]]:
+def _answers(
+    rows: RowsBySplit, answers: Sequence[Answer]
+) -> tuple[dict[str, NDArray[np.intp]], dict[str, NDArray[Any]]]:
     """By split, the images that answer anything (N,), and their answers (N, L)."""
     tables = {split: _table(entries, answers) for split, entries in rows.items()}
     chosen = {split: np.flatnonzero(~np.isnan(table).all(axis=1)) for split, table in tables.items()}

@@ -24,7 +24,7 @@ _FILLED: Final = (
     ("lung opacity masks", "lung opacity", ""),
 )
 
-Rows = Mapping[str, list[Row]]  # by split
+RowsBySplit = Mapping[str, list[Row]]  # by split
 Chosen = dict[str, NDArray[np.intp]]  # by split, positions of images
 
 
@@ -49,7 +49,7 @@ def read_columns(split: "Dataset") -> Columns:
     )
 
 
-def discover_masks(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
+def discover_masks(source: str, rows: RowsBySplit, columns: AllColumns) -> list[Task]:
     """Masks (H, W) of structures and of findings, of the images that have one.
 
     Where enough images show a fracture and nothing else, the masks asked for are theirs, as in the paper; else all.
@@ -76,7 +76,7 @@ def discover_masks(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
     return found if any(map(len, masks.values())) else found + _filled(source, rows, columns)
 
 
-def _filled(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
+def _filled(source: str, rows: RowsBySplit, columns: AllColumns) -> list[Task]:
     """Masks that are filled boxes, of the images that have such a box, whatever else these show.
 
     A box tells the fracture from the cast or the periosteal reaction beside it, so that, unlike a joint mask, it needs
@@ -94,7 +94,7 @@ def _filled(source: str, rows: Rows, columns: AllColumns) -> list[Task]:
     return found
 
 
-def _with_empty(chosen: Chosen, rows: Rows, source: str) -> Chosen:
+def _with_empty(chosen: Chosen, rows: RowsBySplit, source: str) -> Chosen:
     """The images with a mask, and those that the protocol of the source adds with an empty one, in their order."""
     rule = protocol_of(source).empty_masks
     if rule is None:
@@ -108,7 +108,7 @@ def _with_empty(chosen: Chosen, rows: Rows, source: str) -> Chosen:
     return joined
 
 
-def discover_boxes(source: str, rows: Rows, columns: AllColumns, least: int, most: int | None) -> Task | None:
+def discover_boxes(source: str, rows: RowsBySplit, columns: AllColumns, least: int, most: int | None) -> Task | None:
     """Boxes (K,) of the classes that are frequent enough, on images that have one and on those labelled normal.
 
     An image with a finding and without a box may simply not have been annotated, so it takes no part.
@@ -148,7 +148,7 @@ def is_enough(chosen: Mapping[str, NDArray[np.intp]]) -> bool:
 
 
 def _choose(
-    rows: Rows,
+    rows: RowsBySplit,
     columns: AllColumns,
     source: str,
     asked: Callable[[Row, Sequence[str]], bool],
