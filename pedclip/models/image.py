@@ -265,6 +265,6 @@ def build_vit(
         raise OSError(
             f"no weights for architecture {architecture!r} from image_weights={weights!r}: {type(error).__name__}.\n"
             f"  Fetch 'model.safetensors' of {source.hf_hub_id or source.url} on a machine with a network,\n"
-            "  then pass:   -p image_weights /path/to/model.safetensors\n"
-            "  or start from random weights:   -p pretrained no"
+            "  then pass:   image_weights='/path/to/model.safetensors'\n"
+            "  or start from random weights:   image_weights='' (a notebook: pretrained='no')"
         ) from error

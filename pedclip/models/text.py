@@ -78,8 +78,8 @@ def _unreachable(name: str, file: str) -> OSError:
     return OSError(
         f"nothing to load from text_weights={name!r}.\n"
         f"  Fetch 'config.json', 'model.safetensors' and {file} of that model on a machine with a network,\n"
-        "  then pass their folder:   -p text_weights /path/to/folder\n"
-        "  or start from random weights:   -p pretrained no"
+        "  then pass their folder:   text_weights='/path/to/folder'\n"
+        "  or start from random weights:   text_weights='' (a notebook: pretrained='no')"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a pre-training run is made of: typed, validated, stored as JSON, overridable field by field."""
+"""Configuration of a pre-training run: typed, validated, stored as JSON, overridable field by field."""
 
 import dataclasses
 import difflib
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pedclip.models.config import PedCLIPConfig
+from pedclip.objectives.registry import names as objective_names
 
 LearningRateSchedule = Literal["cosine", "constant"]
 Sampler = Literal["uniform", "sqrt"]
@@ -25,6 +26,8 @@ class TrainingConfig:
     """Optimization of PedCLIP. The defaults are the published run; P numbers name its under-specified decisions.
 
     Attributes:
+        objective: Name of the loss, one of ``pedclip.objectives.names()``; a stored configuration without it means
+            "pedclip".
         epochs: Passes over the training triplets, at least 1.
         batch_size: Pairs per step over all devices, at least 2 per device (P12).
         accumulate: Batches whose gradients are added before a step, at least 1. Negatives stay within a batch.
@@ -52,6 +55,7 @@ class TrainingConfig:
         text_weights: "" for random, or a folder or hub name.
     """
 
+    objective: str = "pedclip"
     epochs: int = 50
     batch_size: int = 256
     accumulate: int = 1
@@ -91,6 +95,7 @@ class TrainingConfig:
             teacher == -1 or 0 <= teacher <= self.epochs, "teacher_epochs", teacher, f"-1, or in [0, {self.epochs}]"
         )
         for name, allowed in (
+            ("objective", objective_names()),
             ("schedule", get_args(LearningRateSchedule)),
             ("precision", get_args(Precision)),
             ("sampler", get_args(Sampler)),

@@ -2,44 +2,32 @@
 
 import csv
 import dataclasses
-import hashlib
-import json
 import logging
-import shutil
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch import distributed
 
-from pedclip.artefacts import write_json
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import train_tokenizer
 from pedclip.training.callbacks import ExportCheckpoint, Progress
 from pedclip.training.config import RunConfig, TrainingConfig
 from pedclip.training.datamodule import TripletDataModule
 from pedclip.training.module import PretrainModule
+from pedclip.training.resume import RESUME_FOLDER, claim_run, steps_done
 from pedclip.triplets.arrays import TripletArrays
-from pedclip.triplets.seen_patients import PATIENTS_FILE, patient_key
-
-RESUME_FOLDER: Final = "resume"
-
-
-LAST: Final = "last.ckpt"
 
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What a run leaves behind.
+    """Result of a run, finished or continued.
 
     Attributes:
         model: The trained model, in evaluation mode, on the CPU.
@@ -83,16 +71,18 @@ def pretrain(
     """
     training = config.training
     resumable = claim_run(run, config, train, validation, resume=resume)
-    _seed(training.seed)
+    # Initial weights are drawn from torch's global generator inside timm and transformers.
+    torch.manual_seed(training.seed)
     model = build_model(config, train)
-    done_before = int(torch.load(resumable, weights_only=True)["global_step"]) if resumable else 0
+    done_before = steps_done(resumable) if resumable else 0
     started = time.monotonic()
     data = TripletDataModule(train, validation, model, training)
     module = PretrainModule(model, training, batches_per_epoch=data.batches_per_epoch)
     with quiet_lightning():
         export = ExportCheckpoint(run / "checkpoint", card)
-        steps = training.epochs * data.batches_per_epoch // training.accumulate
+        steps = training.epochs * data.batches_per_epoch // training.accumulate  # of the optimizer
         trainer = _trainer(training, run, export, has_validation=len(validation) > 0, steps=steps)
+        # weights_only: a resumable checkpoint is unpickled without running any code that it may hold.
         trainer.fit(module, data, ckpt_path=resumable, weights_only=True)
     model = model.cpu().eval()
     return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, done_before)
@@ -119,7 +109,9 @@ def read_history(run: Path) -> list[dict[str, float]]:
     Returns:
         Records with ``step``, ``epoch`` and whatever was logged there.
     """
+    # A step and the validation after it have one number but stand in rows of their own.
     merged: dict[tuple[int, bool], dict[str, float]] = {}
+    # Every restart writes a folder of its own; by number, for "version_10" sorts before "version_2".
     files = sorted(
         run.glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_"))
     )
@@ -132,74 +124,10 @@ def read_history(run: Path) -> list[dict[str, float]]:
     return [merged[key] for key in sorted(merged)]
 
 
-def claim_run(
-    run: Path, config: RunConfig, train: TripletArrays, validation: TripletArrays, *, resume: bool
-) -> Path | None:
-    """Take a folder for a run: continue what is in it, or clear it and write down what the run is made of.
-
-    Args:
-        run: Folder of the run.
-        config: Of the run.
-        train: Training split.
-        validation: Validation split.
-        resume: Continue; False clears the checkpoints and logs of whatever was there.
-
-    Returns:
-        The checkpoint to continue from, None for a fresh start.
-
-    Raises:
-        ValueError: The folder holds another run; the message names the first difference.
-    """
-    run.mkdir(parents=True, exist_ok=True)
-    wanted = {
-        "training.json": config.to_dict(),
-        f"{RESUME_FOLDER}/data.json": {"films": len(train), "fingerprint": _fingerprint(train)},
-    }
-    last = run / RESUME_FOLDER / LAST
-    if resume and last.exists() and all((run / name).exists() for name in wanted):
-        for name, content in wanted.items():
-            difference = _first_difference(json.loads((run / name).read_text()), json.loads(json.dumps(content)))
-            if difference:
-                raise ValueError(
-                    f"{run} holds another run ({difference}).\n"
-                    "  Give this one another name:  -p name other\n  or start it again:           -p resume False"
-                )
-        return last
-    if _is_main():
-        # A checkpoint of another run must never stand beside this run's list of patients.
-        shutil.rmtree(run / "checkpoint", ignore_errors=True)
-        for pattern in (f"{RESUME_FOLDER}/*.ckpt", "logs/version_*/metrics.csv"):
-            for path in run.glob(pattern):
-                path.unlink()
-        seen = {"train": train.patients, "validation": validation.patients}
-        keys = {split: sorted({patient_key(patient) for patient in patients}) for split, patients in seen.items()}
-        for name, content in (wanted | {PATIENTS_FILE: keys}).items():
-            write_json(run / name, content)
-    return None
-
-
-def _fingerprint(train: TripletArrays) -> str:
-    """What a resumed run must find again: all words, regions and patients, and the pixels of a sample of films."""
-    digest = hashlib.sha256(train.regions.tobytes())
-    digest.update(np.ascontiguousarray(train.images[:: max(1, len(train) // 64)]).tobytes())
-    for text, patient in zip(train.texts, train.patients, strict=True):
-        digest.update(f"{patient}\0{text}\0".encode())
-    return digest.hexdigest()[:16]
-
-
-def _first_difference(old: Any, new: Any, name: str = "") -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys()):
-            found = _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
-            if found:
-                return found
-        return ""
-    return "" if old == new else f"{name} was {old!r}, is {new!r}"
-
-
 def _trainer(
     config: TrainingConfig, run: Path, export: ExportCheckpoint, *, has_validation: bool, steps: int
 ) -> L.Trainer:
+    # "step" only grows, so that the best one is the newest; more than one is never kept.
     checkpoint = ModelCheckpoint(
         dirpath=run / RESUME_FOLDER,
         filename="{step}",
@@ -219,7 +147,7 @@ def _trainer(
         precision=config.precision,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.gradient_clip or None,
-        use_distributed_sampler=False,
+        use_distributed_sampler=False,  # EpochBatches knows its rank
         logger=_logger(config, run),
         log_every_n_steps=max(1, min(50, steps // 80)),  # a short run logs every step, a long one stays readable
         num_sanity_val_steps=0,
@@ -236,15 +164,6 @@ def _logger(config: TrainingConfig, run: Path) -> list[Logger]:
     if config.logger == "tensorboard":
         loggers.append(TensorBoardLogger(run, name="tensorboard"))
     return loggers
-
-
-def _seed(seed: int) -> None:
-    # Initial weights are drawn from torch's global generator inside timm and transformers.
-    torch.manual_seed(seed)
-
-
-def _is_main() -> bool:
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""The training step: contrastive loss, gate loss, teacher forcing, optimizer."""
+"""The training step, the same for every objective: view, encode, objective, optimizer."""
 
 import math
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -8,12 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from pedclip.models.pedclip import PedCLIP
-from pedclip.objectives.assignment import expert_assignment
-from pedclip.objectives.contrastive import gathered_info_nce
+from pedclip.objectives.base import FeatureBatch, Objective
+from pedclip.objectives.registry import build, option_names
 from pedclip.training.batches import Batch
 from pedclip.training.config import TrainingConfig
 from pedclip.training.schedule import expert_schedule
 from pedclip.triplets.transforms import to_pixels
+
+
+def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
+    """The objective that a configuration names, with every option of it that the configuration holds.
+
+    Args:
+        config: Its fields are matched to the objective's options by name.
+        model: The dual encoder.
+    """
+    schedule = partial(
+        expert_schedule,
+        epochs=config.epochs,
+        teacher_epochs=config.resolved_teacher_epochs,
+        lambda_end=config.lambda_end,
+    )
+    settings = vars(config) | {"schedule": schedule}
+    options = {name: settings[name] for name in option_names(config.objective) if name in settings}
+    return build(config.objective, model, **options)
 
 
 class PretrainModule(L.LightningModule):
@@ -21,15 +40,15 @@ class PretrainModule(L.LightningModule):
 
     Args:
         model: The dual encoder.
-        config: Optimization.
+        config: Optimization and the name of the objective.
         batches_per_epoch: Of one rank.
-
-    Source: PedCLIP, section 2.3: ℓ = ½(ℓ^v2t + ℓ^t2v) + λ ℓ_G.
     """
 
     def __init__(self, model: PedCLIP, config: TrainingConfig, *, batches_per_epoch: int) -> None:
         super().__init__()
+        # Names of a resumable checkpoint begin with these two attributes: "model." is what older runs hold, too.
         self.model = model
+        self.objective = build_objective(config, model)
         self.config = config
         self.batches_per_epoch = batches_per_epoch
         self._validation: list[dict[str, Tensor]] = []
@@ -37,39 +56,36 @@ class PretrainModule(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tie dropout and crops to the step number, so that a resumed run repeats an uninterrupted one exactly."""
         step = self.trainer.current_epoch * self.batches_per_epoch + batch_idx
+        # Steps are 4096 apart, so that as many ranks draw numbers of their own.
         torch.manual_seed(((self.config.seed * 1_000_003 + step) * 4096 + self.global_rank) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Total loss of one batch."""
-        config = self.config
+        """Loss of one batch; everything the objective returns is logged."""
+        # Fractions of an epoch: λ falls at every step, not in stairs (decision P5).
         epoch = self.trainer.current_epoch + batch_idx / self.batches_per_epoch
-        weight, is_teacher_forced = expert_schedule(
-            epoch, config.epochs, config.resolved_teacher_epochs, lambda_end=config.lambda_end
-        )
+        # A generator of its own: the views must not shift the dropout that the global one draws.
         generator = torch.Generator().manual_seed(torch.initial_seed())
-        pixels = to_pixels(batch["images"], self.model.preprocess, generator=generator)
-        image = self.model.encode_image(pixels, batch["regions"] if is_teacher_forced else None)
-        text = self.model.encode_text(batch["input_ids"], batch["attention_mask"])
-        contrastive = gathered_info_nce(
-            image.embedding,
-            text.embedding,
-            temperature=self.model.temperature,
-            text_ids=batch["text_ids"] if config.mask_equal_texts else None,
+        pixels = self.objective.image_view(batch["images"], self.model.preprocess, generator=generator)  # (B, 3, H, W)
+        input_ids, attention_mask = self.objective.text_view(
+            batch["input_ids"], batch["attention_mask"], generator=generator
         )
-        values = {"train/contrastive": contrastive}
-        total = contrastive
-        if image.gate_logits:
-            gate = expert_assignment(image.gate_logits, batch["regions"])
-            total = contrastive + weight * gate
-            accuracy = _accuracy(image.gate_logits[-1], batch["regions"])
-            values |= {"train/gate": gate, "train/gate_accuracy": accuracy, "train/lambda": torch.tensor(weight)}
-        values["train/loss"] = total
-        self.log_dict({name: value.detach() for name, value in values.items()}, batch_size=len(pixels))
-        return total
+        regions = batch["regions"]
+        features = FeatureBatch(
+            image=self.model.encode_image(pixels, self.objective.assignment(regions, epoch)),
+            text=self.model.encode_text(input_ids, attention_mask),
+            attention_mask=attention_mask,
+            regions=regions,
+            text_ids=batch["text_ids"],
+            temperature=self.model.temperature,
+            epoch=epoch,
+        )
+        values: dict[str, Tensor] = self.objective(features)
+        self.log_dict({f"train/{name}": value.detach() for name, value in values.items()}, batch_size=len(pixels))
+        return values["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Embed one batch as the model is used: centre crop, gate instead of labels."""
-        pixels = to_pixels(batch["images"], self.model.preprocess, generator=None)
+        pixels = to_pixels(batch["images"], self.model.preprocess, generator=None)  # (B, 3, H, W)
         image = self.model.encode_image(pixels)
         text = self.model.encode_text(batch["input_ids"], batch["attention_mask"])
         kept = {
@@ -79,7 +95,7 @@ class PretrainModule(L.LightningModule):
             "region": batch["regions"],
         }
         if image.gate_logits:
-            kept["gate"] = image.gate_logits[-1].argmax(-1)
+            kept["gate"] = image.gate_logits[-1].argmax(-1)  # (B,)
         self._validation.append(kept)
 
     def on_validation_epoch_end(self) -> None:
@@ -91,7 +107,8 @@ class PretrainModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with decay on matrices only (none on biases, norms, the image's position embedding); the schedule."""
         config = self.config
-        optimizer = torch.optim.AdamW(_parameter_groups(self.model, config.weight_decay), lr=config.learning_rate)
+        # The model first, then the heads of the objective: a resumed optimizer counts parameters in this order.
+        optimizer = torch.optim.AdamW(_parameter_groups(self, config.weight_decay), lr=config.learning_rate)
         # Not Lightning's estimate: it would start the loader before a checkpoint has said where to go on.
         steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulate)
         warmup = max(1, round(steps * config.warmup_fraction)) if config.warmup_fraction else 0
@@ -119,14 +136,15 @@ def validation_metrics(parts: dict[str, Tensor], temperature: Tensor) -> dict[st
         Scalars: loss (equal texts are no negatives), gate accuracy, Recall@1 and @5 both ways; a retrieved item counts
         when its excerpt has the same words.
     """
-    similarity = parts["image"] @ parts["text"].t()
-    same = parts["text_ids"][:, None] == parts["text_ids"]
+    similarity = parts["image"] @ parts["text"].t()  # (N, N) cosines, a row per film
+    same = parts["text_ids"][:, None] == parts["text_ids"]  # (N, N)
     metrics = {}
     losses = []
     for name, scores in (("image_to_text", similarity), ("text_to_image", similarity.t())):
         for k in (1, 5):
-            nearest = scores.topk(min(k, len(scores))).indices
+            nearest = scores.topk(min(k, len(scores))).indices  # (N, k)
             metrics[f"val/{name}_recall@{k}"] = same.gather(1, nearest).any(1).float().mean()
+        # A text with the same words is right, too: it can be no negative of its twin (decision P15).
         others = same ^ torch.eye(len(same), dtype=torch.bool, device=same.device)
         logits = (scores / temperature).masked_fill(others, -torch.inf)
         losses.append((logits.logsumexp(1) - logits.diagonal()).mean())
@@ -134,10 +152,6 @@ def validation_metrics(parts: dict[str, Tensor], temperature: Tensor) -> dict[st
     if "gate" in parts:
         metrics["val/gate_accuracy"] = (parts["gate"] == parts["region"]).float().mean()
     return metrics
-
-
-def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    return (logits.argmax(-1) == labels).float().mean()
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from benchmarks.gpu_all import main
 from benchmarks.shipped_weights import card
 from pedclip.evaluation.downstream.run import MEAN
 from pedclip.training.config import RunConfig, load_config
-from pedclip.training.loop import build_model, claim_run
+from pedclip.training.loop import build_model
 from pedclip.training.preparation import prepare
+from pedclip.training.resume import claim_run
 from pedclip.weights import SHIPPED, shipped_folder
 from tests.training.data_source import write_source
 from tests.training.tiny import tiny_config

@@ -10,8 +10,9 @@ from datasets import Dataset
 
 from pedclip.evaluation.inputs import open_inputs
 from pedclip.training.config import load_profile
-from pedclip.training.loop import build_model, claim_run
+from pedclip.training.loop import build_model
 from pedclip.training.preparation import load_triplets_of, prepare
+from pedclip.training.resume import claim_run
 from pedclip.triplets.seen_patients import drop_seen_patients, patient_key
 from pedclip.triplets.splits import split_of
 from pedclip.weights import SHIPPED, shipped_folder

@@ -110,7 +110,10 @@ def test_text_weights_from_a_folder(tmp_path: Path) -> None:
 
 def test_what_cannot_be_fetched_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(OSError, match=r"(?s)text_weights='.*nothing'.*Fetch 'config.json'.*-p text_weights /path"):
+    with pytest.raises(
+        OSError,
+        match=r"(?s)text_weights='.*nothing'.*Fetch 'config.json'.*text_weights='/path/to/folder'.*pretrained='no'",
+    ):
         PedCLIP(TINY, text_weights=str(tmp_path / "nothing"))
     with pytest.raises(OSError, match="no checkpoint at"):
         PedCLIP.from_pretrained(tmp_path / "nothing")

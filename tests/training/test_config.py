@@ -9,6 +9,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.training.__main__ import configure as configure_shell
 from pedclip.training.__main__ import main, parse
 from pedclip.training.config import RunConfig, TrainingConfig, configure, load_config, load_profile
+from pedclip.weights import SHIPPED, shipped_folder
 
 
 def test_paper_profile_holds_the_published_values() -> None:
@@ -61,12 +62,19 @@ def test_batch_is_shared_by_the_devices() -> None:
         ({"teacher_epochs": 51}, r"teacher_epochs=51 is not allowed: -1, or in \[0, 50\]"),
         ({"schedule": "linear"}, "schedule='linear' is not allowed: one of"),
         ({"warmup_fraction": 1.0}, "warmup_fraction=1.0"),
+        ({"objective": "glorias"}, r"objective='glorias' is not allowed: one of \('pedclip', 'clip'\)"),
         ({"batch_size": 1}, "batch_size=1 is not allowed: at least 2 per device"),
     ],
 )
 def test_wrong_values_raise(changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         TrainingConfig(**changes)
+
+
+def test_a_stored_configuration_without_an_objective_means_pedclip() -> None:
+    path = shipped_folder(SHIPPED[0]) / "training.json"
+    assert "objective" not in json.loads(path.read_text())["training"]  # written before objectives had names
+    assert load_config(path).training.objective == "pedclip"
 
 
 def test_unknown_names_are_corrected() -> None:

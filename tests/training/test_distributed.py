@@ -7,8 +7,7 @@ from torch import Tensor, multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from pedclip.models.pedclip import PedCLIP
-from pedclip.objectives.assignment import expert_assignment
-from pedclip.objectives.contrastive import gathered_info_nce
+from pedclip.objectives import FeatureBatch, build
 from pedclip.training.batches import EpochBatches
 from pedclip.training.datamodule import TripletDataModule
 from pedclip.training.loop import build_model
@@ -17,20 +16,26 @@ from tests.training.tiny import tiny_arrays, tiny_config
 
 
 class TotalLoss(torch.nn.Module):
-    """The training objective as one module, so that DDP can wrap it."""
+    """Model and objective as one module, so that DDP can wrap it."""
 
     def __init__(self, model: PedCLIP) -> None:
         super().__init__()
         self.model = model
+        self.objective = build("pedclip", model, mask_equal_texts=True)
 
     def forward(self, rows: list[int], dataset: object) -> Tensor:
         batch = dataset[rows]
-        image = self.model.encode_image(to_pixels(batch["images"], self.model.preprocess).double(), batch["regions"])
-        text = self.model.encode_text(batch["input_ids"], batch["attention_mask"])
-        contrastive = gathered_info_nce(
-            image.embedding, text.embedding, temperature=self.model.temperature, text_ids=batch["text_ids"]
+        pixels = to_pixels(batch["images"], self.model.preprocess).double()
+        features = FeatureBatch(
+            image=self.model.encode_image(pixels, batch["regions"]),
+            text=self.model.encode_text(batch["input_ids"], batch["attention_mask"]),
+            attention_mask=batch["attention_mask"],
+            regions=batch["regions"],
+            text_ids=batch["text_ids"],
+            temperature=self.model.temperature,
+            epoch=0.0,
         )
-        return contrastive + expert_assignment(image.gate_logits, batch["regions"])
+        return self.objective(features)["loss"]
 
 
 def _prepare() -> tuple[TotalLoss, object]:

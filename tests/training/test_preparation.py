@@ -11,8 +11,8 @@ from PIL import Image
 
 from pedclip.anatomy import REGIONS
 from pedclip.training.config import RunConfig
-from pedclip.training.loop import claim_run
 from pedclip.training.preparation import prepare
+from pedclip.training.resume import claim_run
 from pedclip.triplets.arrays import qualified_patients
 from pedclip.triplets.seen_patients import patient_key
 from pedclip.triplets.transforms import square

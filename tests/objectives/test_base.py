@@ -1,0 +1,28 @@
+"""The protocol: what an objective that overrides nothing does."""
+
+import pytest
+import torch
+
+from pedclip.objectives.base import Objective
+from pedclip.objectives.clip import CLIPObjective
+from pedclip.triplets.transforms import to_pixels
+from tests.objectives.tiny_features import tiny_model
+
+
+def test_default_views_are_the_random_crop_and_the_whole_excerpt() -> None:
+    model = tiny_model()
+    objective, films = CLIPObjective(model), torch.randint(0, 256, (2, 18, 18), dtype=torch.uint8)
+    pixels, expected = (
+        view(films, model.preprocess, generator=torch.Generator().manual_seed(3))
+        for view in (objective.image_view, to_pixels)
+    )
+    assert torch.equal(pixels, expected)
+    tokens = model.tokenize(["Film 1.", "Film"])
+    ids, mask = objective.text_view(**tokens, generator=torch.Generator())
+    assert torch.equal(ids, tokens["input_ids"])
+    assert torch.equal(mask, tokens["attention_mask"])
+
+
+def test_an_objective_without_a_loss_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Objective(tiny_model())

@@ -1,0 +1,29 @@
+"""A tiny model and a batch of its features."""
+
+import torch
+
+from pedclip.models.pedclip import PedCLIP
+from pedclip.objectives.base import FeatureBatch
+from pedclip.training.loop import build_model
+from tests.training.tiny import tiny_arrays, tiny_config
+
+
+def tiny_model(**changes: object) -> PedCLIP:
+    """Two blocks with experts, weights of seed 0, no dropout."""
+    torch.manual_seed(0)
+    return build_model(tiny_config({"mobe_layers": (0, 1)} | changes), tiny_arrays(9)).eval()
+
+
+def tiny_features(model: PedCLIP, *, epoch: float = 0.0) -> FeatureBatch:
+    """Four films; the first and the third have the same words."""
+    pixels = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    tokens = model.tokenize(["Film 1 of the chest.", "Film 2.", "Film 1 of the chest.", "Film 3 of the pelvis."])
+    return FeatureBatch(
+        image=model.encode_image(pixels),
+        text=model.encode_text(**tokens),
+        attention_mask=tokens["attention_mask"],
+        regions=torch.tensor([0, 1, 0, 2]),
+        text_ids=torch.tensor([0, 1, 0, 2]),
+        temperature=model.temperature,
+        epoch=epoch,
+    )

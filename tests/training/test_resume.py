@@ -1,0 +1,73 @@
+"""Whose folder a run may take: the same run goes on, another one is refused by its first difference."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pedclip.training.config import RunConfig
+from pedclip.training.resume import claim_run, steps_done
+from tests.training.tiny import tiny_arrays, tiny_config
+
+
+def begin(run: Path, config: RunConfig) -> Path:
+    """A run that was killed after 7 steps; its two checkpoints."""
+    assert claim_run(run, config, tiny_arrays(43), tiny_arrays(9), resume=True) is None
+    torch.save({"global_step": 7}, run / "resume" / "last.ckpt")
+    (run / "checkpoint").mkdir()
+    return run / "resume" / "last.ckpt"
+
+
+def test_the_same_run_goes_on(tmp_path: Path) -> None:
+    last = begin(tmp_path, tiny_config())
+    assert claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True) == last
+    assert steps_done(last) == 7
+    assert (tmp_path / "checkpoint").exists()
+
+
+def test_another_configuration_or_other_films_are_refused_by_name(tmp_path: Path) -> None:
+    begin(tmp_path, tiny_config())
+    patients = (tmp_path / "patients.json").read_text()
+    words = r"holds another run \(training.seed was 0, is 5\).(?s:.*)name='other'(?s:.*)resume=False"
+    with pytest.raises(ValueError, match=words):
+        claim_run(tmp_path, tiny_config(seed=5), tiny_arrays(43), tiny_arrays(9), resume=True)
+    with pytest.raises(ValueError, match=r"training.objective was 'pedclip', is 'clip'"):
+        claim_run(tmp_path, tiny_config(objective="clip"), tiny_arrays(43), tiny_arrays(9), resume=True)
+    with pytest.raises(ValueError, match=r"films was 43, is 42"):
+        claim_run(tmp_path, tiny_config(), tiny_arrays(42), tiny_arrays(9), resume=True)
+    with pytest.raises(ValueError, match=r"fingerprint was '\w{16}', is '\w{16}'"):
+        claim_run(tmp_path, tiny_config(), tiny_arrays(43, seed=1), tiny_arrays(9), resume=True)
+    # A refused run leaves everything as it was.
+    assert (tmp_path / "patients.json").read_text() == patients
+    assert (tmp_path / "checkpoint").exists()
+
+
+def test_starting_again_leaves_no_old_model_beside_the_new_patients(tmp_path: Path) -> None:
+    last = begin(tmp_path, tiny_config())
+    assert claim_run(tmp_path, tiny_config(seed=5), tiny_arrays(42), tiny_arrays(9), resume=False) is None
+    assert not last.exists()
+    assert not (tmp_path / "checkpoint").exists()
+    assert json.loads((tmp_path / "training.json").read_text())["training"]["seed"] == 5
+    assert len(json.loads((tmp_path / "patients.json").read_text())["train"]) == 42
+
+
+def test_a_field_that_is_newer_than_the_run_means_its_default(tmp_path: Path) -> None:
+    last = begin(tmp_path, tiny_config())
+    stored = json.loads((tmp_path / "training.json").read_text())
+    del stored["training"]["objective"], stored["model"]["gate_input"]
+    (tmp_path / "training.json").write_text(json.dumps(stored))
+    assert claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True) == last
+    with pytest.raises(ValueError, match=r"training.objective was 'pedclip', is 'clip'"):
+        claim_run(tmp_path, tiny_config(objective="clip"), tiny_arrays(43), tiny_arrays(9), resume=True)
+    with pytest.raises(ValueError, match=r"model.gate_input was 'post_norm', is 'pre_norm'"):
+        claim_run(tmp_path, tiny_config({"gate_input": "pre_norm"}), tiny_arrays(43), tiny_arrays(9), resume=True)
+
+
+def test_a_field_that_is_gone_is_a_difference(tmp_path: Path) -> None:
+    begin(tmp_path, tiny_config())
+    stored = json.loads((tmp_path / "training.json").read_text())
+    stored["training"]["momentum"] = 0.9
+    (tmp_path / "training.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=r"training.momentum was 0.9, is None"):
+        claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True)
