@@ -67,6 +67,7 @@ class PedCLIPConfig:
         # JSON has no tuples, so a loaded configuration brings lists.
         object.__setattr__(self, "regions", tuple(self.regions))
         object.__setattr__(self, "mobe_layers", tuple(self.mobe_layers))
+        # A label leads to one expert: a second one of its name would never be trained.
         _require(
             len(set(self.regions)) == len(self.regions) > 0, "regions", self.regions, "different names, at least one"
         )
@@ -81,6 +82,7 @@ class PedCLIPConfig:
             ("mobe_implementation", IMPLEMENTATIONS),
         ):
             _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
+        # The largest of E weights is at least 1/E, so that one expert always stays.
         _require(
             0 <= self.gate_threshold <= 1 / len(self.regions), "gate_threshold", self.gate_threshold, "in [0, 1/E]"
         )

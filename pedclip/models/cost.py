@@ -1,4 +1,4 @@
-"""What an image encoder costs, counted and not estimated."""
+"""Cost of an image encoder, counted and not estimated."""
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,11 @@ class EveryRow(nn.Module):
     def forward(self, pixels: Tensor, region: Tensor | None = None) -> Tensor:
         """Image token (B, C) of (B, 3, H, W) pixels, the long way."""
         vit = self.encoder.vit
+        # The steps of ImageEncoder.forward without its shortcut in the last block.
         tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))
         for block in vit.blocks:
             tokens = block(tokens, region)[0] if isinstance(block, MoBEBlock) else block(tokens)
-        image_token: Tensor = vit.norm(tokens)[:, 0]
+        image_token: Tensor = vit.norm(tokens)[:, 0]  # (B, 1+S, C) → (B, C), only now
         return image_token
 
 
@@ -37,6 +38,7 @@ def count_gmac(model: nn.Module, pixels: Tensor) -> float:
     """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(pixels)
+    # The counter takes a multiplication and an addition as two operations.
     return float(counter.get_total_flops()) / 2e9
 
 

@@ -24,7 +24,7 @@ EXPERT_INITS: Final = get_args(ExpertInit)
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What the image encoder returns.
+    """Output of the image encoder for a batch of films.
 
     Attributes:
         embedding: (B, D) unit vectors; their dot product with text embeddings is the cosine of PedCLIP, Eq. 3.
@@ -55,18 +55,21 @@ def attend_image_token(attention: Attention, tokens: Tensor) -> Tensor:
         (B, 1, C), equal to row 0 of ``attention(tokens)``.
     """
     batch, width = tokens.shape[0], attention.attn_dim
+    # timm stacks the three maps: rows [0, C) of the weight make queries, [C, 3C) keys and values.
     weight, bias = attention.qkv.weight, attention.qkv.bias
-    query = F.linear(tokens[:, :1], weight[:width], None if bias is None else bias[:width])
-    key_value = F.linear(tokens, weight[width:], None if bias is None else bias[width:])
+    query = F.linear(tokens[:, :1], weight[:width], None if bias is None else bias[:width])  # (B, 1, C)
+    key_value = F.linear(tokens, weight[width:], None if bias is None else bias[width:])  # (B, 1+S, 2C)
     heads, head_width = attention.num_heads, attention.head_dim
     query = query.reshape(batch, 1, heads, head_width).transpose(1, 2)  # (B, heads, 1, C / heads)
     key, value = key_value.reshape(batch, -1, 2, heads, head_width).permute(2, 0, 3, 1, 4).unbind(0)
+    # Both (B, heads, 1+S, C / heads).
     mixed = F.scaled_dot_product_attention(
         attention.q_norm(query),
         attention.k_norm(key),
         value,
         dropout_p=attention.attn_drop.p if attention.training else 0.0,
     )
+    # Heads side by side again: (B, heads, 1, C / heads) → (B, 1, C).
     mixed = attention.norm(mixed.transpose(1, 2).reshape(batch, 1, width))
     projected: Tensor = attention.proj_drop(attention.proj(mixed))
     return projected
@@ -95,10 +98,11 @@ class MoBEBlock(nn.Module):
                 f"the block's attention is {type(block.attn).__name__}: MoBE needs timm's plain ungated Attention; "
                 "choose a ViT such as 'vit_base_patch16_224'"
             )
+        # Fig. 3 changes the MLP and nothing else, so all other layers are the pretrained ones.
         self.norm1, self.attn, self.ls1, self.drop_path1 = block.norm1, block.attn, block.ls1, block.drop_path1
         self.norm2, self.ls2, self.drop_path2 = block.norm2, block.ls2, block.drop_path2
         mlp = block.mlp
-        sizes = mlp.fc1.in_features, mlp.fc1.out_features, num_experts
+        sizes = mlp.fc1.in_features, mlp.fc1.out_features, num_experts  # C, H, E
         self.mobe = MixtureOfBodyExperts(*sizes, implementation, threshold=threshold, detach_gate=detach_gate)
         if expert_init != "random":
             self.mobe.copy_expert(mlp.fc1, mlp.fc2, noise=0.1 if expert_init == "copy_noise" else 0.0)
@@ -128,14 +132,16 @@ class MoBEBlock(nn.Module):
         Returns:
             (B, 1, C) and the (B, E) gate logits.
         """
-        attended = attend_image_token(self.attn, self.norm1(tokens))
+        attended = attend_image_token(self.attn, self.norm1(tokens))  # (B, 1, C)
         return self._experts(tokens, tokens[:, :1] + self._attended(attended), assignment)
 
     def _attended(self, attended: Tensor) -> Tensor:
         return self.drop_path1(self.ls1(attended))  # type: ignore[no-any-return]
 
     def _experts(self, block_input: Tensor, residual: Tensor, assignment: Tensor | None) -> tuple[Tensor, Tensor]:
-        normed = self.norm2(residual)
+        # z = x + MHSA(LN1 x) is ``residual``; y = LN2 z; the block returns z + MoBE(y) (PedCLIP, Fig. 3).
+        normed = self.norm2(residual)  # (B, T, C), T = 1 for the image token alone
+        # The gate sees one row per film, (B, C). Fig. 3 forks after the second normalization (decision P2).
         gate_token = {"post_norm": normed, "pre_norm": residual, "block_input": block_input}[self.gate_input][:, 0]
         mixed, gate_logits = self.mobe(normed, assignment, gate_token=gate_token)
         return residual + self.drop_path2(self.ls2(mixed)), gate_logits
@@ -174,6 +180,7 @@ class ImageEncoder(nn.Module):
         if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1 or vit.cls_token is None:
             raise ValueError("the image architecture must be a timm VisionTransformer with one class token")
         depth = len(vit.blocks)
+        # -1 and depth - 1 are one block: two names of it must not pass as two layers.
         inside = all(-depth <= layer < depth for layer in mobe_layers)
         if not inside or len({layer % depth for layer in mobe_layers}) < len(mobe_layers):
             raise ValueError(f"mobe_layers={mobe_layers} is not allowed: different ones of blocks 0…{depth - 1}")
@@ -211,16 +218,19 @@ class ImageEncoder(nn.Module):
             last block, and a function that computes all (B, 1+S, C) final tokens.
         """
         vit = self.vit
-        tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))
+        tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))  # (B, 1+S, C)
         gate_logits: list[Tensor] = []
         for block in vit.blocks[:-1]:
             tokens = self._run(block, tokens, region, gate_logits)
         last = vit.blocks[-1]
         if not isinstance(last, MoBEBlock):
+            # A plain block has its patch rows at hand anyway, and they cost 1 + S rows of one MLP, not of 23.
             final = vit.norm(last(tokens))
             return final[:, 0], gate_logits, tokens, lambda: final
+        # The loss reads v_[IMG] only, so only that row goes through the experts: 0.1 GMAC instead of 21 in ViT-B.
         image_token, last_logits = last.image_token(tokens, region)
         gate_logits.append(last_logits)
+        # Who asks for all rows runs the block again, in full; (B, 1, C) → (B, C).
         return vit.norm(image_token)[:, 0], gate_logits, tokens, lambda: vit.norm(last(tokens, region)[0])
 
     @staticmethod
@@ -257,6 +267,7 @@ def build_vit(
         options["embed_layer"] = ConvolutionalStem
     if not weights:
         return timm.create_model(architecture, **options)
+    # With a file named, timm reads that one and asks no hub.
     overlay = {} if weights == "timm" else {"file": weights}
     try:
         return timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=overlay, **options)

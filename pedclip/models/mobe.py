@@ -37,10 +37,12 @@ def mobe_reference(tokens: Tensor, gates: Tensor, w1: Tensor, b1: Tensor, w2: Te
 
     Source: PedCLIP, Eq. 2. Differs: nothing.
     """
+    # MoBE(y) = Σ_e s_e · (W2_e · GELU(W1_e · y + b1_e) + b2_e): one term of the sum per round.
     mixed = torch.zeros_like(tokens)
     # unbind, not w1[e]: the gradient of an index is a zero-filled copy of all experts.
     for gate, *expert in zip(gates.unbind(1), w1.unbind(), b1.unbind(), w2.unbind(), b2.unbind(), strict=True):
-        hidden = F.gelu(F.linear(tokens, expert[0], expert[1]))
+        hidden = F.gelu(F.linear(tokens, expert[0], expert[1]))  # (B, 1+S, H)
+        # (B, 1, 1): one weight per image, shared by all of its tokens.
         mixed = mixed + gate[:, None, None] * F.linear(hidden, expert[2], expert[3])
     return mixed
 
@@ -64,9 +66,12 @@ def mobe_batched(tokens: Tensor, gates: Tensor, w1: Tensor, b1: Tensor, w2: Tens
     Source: PedCLIP, Eq. 2. Differs: order of summation only.
     """
     batch, length, width = tokens.shape
-    shared = tokens.reshape(1, batch * length, width).expand(w1.shape[0], -1, -1)
+    # Every expert reads the same rows; expand lends them without a copy.
+    shared = tokens.reshape(1, batch * length, width).expand(w1.shape[0], -1, -1)  # (E, B·T, C)
+    # baddbmm adds the bias inside the product: no second pass over the largest tensor here.
     hidden = F.gelu(torch.baddbmm(b1[:, None], shared, w1.transpose(1, 2)))  # (E, B·T, H)
     outputs = torch.baddbmm(b2[:, None], hidden, w2.transpose(1, 2))  # (E, B·T, C)
+    # (B, E) · (E, B, T, C) → (B, T, C): the sum over experts, again with one weight per image.
     return torch.einsum("be,ebtc->btc", gates.to(outputs.dtype), outputs.view(-1, batch, length, width))
 
 
@@ -98,6 +103,8 @@ def route_labels(assignment: Tensor, num_experts: int, *, dtype: torch.dtype) ->
     Returns:
         B routes.
     """
+    # Sorted labels are the expert of each route, the order that sorts them is its image: both (B,). Stable, so that
+    # the order of additions, and with it the last bit of a sum, is the same every time.
     expert, image = torch.sort(assignment, stable=True)
     counts = torch.bincount(assignment, minlength=num_experts)
     return Routes(image, expert, torch.ones_like(expert, dtype=dtype), counts)
@@ -116,6 +123,7 @@ def route_gates(gates: Tensor, *, threshold: float) -> Routes:
     Returns:
         Between B and B·E routes.
     """
+    # Row-major over (E, B): the routes come out sorted by expert, as grouped products need them. Both (R,).
     expert, image = torch.nonzero((gates >= threshold).t(), as_tuple=True)
     return Routes(image, expert, gates[image, expert], torch.bincount(expert, minlength=gates.shape[1]))
 
@@ -134,10 +142,12 @@ def grouped_linear(rows: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
     if torch.is_autocast_enabled(rows.device.type):  # grouped_mm is not on autocast's list
         dtype = torch.get_autocast_dtype(rows.device.type)
         rows, weight = rows.to(dtype), weight.to(dtype)
+    # The fused kernel wants rows of whole 16 bytes, and has no double precision.
     aligned = all(length * rows.element_size() % 16 == 0 for length in weight.shape[1:])
     if aligned and rows.dtype != torch.float64 and hasattr(F, "grouped_mm"):
-        ends = counts.cumsum(0).to(torch.int32)
+        ends = counts.cumsum(0).to(torch.int32)  # (G,) where each group of rows ends
         return F.grouped_mm(rows, weight.transpose(1, 2), offs=ends)
+    # The same, one product per group. tolist() makes a GPU wait, which is why the kernel is preferred.
     groups = zip(torch.split(rows, counts.tolist()), weight, strict=True)
     return torch.cat([group @ matrix.t() for group, matrix in groups])
 
@@ -159,12 +169,13 @@ def mobe_grouped(tokens: Tensor, routes: Routes, w1: Tensor, b1: Tensor, w2: Ten
     Source: PedCLIP, Eq. 2, restricted to the given routes.
     """
     length = tokens.shape[1]
-    counts = routes.counts * length
+    counts = routes.counts * length  # (E,) rows per expert: a route carries all tokens of its image
     gathered = tokens[routes.image].flatten(0, 1)  # (R·T, C)
-    hidden = grouped_linear(gathered, w1, counts).view(-1, length, b1.shape[1]) + b1[routes.expert, None]
+    hidden = grouped_linear(gathered, w1, counts).view(-1, length, b1.shape[1]) + b1[routes.expert, None]  # (R, T, H)
     outputs = grouped_linear(F.gelu(hidden).flatten(0, 1), w2, counts).view(-1, length, b2.shape[1])
-    outputs = outputs + b2[routes.expert, None]
+    outputs = outputs + b2[routes.expert, None]  # (R, T, C)
     weighted = outputs * routes.weight[:, None, None].to(outputs.dtype)
+    # The outer sum of Eq. 2: the routes of an image are added up in its place.
     return torch.zeros_like(tokens, dtype=weighted.dtype).index_add(0, routes.image, weighted)
 
 
@@ -206,6 +217,7 @@ class MixtureOfBodyExperts(nn.Module):
         self.implementation: Implementation = implementation
         self.threshold = threshold
         self.detach_gate = detach_gate
+        # Stacked, not a list of MLPs: one tensor is what batched and grouped products take.
         self.w1 = nn.Parameter(torch.empty(num_experts, hidden_dim, dim))
         self.b1 = nn.Parameter(torch.zeros(num_experts, hidden_dim))
         self.w2 = nn.Parameter(torch.empty(num_experts, dim, hidden_dim))
@@ -230,18 +242,21 @@ class MixtureOfBodyExperts(nn.Module):
         Raises:
             ValueError: A label lies outside 0…E-1 (checked on the CPU; a GPU would have to be waited for).
         """
+        # (B, E), needed under teacher forcing too: the gate loss trains on them (decision P4).
         gate_logits = self._gate_logits(tokens[:, 0] if gate_token is None else gate_token)
         experts = (self.w1, self.b1, self.w2, self.b2)
         num_experts = self.w1.shape[0]
         if assignment is not None:
             if not tokens.is_cuda and not 0 <= int(assignment.min()) <= int(assignment.max()) < num_experts:
                 raise ValueError(f"assignment holds {assignment.tolist()}: labels must be in 0…{num_experts - 1}")
+            # One route per image: 1/E of the work of a mixture, and the gradient reaches that expert alone.
             if self.implementation in ("auto", "grouped"):
                 routes = route_labels(assignment, num_experts, dtype=gate_logits.dtype)
                 return mobe_grouped(tokens, routes, *experts), gate_logits
-            gates = F.one_hot(assignment, num_experts).to(gate_logits.dtype)
+            gates = F.one_hot(assignment, num_experts).to(gate_logits.dtype)  # (B, E)
         else:
-            gates = (gate_logits.detach() if self.detach_gate else gate_logits).softmax(-1)  # Eq. 1
+            gates = (gate_logits.detach() if self.detach_gate else gate_logits).softmax(-1)  # (B, E), Eq. 1
+        # Never truncated in training: a dropped expert would get no gradient and could not come back.
         threshold = 0.0 if self.training or assignment is not None else self.threshold
         if self.implementation == "grouped" or threshold > 0:
             return mobe_grouped(tokens, route_gates(gates, threshold=threshold), *experts), gate_logits
@@ -276,6 +291,7 @@ class MixtureOfBodyExperts(nn.Module):
                 (self.w2, fc2.weight),
                 (self.b2, fc2.bias),
             ):
-                stacked.copy_(source.expand_as(stacked))
+                stacked.copy_(source.expand_as(stacked))  # (H, C) → (E, H, C), and likewise the others
+                # Equal experts stay equal until labels or noise tell them apart. Biases are left alone.
                 if noise > 0 and source.dim() > 1:
                     stacked.add_(torch.randn_like(stacked) * (noise * source.std()))

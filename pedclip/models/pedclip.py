@@ -30,7 +30,7 @@ LOWEST_TEMPERATURE: Final = 0.01
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """What the text encoder returns.
+    """Output of the text encoder for a batch of texts.
 
     Attributes:
         embedding: (B, D) unit vectors.
@@ -80,6 +80,7 @@ class PedCLIP(nn.Module):
             "depth": config.image_depth,
             "num_heads": config.image_heads,
         }
+        # What is 0 is left to the architecture's own value.
         given = {name: size for name, size in sizes.items() if size}
         vit = build_vit(
             config.image_architecture,
@@ -102,10 +103,12 @@ class PedCLIP(nn.Module):
         self.text_encoder = text_encoder or self._build_text(text_weights)
         self.image_projection = self._projection(self.image_encoder.width)
         self.text_projection = self._projection(self.text_encoder.width)
+        # The logarithm: τ stays positive whatever the optimizer does, and a step changes it by a factor.
         log_temperature = torch.tensor(math.log(config.temperature))
         if config.learn_temperature:
             self.log_temperature = nn.Parameter(log_temperature)
         else:
+            # A buffer is stored in the same place, so that both kinds of checkpoint have the same names.
             self.register_buffer("log_temperature", log_temperature)
 
     def _build_text(self, text_weights: str) -> TextEncoder:
@@ -123,6 +126,7 @@ class PedCLIP(nn.Module):
     def _projection(self, width: int) -> nn.Module:
         if self.config.projection_dim:
             return nn.Linear(width, self.config.projection_dim, bias=False)
+        # No head is drawn in Fig. 3 and sim(v, t) is written as v · t, which needs one width (decision P8).
         if self.image_encoder.width != self.text_encoder.width:
             raise ValueError(
                 "projection_dim=0 needs encoders of one width; "
@@ -152,7 +156,7 @@ class PedCLIP(nn.Module):
         side = self.config.image_size
         if pixels.dim() != 4 or pixels.shape[1:] != (3, side, side):
             raise ValueError(f"pixels has shape {tuple(pixels.shape)}; expected (B, 3, {side}, {side})")
-        image_token, gate_logits, dense, finish = self.image_encoder(pixels, region)
+        image_token, gate_logits, dense, finish = self.image_encoder(pixels, region)  # (B, C), then as documented
         return ImageFeatures(self._unit(self.image_projection(image_token)), gate_logits, dense, finish)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> TextFeatures:
@@ -165,11 +169,13 @@ class PedCLIP(nn.Module):
         Returns:
             Unit embeddings of [CLS] (decision P9) and all token features.
         """
-        tokens = self.text_encoder(input_ids, attention_mask)
+        tokens = self.text_encoder(input_ids, attention_mask)  # (B, T, C)
+        # Row 0 is [CLS]: (B, C) → (B, D).
         return TextFeatures(self._unit(self.text_projection(tokens[:, 0])), tokens)
 
     @staticmethod
     def _unit(embedding: Tensor) -> Tensor:
+        # At least float32: below 1, a cosine in bf16 moves in steps of 0.004.
         return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -189,6 +195,7 @@ class PedCLIP(nn.Module):
         Args:
             seed: Of the initial weights.
         """
+        # Drawn apart, so that asking for a baseline does not shift the random numbers of its caller.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder = TextEncoder(BertModel(self.text_encoder.bert.config, add_pooling_layer=False))
@@ -209,11 +216,13 @@ class PedCLIP(nn.Module):
         Returns:
             The destination.
         """
+        # A copy, since half() converts in place.
         stored = copy.deepcopy(self).half() if half else self
         with atomic_folder(path) as folder:
             save_model(stored, str(folder / WEIGHTS_FILE))
             write_json(folder / "config.json", asdict(self.config))
             write_json(folder / "preprocess.json", self.preprocess.to_json())
+            # A folder as transformers reads it: the text encoder's sizes beside its tokenizer.
             self.text_encoder.bert.config.save_pretrained(folder / "text")
             self.tokenizer.save_pretrained(folder / "text")
             (folder / "README.md").write_text(card or "PedCLIP checkpoint. Research only, never for diagnosis.\n")
@@ -245,9 +254,9 @@ class PedCLIP(nn.Module):
             text_encoder=TextEncoder.from_config(folder / "text"),
             preprocess=Preprocess.from_json(json.loads((folder / "preprocess.json").read_text())),
         )
-        model.config = config
+        model.config = config  # as stored: saving again loses nothing
         try:
-            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+            model.load_state_dict(load_file(folder / WEIGHTS_FILE))  # strictly, and 16-bit values widen on copying
         except RuntimeError as error:
             raise ValueError(f"{folder / WEIGHTS_FILE} does not fit {folder / 'config.json'}: {error}") from error
         return model.eval()

@@ -31,7 +31,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedToken
     Raises:
         ValueError: There is no text to learn from.
     """
-    texts = [text for text in texts if text.strip()]
+    texts = [text for text in texts if text.strip()]  # a list: it is read twice
     if not texts:
         raise ValueError("texts is empty: a tokenizer needs at least one excerpt of the training split")
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -51,6 +51,8 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedToken
 
 
 def _bert_tokenizer(vocab: dict[str, int]) -> PreTrainedTokenizerFast:
+    # Built anew from the vocabulary, for a trained one keeps the announced pieces as special: they would be matched
+    # before the text is split into words, and skipped when it is decoded.
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -102,7 +104,7 @@ class TextEncoder(nn.Module):
             hidden_size=width,
             num_hidden_layers=depth,
             num_attention_heads=heads,
-            intermediate_size=4 * width,
+            intermediate_size=4 * width,  # BERT's own proportion
             max_position_embeddings=max(max_tokens, 128),
         )
         return cls(BertModel(config, add_pooling_layer=False))
@@ -114,6 +116,7 @@ class TextEncoder(nn.Module):
         Raises:
             OSError: It cannot be reached; the message says what to fetch.
         """
+        # No pooling layer: [CLS] is read as it leaves the last block (decision P9). No pickled weights either.
         try:
             return cls(AutoModel.from_pretrained(folder_or_name, add_pooling_layer=False, use_safetensors=True))
         except (OSError, ValueError) as error:

@@ -31,4 +31,6 @@ def expert_assignment(gate_logits: Sequence[Tensor], region: Tensor) -> Tensor:
     """
     if not gate_logits:
         raise ValueError("gate_logits is empty: the model has no MoBE block; train it with lambda_gate=0")
+    # cross_entropy is −log softmax(logits)[x_b], the softmax of Eq. 1 taken once, here.
+    # Per block (B, E) and (B,) → (); stacked (blocks,) → ().
     return torch.stack([F.cross_entropy(logits, region) for logits in gate_logits]).mean()

@@ -49,6 +49,7 @@ class Objective(nn.Module, ABC):
     """
 
     def __init__(self, model: PedCLIP) -> None:
+        # Kept as a submodule, the model's weights would stand twice in every checkpoint and meet the optimizer twice.
         super().__init__()
 
     def image_view(self, films: Tensor, preprocess: Preprocess, *, generator: torch.Generator) -> Tensor:
@@ -77,6 +78,7 @@ class Objective(nn.Module, ABC):
         Returns:
             Token ids and mask, both (B, T'), T' at most T.
         """
+        # The excerpt is already about one body part (PedCLIP, Fig. 2): nothing is left out of it.
         return input_ids, attention_mask
 
     def assignment(self, regions: Tensor, epoch: float) -> Tensor | None:

@@ -25,6 +25,7 @@ class CLIPObjective(Objective):
 
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
         """``contrastive``, which is the ``loss``."""
+        # (B, D) and (B, D) → (); over several ranks all of them give the negatives (decision P12).
         contrastive = gathered_info_nce(
             features.image.embedding,
             features.text.embedding,

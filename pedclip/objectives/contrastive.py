@@ -38,8 +38,8 @@ def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_t
         )
     if image.shape[0] < 2:
         raise ValueError("B=1 is not allowed: a single pair has no negative; use a batch of at least 2")
-    image, text = _unit(image), _unit(text)
-    targets = torch.arange(image.shape[0], device=image.device)
+    image, text = _unit(image), _unit(text)  # (B, D): their products are cosines
+    targets = torch.arange(image.shape[0], device=image.device)  # (B,) the partner of row i is column i
     return _both_directions(image, text, image, text, targets, temperature, same_text)
 
 
@@ -65,10 +65,12 @@ def gathered_info_nce(
     if not (distributed.is_available() and distributed.is_initialized()):
         same_text = None if text_ids is None else text_ids[:, None] == text_ids
         return info_nce(image, text, temperature=temperature, same_text=same_text)
+    # W processes; a row of this rank meets B·W columns.
     image, text = _unit(image), _unit(text)
-    all_images, all_texts = gather_rows(image), gather_rows(text)
+    all_images, all_texts = gather_rows(image), gather_rows(text)  # (W·B, D)
+    # Rows are gathered in rank order, so the partners of this rank's rows begin at rank · B.
     targets = torch.arange(len(image), device=image.device) + distributed.get_rank() * len(image)
-    same_text = None if text_ids is None else text_ids[:, None] == gather_rows(text_ids)
+    same_text = None if text_ids is None else text_ids[:, None] == gather_rows(text_ids)  # (B, W·B)
     return _both_directions(image, text, all_images, all_texts, targets, temperature, same_text)
 
 
@@ -87,6 +89,7 @@ def gather_rows(rows: Tensor) -> Tensor:
 
 
 class _GatherRows(torch.autograd.Function):
+    # all_gather alone would cut the graph: the other ranks' losses would send nothing back to these rows.
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         ctx.num_rows = len(rows)
@@ -104,6 +107,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def _unit(embedding: Tensor) -> Tensor:
+    # Widened before the division; a double stays a double, for gradient checks.
     return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
 
 
@@ -118,10 +122,14 @@ def _both_directions(
 ) -> Tensor:
     # In bf16 a logit near 14 (cosine 1 at temperature 0.07) moves in steps of 0.06, so autocast stays outside.
     with torch.autocast(image.device.type, enabled=False):
+        # (B, M) each, M the batch over all ranks: v_i · t_j / τ in Eq. 3, t_i · v_j / τ in Eq. 4.
         image_rows, text_rows = image @ all_texts.t() / temperature, text @ all_images.t() / temperature
     if same_text is not None:
+        # The partner itself has the same words, of course, and stays.
         negative = same_text.clone()
         negative[torch.arange(len(targets), device=targets.device), targets] = False
+        # exp(−∞) = 0: the pair leaves the denominator and gets no gradient.
         image_rows = image_rows.masked_fill(negative, -torch.inf)
         text_rows = text_rows.masked_fill(negative, -torch.inf)
+    # Cross-entropy against the partner's column is −log of the softmax of Eq. 3 and 4, averaged over the rows.
     return (F.cross_entropy(image_rows, targets) + F.cross_entropy(text_rows, targets)) / 2

@@ -28,6 +28,7 @@ class PedCLIPObjective(CLIPObjective):
 
     def __init__(self, model: PedCLIP, *, mask_equal_texts: bool = False, schedule: Schedule | None = None) -> None:
         super().__init__(model, mask_equal_texts=mask_equal_texts)
+        # The length of a training is no matter of a loss, so the loop brings λ as a function of time.
         self.schedule = schedule or (lambda epoch: (1.0, False))
 
     def assignment(self, regions: Tensor, epoch: float) -> Tensor | None:
@@ -38,7 +39,7 @@ class PedCLIPObjective(CLIPObjective):
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
         """``contrastive``, ``gate`` (unweighted), ``gate_accuracy``, ``lambda``, and their ``loss``."""
         values = super().forward(features)
-        gate_logits = features.image.gate_logits
+        gate_logits = features.image.gate_logits  # one (B, E) per MoBE block
         if not gate_logits:
             return values
         weight, _ = self.schedule(features.epoch)

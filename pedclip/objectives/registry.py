@@ -34,6 +34,7 @@ def option_names(name: str) -> tuple[str, ...]:
         ('mask_equal_texts', 'schedule')
     """
     parameters = inspect.signature(_find(name)).parameters.values()
+    # Read from the signature, so that an option is written down once, where it is used.
     return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
 
 
@@ -49,6 +50,7 @@ def build(name: str, model: PedCLIP, **options: Any) -> Objective:
         ValueError: There is no such objective, or it has no such option.
     """
     objective, known = _find(name), option_names(name)
+    # A misspelt option must not pass for its default.
     if unknown := sorted(options.keys() - set(known)):
         raise ValueError(f"objective {name!r} has no option {unknown[0]!r}; known: {', '.join(known)}")
     return objective(model, **options)

@@ -64,6 +64,7 @@ def _value(text: str) -> object:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run; 0 on success, 2 with one clear line on a wrong argument."""
+    # Bare messages: they are meant for the person who started it, not for a log collector.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -82,7 +83,7 @@ def run(config: RunConfig, options: argparse.Namespace) -> int:
     if rank > 0:
         logging.getLogger().setLevel(logging.WARNING)  # rank 0 reports for all
         distributed.barrier()  # rank 0 writes the cache that the others read
-    prepared = prepare(config, options.output)
+    prepared = prepare(config, options.output)  # on other ranks: reads what rank 0 has written
     if rank == 0 and distributed.is_initialized():
         distributed.barrier()
     card = checkpoint_card(config, prepared.train, prepared.validation, revision="")

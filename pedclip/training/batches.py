@@ -25,9 +25,11 @@ class TokenizedTriplets(Dataset[Batch]):
 
     def __init__(self, arrays: TripletArrays, input_ids: Tensor, attention_mask: Tensor, regions: Tensor) -> None:
         self.images = arrays.images
+        # Half and an eighth of the memory: the tokens of a whole archive stay in it.
         self.input_ids = input_ids.to(torch.int32)
         self.attention_mask = attention_mask.to(torch.bool)
         self.regions = regions
+        # (N,) the rank of each text among the different ones: equal words, equal number.
         _, first = np.unique(np.asarray(arrays.texts, dtype=object).astype(str), return_inverse=True)
         self.text_ids = torch.from_numpy(first)
 
@@ -36,7 +38,8 @@ class TokenizedTriplets(Dataset[Batch]):
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
         index = torch.as_tensor(rows)
-        mask = self.attention_mask[index]
+        mask = self.attention_mask[index]  # (B, T)
+        # Cut to the longest text of the batch: the cost of attention grows with the square of the length.
         longest = int(mask.sum(1).max())
         return {
             "images": torch.from_numpy(self.images[np.asarray(rows)]),  # (B, R, R) uint8
@@ -74,7 +77,7 @@ class EpochBatches(Sampler[list[int]]):
         square_root: bool = False,
         start: tuple[int, int] = (0, 0),
     ) -> None:
-        joint = batch_size * world_size
+        joint = batch_size * world_size  # rows of one step over all ranks
         if len(regions) < joint:
             raise ValueError(f"{len(regions)} training images do not fill one batch of {joint}; lower batch_size")
         self.regions, self.batch_size, self.seed = regions, batch_size, seed
@@ -90,8 +93,10 @@ class EpochBatches(Sampler[list[int]]):
         return len(self.regions) // (self.batch_size * self.world_size)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # Every rank draws the same permutation and takes its own part of each joint batch.
         order = self._order(torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch))
         joint = self.batch_size * self.world_size
+        # Only the epoch that was interrupted begins in its middle.
         first = self.start[1] if self.epoch == self.start[0] else 0
         for batch in range(first, len(self)):
             begin = batch * joint + self.rank * self.batch_size
@@ -100,6 +105,7 @@ class EpochBatches(Sampler[list[int]]):
     def _order(self, generator: torch.Generator) -> Tensor:
         if not self.square_root:
             return torch.randperm(len(self.regions), generator=generator)
+        # With replacement: a rare region appears several times in an epoch, a frequent one not in full.
         counts = torch.bincount(self.regions, minlength=len(REGIONS)).double()
         weights = counts[self.regions].rsqrt()  # a region of n films is drawn in proportion to n · n^-1/2
         return torch.multinomial(weights, len(self.regions), replacement=True, generator=generator)

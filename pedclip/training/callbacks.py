@@ -31,6 +31,7 @@ class Progress(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Choose the kind of output."""
+        # A resumed run begins in its middle, and only its own batches tell its speed.
         self._started, self._first = time.monotonic(), self._done(trainer, -1)
         if not trainer.is_global_zero:
             return
@@ -49,6 +50,7 @@ class Progress(L.Callback):
         if not trainer.is_global_zero:
             return
         done, total, now = self._done(trainer, batch_idx), self._total(trainer), time.monotonic()
+        # Lightning has divided the loss by the number of accumulated batches.
         loss = float(outputs["loss"]) * trainer.accumulate_grad_batches
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
@@ -57,6 +59,7 @@ class Progress(L.Callback):
             if now - self._shown_at >= REFRESH_SECONDS or done == total:
                 self._shown_at = now
                 self._handle.update(_text(self._line(trainer, done, total, loss)), raw=True)
+        # A line when the next tenth of the run is reached.
         elif done * PLAIN_LINES // total > self._lines:
             self._lines = done * PLAIN_LINES // total
             print(self._line(trainer, done, total, loss), flush=True)
@@ -68,6 +71,7 @@ class Progress(L.Callback):
 
     def _line(self, trainer: L.Trainer, done: int, total: int, loss: float) -> str:
         elapsed = time.monotonic() - self._started
+        # Mean speed since the start; epochs hold equal numbers of batches, validation included.
         left = elapsed / max(1, done - self._first) * (total - done)
         epochs = trainer.max_epochs
         return (

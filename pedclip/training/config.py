@@ -82,6 +82,7 @@ class TrainingConfig:
     text_weights: str = ""
 
     def __post_init__(self) -> None:
+        # Wrong values are named here, before an archive is decoded for hours.
         for name in ("epochs", "accumulate", "devices", "num_nodes", "checkpoint_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("weight_decay", "gradient_clip", "lambda_end", "num_workers", "seed"):
@@ -90,7 +91,7 @@ class TrainingConfig:
             self.learning_rate > 0 and math.isfinite(self.learning_rate), "learning_rate", self.learning_rate, "above 0"
         )
         _require(0 <= self.warmup_fraction < 1, "warmup_fraction", self.warmup_fraction, "in [0, 1)")
-        teacher = self.teacher_epochs
+        teacher = self.teacher_epochs  # -1 is "as long in proportion as published"
         _require(
             teacher == -1 or 0 <= teacher <= self.epochs, "teacher_epochs", teacher, f"-1, or in [0, {self.epochs}]"
         )
@@ -107,6 +108,7 @@ class TrainingConfig:
         _require(
             self.batch_size % self.world_size == 0, "batch_size", self.batch_size, f"a multiple of {self.world_size}"
         )
+        # A single pair has no negative.
         _require(self.local_batch_size >= 2, "batch_size", self.batch_size, "at least 2 per device")
         _require(self.seed < 2**31, "seed", self.seed, "below 2147483648")
         _require(self.validation_rows >= 2, "validation_rows", self.validation_rows, "at least 2")
@@ -159,6 +161,7 @@ class RunConfig:
         known = {item.name for item in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise ValueError(f"unknown entry {sorted(unknown)[0]!r} in the run's configuration; known: {sorted(known)}")
+        # From the defaults on: a file of an older version lacks fields, and their defaults are what it did without.
         model = replace_fields(PedCLIPConfig(), values.get("model", {}))
         training = replace_fields(TrainingConfig(), values.get("training", {}))
         rest = {name: value for name, value in values.items() if name not in ("model", "training")}
@@ -196,15 +199,18 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
         ValueError: A name is unknown or a value not allowed.
     """
     config = load_profile(profile)
+    # A notebook's parameter cannot be absent, so "not given" is an empty value; a seed of 0 is a seed.
     given = {name: value for name, value in settings.items() if value or name == "seed"}
     pretrained = given.pop("pretrained", "")
     if pretrained == "yes":
+        # Weights named by hand go before the switch.
         given = {"image_weights": config.training.image_weights or "timm"} | given
     elif pretrained == "no":
         random = dataclasses.replace(config.training, image_weights="", text_weights="")
         config = dataclasses.replace(config, training=random)
     if "data" in given:
         given["data"] = ",".join(_absolute(part.strip()) for part in given["data"].split(","))
+    # Names are looked up in both sections; what is left over must belong to the run itself.
     for section in ("model", "training"):
         names = {item.name for item in dataclasses.fields(getattr(config, section))}
         part = replace_fields(getattr(config, section), {name: given.pop(name) for name in names & given.keys()})

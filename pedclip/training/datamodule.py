@@ -36,6 +36,7 @@ class TripletDataModule(L.LightningDataModule):
     @property
     def batches_per_epoch(self) -> int:
         """Training batches of one rank in one epoch; incomplete batches are left out."""
+        # batch_size counts all ranks, so the quotient is the same on each of them.
         return len(self.train) // self.config.batch_size
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -43,6 +44,7 @@ class TripletDataModule(L.LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         done = trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer.fit_loop.restarting else 0
+        # Lightning restores its counters from the checkpoint but leaves it to the loader to skip what was seen.
         batches = EpochBatches(
             self.train.regions,
             self.config.local_batch_size,
@@ -64,6 +66,7 @@ class TripletDataModule(L.LightningDataModule):
             return []
         num_rows = min(len(self.validation), self.config.validation_rows)
         rows = np.linspace(0, len(self.validation) - 1, num_rows).astype(int)
+        # Nothing is learned here, so a batch smaller than 64 would only cost time.
         size = max(self.config.local_batch_size, 64)
         return self._loader(self.validation, [part.tolist() for part in np.array_split(rows, -(-num_rows // size))])
 
@@ -81,6 +84,7 @@ class TripletDataModule(L.LightningDataModule):
 
 
 def _tokenize(arrays: TripletArrays, model: PedCLIP) -> TokenizedTriplets:
+    # Two numberings: the triplets count the 23 regions, the model's experts may be fewer or in another order.
     experts = {name: index for index, name in enumerate(model.config.regions)}
     present = sorted({REGIONS[index] for index in arrays.regions})
     if missing := [name for name in present if name not in experts]:
@@ -88,5 +92,5 @@ def _tokenize(arrays: TripletArrays, model: PedCLIP) -> TokenizedTriplets:
             f"the data holds {', '.join(missing)}, for which the model has no expert; experts: {', '.join(experts)}"
         )
     regions = torch.tensor([experts[REGIONS[index]] for index in arrays.regions])
-    tokens = model.tokenize(arrays.texts)
+    tokens = model.tokenize(arrays.texts)  # once per run, (N, T) with T the longest text of the split
     return TokenizedTriplets(arrays, tokens["input_ids"], tokens["attention_mask"], regions)

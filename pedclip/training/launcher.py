@@ -34,6 +34,7 @@ def launch(
         subprocess.CalledProcessError: A process of a distributed run failed; its output stands above.
     """
     devices = config.training.devices
+    # One device needs no further process, and the caller sees the progress and every error at first hand.
     if config.training.world_size == 1:
         return pretrain(prepared.train, prepared.validation, config=config, run=run, resume=resume, card=card)
     if config.training.num_nodes > 1:
@@ -41,7 +42,9 @@ def launch(
             "num_nodes above 1 starts from a shell on every machine: torchrun … -m pedclip.training --config …"
         )
     started = time.monotonic()
+    # The processes get the whole configuration as a file: a command line would have to spell every field.
     asked = write_json(run / "asked.json", config.to_dict())
+    # --standalone finds a free port, so that two runs on one machine do not meet.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
     command += [
         "-m",
@@ -53,8 +56,10 @@ def launch(
         *([] if resume else ["--no-resume"]),
     ]
     subprocess.run(command, check=True)
+    # The shell writes a card that knows no revision; the caller's replaces it.
     if card:
         write_text(run / "checkpoint" / "README.md", card)
+    # Trained in other processes: what comes back is read from disk.
     model = PedCLIP.from_pretrained(run / "checkpoint")
     return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, 0)
 
@@ -65,6 +70,7 @@ def check_launch(config: TrainingConfig) -> None:
     Raises:
         ValueError: As many processes as ``config.world_size`` must be started, by ``torchrun`` or the like.
     """
+    # Set by torchrun; absent where one process was started by hand.
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != config.world_size:
         raise ValueError(
@@ -77,5 +83,6 @@ def check_launch(config: TrainingConfig) -> None:
 def join_processes(config: TrainingConfig) -> None:
     """Connect the processes that ``torchrun`` started, so that one of them can prepare the data for all."""
     if config.world_size > 1 and distributed.is_torchelastic_launched():
+        # Six hours: that is how long rank 0 may decode an archive while the others wait.
         backend = "nccl" if torch.cuda.is_available() and config.accelerator != "cpu" else "gloo"
         distributed.init_process_group(backend, timeout=timedelta(hours=6))

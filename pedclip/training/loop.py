@@ -1,4 +1,4 @@
-"""From triplets to a checkpoint: one function for the notebook, the shell and the tests."""
+"""Pre-training from triplets to a checkpoint: one function for the notebook, the shell and the tests."""
 
 import csv
 import dataclasses

@@ -24,6 +24,7 @@ def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
         config: Its fields are matched to the objective's options by name.
         model: The dual encoder.
     """
+    # What the configuration says about λ and teacher forcing, as one function of the epoch.
     schedule = partial(
         expert_schedule,
         epochs=config.epochs,

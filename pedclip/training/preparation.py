@@ -1,4 +1,4 @@
-"""From a data name or folder to arrays that a training run can read without decoding anything."""
+"""Arrays that a training run can read without decoding anything, made from a data name or folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
         ValueError: The data cannot be read, or no image is left for training.
     """
     triplets = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
+    # Cached at the size before the crop: every epoch crops anew without decoding again.
     size = default_preprocess(config.model.image_size, None).resize
     train, validation = (
         to_arrays(triplets[split], run / "cache" / split, size=size) for split in ("train", "validation")
@@ -61,9 +62,11 @@ def load_triplets_of(config: RunConfig, *, left_out: Path | None = None, split: 
     from pedclip.data import load
 
     options: dict[str, Any] = {}
+    # Only drawn films are sized and seeded by the run; files are what they are.
     if "phantom" in (part.strip() for part in config.data.split(",")):
         options = {"studies": config.studies, "seed": config.training.seed, "size": config.phantom_size}
     triplets = load(config.data, left_out=left_out, split=split, **options)
+    # "<" of sets: with all regions nothing is filtered, whatever their order.
     if set(config.model.regions) < set(REGIONS):
         wanted = {REGIONS.index(region) for region in config.model.regions}
         triplets = triplets.filter(lambda region: region in wanted, input_columns="region")

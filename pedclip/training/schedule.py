@@ -1,4 +1,4 @@
-"""When the gate takes over from the labels, and how fast its loss fades."""
+"""Schedule by which the gate takes over from the labels and its loss fades."""
 
 
 def expert_schedule(
@@ -32,7 +32,9 @@ def expert_schedule(
             f"epoch={epoch}, epochs={epochs}, teacher_epochs={teacher_epochs}, lambda_end={lambda_end} is not allowed: "
             "0 <= epoch <= epochs, 0 <= teacher_epochs <= epochs, 1 <= epochs, 0 <= lambda_end"
         )
+    # Forced to the last epoch, there is no phase left for λ to fall in.
     if epoch < teacher_epochs or teacher_epochs == epochs:
         return 1.0, True
+    # 0 when the gate takes over, 1 at the end of training: a straight line from 1 to λ_end.
     progress = (epoch - teacher_epochs) / (epochs - teacher_epochs)
     return 1.0 + (lambda_end - 1.0) * progress, False
