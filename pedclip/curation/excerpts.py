@@ -1,4 +1,4 @@
-"""The result of an extraction, and what every extractor offers."""
+"""The result of an extraction, and the protocol that every extractor fulfils."""
 
 import json
 import re
@@ -11,10 +11,12 @@ from typing import Any, Final, Protocol
 from pedclip.curation.report.parse import ParsedReport
 from pedclip.curation.report.sentences import Sentence
 
+_PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
+
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What a report says of one body part; empty where the part was filmed but nothing is said of it."""
+    """Sentences of a report on one body part; empty where the part was filmed but nothing is said of it."""
 
     text: str  # the sentences joined by a space, or what an extractor wrote in their place
     sentences: tuple[Sentence, ...]  # verbatim, in report order, with spans in the text of the report
@@ -22,7 +24,7 @@ class Excerpt:
 
 
 class Extractor(Protocol):
-    """Whatever turns a report into excerpts: word lists, a language model."""
+    """Protocol of everything that turns a report into excerpts: word lists, a language model."""
 
     def extract(self, report: ParsedReport, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
         """Excerpts of the asked regions (an empty one where nothing is said), or of all filmed ones for None."""
@@ -30,6 +32,7 @@ class Extractor(Protocol):
 
 def joined(sentences: Iterable[Sentence], *, source: str) -> Excerpt:
     """An excerpt of sentences as they stand in the report."""
+    # Extractors may name sentences in any order; a reader expects that of the report.
     ordered = tuple(sorted(sentences, key=lambda sentence: sentence.start))
     return Excerpt(" ".join(sentence.text for sentence in ordered), ordered, source)
 
@@ -45,21 +48,20 @@ def check_verbatim(excerpts: Mapping[str, Excerpt], report: ParsedReport) -> Non
         for sentence in excerpt.sentences:
             if report.text[sentence.start : sentence.end] != sentence.text:
                 raise ValueError(f"{region}: a sentence from {excerpt.source} is not in the report at its span.")
+        # A rewritten text has words of its own, which `grounding` has checked.
         whole = " ".join(sentence.text for sentence in excerpt.sentences)
         if excerpt.source != "llm-rewrite" and excerpt.text != whole:
             raise ValueError(f"{region}: the text of a {excerpt.source} excerpt is not made of its sentences.")
 
 
-_PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
-
-
 def is_useless(excerpt: str) -> bool:
-    """Whether an excerpt says nothing by itself: fewer than two words, or only a pointer to another text.
+    """True where an excerpt says nothing by itself: fewer than two words, or only a pointer to another text.
 
     Example:
         >>> is_useless("As above."), is_useless("Normal."), is_useless("No fracture.")
         (True, True, False)
     """
+    # XXXX stands for a word that was removed: it says nothing either.
     words = _PUNCTUATION.sub(" ", re.sub(r"\b[Xx]{2,}\b", " ", excerpt)).lower().split()
     return len(words) < 2 or " ".join(words) in excerpt_words()["carried"]
 

@@ -1,4 +1,4 @@
-"""One call for every extractor: from a report to one excerpt per filmed body part."""
+"""Excerpts of a report by any extractor: one call, one excerpt per filmed body part."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ __all__ = ["EXTRACTORS", "Excerpt", "Extractor", "extract_regions"]
 _NEEDS_MODEL: Final = (
     "the extractor 'llm' needs a model, as reports go only where you say; pass one instead of the name: "
     "LLMExtractor(load_folder(folder)) in this process or LLMExtractor(ServerBackend(endpoint, model)) on a server, "
-    "from pedclip.curation.llm, .local_model and .backends."
+    "from pedclip.curation.llm.extractor, .local_model and .client."
 )
 EXTRACTORS: Final[Mapping[str, Callable[[], Extractor]]] = {"rules": RulesExtractor}
 
@@ -22,7 +22,7 @@ EXTRACTORS: Final[Mapping[str, Callable[[], Extractor]]] = {"rules": RulesExtrac
 def extract_regions(
     report: Report, regions: Iterable[str] | None = None, extractor: str | Extractor = "rules"
 ) -> dict[str, Excerpt]:
-    """What a report says of each filmed body part, free of history, technique, comparison and advice.
+    """Excerpts of a report, one for each filmed body part, free of history, technique, comparison and advice.
 
     Args:
         report: Text of the report, its sections by name (`sections.SECTIONS`), or the report already parsed.
@@ -48,7 +48,8 @@ def extract_regions(
         >>> {region: excerpt.text for region, excerpt in found.items()}
         {'chest': 'Lungs are clear.', 'wrist': 'Scaphoid fracture.'}
     """
-    parsed = parse_report(report)
+    parsed = parse_report(report)  # the only parse: every extractor is given the result
+    # In the order asked for, each once.
     asked = None if regions is None else tuple(dict.fromkeys(regions))
     for name in asked or ():
         if name not in REGIONS and name != NECK:
@@ -60,5 +61,6 @@ def extract_regions(
             raise ValueError(f"no extractor {extractor[:60]!r}; there are {', '.join(EXTRACTORS)}.")
         extractor = EXTRACTORS[extractor]()
     excerpts = extractor.extract(parsed, asked)
+    # An extractor may be anybody's, or a model that invents: nothing leaves here that the report does not say.
     check_verbatim(excerpts, parsed)
     return {region: excerpts[region] for region in (excerpts if asked is None else asked)}

@@ -1,4 +1,8 @@
-"""The transparent extractor: headings, body parts, word lists. It needs no model and is the fallback of all others."""
+"""The transparent extractor: headings, body parts, word lists. It needs no model and is the fallback of all others.
+
+The reader goes through a report line by line and remembers where it is: under which headings, and what it last read
+about. Each finding goes to the film whose heading it stands under, else to the film that it names, else to all.
+"""
 
 import re
 from collections.abc import Collection
@@ -10,13 +14,24 @@ from pedclip.curation.report.filmed_regions import described_by, filmed_regions,
 from pedclip.curation.report.parse import Line, ParsedReport, Report, parse_report
 from pedclip.curation.report.sentences import Sentence
 
-_SOFT_PARTS: Final = frozenset(
-    {"chest", "abdomen", "neck"}
-)  # films on which a fracture is not the first thing looked for
+# Films on which a fracture is not the first thing looked for.
+_SOFT_PARTS: Final = frozenset({"chest", "abdomen", "neck"})
+
+# Words around the name of a film by which a sentence says that it is about this film.
+_SIDE: Final = r"left|right|both|bilateral|lt|rt|l|r"
+_FILM: Final = r"joints?|sides?|films?|views?|vws|radiographs?|x-?rays?|stud(?:y|ies)|exam(?:ination)?s?|images?"
+_VERB: Final = r"is|are|was|were|appears?|looks?|remains?|shows?|demonstrates?|reveals?"
+_NORMAL: Final = r"normal|nl|negative|unremarkable|intact"
+_DENIAL: Final = r"no|not|without|negative|free|absence|neither"
+
+_TO_FRONT: Final = re.compile(rf"(?:(?:on|in|at|for|of|the|{_SIDE}|{_NORMAL}|{_FILM})\W+)*\Z", re.IGNORECASE)
+_BEHIND: Final = re.compile(rf"(?:\W+(?:{_FILM}))*(?P<end>\W*\Z|,|\s+(?:{_VERB})\b)", re.IGNORECASE)
+_DENIED: Final = re.compile(rf"(?:there (?:is|are|was|were) )?(?:{_DENIAL})\b", re.IGNORECASE)
+_PLACED: Final = re.compile(rf"\b(?:on|in|of|at) (?:the )?(?:(?:{_SIDE}) )*\Z", re.IGNORECASE)
 
 
 class RulesExtractor:
-    """Gives each finding to the film it is reported under, and else to the film that its words point to."""
+    """Extractor that gives each finding to the film it is reported under, else to the film that its words point to."""
 
     def extract(self, report: Report, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
         """Excerpts of these regions, or of every filmed one for None; see `extract.extract_regions`."""
@@ -27,60 +42,63 @@ class RulesExtractor:
 
 
 @dataclass
-class _Place:
-    """Where in the report the reader is."""
+class _Location:
+    """Location of the reader in the report."""
 
     outer: tuple[str, ...] | None = None  # films of a heading that stands over sections
     inner: tuple[str, ...] | None = None  # films of a heading within the section; () is a part that is no film
-    is_in_item: bool = False  # whether the inner heading belongs to one list item only
-    topic: str | None = None  # film that an earlier sentence of the section named as its subject
+    is_in_item: bool = False  # the inner heading belongs to one list item only
+    subject: str | None = None  # film that an earlier sentence of the section named as its subject
     carried: frozenset[str] = field(default_factory=frozenset)  # films of the sentence before
 
     def candidates(self, filmed: tuple[str, ...]) -> tuple[str, ...]:
         """Films to which the next sentence may belong."""
+        # The nearest heading decides; () is a heading too, of a part that was not filmed.
         return self.inner if self.inner is not None else self.outer if self.outer is not None else filmed
 
 
 def _assign(report: ParsedReport, filmed: tuple[str, ...]) -> dict[str, list[Sentence]]:
     """The findings of each film."""
     sentences: dict[str, list[Sentence]] = {region: [] for region in filmed}
-    place, before = _Place(), None
+    location, before = _Location(), None
     for index, line in enumerate(report.lines):
+        # A new section ends everything but the heading over sections; a new list item ends what was carried along.
         if before is None or line.section is not before.section:
-            place.inner, place.topic, place.carried = None, None, frozenset()
+            location.inner, location.subject, location.carried = None, None, frozenset()
         elif line.sentence.number:
-            place.carried = frozenset()
+            location.carried = frozenset()
             if line.section.name == "impression":  # its items stand for themselves, those of the findings go on
-                place.topic = None
-                place.inner = None if place.is_in_item else place.inner
+                location.subject = None
+                location.inner = None if location.is_in_item else location.inner
         if line.sentence_type == "heading":
-            _enter(place, report, index, filmed)
+            _enter(location, report, index, filmed)
         elif line.sentence_type == "finding":
-            owners = _owners_in(place, line, filmed)
+            owners = _owners_in(location, line, filmed)
             for region in owners:
                 sentences[region].append(line.sentence)
-            place.carried = owners if len(owners) < len(filmed) else frozenset()
+            # A sentence of all films says nothing about whose the next one is.
+            location.carried = owners if len(owners) < len(filmed) else frozenset()
         before = line
     return sentences
 
 
-def _enter(place: _Place, report: ParsedReport, index: int, filmed: tuple[str, ...]) -> None:
+def _enter(location: _Location, report: ParsedReport, index: int, filmed: tuple[str, ...]) -> None:
     """Step under a heading, if it is the heading of a film."""
     line = report.lines[index]
     films = _films_of(report, index, filmed)
     if films is None:
         return
     if _stands_over_sections(report, index):
-        place.outer, place.inner = films, None
+        location.outer, location.inner = films, None
         return
-    if line.section.name == "exam":
+    if line.section.name == "exam":  # it lists films, nothing is said under it
         return
     previous = report.lines[index - 1] if index else None
     is_joined = previous is not None and previous.sentence_type == "heading" and previous.section is line.section
-    if is_joined and place.inner and not line.sentence.number and not set(films) <= set(place.inner):
-        films = tuple(dict.fromkeys([*place.inner, *films]))  # "Chest. Right shoulder. 1. …"
-    place.is_in_item = bool(line.sentence.number) or (bool(is_joined) and place.is_in_item)
-    place.inner, place.topic, place.carried = films, None, frozenset()
+    if is_joined and location.inner and not line.sentence.number and not set(films) <= set(location.inner):
+        films = tuple(dict.fromkeys([*location.inner, *films]))  # "Chest. Right shoulder. 1. …"
+    location.is_in_item = bool(line.sentence.number) or (bool(is_joined) and location.is_in_item)
+    location.inner, location.subject, location.carried = films, None, frozenset()
 
 
 def _films_of(report: ParsedReport, index: int, filmed: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -93,12 +111,13 @@ def _films_of(report: ParsedReport, index: int, filmed: tuple[str, ...]) -> tupl
     if not label.regions and label.side and label.has_gap:
         return tuple(name for name in described_by(findings_under(report, index))[:1] if name in filmed) or None
     films = [name for name in label.regions if name in filmed]
+    # "Clavicle:" opens the chest film, which shows a part of it.
     films = films or [film for film in filmed if shown_on(film) & set(label.regions)]
     return tuple(films) or None
 
 
 def _stands_over_sections(report: ParsedReport, index: int) -> bool:
-    """Whether a heading is alone on its line, with the heading of a section behind it ("LEFT KNEE / FINDINGS: …")."""
+    """True where a heading is alone on its line before the heading of a section ("LEFT KNEE / FINDINGS: …")."""
     line = report.lines[index]
     following = report.lines[index + 1] if index + 1 < len(report.lines) else None
     if following is None or following.section is line.section:
@@ -107,76 +126,28 @@ def _stands_over_sections(report: ParsedReport, index: int) -> bool:
         num_parts = sum(section.name == "findings" for section in report.sections)
         if num_parts < 2 or line.sentence.start == line.section.start:
             return False
+    # Nothing else may stand on the line, and a line break must stand before the next heading.
     begin = report.text.rfind("\n", 0, line.sentence.start) + 1
     after = report.text[line.sentence.end : following.section.start].partition("\n")
     return not report.text[begin : line.sentence.start].strip() and not after[0].strip(" \t\r.:") and bool(after[1])
 
 
-def _owners(line: Line, candidates: Collection[str], carried: frozenset[str]) -> frozenset[str]:
-    """The films among the candidates that a finding belongs to: one, or all that it speaks of."""
-    films = frozenset(candidates)
-    if len(films) < 2:
-        return films
-    for evidence in ("name", "structure", "hint"):
-        if owners := films & line.regions(evidence):
-            return owners
-    shown = frozenset(film for film in films if shown_on(film) & line.regions("name", "structure"))
-    if len(shown) == 1:
-        return shown
-    if shown:
-        return shown & carried or shown
-    bones = films - _SOFT_PARTS
-    if bones and carried <= _SOFT_PARTS and _is_of_bone(line):
-        return bones
-    return films & carried or films
-
-
-def _owners_in(place: _Place, line: Line, filmed: tuple[str, ...]) -> frozenset[str]:
+def _owners_in(location: _Location, line: Line, filmed: tuple[str, ...]) -> frozenset[str]:
     """The films that a finding belongs to; one that names its film also says whose the next ones are."""
     if len(filmed) < 2:
-        return _owners(line, place.candidates(filmed), place.carried)
-    if place.inner != () and (named := film_named_in(line, filmed)):
-        place.topic = named
+        return _owners(line, location.candidates(filmed), location.carried)
+    if location.inner != () and (named := film_named_in(line, filmed)):
+        location.subject = named
         return frozenset({named})
     if any("cue:shared" in hit.tags for hit in line.hits):  # "Soft tissues are normal at both sites."
-        return frozenset(place.outer or filmed)
-    if place.topic:
+        return frozenset(location.outer or filmed)
+    if location.subject:
+        # The subject holds until a sentence names what its film cannot show.
         spoken = line.regions("name", "structure")
-        if spoken and not spoken & {place.topic, *shown_on(place.topic)}:  # what the film cannot show
-            return _owners(line, filmed, frozenset({place.topic}))
-        return frozenset(line.regions("name") & set(filmed)) or frozenset({place.topic})
-    return _owners(line, place.candidates(filmed), place.carried)
-
-
-def _is_of_bone(line: Line) -> bool:
-    return any("finding:bone" in hit.tags for hit in line.hits)
-
-
-_SIDE: Final = r"left|right|both|bilateral|lt|rt|l|r"
-
-
-_FILM: Final = r"joints?|sides?|films?|views?|vws|radiographs?|x-?rays?|stud(?:y|ies)|exam(?:ination)?s?|images?"
-
-
-_VERB: Final = r"is|are|was|were|appears?|looks?|remains?|shows?|demonstrates?|reveals?"
-
-
-_NORMAL: Final = r"normal|nl|negative|unremarkable|intact"
-
-
-_TO_FRONT: Final = re.compile(rf"(?:(?:on|in|at|for|of|the|{_SIDE}|{_NORMAL}|{_FILM})\W+)*\Z", re.IGNORECASE)
-
-
-_BEHIND: Final = re.compile(rf"(?:\W+(?:{_FILM}))*(?P<end>\W*\Z|,|\s+(?:{_VERB})\b)", re.IGNORECASE)
-
-
-_DENIAL: Final = r"no|not|without|negative|free|absence|neither"
-
-
-_DENIED: Final = re.compile(rf"(?:there (?:is|are|was|were) )?(?:{_DENIAL})\b", re.IGNORECASE)
-
-
-_PLACED: Final = re.compile(rf"\b(?:on|in|of|at) (?:the )?(?:(?:{_SIDE}) )*\Z", re.IGNORECASE)
+        if spoken and not spoken & {location.subject, *shown_on(location.subject)}:
+            return _owners(line, filmed, frozenset({location.subject}))
+        return frozenset(line.regions("name") & set(filmed)) or frozenset({location.subject})
+    return _owners(line, location.candidates(filmed), location.carried)
 
 
 def film_named_in(line: Line, filmed: Collection[str]) -> str | None:
@@ -191,6 +162,7 @@ def film_named_in(line: Line, filmed: Collection[str]) -> str | None:
     """
     text = line.sentence.text
     for mention in line.mentions:
+        # Behind the name stands the verb, a comma or the end; "cyst of the hip joint space" names no subject.
         behind = _BEHIND.match(text, mention.end)
         if mention.kind != "name" or mention.region not in filmed or not behind:
             continue
@@ -200,3 +172,29 @@ def film_named_in(line: Line, filmed: Collection[str]) -> str | None:
         if is_last and _DENIED.match(text) and _PLACED.search(text, 0, mention.start):
             return mention.region
     return None
+
+
+def _owners(line: Line, candidates: Collection[str], carried: frozenset[str]) -> frozenset[str]:
+    """The films among the candidates that a finding belongs to: one, or all that it speaks of."""
+    films = frozenset(candidates)
+    if len(films) < 2:
+        return films
+    # The strongest evidence first: a film's own name, a structure of it, a word that only hints at it.
+    for evidence in ("name", "structure", "hint"):
+        if owners := films & line.regions(evidence):
+            return owners
+    # Else the film that shows what is named: the scapula on a chest film.
+    shown = frozenset(film for film in films if shown_on(film) & line.regions("name", "structure"))
+    if len(shown) == 1:
+        return shown
+    if shown:
+        return shown & carried or shown
+    # "No fracture." after the lungs speaks of the bones filmed beside the chest.
+    bones = films - _SOFT_PARTS
+    if bones and carried <= _SOFT_PARTS and _is_of_bone(line):
+        return bones
+    return films & carried or films
+
+
+def _is_of_bone(line: Line) -> bool:
+    return any("finding:bone" in hit.tags for hit in line.hits)

@@ -167,7 +167,7 @@ def _leaks(texts: Iterable[str], written: set[str], wanted: set[str]) -> tuple[i
 
 
 def _holds(output: str, form: str) -> bool:
-    """Whether an output sentence is this one, or holds it with more words around it."""
+    """True where an output sentence is this one, or holds it with more words around it."""
     return output == form or (form.count(" ") > 1 and f" {form} " in f" {output} ")
 
 

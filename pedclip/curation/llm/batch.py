@@ -52,6 +52,7 @@ def extract_many(items: Iterable[Item], extractor: LLMExtractor, *, concurrency:
     if concurrency < 1:
         raise ValueError(f"concurrency must be at least 1, got {concurrency}.")
     with running_loop(extractor.backend.close) as submit:
+        # Twice as many reports in work as requests: while some wait for the model, the next ones are parsed.
         gates = asyncio.Semaphore(2 * concurrency), asyncio.Semaphore(concurrency)
         waiting: deque[Future[list[Excerpts]]] = deque()
         remaining = iter(items)
@@ -83,7 +84,7 @@ async def _extract_all(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will ask, estimated without asking: no response is expected to be invalid.
+    """Estimate of what a run will ask, made without asking: no response is expected to be invalid.
 
     Attributes:
         reports: All of them.
@@ -139,6 +140,7 @@ def plan_extraction(
     for report, regions in items:
         reports += 1
         parsed = parse_report(report)
+        # Equal texts with other films are asked otherwise, so both make the difference.
         digest = hashlib.sha256(repr((parsed.text, regions)).encode()).digest()
         if digest in seen:
             continue
@@ -161,6 +163,7 @@ def _left_to_ask(
     report = numbered(parsed, regions)
     if not report.films or not report.sentences or regions == ():
         return {}, 0
+    # The conversation is led with the stored responses until the first one is missing.
     exchange = converse(report, extractor.procedure)
     answered = 0
     try:
@@ -200,6 +203,7 @@ class _Worker:
         reports = batch[self.column].astype(str)
         regions = [tuple(names) for names in batch[self.regions]] if self.regions else [None] * len(batch)
         found = extract_many(zip(reports, regions, strict=True), self.extractor, concurrency=self.concurrency)
+        # One row per region: a report with three films is repeated three times, one with none falls out.
         rows = [(i, region, part.text, part.source) for i, parts in enumerate(found) for region, part in parts.items()]
         result = batch.drop(columns=[self.column]).iloc[[i for i, *_ in rows]].reset_index(drop=True)
         return result.assign(
@@ -237,7 +241,7 @@ def ray_extract(
     """
     try:
         import ray.data
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as error:  # an extra that few need
         raise ModuleNotFoundError("several machines need Ray: pip install 'pedclip[ray]'") from error
     return dataset.map_batches(
         _Worker,

@@ -21,7 +21,7 @@ Exchange = Generator[Prompt, Response, Result]
 
 @dataclass(frozen=True)
 class Procedure:
-    """How a model is asked.
+    """Procedure by which a model is asked.
 
     Args:
         mode: "select" (numbers of sentences; short, and nothing can be invented) or "rewrite" (text, as published).
@@ -55,7 +55,7 @@ def converse(report: NumberedReport, procedure: Procedure) -> Exchange[dict[str,
     Returns:
         The excerpt of each film, or why the last response was not valid.
     """
-    kept: tuple[Sourced, ...] = tuple(report.texts.items())
+    kept: tuple[Sourced, ...] = tuple(report.texts.items())  # with one pass, everything
     if procedure.passes == 2:
         stripped = yield from _strip(report, procedure)
         if isinstance(stripped, Rejection):
@@ -92,13 +92,14 @@ def _ask(prompt: Prompt, attempts: int, read: Callable[[str], Result | Rejection
         found = read(response.text)
         if not isinstance(found, Rejection):
             return found
-        if response.is_cut:
+        if response.is_cut:  # the true reason, whatever the parser said of the torso
             found = Rejection("it was cut off before its end; write nothing but the JSON object")
         prompt = prompt.again(response.text, found.reason)
     return found
 
 
 def _excerpt(part: tuple[Sourced, ...], report: NumberedReport, mode: Mode) -> Excerpt:
+    # The sentences of the report stand behind the text in either mode, each once.
     sentences = joined((report.sentences[number] for number in sorted({number for number, _ in part})), source="")
     text = sentences.text if mode == "select" else " ".join(text for _, text in part)
     return Excerpt(text, sentences.sentences, SOURCES[mode])

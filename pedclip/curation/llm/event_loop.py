@@ -21,6 +21,7 @@ def running_loop(close: Callable[[], Awaitable[None]]) -> Iterator[Submit[Any]]:
     Yields:
         Function that starts a coroutine in the loop and returns its future.
     """
+    # A notebook runs a loop in its own thread already, in which nobody may block; hence a thread beside it.
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="pedclip-loop", daemon=True)
     thread.start()
@@ -34,6 +35,7 @@ def running_loop(close: Callable[[], Awaitable[None]]) -> Iterator[Submit[Any]]:
 
 
 async def _finish(close: Callable[[], Awaitable[None]]) -> None:
+    # All but this one: a task left running would be destroyed with the loop, with a warning.
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()

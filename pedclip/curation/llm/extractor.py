@@ -1,4 +1,8 @@
-"""Extraction of excerpts by a language model, with rules where no valid response can be had."""
+"""Extraction of excerpts by a language model, with rules where no valid response can be had.
+
+One report is one conversation (`conversation.converse`); here its prompts are sent, or answered from the cache. For
+many reports at once see `batch`.
+"""
 
 import asyncio
 import os
@@ -23,20 +27,19 @@ from pedclip.curation.rules import RulesExtractor
 
 Gate = AbstractAsyncContextManager[None]
 
-
 # So many reports in a row without a response are no accident: rules must not replace a model that is down.
 _MOST_FAILURES: Final = 20
 
 
 @dataclass
 class Usage:
-    """What a run has cost so far."""
+    """Cost of a run so far."""
 
     reports: int = 0
     requests: int = 0  # sent to the model and answered
     remembered: int = 0  # answered from the cache, or together with an equal prompt
     prompt_tokens: int = 0  # of the requests, as far as the server counts them
-    answer_tokens: int = 0
+    answer_tokens: int = 0  # likewise
     refused: int = 0  # reports that the model could not take, or that got no response: by rules
     invalid: int = 0  # reports without a valid response after all attempts: by rules
 
@@ -67,8 +70,8 @@ class LLMExtractor:
         self.procedure = procedure or Procedure()
         self.cache = ResponseCache() if cache is None else cache
         self.usage = Usage()
-        self._asked: dict[str, asyncio.Task[Response]] = {}
-        self._failures = 0
+        self._asked: dict[str, asyncio.Task[Response]] = {}  # by key, while on their way
+        self._failures = 0  # reports in a row without a response
 
     def extract(self, report: Report, regions: tuple[str, ...] | None) -> Mapping[str, Excerpt]:
         """Excerpts of these regions, or of every filmed one for None; for many reports use `batch.extract_many`.
@@ -86,16 +89,18 @@ class LLMExtractor:
         """`extract` for a caller with an event loop; equal prompts that meet are asked once.
 
         Args:
-            report: The report; it is parsed here, if it was not before.
+            report: The report, parsed.
             regions: As for `extract`.
             gate: Held during each request, and only then: the next prompt is ready when it opens.
         """
         self.usage.reports += 1
         choices = numbered(report, regions)
+        # Nothing to choose, nothing to ask: no film of use, or no sentence that may be a finding.
         wanted = tuple(choices.films) if regions is None else regions
         excerpts = await self._ask(choices, gate or nullcontext()) if wanted and choices.sentences else None
         if excerpts is None:
             excerpts = _by_rules(report, regions)
+        # The films that only the text names took part, so that theirs did not end up elsewhere; they are not wanted.
         return {region: excerpts[region] for region in wanted}
 
     async def _ask(self, report: NumberedReport, gate: Gate) -> dict[str, Excerpt] | None:
@@ -105,7 +110,7 @@ class LLMExtractor:
             prompt = next(exchange)
             while True:
                 prompt = exchange.send(await self._respond(prompt, gate))
-        except StopIteration as stop:
+        except StopIteration as stop:  # how a generator returns its value
             self._failures = 0
             if isinstance(stop.value, Rejection):
                 self.usage.invalid += 1
@@ -126,7 +131,7 @@ class LLMExtractor:
             return stored
         if key in self._asked:
             self.usage.remembered += 1
-        else:
+        else:  # a task, so that an equal prompt that comes meanwhile can wait for the same response
             self._asked[key] = asyncio.create_task(self._send(key, prompt, gate))
         return await self._asked[key]
 
@@ -134,13 +139,19 @@ class LLMExtractor:
         try:
             async with gate:
                 response = await self.backend.complete(prompt)
-            self.cache.put(key, response)
+            self.cache.put(key, response)  # before it is used: a kill loses nothing that was paid for
         finally:
             del self._asked[key]
         self.usage.requests += 1
         self.usage.prompt_tokens += response.prompt_tokens
         self.usage.answer_tokens += response.answer_tokens
         return response
+
+
+def numbered(report: Report, regions: tuple[str, ...] | None) -> NumberedReport:
+    """A report with its films: the given ones and those that the text names, so that theirs do not end up elsewhere."""
+    parsed = parse_report(report)
+    return number_report(parsed, filmed_regions(parsed, given=regions or ()))
 
 
 def _by_rules(report: ParsedReport, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
@@ -150,12 +161,6 @@ def _by_rules(report: ParsedReport, regions: tuple[str, ...] | None) -> dict[str
         region: joined((s for s in excerpt.sentences if not is_instruction(s.text)), source=excerpt.source)
         for region, excerpt in found.items()
     }
-
-
-def numbered(report: Report, regions: tuple[str, ...] | None) -> NumberedReport:
-    """A report with its films: the given ones and those that the text names, so that theirs do not end up elsewhere."""
-    parsed = parse_report(report)
-    return number_report(parsed, filmed_regions(parsed, given=regions or ()))
 
 
 def language_model(
@@ -189,6 +194,6 @@ def language_model(
 
 
 def verdict(response: str, report: Report, regions: tuple[str, ...]) -> str:
-    """What the check of the mode "rewrite" says of a response: "accepted", or "refused" with the reason."""
+    """Result of the check of the mode "rewrite": "accepted", or "refused" with the reason."""
     found = read_rewritten(response, numbered(report, regions).texts, regions)
     return f"refused: {found.reason}" if isinstance(found, Rejection) else "accepted"

@@ -1,4 +1,4 @@
-"""Whether a sentence that a language model wrote says what a sentence of the report says.
+"""Grounding: the report sentence that says what a sentence written by a language model says.
 
 A rewritten sentence is accepted only where it is one report sentence, or one of its clauses, with nothing changed but
 free words ("the", "is", "seen"). So no finding, number, side or denial can be added, and none can be turned round.
@@ -21,12 +21,12 @@ _CACHED: Final = 4096  # sentences; the same normal sentence occurs in thousands
 
 @dataclass(frozen=True)
 class Content:
-    """What must not change in a sentence.
+    """Words of a sentence that must not change.
 
     Attributes:
         words: Lower-case words, numbers and signs in order, free words left out.
         cuts: Indices into `words` before which a clause begins, 0 and the length included.
-        is_bound: Whether a word of denial, doubt or change is among the words.
+        is_bound: True where a word of denial, doubt or change is among the words.
     """
 
     words: tuple[str, ...]
@@ -46,7 +46,7 @@ def content_of(sentence: str) -> Content:
     cuts = {0}
     for token in _tokens(sentence):
         if token in _CUTS or token in _word_set("breaks"):
-            cuts.add(len(words))
+            cuts.add(len(words))  # a clause begins before the next word that is kept
         if token not in _CUTS and token not in _word_set("free"):
             words.append(token)
     is_bound = "?" in words or not _word_set("bound").isdisjoint(words)
@@ -73,6 +73,7 @@ def find_source(sentence: str, sources: Mapping[int, str]) -> int | str:
     wanted = content_of(sentence).words
     if not wanted:
         return "it holds no word of the report"
+    # Whole sentences first: a part of one is accepted only where no other says the same.
     contents = {number: content_of(text) for number, text in sources.items()}
     for number, content in contents.items():
         if content.words == wanted:
@@ -80,12 +81,13 @@ def find_source(sentence: str, sources: Mapping[int, str]) -> int | str:
     reason = ""
     for number, content in contents.items():
         for start in _runs(wanted, content.words):
-            if content.is_bound:
+            if content.is_bound:  # "no fracture or dislocation" must not become "dislocation"
                 reason = "it leaves out part of a sentence that denies, doubts or compares; keep such a sentence whole"
             elif len(wanted) < _SHORTEST_CLAUSE or not {start, start + len(wanted)} <= content.cuts:
                 reason = reason or "it leaves out words within a clause; copy the sentence or a whole clause of it"
             else:
                 return number
+    # No source: say why. New words are the commonest and the gravest reason.
     known = {word for content in contents.values() for word in content.words}
     new = sorted(set(wanted) - known)
     if new:
@@ -94,18 +96,19 @@ def find_source(sentence: str, sources: Mapping[int, str]) -> int | str:
 
 
 def is_instruction(text: str) -> bool:
-    """Whether a text speaks to a language model rather than about films ("ignore previous instructions")."""
+    """True where a text speaks to a language model rather than about films ("ignore previous instructions")."""
     return bool(_instructions().search(text))
 
 
 def _runs(wanted: tuple[str, ...], words: tuple[str, ...]) -> Iterator[int]:
-    """Where `wanted` stands in `words` without a gap."""
+    """Indices at which `wanted` stands in `words` without a gap."""
     for start in range(len(words) - len(wanted) + 1):
         if words[start] == wanted[0] and words[start : start + len(wanted)] == wanted:
             yield start
 
 
 def _tokens(sentence: str) -> list[str]:
+    # NFKC: the same word may be written with a ligature here and in plain letters there.
     return _TOKEN.findall(unicodedata.normalize("NFKC", sentence).replace("’", "'").lower())
 
 

@@ -84,11 +84,11 @@ class TransformersBackend:
         )
         if not self._tokenizer.chat_template:
             raise BackendError(f"{name_or_folder} has no chat template; name an instruction-tuned model.")
-        if self._tokenizer.pad_token is None:
+        if self._tokenizer.pad_token is None:  # Llama has none; padding is masked, so that any token will do
             self._tokenizer.pad_token = self._tokenizer.eos_token
         model: Any = AutoModelForCausalLM.from_pretrained(name_or_folder, dtype=dtype, local_files_only=is_local)
         self._model = model.to(device).eval()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Waiting] = []  # prompts that no batch has taken yet
         self._work: asyncio.Task[None] | None = None
 
     @property
@@ -107,6 +107,7 @@ class TransformersBackend:
             PromptRefused: Prompt and response together are longer than the context of the model.
         """
         tokens = self._encode(prompt)
+        # Refused alone and here: within a batch it would take the others down with it.
         longest = getattr(self._model.config, "max_position_embeddings", None)
         if longest and len(tokens) + prompt.max_tokens > longest:
             raise PromptRefused(f"{len(tokens) + prompt.max_tokens} tokens are more than {self.name} takes.")
@@ -134,7 +135,7 @@ class TransformersBackend:
             try:
                 responses = await asyncio.to_thread(self._generate, [(tokens, prompt) for tokens, prompt, _ in batch])
             except (RuntimeError, ValueError) as error:  # out of memory, among others
-                for *_, future in batch:
+                for *_, future in batch:  # nobody may wait for ever
                     _settle(future, error)
                 continue
             for (*_, future), response in zip(batch, responses, strict=True):
@@ -144,6 +145,7 @@ class TransformersBackend:
         import torch
 
         encodings = {"input_ids": [tokens for tokens, _ in batch]}
+        # Padded on the left, so that every prompt ends where its response begins: (B, T)
         inputs = self._tokenizer.pad(encodings, padding_side="left", return_tensors="pt").to(self._model.device)
         longest = max(prompt.max_tokens for _, prompt in batch)
         with torch.inference_mode():
@@ -155,12 +157,13 @@ class TransformersBackend:
                 max_new_tokens=longest,
                 pad_token_id=self._tokenizer.pad_token_id,
             )
-        written = output[:, inputs["input_ids"].shape[1] :].tolist()
+        written = output[:, inputs["input_ids"].shape[1] :].tolist()  # B rows of new tokens, without the prompts
         return [self._read(tokens, row, prompt) for (tokens, prompt), row in zip(batch, written, strict=True)]
 
     def _read(self, tokens: list[int], written: list[int], prompt: Prompt) -> Response:
         """The response in generated tokens, up to the end-of-turn token and its own longest length."""
         ends = self._model.generation_config.eos_token_id
+        # Chat models may end a turn by any of several tokens.
         stops = set(ends) if isinstance(ends, list) else {ends, self._tokenizer.eos_token_id}
         length = next((i for i, token in enumerate(written) if token in stops), len(written))
         is_cut = length > prompt.max_tokens or length == len(written)
@@ -169,7 +172,7 @@ class TransformersBackend:
 
 
 def _settle(future: "asyncio.Future[Response]", result: Response | Exception) -> None:
-    if future.done():
+    if future.done():  # cancelled: its report was given up
         return
     if isinstance(result, Response):
         future.set_result(result)

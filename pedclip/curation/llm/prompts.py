@@ -91,10 +91,12 @@ def number_report(report: ParsedReport, films: Mapping[str, str]) -> NumberedRep
     section = None
     for line in report.lines:
         if is_instruction(line.sentence.text):
+            # In the mode `rewrite` the model sees the text, so it is cut out there as well.
             hidden.append((line.sentence.start, line.sentence.end))
             continue
         if line.section.name not in _FINDING_SECTIONS:
             continue
+        # The name of a section stands once, before its first line.
         if line.section is not section:
             section = line.section
             lines.append(section.name.upper())
@@ -141,6 +143,7 @@ def extract_prompt(report: NumberedReport, mode: Mode, kept: Sequence[tuple[int,
 
 
 def _tokens(report: NumberedReport, mode: Mode, text: str, *, copies: int) -> int:
+    # Numbers are short whatever the report says; a text may be as long as the one given, once per film.
     if mode == "select":
         one = _TOKENS_PER_NUMBER * len(report.sentences) + _TOKENS_PER_REGION
     else:
@@ -167,7 +170,7 @@ def _prompt(report: NumberedReport, mode: Mode, name: str, text: str, *, max_tok
     regions = ", ".join(f'"{region}": {part.get("example")}' for region in report.films)
     user = part["prompt"].format(films=films, regions=regions, report=_without_marks(text))
     messages = (("system", str(_wording()["system"])), ("user", user))
-    last = max(report.sentences, default=1)
+    last = max(report.sentences, default=1)  # the schema allows no higher number
     return Prompt(messages, _fill(part["schema"], tuple(report.films), last), max_tokens)
 
 

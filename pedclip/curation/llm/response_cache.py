@@ -28,6 +28,7 @@ _TABLE: Final = """CREATE TABLE IF NOT EXISTS answers (
 
 def key_of(prompt: Prompt, identity: Mapping[str, Any]) -> str:
     """The key of a prompt: SHA-256 of its messages, schema and length, and of the model with its parameters."""
+    # Sorted keys, so that the same prompt to the same model has the same key in every process.
     content = [prompt.messages, prompt.schema, prompt.max_tokens, identity]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -49,7 +50,7 @@ class ResponseCache:
 
     def __init__(self, path: str | Path = "") -> None:
         self.path = Path(path) if path else None
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # one connection serves the loop's thread and the caller's
         if self.path is None:
             self._connection = _connect(":memory:")
             return
@@ -101,7 +102,7 @@ def _connect(path: str | Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # survives a kill; a power cut may cost the last ones
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("the ledger is damaged")
         connection.execute(_TABLE)
@@ -123,5 +124,5 @@ def _move_aside(path: Path) -> None:
     damaged = path.with_name(f"{path.name}.damaged")
     _logger.warning("The ledger %s is damaged; it is kept as %s, and its questions are asked again.", path, damaged)
     path.replace(damaged)
-    for ending in ("-wal", "-shm"):
+    for ending in ("-wal", "-shm"):  # SQLite would replay the damaged file's log into the new one
         path.with_name(path.name + ending).unlink(missing_ok=True)

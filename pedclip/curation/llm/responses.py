@@ -26,7 +26,7 @@ Sourced = tuple[int, str]  # number of the report sentence, and the text taken f
 
 @dataclass(frozen=True)
 class Rejection:
-    """Reason why a response is not used, in words that a model can act on; never holds text of the report."""
+    """Reason why a response is not used, in words that a model can act on; it quotes the response, never the report."""
 
     reason: str
 
@@ -144,7 +144,7 @@ def _by_region(
 
 
 def find_implausible(excerpts: Mapping[str, Sequence[Sourced]], shown: Mapping[int, str]) -> Rejection | None:
-    """What speaks against a division of sentences between regions, or None.
+    """Reason against a division of sentences between regions, or None.
 
     A sentence may name a region other than its own (a rib on a shoulder film), so single sentences are not judged. A
     whole excerpt is: it may not be empty while a sentence speaks of this region alone, and may not speak mostly of
@@ -154,11 +154,13 @@ def find_implausible(excerpts: Mapping[str, Sequence[Sourced]], shown: Mapping[i
         return Rejection("every film is left empty")
     if len(excerpts) < 2:
         return None
+    # Which of the films each sentence names; most name none.
     named = {number: _named(text) & set(excerpts) for number, text in shown.items()}
     for region, part in excerpts.items():
         own = [number for number, regions in named.items() if regions == {region}]
         if own and not part:
             return Rejection(f"{region} is empty, but sentence {own[0]} speaks of it: give each film its sentences")
+        # More than half of what was given, and more than one sentence: a single rib on a shoulder film is no error.
         about = [named[number] for number in {number for number, _ in part} if named[number]]
         wrong = sum(regions.isdisjoint({region, *shown_on(region)}) for regions in about)
         if wrong > 1 and wrong > len(about) - wrong:
@@ -175,7 +177,7 @@ def _pick(numbers: Sequence[int], shown: Mapping[int, str]) -> tuple[Sourced, ..
 
 def _ground(text: str, sources: Mapping[int, str], name: str) -> tuple[Sourced, ...] | Rejection:
     """The sentences of a written text with their sources; headings fall out, repetitions count once."""
-    result: dict[Sourced, None] = {}
+    result: dict[Sourced, None] = {}  # a set that keeps its order
     for place, sentence in enumerate(split_sentences(text, 0, len(text)), start=1):
         if read_label(sentence.text):  # a heading such as "Left hip:"
             continue
@@ -198,6 +200,7 @@ def _parse(response: str, model: type[Model]) -> Model | Rejection:
     try:
         return model.model_validate(found)
     except ValidationError as error:
+        # The first error is enough for a second attempt; the input is left out, as it may quote the report.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))[:100]
         return Rejection(f"the JSON has another form: {place}: {first['msg'][:100]}")
@@ -215,6 +218,7 @@ def find_object(response: str) -> dict[str, Any] | Rejection:
     if len(response) > MAX_RESPONSE:
         return Rejection("the answer is too long")
     decoder = json.JSONDecoder(object_pairs_hook=_unique)
+    # Every brace may begin the object; text around it may hold braces of its own.
     objects, start = [], response.find("{")
     for _ in range(_MAX_BRACES):
         if start < 0:
@@ -223,7 +227,7 @@ def find_object(response: str) -> dict[str, Any] | Rejection:
             found, end = decoder.raw_decode(response, start)
         except _RepeatedKey as error:
             return Rejection(f"the key {str(error)[:100]} occurs twice")
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError):  # no object begins here, or one nested to break the parser
             end = start + 1
         else:
             objects.append(found)
@@ -234,7 +238,7 @@ def find_object(response: str) -> dict[str, Any] | Rejection:
 
 
 class _RepeatedKey(Exception):
-    pass
+    """A key that occurs twice, where JSON would silently keep the last."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

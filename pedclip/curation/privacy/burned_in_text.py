@@ -14,7 +14,7 @@ _LINE: Final = 8  # letters in one line that are certainly a text; a marker has 
 
 
 def burned_in_text(film: Pixels) -> float:
-    """How much a film looks as if a line of text were drawn on it, in [0, 1]; a lone side marker gives less than 0.4.
+    """Score of a film for a line of text drawn on it, in [0, 1]; a lone side marker gives less than 0.4.
 
     Letters are bright marks of equal height on one line, close to each other. 0.5 (four in a row) is worth a look. Not
     found: dark or grey letters, and letters on bone that is as bright.
@@ -36,9 +36,10 @@ def _letters(film: Pixels) -> NDArray[np.int64]:
     bright = film >= _WHITE
     if not bright.any() or bright.mean() > 0.5:
         return np.zeros((0, 4), dtype=np.int64)
+    # Marks that touch at a corner are one: (H, W) labels from 1.
     labels, _ = ndimage.label(bright, structure=np.ones((3, 3)))
     boxes: list[Any] = ndimage.find_objects(labels)
-    sides = np.array([(y.start, y.stop, x.start, x.stop) for y, x in boxes], dtype=np.int64)
+    sides = np.array([(y.start, y.stop, x.start, x.stop) for y, x in boxes], dtype=np.int64)  # (N, 4)
     height, width = sides[:, 1] - sides[:, 0], sides[:, 3] - sides[:, 2]
     is_letter = (height >= _HEIGHTS[0]) & (height <= _HEIGHTS[1]) & (width <= 10 * height) & (width >= 0.08 * height)
     found = [number for number in np.flatnonzero(is_letter)[:_MOST] if _is_sharp(film, boxes[number])]
@@ -46,7 +47,7 @@ def _letters(film: Pixels) -> NDArray[np.int64]:
 
 
 def _is_sharp(film: Pixels, box: tuple[slice, slice]) -> bool:
-    """Whether a mark is drawn: half of what surrounds its bright pixels is much darker, unlike in bone or metal."""
+    """True where a mark is drawn: half of what surrounds its bright pixels is much darker, unlike in bone or metal."""
     part = film[box]
     bright = part >= _WHITE
     return bool(0.1 < bright.mean() < 0.95 and (part < 180).mean() > 0.6 * (~bright).mean()) or bool(bright.all())

@@ -1,4 +1,4 @@
-"""What may tell who a patient is: found in texts before they are written, and taken out of identifiers."""
+"""Identifiers of patients: found in texts before they are written, replaced by pseudonyms in tables."""
 
 import hashlib
 import hmac
@@ -50,7 +50,9 @@ def find_identifiers(text: str) -> tuple[Identifier, ...]:
         >>> [(found.kind, text[found.start : found.end]) for found in find_identifiers(text)]
         [('date', '3/14/2021'), ('name', 'Quillfeather'), ('time', '14:05')]
     """
+    # Blanks of the same length keep all spans; a placeholder names nobody.
     blanked = _placeholders().sub(lambda match: " " * len(match[0]), text)
+    # What one pattern has taken no later one may take again: the date in a record number is no second find.
     taken = bytearray(len(blanked))
     found = []
     for kind, pattern in _patterns():
@@ -65,7 +67,7 @@ def find_identifiers(text: str) -> tuple[Identifier, ...]:
 
 
 def pseudonym(identifier: str, salt: bytes) -> str:
-    """A name for a patient, study or film that only the holder of the salt can lead back to the identifier.
+    """Pseudonym of a patient, study or film that only the holder of the salt can lead back to the identifier.
 
     Args:
         identifier: As in the archive.
@@ -97,6 +99,7 @@ def read_salt(path: str | Path) -> bytes:
         ValueError: The file holds something else.
     """
     file = Path(path)
+    # Written at once or not at all: half a salt would give other names at the next run.
     if not file.exists():
         write_bytes(file, secrets.token_hex(_SALT_BYTES).encode())
         file.chmod(0o600)

@@ -14,11 +14,11 @@ LONGEST: Final = 160  # characters; longer text is prose
 
 @dataclass(frozen=True)
 class Label:
-    """What a heading says was filmed."""
+    """Films that a heading names."""
 
     regions: tuple[str, ...]  # in order of mention; empty for "Bones:" or for a name that was removed
     laterality: tuple[Laterality, ...]  # of each region, "" where none is said
-    named: tuple[bool, ...]  # whether the film itself is named ("knee"), or only a part of it ("lungs")
+    named: tuple[bool, ...]  # True: the film itself ("knee"); False: only a part of it ("lungs")
     side: Laterality  # a side that stands alone ("Left:"), else ""
     is_other_modality: bool  # CT, MRI, ultrasound: no film
     has_gap: bool  # holds XXXX, the mark of a word that was removed
@@ -47,7 +47,7 @@ def _silent_words() -> frozenset[str]:
     return frozenset(word_lists()["label"])
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=16_384)  # the same headings stand in thousands of reports
 def _read(text: str) -> Label | None:
     return _label(text, scan(text), find_mentions(text))
 
@@ -65,10 +65,12 @@ def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label
                 found[region] = ("", named or found.get(region, ("", False))[1])
     if any(_is_finding(hit) and not _is_in_name(hit, mentions) for hit in hits):
         return None  # "Femoral fracture.", all of it one known structure
+    # Whatever no list accounts for must be silent, else the text says more than what was filmed.
     words = [word for word, start, end in words_of(text) if not any(a <= start and end <= b for a, b in spans)]
     if not all(word in _silent_words() or word[0].isdigit() for word in words) or not any(map(str.isalpha, text)):
         return None
     for mention in mentions:
+        # A region may be named twice ("left knee and right knee"): two sides make both.
         side, named = found.get(mention.region, ("", False))
         said = side_of(mention, text)
         side = said if side in ("", said) else "both" if said else side
@@ -106,7 +108,7 @@ def _is_finding(hit: Hit) -> bool:
 
 
 def _is_in_name(hit: Hit, mentions: Sequence[Mention]) -> bool:
-    """Whether a term is part of the name of a film ("scoliosis series")."""
+    """True where a term is part of the name of a film ("scoliosis series")."""
     return any(m.kind == "name" and m.start <= hit.start and hit.end <= m.end for m in mentions)
 
 

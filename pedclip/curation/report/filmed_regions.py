@@ -1,4 +1,4 @@
-"""Which body parts a report's films show."""
+"""Body parts that the films of a report show, and their sides."""
 
 import re
 from collections import Counter
@@ -22,6 +22,8 @@ _FILM_GAP: Final = 25  # characters between the name of a region and the word th
 
 @dataclass(frozen=True)
 class _Claim:
+    """A region of which the report says that it was filmed."""
+
     region: str
     laterality: Laterality
 
@@ -52,8 +54,8 @@ def filmed_regions(report: Report, *, given: Iterable[str] = ()) -> dict[str, La
         raise UnknownRegion(unknown, f"expected one of pedclip.anatomy.REGIONS or {NECK!r}, got {unknown[:60]!r}.")
     if _is_of_other_modality(report):
         return {name: "" for name in given}
-    claims = _named_claims(report)
-    claims = claims or _film_claims(report)
+    # What is named counts; only where nothing is does the next, weaker evidence speak.
+    claims = _named_claims(report) or _film_claims(report)
     found = dict.fromkeys([*given, *(claim.region for claim in claims)])
     names = list(found) or _described(report)
     return {name: _side(name, claims, report) for name in names}
@@ -75,7 +77,7 @@ def _claims_in(item: str) -> list[_Claim]:
     hits = scan(item)
     tags = {tag for hit in hits for tag in hit.tags}
     if "cue:modality" in tags and "cue:film" not in tags:
-        return []
+        return []  # "CT of the head" beside the films
     claims = [(mention.start, _Claim(mention.region, side_of(mention, item))) for mention in find_mentions(item)]
     fields = ("name:", "label:")
     claims += [
@@ -84,12 +86,13 @@ def _claims_in(item: str) -> list[_Claim]:
         for tag in sorted(hit.tags)
         if tag.startswith(fields)
     ]
-    return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
+    return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]  # in order of position
 
 
 def _named_claims(report: ParsedReport) -> list[_Claim]:
     """Films of the exam line and those with a heading of their own, even one whose name was removed."""
     claims = _exam_claims(report)
+    # What the films of the exam line show anyway needs none of its own.
     shown = frozenset[str]().union(*(shown_on(claim.region) for claim in claims))
     for index, line in enumerate(report.lines):
         label = line.label
@@ -99,6 +102,7 @@ def _named_claims(report: ParsedReport) -> list[_Claim]:
             if is_named or region not in shown:  # "Ribs:" on a chest film opens no film of its own
                 claims.append(_Claim(region, side))
                 shown |= shown_on(region)
+        # "Left XXXX:" hides a name; the findings under it tell which.
         if label.side and label.has_gap:
             claims += [_Claim(name, label.side) for name in described_by(findings_under(report, index))[:1]]
     return claims
@@ -119,6 +123,7 @@ def _film_claims(report: ParsedReport) -> list[_Claim]:
             continue
         films = [hit for hit in line.hits if "cue:film" in hit.tags or "cue:views" in hit.tags]
         for mention in (mention for mention in line.mentions if mention.kind == "name"):
+            # Near each other, in either order: "views of the knee", "knee radiographs".
             if any(max(film.start - mention.end, mention.start - film.end) <= _FILM_GAP for film in films):
                 claims.append(_Claim(mention.region, side_of(mention, line.sentence.text)))
         if NECK in line.regions("name"):
@@ -127,13 +132,13 @@ def _film_claims(report: ParsedReport) -> list[_Claim]:
 
 
 def _is_of_other_modality(report: ParsedReport) -> bool:
-    """Whether the exam line names CT, MRI or ultrasound and no film."""
+    """True where the exam line names CT, MRI or ultrasound and no film."""
     tags = {tag for line in _exam_lines(report) for hit in scan(line) for tag in hit.tags}
     return "cue:modality" in tags and "cue:film" not in tags
 
 
 def _described(report: ParsedReport) -> list[str]:
-    """What the findings describe, unless they tell of a CT, MRI or ultrasound for the most part."""
+    """Regions that the findings describe, unless they tell of a CT, MRI or ultrasound for the most part."""
     findings = [line for line in report.lines if line.sentence_type == "finding"]
     films = [line for line in findings if not any(hit.tags & _NO_FILM for hit in line.hits)]
     return described_by(films) if 2 * len(films) > len(findings) else []
@@ -145,8 +150,10 @@ def described_by(lines: Iterable[Line]) -> list[str]:
     sure: set[str] = set()  # what is named, and not only hinted at
     for line in lines:
         sure |= line.regions("name", "structure")
+        # Sorted, as sets have no order and the first mention decides that of the result.
         scores.update(sorted(line.regions("name", "structure", "hint")))
     found: list[str] = []
+    # Most evidence first, and the commonest film before others with as much.
     for region, _ in sorted(scores.items(), key=lambda pair: (-pair[1], pair[0] != _COMMONEST)):
         if not found or (region in sure and not any(region in shown_on(film) for film in found)):
             found.append(region)
@@ -163,6 +170,7 @@ def _side(region: str, claims: Iterable[_Claim], report: ParsedReport) -> Latera
     """The side said with the film; where none is said, the side said in the findings."""
     if region == NECK or not is_paired(region):
         return ""
+    # Both sides named in different places are both filmed.
     sides = {claim.laterality for claim in claims if claim.region == region} - {""}
     if not sides:
         findings = (line for line in report.lines if line.sentence_type == "finding")

@@ -8,9 +8,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-NECK: Final = (
-    "neck"  # soft tissue and airway films: none of the 23 regions, yet their sentences belong to no other film
-)
+# Soft tissue and airway films: none of the 23 regions, yet their sentences belong to no other film.
+NECK: Final = "neck"
 
 _WORD: Final = re.compile(r"[a-z0-9]+", re.IGNORECASE | re.ASCII)
 _END: Final = ""  # key of a node under which the tags of a complete term stand
@@ -48,6 +47,7 @@ def scan(text: str) -> list[Hit]:
     words = list(_WORD.finditer(text))
     hits, first = [], 0
     while first < len(words):
+        # Several nodes at once, as a word may satisfy a term and a stem: "fractures", "fractur*".
         nodes: Sequence[dict[str, Any]] = _begun_by(words[first][0])
         last, tags = first, frozenset[str]()
         position = first
@@ -60,14 +60,14 @@ def scan(text: str) -> list[Hit]:
             nodes = [node[form] for node in nodes for form in following if form in node]
         if tags:
             hits.append(Hit(words[first].start(), words[last].end(), tags))
-        first = last + 1
+        first = last + 1  # behind the longest term, so that hits never overlap
     return hits
 
 
 def _terms() -> Iterator[tuple[str, str]]:
     """Each listed term with its tag."""
     lists = word_lists()
-    for region, entry in lists["regions"].items():
+    for region, entry in lists["regions"].items():  # fields "names", "structures", "hints", "labels"
         for field, terms in entry.items():
             yield from ((term, f"{field[:-1]}:{region}") for term in terms)
     for group, prefix in (("cues", "cue"), ("finding", "finding")):
@@ -78,6 +78,7 @@ def _terms() -> Iterator[tuple[str, str]]:
 
 @cache
 def _trie() -> dict[str, Any]:
+    """Terms as a tree of words: one walk finds the longest term that begins at a word."""
     root: dict[str, Any] = {}
     for term, tag in _terms():
         node = root
@@ -89,6 +90,7 @@ def _trie() -> dict[str, Any]:
 
 @cache
 def _vocabulary() -> frozenset[str]:
+    """Every word or stem of any term."""
     return frozenset(word for term, _ in _terms() for word in re.findall(r"[a-z0-9]+\*?", term))
 
 

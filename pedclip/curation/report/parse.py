@@ -57,6 +57,7 @@ class ParsedReport:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Sentences with their types and the body parts that they name, in order of position."""
+        # Sentences never cross a heading: each section is split on its own.
         lines = [
             _line(sentence, section)
             for section in self.sections
@@ -107,7 +108,7 @@ def _text_of(report: str | Mapping[str, str]) -> str:
         return report
     if not isinstance(report, Mapping):
         raise TypeError(f"report must be a text or a mapping of sections, not {type(report).__name__}.")
-    names = [name for name in SECTIONS if name in report]
+    names = [name for name in SECTIONS if name in report]  # in the order of a report, whatever that of the mapping
     if not names:
         raise ValueError(f"a report given by sections needs at least one of {', '.join(SECTIONS)}.")
     if wrong := next((name for name in names if not isinstance(report[name], str)), None):
@@ -127,6 +128,7 @@ def _mark_history(lines: list[Line]) -> None:
         is_of_film = not titled or bool(titled & lines[k].regions("name", "structure"))
         return may_be_history(lines[k].sentence.text, lines[k].hits, is_of_film=is_of_film)
 
+    # The history comes first or not at all, so the first finding ends it.
     told = list(takewhile(is_told, findings))
     if len(told) < sum(line.sentence_type == "finding" for line in lines):
         for k in told:
@@ -138,12 +140,13 @@ def _line(sentence: Sentence, section: Section) -> Line:
     if section.name in _SILENT:
         return Line(sentence, section, TYPE_OF_SECTION[section.name], None, (), ())
     words = _words_of(sentence.text)
+    # A label is a heading in every section; else the section's own type goes before that of the words.
     sentence_type = "heading" if words.label else TYPE_OF_SECTION.get(section.name) or words.sentence_type
     return Line(sentence, section, sentence_type, words.label, words.mentions, words.hits)
 
 
 class _Words(NamedTuple):
-    """What a sentence says wherever it stands."""
+    """Content of a sentence wherever it stands."""
 
     sentence_type: SentenceType  # in the findings or the impression, if it is no heading
     label: Label | None

@@ -68,6 +68,7 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
     ]
     sections = [section for section in sections if section.end > section.start]
     names = {section.name for section in sections}
+    # Findings without a heading of their own can hide behind another section.
     if "findings" not in names:
         sections = [part for section in sections for part in _at_first_sentence(section, text=report_text, names=names)]
     return tuple(sections)
@@ -106,7 +107,7 @@ def _spelled(term: str) -> str:
 
 
 def _headings(text: str) -> list[_Heading]:
-    found = {}
+    found = {}  # by position, as both searches may meet the same heading
     for match in _on_line().finditer(text):
         start, stop = match.span("term")
         if not _is_within_clause(text, start, stop):
@@ -117,6 +118,7 @@ def _headings(text: str) -> list[_Heading]:
         last = _LAST_WORD.search(before.rstrip())
         if not last or last[0].lower() not in _last_words():
             continue  # most colons stand behind no listed word
+        # The longest run of words that is a listed heading: "clinical history", not "history".
         for word in _WORD_START.finditer(before):
             name = _terms().get(_spelled(before[word.start() :]))
             if name and _opens_section(text, begin + word.start(), colon.start()):
@@ -126,18 +128,19 @@ def _headings(text: str) -> list[_Heading]:
 
 
 def _opens_section(text: str, start: int, end: int) -> bool:
-    """Whether listed words before a colon are a heading: written large, first on their line or after a sentence."""
+    """True where listed words before a colon are a heading: written large, first on their line or after a sentence."""
     if _is_within_clause(text, start, end):
         return False
     before = text[max(0, start - _LONGEST_HEADING) : start].rstrip(" \t")
     if not before or before[-1] in _AFTER_SENTENCE + "\r\n":
         return True
+    # Behind a word without a stop only capitals make a heading.
     label = read_label(re.split(r"[\n.;:!?]", before)[-1] + " " + text[start:end])
     return text[start].isupper() and not (label and label.regions)  # "CHEST, TWO VIEWS:" is the name of a film
 
 
 def _is_within_clause(text: str, start: int, end: int) -> bool:
-    """Whether words stand in brackets, or behind a comma or a word ("of", "the") that ends no clause."""
+    """True where words stand in brackets, or behind a comma or a word ("of", "the") that ends no clause."""
     line = text[max(text.rfind("\n", 0, start) + 1, start - _LONGEST_LINE) : start]
     before = text[max(0, start - _LONGEST_HEADING) : start].rstrip()
     is_identity = _terms().get(_spelled(text[start:end])) == "other"  # "MRN: 7" may stand anywhere
@@ -152,6 +155,7 @@ def _is_within_clause(text: str, start: int, end: int) -> bool:
 
 
 def _preamble(text: str, headings: list[_Heading]) -> str:
+    """Section of the text before the first heading."""
     names = [heading.name for heading in headings]
     if not headings:
         return "findings"
@@ -181,6 +185,7 @@ def _film_names() -> re.Pattern[str]:
 
 
 def _opens_part(match: re.Match[str]) -> bool:
+    """True where a name is written as the heading of a film: in capitals, or first on its line with a colon."""
     is_line = match.start() == 0 or match.string[match.start() - 1] == "\n"
     if not match["name"].isupper() and not (is_line and match["mark"] == ":"):
         return False
@@ -200,6 +205,7 @@ def _at_first_sentence(section: Section, *, text: str, names: set[str]) -> Itera
 
 
 def _trimmed(section: Section, text: str) -> Section:
+    """The section without white space at its edges."""
     body = text[section.start : section.end]
     start = section.start + len(body) - len(body.lstrip())
     return Section(section.name, start, start + len(body.strip()))

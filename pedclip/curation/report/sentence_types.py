@@ -1,4 +1,4 @@
-"""What a sentence of a report is: a finding, or one of the things that no excerpt may hold."""
+"""Types of the sentences of a report: findings, and the others, which no excerpt may hold."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -35,6 +35,7 @@ def type_of_prose(text: str, hits: Sequence[Hit]) -> SentenceType:
         >>> type_of_prose(text, scan(text))
         'comparison'
     """
+    # The order of the tests matters: each one stands for what is surer than all that follow.
     cues = {tag.removeprefix("cue:") for tag in _tags(hits) if tag.startswith("cue:")}
     is_assessed = any(tag.startswith("finding:") for tag in _tags(hits))
     if "administrative" in cues or _is_removed(text, hits) or _is_only_carried(text, hits, cues):
@@ -63,7 +64,7 @@ def type_of_prose(text: str, hits: Sequence[Hit]) -> SentenceType:
 
 
 def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
-    """Whether a sentence can be a complaint, a mechanism, a request or an empty answer, if no finding stands before it.
+    """True where a sentence can be a complaint, a mechanism, a request or an empty phrase, if no finding comes before.
 
     Only reports without a heading for them hold such sentences among the findings, and always first.
 
@@ -73,7 +74,7 @@ def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
         is_of_film: Whether it names a part of what was filmed, or no film is known; "old" is then a finding.
     """
     tags = _tags(hits)
-    if "cue:request" in tags:
+    if "cue:request" in tags:  # "Exclude fracture."
         return "finding:inference" not in tags
     if next(words_of(text), ("", 0, 0))[0] in _DENIALS:
         return False
@@ -92,18 +93,19 @@ def _first(hits: Iterable[Hit], tag: str) -> int | None:
 
 
 def _is_removed(text: str, hits: Sequence[Hit]) -> bool:
-    """Whether the words that told something were removed ("XXXX since XXXX.")."""
+    """True where the words that told something were removed ("XXXX since XXXX.")."""
     is_marked = any(word == "xxxx" or word.isdigit() for word, _, _ in words_of(text))
     return is_marked and _all_words_in(text, _spans(hits, ("cue:filler",)))
 
 
 def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
-    """Whether the advice is all: a finding before it makes the sentence a finding."""
+    """True where the advice is all: a finding before it makes the sentence a finding."""
     first = next(words_of(text), ("", 0, 0))[0]
     cue = _first(hits, "cue:recommendation") or 0
     before = _tags(hit for hit in hits if hit.start < cue)
     if first not in _SUSPICION_FIRST and any(tag.startswith("finding:") for tag in before):
         return False
+    # A clause before the advice may already have said where a device lies.
     clause = text.rfind(";", 0, cue)
     if any(tag.startswith("hint:") for hit in hits if hit.start < clause for tag in hit.tags):
         return False  # "PICC tip in the SVC; it may be advanced."
@@ -111,30 +113,30 @@ def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
 
 
 def _is_advice_of_film(text: str, cues: set[str]) -> bool:
-    """Whether a sentence asks for another film or scan ("Suggest views of the hand.")."""
+    """True where a sentence asks for another film or scan ("Suggest views of the hand.")."""
     return bool(cues & {"film", "views", "modality", "recommendation"}) and text[:8].lower() == "suggest "
 
 
 def _is_only_carried(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
-    """Whether a sentence does no more than point to another ("Findings as above.")."""
+    """True where a sentence does no more than point to another ("Findings as above.")."""
     return "carried" in cues and _all_words_in(text, _spans(hits, ("cue:carried", "cue:filler")))
 
 
 def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:
-    """Whether a sentence judges how the film was taken and nothing on it ("Mild motion artifact is noted.")."""
+    """True where a sentence judges how the film was taken and nothing on it ("Mild motion artifact is noted.")."""
     tags = ("cue:flaw", "cue:grade", "cue:views", "cue:filler", "finding:assessment", "finding:observed")
     return _all_words_in(text, _spans(hits, tags))
 
 
 def _is_only_prior(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
-    """Whether a sentence only names an earlier study ("Outside films, May 2020."); a region and a date are a title."""
+    """True where a sentence only names an earlier study ("Outside films, May 2020."); region and date are a title."""
     tags = ("cue:prior", "cue:date", "cue:film", "cue:views", "cue:modality", "cue:filler", "cue:compared")
     named = [(m.start, m.end) for m in find_mentions(text)] if "prior" in cues else []
     return bool(cues & {"prior", "date"}) and _all_words_in(text, [*_spans(hits, tags), *named])
 
 
 def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
-    """Whether a sentence says no more than that, or since when, something has changed."""
+    """True where a sentence says no more than that, or since when, something has changed."""
     tags = ["cue:compared", "cue:unchanged", "cue:filler"]
     spans = _spans(hits, tags)
     if "compared" in cues:  # "the heart and lungs are unchanged since the prior film", "compared with chest CT of May"
@@ -144,21 +146,22 @@ def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
 
 
 def _is_result_before(text: str, hits: Sequence[Hit], cue: str) -> bool:
-    """Whether a sentence gives a result before it comes to the cue ("COPD, as in the patient's history of")."""
+    """True where a sentence gives a result before it comes to the cue ("COPD, as in the patient's history of")."""
     place = _first(hits, cue) or 0
     is_found = any(tag.startswith("finding:") for hit in hits if hit.start < place for tag in hit.tags)
     return is_found and ("finding:inference" in _tags(hits) or any(m.start < place for m in find_mentions(text)))
 
 
 def _is_result_despite_limits(hits: Sequence[Hit]) -> bool:
-    """Whether a sentence that names a limit of the film still says how something is."""
+    """True where a sentence that names a limit of the film still says how something is."""
     diseased, limits = _first(hits, "finding:pathology"), _first(hits, "cue:limits") or 0
     return "finding:assessment" in _tags(hits) or (diseased is not None and diseased < limits)
 
 
 def _is_history(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
-    """Whether a sentence tells of the patient and not of the film."""
+    """True where a sentence tells of the patient and not of the film."""
     if "history" in cues:
+        # One such word may describe a finding; three are the story of the patient.
         told = sum("cue:history" in hit.tags for hit in hits)
         return told > 2 or "film" not in cues or "finding:assessment" not in _tags(hits)
     if "background" not in cues:
@@ -171,7 +174,7 @@ def _names_structure(text: str) -> bool:
 
 
 def _is_only_symptoms(text: str, hits: Sequence[Hit]) -> bool:
-    """Whether a sentence lists complaints ("Fever and dry cough.")."""
+    """True where a sentence lists complaints ("Fever and dry cough.")."""
     spans = _spans(hits, ("cue:symptom", "cue:filler"))
     is_list = sum("cue:symptom" in hit.tags for hit in hits) > 1
     return is_list or (not find_mentions(text) and _all_words_in(text, spans))
@@ -187,7 +190,8 @@ def _spans(hits: Iterable[Hit], tags: Iterable[str]) -> list[tuple[int, int]]:
 
 
 def _all_words_in(text: str, spans: Iterable[tuple[int, int]]) -> bool:
-    """Whether every word but numbers and XXXX lies in one of the spans."""
+    """True where every word but numbers and XXXX lies in one of the spans."""
+    # One pass over words and spans side by side; `reached` is the end of all spans that have begun.
     reached, ahead = 0, iter([*sorted(spans), (len(text), len(text))])
     start, end = next(ahead)
     for word, first, last in words_of(text):

@@ -49,6 +49,7 @@ def split_sentences(text: str, start: int = 0, end: int | None = None) -> tuple[
     for candidate in _CANDIDATE.finditer(text, start, end):
         if candidate.start() < begin:
             continue
+        # A list number begins a sentence even where no stop ends the one before it.
         item = _list_number(candidate, text, begin, number)
         if item:
             cut = text.rfind(str(item), begin, candidate.end())
@@ -72,6 +73,7 @@ def _list_number(candidate: re.Match[str], text: str, begin: int, last: int) -> 
         number, stop = int(digits[1]), digits.start()
     else:
         return 0
+    # A number in running text is no list: "of 2" needs the numbers before it, or a label in front of "1.".
     before = text[max(begin, stop - LONGEST - 1) : stop].strip(_MARKS)
     follows = text[candidate.end() : candidate.end() + 8].lstrip()[:1]
     if not before or (number == last + 1 and last and follows.isupper()):
@@ -81,7 +83,7 @@ def _list_number(candidate: re.Match[str], text: str, begin: int, last: int) -> 
 
 
 def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
-    """Whether a stop or a line break ends a sentence."""
+    """True where a stop or a line break ends a sentence."""
     if candidate.lastgroup == "glued":
         return True
     if candidate.lastgroup == "bracket":
@@ -95,6 +97,7 @@ def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
     word = last[0].lower().lstrip(".") if last else ""
     if candidate[0][0] != "." or not following:
         return True
+    # "no" is a number's abbreviation ("no. 3") unless a sentence follows ("Effusion: no. The heart …").
     if word in _NEVER_LAST and not (word == "no" and following.isupper()):
         return False
     if following.islower() or following.isdigit():
@@ -104,6 +107,7 @@ def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
 
 
 def _ends_line(text: str, begin: int, candidate: re.Match[str], following: str) -> bool:
+    """True where a line break was meant: before a blank line, a bullet or a number, or after a short line."""
     line = text[max(begin, text.rfind("\n", begin, candidate.start()) + 1) : candidate.start()]
     if not line.strip() or not following or text[candidate.end() : candidate.end() + 20].lstrip(" \t\r")[:1] == "\n":
         return True
@@ -124,6 +128,7 @@ def _parts(text: str, begin: int, end: int, number: int) -> Iterator[Sentence]:
             end -= 1
         if not any(map(str.isalnum, text[begin:end])):
             return
+        # "Left knee: no fracture" is a label and a sentence; several labels may follow each other.
         glued = _GLUED_HEADING.match(text, begin, end)
         if not glued or glued.end() >= end or not read_label(glued[1]):
             yield Sentence(text[begin:end], begin, end, first)
