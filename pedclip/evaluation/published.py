@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 PAPERS: Final = {
-    "pedclip": "PedCLIP, MICCAI 2025: Tables 1 and 2; Figures 1, 4 and 5 as read from the figures",
+    "pedclip": "PedCLIP, MICCAI 2025: section 2.1; Tables 1 and 2; Figures 1, 4 and 5 as read from the figures",
     "pecm": "PECM, cross-modal image-report retrieval: Tables 1 to 5",
     "synthetic": "Synthetic data for medical vision-language pre-training: Tables 1 to 3",
     "survey": "CLIP in medical imaging, a survey: accuracies of Figure 16 that the text states",

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from pedclip.anatomy import REGIONS
 from pedclip.evaluation.published import PAPERS, printed
 
 
@@ -31,6 +32,15 @@ def test_figures_repeat_table_1() -> None:
         assert figure.loc[one["row"], one["column"]] - figure.loc["MLP-target", one["column"]] == pytest.approx(
             one["change"], abs=0.051
         )
+
+
+def test_counts_of_pexr_fit_each_other_and_our_regions() -> None:
+    numbers = printed("pedclip")
+    counts = numbers[numbers["table"] == "Section 2.1"].set_index("column")["value"]
+    # Consolidated reports are the paper's point: more films than studies, and patients who come more than once.
+    assert counts["films"] > counts["studies"] > counts["patients"] == 94_543
+    assert counts["films"] / counts["studies"] == pytest.approx(1.541, abs=0.0005)
+    assert counts["regions"] == len(REGIONS)
 
 
 def test_changes_of_the_synthetic_paper_re_compute_but_for_five() -> None:
