@@ -35,7 +35,8 @@ def clip_box(box: Box, size: tuple[int, int]) -> Box | None:
     x, y, width, height = box
     left, top = max(x, 0.0), max(y, 0.0)
     right, bottom = min(x + width, size[1]), min(y + height, size[0])
-    if not (right > left and bottom > top):  # also where a number is NaN
+    # Written so that a NaN leaves the box out, instead of passing every comparison.
+    if not (right > left and bottom > top):
         return None
     # The same numbers, not their differences: (x + width) - x need not be width in floating point.
     is_inside = (left, top) == (x, y) and right == x + width and bottom == y + height

@@ -32,6 +32,7 @@ class TripletArrays:
     patients: Sequence[str]
 
     def __post_init__(self) -> None:
+        # Rows of different columns belong together by their number alone.
         lengths = {len(self.images), len(self.texts), len(self.regions), len(self.patients)}
         if len(lengths) != 1:
             raise ValueError(f"images, texts, regions and patients have different lengths: {sorted(lengths)}")
@@ -50,8 +51,9 @@ def to_arrays(split: "Dataset", cache: Path, *, size: int) -> TripletArrays:
     """
     from pedclip.triplets.cache import build_cache
 
+    # An empty split has no cache, as a file of 0 bytes cannot be mapped.
     images = build_cache(split, cache, size=size) if len(split) else np.zeros((0, size, size), np.uint8)
-    regions = np.asarray(split["region"], dtype=np.int64)
+    regions = np.asarray(split["region"], dtype=np.int64)  # (N,)
     return TripletArrays(images, list(split["text"]), regions, qualified_patients(split))
 
 

@@ -56,15 +56,18 @@ def build_cache(dataset: "Dataset", folder: str | Path, *, size: int) -> Films:
     """
     if not len(dataset):
         raise ValueError("expected at least one triplet, got an empty split.")
+    # Reading the files costs seconds, decoding them minutes.
     fingerprint = _fingerprint(dataset, size)
     try:
         return open_cache(folder, size=size, fingerprint=fingerprint)
     except (FileNotFoundError, StaleCache) as reason:
         _log.info("decoding %d films: %s", len(dataset), reason)
+    # A killed process leaves the old cache or none, never half of one.
     with atomic_folder(folder) as partial:
         with (partial / _FILMS).open("wb") as file:
             for number, film in enumerate(_decoded(dataset, size), start=1):
                 file.write(film.tobytes())
+                # Ten lines or so for the largest public sets.
                 if number % 5000 == 0:
                     _log.info("decoded %d of %d films", number, len(dataset))
         content = {"version": VERSION, "count": len(dataset), "size": size, "fingerprint": fingerprint}
@@ -92,6 +95,7 @@ def open_cache(folder: str | Path, *, size: int, fingerprint: str | None = None)
         raise FileNotFoundError(f"{folder} holds no cache; make it with pedclip.triplets.cache.build_cache.")
     try:
         content = json.loads(description.read_text(encoding="utf-8"))
+        # A missing key is as bad as a wrong one.
         found = {key: content[key] for key in ("version", "size", "count", "fingerprint")}
     except (ValueError, TypeError, KeyError):
         raise StaleCache(f"{description} is damaged; make the cache again.") from None
@@ -100,15 +104,17 @@ def open_cache(folder: str | Path, *, size: int, fingerprint: str | None = None)
         if found[key] != value:
             raise StaleCache(f"{folder} has {key} {found[key]}, expected {value}; make the cache again.")
     films, shape = Path(folder) / _FILMS, (found["count"], size, size)
+    # A copy that was cut short has the right description and too few bytes.
     num_bytes, expected_bytes = films.stat().st_size if films.is_file() else 0, math.prod(shape)
     if num_bytes != expected_bytes:
         raise StaleCache(f"{films} has {num_bytes} bytes, expected {expected_bytes}; make the cache again.")
-    return np.memmap(films, dtype=np.uint8, mode="r", shape=shape)
+    return np.memmap(films, dtype=np.uint8, mode="r", shape=shape)  # (N, size, size)
 
 
 def _fingerprint(dataset: "Dataset", size: int) -> str:
     digest = hashlib.sha256(f"{VERSION}\0{size}".encode())
     for content in _contents(dataset):
+        # The length too, so that two files cannot be told from one by moving a byte between them.
         digest.update(len(content).to_bytes(8, "big"))
         digest.update(content)
     return digest.hexdigest()
@@ -118,6 +124,7 @@ def _contents(dataset: "Dataset") -> Iterator[bytes]:
     """The image files of a split, undecoded and in order."""
     from datasets import Image
 
+    # The files as stored: decoding is what the cache spares.
     images = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))
     for batch in images.iter(_CHUNK):
         for image in batch["image"]:
@@ -129,5 +136,6 @@ def _decoded(dataset: "Dataset", size: int) -> Iterator[NDArray[np.uint8]]:
 
     contents = _contents(dataset)
     with ThreadPoolExecutor(_THREADS) as pool:
+        # A bounded number at a time, as `map` would start on all of them at once.
         while chunk := list(islice(contents, _CHUNK)):
             yield from pool.map(lambda content: square(decode(content), size), chunk)

@@ -25,11 +25,13 @@ def find_roles(path: Path, names: Sequence[str], columns: Mapping[str, str], tab
     Raises:
         TableError: An unknown role, or a column that is absent; with the close spelling.
     """
+    # The role before the name: a misspelt role is no matter of the file.
     check_roles(columns, table)
     for role, name in columns.items():
         if name not in names:
             known = ", ".join(names)
             raise TableError(f"{path} has no column {name!r} (for {role!r});{_hint(name, names)} its columns: {known}.")
+    # The most telling alias first, whatever the order of the columns.
     found = {role: name for role, aliases in usual_names(table).items() if (name := first_of(aliases, names))}
     return {**found, **columns}
 
@@ -52,15 +54,18 @@ def usual_names(table: Roles | Literal["sections"]) -> Mapping[str, Sequence[str
     """Names by role (of reports also by heading of a section), the most telling first."""
     content = json.loads((files(__package__) / "columns.json").read_text(encoding="utf-8"))
     names: dict[str, Sequence[str]] = content[table]
+    # What both tables have is listed once.
     return names if table == "sections" else {**names, **content["both"]}
 
 
 def first_of(aliases: Sequence[str], names: Sequence[str]) -> str:
     """The first alias that a table has, as it writes it; "" where it has none."""
+    # The first of two names that read alike wins, as a person reads a header from the left.
     by_key = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in reversed(names)}
     return next((by_key[alias] for alias in aliases if alias in by_key), "")
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
+    # One suggestion: a list of them would have to be read.
     close = get_close_matches(name, known, n=1)
     return f" did you mean {close[0]!r}?" if close else ""

@@ -82,6 +82,7 @@ def decode(source: str | Path | bytes) -> Pixels:
         >>> decode(file.getvalue()).shape
         (256, 256)
     """
+    # Whether the file is plain matters only to who stores it.
     return _decode(_content(source))[0]
 
 
@@ -119,6 +120,7 @@ def read_mask(source: str | Path | bytes, *, size: tuple[int, int]) -> bytes:
     if image.mode not in {"1", "L", "I;16", "I", "P"}:
         raise BadImage(f"mask of mode {image.mode}; save it as grey, 0 outside")
     mask = np.asarray(_guarded(lambda: _loaded(image)))
+    # A mask of another size would have to be guessed into place.
     if mask.shape != size:
         raise BadImage(f"mask of {mask.shape[1]}×{mask.shape[0]} pixels on a film of {size[1]}×{size[0]}")
     return _png(np.where(mask != 0, 255, 0).astype(np.uint8))
@@ -141,11 +143,13 @@ def _content(source: str | Path | bytes) -> bytes:
 
 def _decode(content: bytes) -> tuple[Pixels, bool]:
     """The film, and whether the file already is plain 8-bit grey."""
+    # Some archives strip the preamble; such a file begins with an element of group 2 or 8.
     if content[128:132] == b"DICM" or content[:2] in {b"\x02\x00", b"\x08\x00"}:
         pixels, is_plain = _guarded(lambda: _from_dicom(content)), False
     else:
         image = _open(content)
         pixels, is_plain = _guarded(lambda: _from_picture(image))
+    # A film of one value is an empty exposure, or a mask taken for a film.
     if pixels.min() == pixels.max():
         raise BadImage("all black" if pixels.max() == 0 else "constant: every pixel has the same value")
     return pixels, is_plain
@@ -169,6 +173,7 @@ def _open(content: bytes) -> Image.Image:
         raise BadImage(f"decompression bomb: more than {MAX_PIXELS:,} pixels") from None
     except _DECODER_ERRORS:
         raise BadImage("not a PNG, JPEG, TIFF or DICOM file, or corrupt from its first bytes") from None
+    # Before a pixel is decoded: the header alone can promise a thousand megapixels.
     _check_size(image.height, image.width)
     return image
 
@@ -191,6 +196,7 @@ def _from_picture(image: Image.Image) -> tuple[Pixels, bool]:
     if image.mode in _REFUSED:
         raise BadImage(_REFUSED[image.mode])
     is_white_low = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+    # An orientation cannot be kept without its EXIF, so that the pixels are turned.
     is_turned = image.getexif().get(_ORIENTATION, 1) != 1
     mode, image_format = image.mode, image.format
     image = ImageOps.exif_transpose(_loaded(image))
@@ -206,8 +212,8 @@ def _from_picture(image: Image.Image) -> tuple[Pixels, bool]:
 
 
 def _without_color(image: Image.Image) -> Pixels:
-    channels = np.asarray(image.convert("RGB"))
-    spread = channels.max(axis=2) - channels.min(axis=2)
+    channels = np.asarray(image.convert("RGB"))  # (H, W, 3)
+    spread = channels.max(axis=2) - channels.min(axis=2)  # (H, W)
     share = float((spread > _COLOR_SPREAD).mean())
     if share > _COLOR_SHARE:
         raise BadImage(f"coloured picture ({share:.0%} of the pixels), not a radiograph")
@@ -218,6 +224,7 @@ def _to_bytes(pixels: NDArray[np.floating[Any]], used: NDArray[np.bool_] | None 
     """Scale by the own range of the film (of its `used` pixels) to 0..255."""
     if not np.isfinite(pixels).all():
         raise BadImage("NaN or infinite pixels")
+    # Padding is not of the film: it would take up the range.
     inside = pixels if used is None else pixels[used]
     if inside.size == 0 or inside.min() == inside.max():
         raise BadImage("constant: every pixel has the same value")
@@ -232,8 +239,9 @@ def _from_dicom(content: bytes) -> Pixels:
 
     header = pydicom.dcmread(io.BytesIO(content), force=content[128:132] != b"DICM")
     _check_dicom(header)
-    stored = np.asarray(pixel_array(header))
+    stored = np.asarray(pixel_array(header))  # (H, W)
     values = np.asarray(apply_modality_lut(stored, header))
+    # Without a window, the range of the film itself decides.
     if _has_window(header):
         values = np.asarray(apply_voi_lut(values, header))
     is_film = ~_padding(header, stored)
@@ -258,12 +266,13 @@ def _check_dicom(header: Any) -> None:
 
 
 def _has_window(header: Any) -> bool:
-    """Whether there is a VOI LUT, or a window that is more than two empty elements."""
+    """True where there is a VOI LUT, or a window that is more than two empty elements."""
     is_window = header.get("WindowCenter") not in (None, "") and header.get("WindowWidth") not in (None, "")
     return is_window or bool(header.get("VOILUTSequence"))
 
 
 def _padding(header: Any, stored: NDArray[Any]) -> NDArray[np.bool_]:
+    # One value, or with a limit a range whose ends may come in either order.
     first = header.get("PixelPaddingValue")
     if not isinstance(first, int):
         return np.zeros(stored.shape, dtype=bool)

@@ -36,8 +36,10 @@ def _bare_png(content: bytes) -> bytes | None:
     while place + 12 <= len(content):  # length, name and checksum of a chunk have 4 bytes each
         size, name = struct.unpack_from(">I4s", content, place)
         end = place + 12 + size
+        # Ancillary chunks hold text, times and EXIF; the critical ones are all that a grey PNG needs.
         if name in _PIXEL_CHUNKS:
             kept.append(content[place:end])
+        # Whatever is appended behind the end is left out.
         if name == b"IEND":
             return b"".join(kept)
         place = end
@@ -47,13 +49,16 @@ def _bare_png(content: bytes) -> bytes | None:
 def _bare_jpeg(content: bytes) -> bytes | None:
     kept, place, before = [content[:2]], 2, 0
     while found := _MARKER.search(content, place):
+        # The coded pixels run from the header of a scan to the next marker.
         if before == _SCAN:
             kept.append(content[place : found.start()])
+        # Bytes between two segments: not as the format says.
         elif found.start() != place:
             return None
         before, start = found[1][0], found.end()
         if before == _END:
             return b"".join([*kept, b"\xff\xd9"])
+        # A segment begins with its own length.
         place = start + int.from_bytes(content[start : start + 2], "big")
         if before not in _COMMENTS or _is_plain_jfif(before, content[start:place]):
             kept.append(b"\xff" + content[start - 1 : place])
@@ -61,5 +66,5 @@ def _bare_jpeg(content: bytes) -> bytes | None:
 
 
 def _is_plain_jfif(marker: int, segment: bytes) -> bool:
-    """Whether a segment is the usual first one: version and density, without a thumbnail."""
+    """True where a segment is the usual first one: version and density, without a thumbnail."""
     return marker == _JFIF and len(segment) == 16 and segment[2:7] == b"JFIF\0"

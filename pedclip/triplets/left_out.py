@@ -46,6 +46,7 @@ class Reason(StrEnum):
 
     def __new__(cls, code: str, meaning: str) -> "Reason":
         """A reason that is its code; the meaning is for people."""
+        # A text is compared, sorted and written as its code.
         reason = str.__new__(cls, code)
         reason._value_, reason.meaning = code, meaning
         return reason
@@ -55,6 +56,7 @@ class Unusable(ValueError):
     """Something that cannot be used; the message is the detail in the list of what was left out."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
+        # The message stays the detail alone: it is what people read.
         super().__init__(detail)
         self.reason = reason
 
@@ -95,5 +97,6 @@ def write_left_out(path: str | Path, items: Iterable[LeftOut]) -> Path:
         path: The file, `left_out.csv` by custom.
         items: May be empty.
     """
+    # Sorted, so that two runs of the same data can be compared line by line.
     rows = sorted((item.source, item.file, item.row, item.reason, item.detail) for item in items)
     return write_csv(path, COLUMNS, ((source, file, row or "", *rest) for source, file, row, *rest in rows))

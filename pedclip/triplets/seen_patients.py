@@ -29,8 +29,10 @@ def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tu
     Returns:
         The rest, and the number of films that were dropped.
     """
+    # Validation patients chose the checkpoint: they are known to it too, but may be validated on again.
     used = json.loads(patients.read_text())
     seen = {*used["train"], *(used["validation"] if split == "test" else [])}
+    # (N,) of bool also where N is 0.
     is_new = np.array([patient_key(patient) not in seen for patient in qualified_patients(triplets)], dtype=bool)
     return triplets.select(np.flatnonzero(is_new)), int((~is_new).sum())
 
@@ -41,4 +43,5 @@ def patient_key(patient: str) -> str:
     Args:
         patient: As ``pedclip.triplets.arrays.qualified_patients`` writes it.
     """
+    # Salted with the purpose, so that the key is not that of a split or of a curated set.
     return hashlib.sha256(f"pedclip-training:{patient}".encode()).hexdigest()[:16]

@@ -30,13 +30,15 @@ def split_of(patient_id: str, *, salt: str = "pedclip", fractions: Sequence[floa
         >>> split_of("patient-1")
         'train'
     """
+    # A number would hash differently from its text, and a patient would be in two splits.
     if not isinstance(patient_id, str):
         raise TypeError(f"patient_id must be a text, not {type(patient_id).__name__}; convert it once, at the source.")
     if not patient_id.strip():
         raise ValueError("patient_id is blank; give every image an identifier of its patient.")
     bounds = _bounds(fractions)
+    # Not Python's `hash`, which differs between two runs.
     digest = hashlib.sha256(f"{salt}\0{patient_id}".encode()).digest()
-    position = int.from_bytes(digest[:_BYTES], "big") / 256**_BYTES
+    position = int.from_bytes(digest[:_BYTES], "big") / 256**_BYTES  # in [0, 1)
     return next(name for name, bound in zip(SPLITS, bounds, strict=True) if position < bound)
 
 
@@ -51,4 +53,5 @@ def _bounds(fractions: Sequence[float]) -> tuple[float, float, float]:
             "for example (0.7, 0.15, 0.15)."
         )
     train, _, test = fractions
+    # From the end, as 0.7 + 0.15 + 0.15 is not exactly 1.
     return train, 1 - test, 1.0

@@ -58,6 +58,7 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
     Raises:
         TripletsError: A split is missing or not one of the three, all are empty, or a feature differs from the schema.
     """
+    # All three by name: a forgotten test split shows when it is saved, not when it is needed.
     if set(triplets) != set(SPLITS):
         raise TripletsError(f"expected the splits {', '.join(SPLITS)}, got {', '.join(map(str, triplets)) or 'none'}.")
     if not any(len(triplets[split]) for split in SPLITS):
@@ -86,6 +87,7 @@ def _pieces(dataset: Dataset) -> Iterator[Any]:
     """A few rows at a time as Arrow tables with the image files inside."""
     from datasets.table import embed_table_storage
 
+    # Arrow, so that image files are copied as bytes and never decoded.
     rows: Any = with_optional(dataset).with_format("arrow")
     for start in range(0, len(rows), _ROWS_PER_PIECE):
         yield embed_table_storage(rows[start : start + _ROWS_PER_PIECE].cast(FEATURES.arrow_schema))
@@ -97,6 +99,7 @@ def _shards_of(pieces: Iterable[Any]) -> Iterator[list[Any]]:
     rows = size = 0
     for piece in pieces:
         if shard and (rows + len(piece) > _ROWS_PER_SHARD or size + piece.nbytes > _BYTES_PER_SHARD):
+            # Cleared once the caller has written it: two full shards are never in memory.
             full, shard, rows, size = shard, [], 0, 0
             yield full
             full.clear()
@@ -107,7 +110,7 @@ def _shards_of(pieces: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def is_triplets(path: Path) -> bool:
-    """Whether a folder holds shards of triplets (complete or not)."""
+    """True where a folder holds shards of triplets (complete or not)."""
     return path.is_dir() and any(_SHARD.fullmatch(file.name) for file in path.iterdir())
 
 
@@ -124,6 +127,7 @@ def load_triplets(path: str | Path) -> DatasetDict:
     """
     shards = _shards(Path(path))
     for file in (file for files in shards.values() for file in files):
+        # Every shard, before one is opened: an error then names the file.
         _check_features(_features(file), str(file))
     with _without_progress_bars():
         return DatasetDict({split: _read_split(files) if files else make_split([]) for split, files in shards.items()})
@@ -142,6 +146,7 @@ def _shards(path: Path) -> dict[str, list[Path]]:
         if match := _SHARD.fullmatch(file.name):
             found[match[1]].append(file)
     for split, files in found.items():
+        # The name of each shard says how many there are, so that a missing last one shows.
         total = int(files[0].stem[-5:]) if files else 0
         expected = [f"{split}-{number:05d}-of-{total:05d}.parquet" for number in range(total)]
         if missing := [name for name in expected if name not in {file.name for file in files}]:
@@ -162,6 +167,7 @@ def _features(file: Path) -> Features:
 
 
 def _check_features(features: Features, where: str) -> None:
+    # Optional columns may be absent, but not differ.
     missing = [name for name in FEATURES if name not in features and name not in OPTIONAL]
     extra = [name for name in features if name not in FEATURES]
     differing = [name for name in FEATURES if name in features and features[name] != FEATURES[name]]
@@ -179,6 +185,7 @@ def _brief(feature: Any) -> str:
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
+    # For the others in this process the bars stay as they were.
     is_shown = datasets_logging.is_progress_bar_enabled()
     datasets_logging.disable_progress_bar()
     try:

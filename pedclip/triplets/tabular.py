@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TextIO
 
-Kind = Literal["csv", "jsonl", "parquet"]
+TableFormat = Literal["csv", "jsonl", "parquet"]
 
-_KINDS: Final[dict[str, Kind]] = {
+_KINDS: Final[dict[str, TableFormat]] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".jsonl": "jsonl",
@@ -63,7 +63,7 @@ class TableFile:
     """
 
     path: Path
-    kind: Kind
+    kind: TableFormat
     names: tuple[str, ...]
     state: tuple[int, int]
     delimiter: str = ","
@@ -87,6 +87,7 @@ class TableFile:
             ValueError: The file was changed since it was opened, as another row may now stand there.
             OSError: It cannot be opened any more.
         """
+        # Another report may now stand at the same byte.
         if state_of(self.path) != self.state:
             raise ValueError("the table was changed")
         if self.kind == "parquet":
@@ -118,6 +119,7 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
     Raises:
         TableError: Another ending, unreadable as a whole, or a first line that does not name every column once.
     """
+    # An archive is never unpacked: a small file could fill the disk.
     stem = path.with_suffix("") if path.suffix == ".gz" and not is_strict else path
     kind = _KINDS.get(stem.suffix.lower())
     if kind is None:
@@ -126,6 +128,7 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
         delimiter = ","
         match kind:
             case "csv" if is_strict:
+                # Reports come from spreadsheets of any country; decimal commas make semicolons common.
                 names, delimiter = _strict_header(path)
             case "csv":
                 names = _lenient_header(path)
@@ -143,6 +146,7 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
 
 def unreadable(path: Path, error: Exception) -> TableError:
     """The error for a file that cannot be read as a whole."""
+    # The first line: pyarrow appends its stack.
     reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
     return TableError(f"{path} cannot be read ({reason}); it is damaged, or no text in UTF-8.")
 
@@ -175,6 +179,7 @@ def _strict_header(path: Path) -> tuple[list[str], str]:
     """Names in the first line of a CSV file, and its delimiter."""
     with path.open("rb") as file:
         text = file.readline(_MAX_LINE_BYTES).decode("utf-8-sig")
+    # The header has no text in it, so that its most frequent separator is the one.
     delimiter = max(_DELIMITERS, key=text.count)
     names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
     if not any(names) or len(set(names)) < len(names):
@@ -195,6 +200,7 @@ def _strict_rows(table: TableFile, position: int) -> Iterator[TableRow]:
             lines: list[int] = []  # lengths in bytes of the lines of this row
             problem, cells = "", []
             try:
+                # A new reader for each row, which sees nothing of a broken one before it.
                 cells = next(csv.reader(_decoded(file, lines), delimiter=table.delimiter, strict=True))
             except StopIteration:
                 return
@@ -224,6 +230,7 @@ def _lenient_header(path: Path) -> list[str]:
 def _lenient_rows(table: TableFile) -> Iterator[TableRow]:
     """Rows of any length: absent cells are "", and what is too much is a problem of a row that can be read."""
     with open_text(table.path) as file:
+        # Not strict: published tables have stray quotes within cells.
         reader = csv.reader(file, skipinitialspace=True)
         next(reader, None)
         for number, cells in enumerate(reader, start=2):
@@ -234,6 +241,7 @@ def _lenient_rows(table: TableFile) -> Iterator[TableRow]:
 
 
 def _json_names(path: Path) -> list[str]:
+    # Keys may differ from row to row; the first thousand say which there are.
     names: dict[str, None] = {}
     for row in _json_rows(path, 0):
         names.update(dict.fromkeys(row.cells or ()))
@@ -258,6 +266,7 @@ def _json_row(line: bytes, position: int, number: int) -> TableRow:
         cells = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return TableRow(position, number, None, f"not JSON ({type(error).__name__})")
+    # A list or a number is valid JSON, but has no columns.
     if not isinstance(cells, dict):
         return TableRow(position, number, None, f"expected a JSON object, got {type(cells).__name__}")
     return TableRow(position, number, cells)
@@ -271,6 +280,7 @@ def _parquet_file(path: Path) -> Any:
 
 def _parquet_rows(path: Path) -> Iterator[TableRow]:
     with _parquet_file(path) as file:
+        # In batches: a table of reports need not fit into memory.
         rows = (cells for batch in file.iter_batches(batch_size=1000) for cells in batch.to_pylist())
         yield from (TableRow(position, position + 1, cells) for position, cells in enumerate(rows))
 

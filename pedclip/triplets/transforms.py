@@ -21,7 +21,7 @@ _JITTER: Final = 0.2  # largest relative change of brightness and of contrast
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How films become pixels; saved with every checkpoint.
+    """Preparation of films for the image encoder; saved with every checkpoint.
 
     Args:
         size: Height and width of the input of the encoder, pixels, at least 1.
@@ -99,6 +99,7 @@ def square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if image.ndim != 2 or min(image.shape) < 1 or size < 1:
         raise ValueError(f"expected a film (H, W) and a size of at least 1, got {image.shape} and {size}.")
     height, width = image.shape
+    # Padded rather than stretched: proportions of bones are findings.
     longest = max(height, width)
     canvas = Image.new("L", (longest, longest))
     canvas.paste(Image.fromarray(image), ((longest - width) // 2, (longest - height) // 2))
@@ -140,31 +141,33 @@ def to_pixels(images: Tensor, preprocess: Preprocess, *, generator: torch.Genera
     if generator is not None and preprocess.augment == "affine" and len(films):
         films = _jittered(_rotated(films, generator), generator)
     films = _cropped(films, preprocess.size, generator)  # (B, size, size)
-    mean = films.new_tensor(preprocess.mean)[None, :, None, None]
-    std = films.new_tensor(preprocess.std)[None, :, None, None]
-    return (films[:, None] - mean) / std
+    mean = films.new_tensor(preprocess.mean)[None, :, None, None]  # (1, 3, 1, 1)
+    std = films.new_tensor(preprocess.std)[None, :, None, None]  # (1, 3, 1, 1)
+    return (films[:, None] - mean) / std  # (B, 3, size, size)
 
 
 def _uniform(films: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
     """One number per film."""
+    # Drawn on the generator's device, so that the numbers are the same wherever the films are.
     share = torch.rand(len(films), generator=generator, device=generator.device)
     return (low + (high - low) * share).to(films.device)
 
 
 def _rotated(films: Tensor, generator: torch.Generator) -> Tensor:
     """Each film turned about its middle by up to 10 degrees; what comes in from outside is black."""
-    angle = _uniform(films, -math.radians(_DEGREES), math.radians(_DEGREES), generator)
+    angle = _uniform(films, -math.radians(_DEGREES), math.radians(_DEGREES), generator)  # (B,)
     zero = torch.zeros_like(angle)
+    # The upper two rows of a rotation, without a shift: (B, 2, 3).
     rows = (torch.stack([angle.cos(), -angle.sin(), zero], 1), torch.stack([angle.sin(), angle.cos(), zero], 1))
     shape = [len(films), 1, *films.shape[1:]]
-    grid = torch.nn.functional.affine_grid(torch.stack(rows, dim=1), shape, align_corners=False)
+    grid = torch.nn.functional.affine_grid(torch.stack(rows, dim=1), shape, align_corners=False)  # (B, R, R, 2)
     return torch.nn.functional.grid_sample(films[:, None], grid, align_corners=False)[:, 0]
 
 
 def _jittered(films: Tensor, generator: torch.Generator) -> Tensor:
     """Brightness as a factor, contrast about the mean of the film; black borders stay black."""
     brightness, contrast = (_uniform(films, 1 - _JITTER, 1 + _JITTER, generator)[:, None, None] for _ in range(2))
-    mean = films.mean(dim=(1, 2), keepdim=True)
+    mean = films.mean(dim=(1, 2), keepdim=True)  # (B, 1, 1)
     changed = (mean + (films - mean) * contrast) * brightness
     return torch.where(films > 0, changed, films).clamp(0, 1)
 
@@ -173,6 +176,7 @@ def _cropped(films: Tensor, size: int, generator: torch.Generator | None) -> Ten
     """(B, size, size) from the middle, or from a random place per film."""
     num_films, resize, _ = films.shape
     if generator is None:
+        # Validation and inference see the middle, always the same.
         first = (resize - size) // 2
         return films[:, first : first + size, first : first + size]
     corners = torch.randint(0, resize - size + 1, (num_films, 2), generator=generator, device=generator.device).to(
@@ -181,4 +185,4 @@ def _cropped(films: Tensor, size: int, generator: torch.Generator | None) -> Ten
     steps = torch.arange(size, device=films.device)
     rows, columns = (corners[:, axis, None] + steps for axis in (0, 1))  # (B, size)
     which = torch.arange(num_films, device=films.device)
-    return films[which[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return films[which[:, None, None], rows[:, :, None], columns[:, None, :]]  # (B, size, size)

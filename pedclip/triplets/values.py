@@ -39,6 +39,7 @@ def read_view(cell: str) -> str:
         >>> read_view("AP (weight-bearing)"), read_view("L"), read_view("frog leg"), read_view("?")
         ('AP', 'lateral', 'frog leg', '')
     """
+    # What stands in brackets describes the view and does not name it.
     plain = " ".join(re.sub(r"\([^)]*\)", "", cell).lower().split())
     first = re.split(r"\W", plain, maxsplit=1)[0]
     if plain in _UNKNOWN_VIEWS or not re.search(r"[a-z]", plain):
@@ -63,10 +64,12 @@ def read_age(row: Mapping[str, str]) -> float | None:
     """
     if cell := row.get("age_months", ""):
         months = _number(cell)
+    # DICOM's age string: three digits and a unit (PS3.5, VR AS).
     elif match := re.fullmatch(r"(\d{1,3})([DWMY])", row.get("age", "").upper()):
         months = int(match[1]) * _MONTHS[match[2]]
     else:
         months = 12 * _number(row.get("age", ""))
+    # Out of range is unknown: 999 stands for "not given" in many tables.
     return months if 0 <= months <= _OLDEST else None
 
 

@@ -26,7 +26,7 @@ TEXT = "The lungs are clear and the heart is of normal size, the bones of the ch
 
 
 def test_scaled_and_compressed_copies_are_found_and_nothing_else() -> None:
-    films = [picture(seed, side=200) for seed in range(30)]
+    films = [picture(seed, size=200) for seed in range(30)]
     for film in films[:10]:
         content = io.BytesIO()
         Image.fromarray(film).resize((150, 150)).save(content, "JPEG", quality=75)
@@ -39,7 +39,7 @@ def test_scaled_and_compressed_copies_are_found_and_nothing_else() -> None:
 
 
 def test_an_equal_hash_alone_is_no_duplicate() -> None:
-    one, other = (thumbnail(picture(seed, side=200)) for seed in (1, 2))
+    one, other = (thumbnail(picture(seed, size=200)) for seed in (1, 2))
     assert near_images([5, 5], np.stack([one, other])) == []
     assert len(near_images([5, 7], np.stack([one, one]))) == 1
 

@@ -25,10 +25,10 @@ from pedclip.curation.archive.studies import Archive
 from pedclip.triplets import load_triplets
 
 
-def picture(seed: int, *, deep: bool = False, side: int = 48) -> NDArray[Any]:
+def picture(seed: int, *, deep: bool = False, size: int = 48) -> NDArray[Any]:
     """A film unlike those of other seeds: smooth random blobs, 8 or 12 bits."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 6), dtype=np.uint8)
-    film = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
+    film = np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
     return (film.astype(np.uint16) * 16) if deep else film
 
 

@@ -117,6 +117,6 @@ def test_salt_is_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("words", "is_text"), [("DOE JANE 1234567", True), ("L", False), ("", False)])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_line_of_text_in_the_film_is_seen_and_a_side_marker_is_not(words: str, is_text: bool, seed: int) -> None:
-    film = Image.fromarray((picture(seed, side=400) * 0.6).astype(np.uint8))
+    film = Image.fromarray((picture(seed, size=400) * 0.6).astype(np.uint8))
     ImageDraw.Draw(film).text((8, 8), words, fill=255, font=ImageFont.load_default(18))
     assert (burned_in_text(np.asarray(film)) >= 0.5) == is_text
