@@ -61,6 +61,7 @@ def data_sheet(
         counts["split"][split] += 1
         patients[split].add(row["patient_id"])
         studies.add(row["study_id"])
+        # The hash only: a hundred thousand texts would fill the memory.
         excerpts.add(hash(row["text"]))
     return {
         "source": source,
@@ -69,6 +70,7 @@ def data_sheet(
         "studies": len(studies),
         "distinct_excerpts": len(excerpts),
         "patients_by_split": {name: len(members) for name, members in patients.items()},
+        # Percentiles, as the longest text of a set could be recognised by its length alone.
         "words": {f"p{share}": int(np.percentile(words, share)) for share in (5, 50, 95)} if words else {},
         "counts": {name: _ordered(name, counter) for name, counter in counts.items()},
         "left_out": dict(Counter(left_out).most_common()),
@@ -101,6 +103,7 @@ def _ordered(name: str, counter: Counter[str]) -> dict[str, int]:
         "laterality": ("left", "right", "both", UNKNOWN),
         "split": SPLITS,
     }
+    # Empty classes are shown: a region that is missing is the finding.
     return {value: counter[value] for value in classes[name]} if name in classes else dict(counter.most_common())
 
 
@@ -111,8 +114,10 @@ def age_band(months: float | None) -> str:
         >>> age_band(0.5), age_band(143.9), age_band(None)
         ('0 to 27 days', '6 to 11 years', 'unknown')
     """
+    # NaN, which Arrow may give for what is absent.
     if months is None or months != months:
         return UNKNOWN
+    # From the oldest band down: the first bound that is reached.
     return next((name for low, name in reversed(AGE_BANDS) if months >= low), UNKNOWN)
 
 

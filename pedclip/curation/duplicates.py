@@ -1,4 +1,4 @@
-"""Films and texts that occur twice, or nearly so: across patients they would leak between the splits."""
+"""Near-duplicate detection of films and texts: across patients they would leak between the splits."""
 
 import re
 import zlib
@@ -43,7 +43,9 @@ class Duplicate:
 
 
 def image_hash(film: Pixels) -> int:
-    """64 bits, one per pair of horizontal neighbours of a 9×8 thumbnail: is the left one brighter?
+    """Difference hash of a film (H, W): 64 bits, one per pair of horizontal neighbours of a 9×8 thumbnail.
+
+    A bit is 1 where the left neighbour is the brighter one.
 
     Source: difference hash (N. Krawetz, "Kind of Like That", 2013).
     """
@@ -53,7 +55,7 @@ def image_hash(film: Pixels) -> int:
 
 def thumbnail(film: Pixels) -> NDArray[np.uint8]:
     """(256,) uint8: the film at 16×16 pixels, to confirm what `image_hash` suspects."""
-    return np.asarray(Image.fromarray(film).resize((_SIZE, _SIZE), Image.Resampling.BOX)).reshape(-1)
+    return np.asarray(Image.fromarray(film).resize((_SIZE, _SIZE), Image.Resampling.BOX)).reshape(-1)  # (256,)
 
 
 def near_images(hashes: Sequence[int] | NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> list[Duplicate]:
@@ -172,5 +174,5 @@ def joined_groups(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dic
 
 
 def as_matrix(hashes: Sequence[Any], width: int, dtype: Any) -> NDArray[Any]:
-    """Rows of equal length as one array, (0, width) for none."""
+    """Rows of equal length as one array (N, C) with C = width, also where N is 0."""
     return np.array(hashes, dtype=dtype).reshape(-1, width)

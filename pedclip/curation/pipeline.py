@@ -86,21 +86,25 @@ def curate(
         ValueError: Output or salt lie where they must not.
     """
     folder = Path(output).resolve()
+    # Beside the output, so that whoever packs the output does not pack the key.
     key_file = Path(salt).resolve() if salt is not None else folder.with_name(f"{folder.name}.salt")
     _check_folders(archive.root, folder, key_file)
     settings = CurationSettings(
         archive.root, extractor, read_salt(key_file), source or archive.root.name, acknowledge_identifiers
     )
     work = folder.with_name(f".{folder.name}.work")
+    # Numbered by their first study: a restart finds what is done by name.
     parts = [
         (work / f"{start // STUDIES_PER_CHUNK:06d}", archive.studies[start : start + STUDIES_PER_CHUNK])
         for start in range(0, len(archive.studies), STUDIES_PER_CHUNK)
     ]
     blocked = _do_parts(parts, settings)
+    # One look at all that was found, instead of a stop at each.
     if blocked:
         write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, (item.values() for item in blocked))
         raise IdentifiersFound(_blocked_message(blocked, folder))
     result = _finish(archive, [part for part, _ in parts], folder, settings)
+    # Only after everything is written: until then a killed run loses nothing.
     shutil.rmtree(work)
     return result
 
@@ -124,6 +128,7 @@ def _do_parts(parts: Sequence[tuple[Path, Sequence[Study]]], settings: CurationS
         fingerprint = fingerprint_of(studies, settings)
         if is_done(part, fingerprint):
             record, _ = load_chunk(part)
+            # A part of an acknowledged run is not taken over by one that is not.
             if settings.is_acknowledged or not any(item["in_excerpts"] for item in record["identifiers"]):
                 continue
         chunk = read_chunk(studies, settings)
@@ -153,6 +158,7 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Cur
     from pedclip.triplets.storage import make_split, save_triplets
 
     records, datasets = zip(*(load_chunk(part) for part in parts), strict=True)
+    # The reasons of all parts in one list with those of the archive.
     lost = (LeftOut(file, Reason[name], detail) for r in records for file, name, detail in r["left_out"])
     left_out = [replace(item, source=settings.source) for item in (*archive.left_out, *lost)]
     write_left_out(folder / LEFT_OUT_FILE, left_out)
@@ -164,9 +170,12 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Cur
     patients = list(rows["patient_id"])
     duplicates = list(_duplicates(parts, records, patients))
     _write_lists(folder, records, duplicates)
+    # Films only: two patients with the same report are common, with the same film they are one.
     pairs = ((one, two) for kind, _, _, one, two, _ in duplicates if kind == "film")
     groups = joined_groups(sorted(set(patients)), pairs)
+    # The group decides, so that a film never stands in two splits.
     splits = [split_of(groups[patient]) for patient in patients]
+    # By number: the rows stay mapped and are not copied.
     chosen = {name: [number for number, split in enumerate(splits) if split == name] for name in SPLITS}
     triplets = DatasetDict({n: rows.select(numbers) if numbers else make_split([]) for n, numbers in chosen.items()})
     save_triplets(triplets, folder / "triplets")
@@ -199,6 +208,7 @@ def _duplicates(
     for part in parts:
         with np.load(part / "hashes.npz", allow_pickle=False) as file:
             arrays.append((file["images"], file["thumbnails"], file["texts"]))
+    # (N,) and (N, 256) of films, (M, 64) of texts, in the order of the records.
     images, thumbnails, texts = (np.concatenate(column) for column in zip(*arrays, strict=True))
     paths = [path for record in records for path in record["paths"]]
     for pair in near_images(images, thumbnails):
@@ -207,6 +217,7 @@ def _duplicates(
     texts_of = [(patient, name) for record in records for patient, name in record["texts"]]
     for pair in near_texts(texts):
         (owner, name), (other, copy) = texts_of[pair.first], texts_of[pair.second]
+        # A patient's own reports resemble each other, and nothing leaks.
         if owner != other:
             yield "report", name, copy, owner, other, pair.similarity
 
@@ -214,9 +225,11 @@ def _duplicates(
 def _write_lists(
     folder: Path, records: Sequence[dict[str, Any]], duplicates: Iterable[tuple[str, str, str, str, str, float]]
 ) -> None:
+    # Sorted, as parts may have been made in several runs.
     conflicts = sorted(tuple(item) for record in records for item in record["conflicts"])
     write_csv(folder / "conflicts.csv", ("path", "decision"), conflicts)
     found = [tuple(item.values()) for record in records for item in record["identifiers"]]
+    # Burned-in text is an identifier of the pixels; it has no study of its own here.
     found += [("", item["path"], "burned-in text", item["score"], 0) for r in records for item in r["burned_in"]]
     write_csv(folder / "identifiers.csv", _IDENTIFIER_COLUMNS, found)
     names = ("kind", "first", "second", "first_patient", "second_patient", "similarity")

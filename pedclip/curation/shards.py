@@ -41,7 +41,7 @@ class CurationSettings:
         extractor: A name in `pedclip.curation.extract.EXTRACTORS`, or an object.
         salt: Key of the pseudonyms.
         source: Name of the data set, written in every triplet.
-        is_acknowledged: Whether excerpts with identifiers are written.
+        is_acknowledged: True where excerpts with identifiers are written.
     """
 
     root: Path
@@ -71,7 +71,7 @@ class Chunk:
 
     @property
     def is_identifying(self) -> bool:
-        """Whether a text that would be written holds an identifier."""
+        """True where a text that would be written holds an identifier."""
         return any(item["in_excerpts"] for item in self.identifiers)
 
 
@@ -88,6 +88,7 @@ def read_chunk(studies: Sequence[Study], settings: CurationSettings) -> Chunk:
         report = study.read_report()
         films = list(_films_with_regions(study, report.filmed_regions, settings.root, chunk))
         planned.append((study, report, films))
+    # Each region once per report, however many films show it.
     asked = [(report, tuple(dict.fromkeys(region for _, region in films))) for _, report, films in planned]
     for (study, report, films), excerpts in zip(planned, _extract(asked, settings.extractor), strict=True):
         used = _add_rows(study, report.filmed_regions, films, excerpts, settings, chunk)
@@ -106,6 +107,7 @@ def items_of(archive: Archive) -> Iterator[tuple[ParsedReport, tuple[str, ...]]]
     """
     for study in archive.studies:
         report = study.read_report()
+        # Into a chunk of its own, as this pass only asks what the real one will ask.
         films = _films_with_regions(study, report.filmed_regions, archive.root, Chunk())
         yield report, tuple(dict.fromkeys(region for _, region in films))
 
@@ -122,15 +124,18 @@ def save_chunk(chunk: Chunk, folder: Path, *, fingerprint: str) -> None:
     with ThreadPoolExecutor(_THREADS) as pool:
         reads = pool.map(_read_pixels, [film for film, _ in chunk.rows])
         for (_, row), read in zip(chunk.rows, reads, strict=True):
+            # The film alone is lost; its study goes on.
             if isinstance(read, BadImage):
                 chunk.left_out.append(LeftOut(row["_path"], read.reason, str(read)))
                 continue
             content, code, small, score = read
+            # Listed for a person to look at, and still written: markers look like text too.
             if score >= BURNED_IN:
                 burned.append({"path": row["_path"], "score": round(score, 2)})
             hashes.append(code)
             thumbnails.append(small)
             rows.append({**row, "image": {"bytes": content, "path": None}})
+    # Short reports have no hash: "Normal." twice says nothing.
     texts = [(patient, name, code) for patient, name, code in chunk.reports if code is not None]
     record = {
         "fingerprint": fingerprint,
@@ -142,6 +147,7 @@ def save_chunk(chunk: Chunk, folder: Path, *, fingerprint: str) -> None:
         "texts": [[patient, name] for patient, name, _ in texts],
     }
     with atomic_folder(folder) as partial:
+        # Arrow rather than Parquet: it is read once, by mapping, and needs no unpacking.
         table = make_split(rows).with_format("arrow")[:]
         with pyarrow.OSFile(str(partial / "rows.arrow"), "wb") as sink:
             with pyarrow.ipc.new_stream(sink, table.schema) as writer:
@@ -156,7 +162,7 @@ def save_chunk(chunk: Chunk, folder: Path, *, fingerprint: str) -> None:
 
 
 def load_chunk(folder: Path) -> tuple[dict[str, Any], "Dataset"]:
-    """What `save_chunk` recorded, and its triplets, memory-mapped."""
+    """Record that `save_chunk` wrote, and its triplets, memory-mapped."""
     from datasets import Dataset
 
     record: dict[str, Any] = json.loads((folder / "chunk.json").read_text(encoding="utf-8"))
@@ -164,7 +170,7 @@ def load_chunk(folder: Path) -> tuple[dict[str, Any], "Dataset"]:
 
 
 def is_done(folder: Path, fingerprint: str) -> bool:
-    """Whether a chunk was written, from the same files with the same settings."""
+    """True where a chunk was written, from the same files with the same settings."""
     file = folder / "chunk.json"
     return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["fingerprint"] == fingerprint
 
@@ -172,10 +178,12 @@ def is_done(folder: Path, fingerprint: str) -> bool:
 def fingerprint_of(studies: Iterable[Study], settings: CurationSettings) -> str:
     """A hash of everything that a chunk depends on; file contents by size and time of change."""
     name = settings.extractor if isinstance(settings.extractor, str) else _identity(settings.extractor)
+    # Another version may decode or excerpt differently.
     parts = [__version__, name, settings.source, hashlib.sha256(settings.salt).hexdigest()]
     digest = hashlib.sha256("\0".join(parts).encode())
     for study in studies:
         at = study.location
+        # The row too: a table that grew has its reports elsewhere.
         digest.update(repr((study.study_id, study.patient_id, at.position, at.row, state_of(at.path))).encode())
         for film in study.images:
             digest.update(repr((film, state_of(film.path))).encode())
@@ -203,6 +211,7 @@ def _extract(
         yield from extract_many(asked, extractor)  # type: ignore[arg-type]
         return
     for report, regions in asked:
+        # No film, no question.
         yield extract_regions(report, regions, extractor) if regions else {}
 
 
@@ -219,6 +228,7 @@ def _add_rows(
     for film, region in films:
         name = film.path.relative_to(settings.root).as_posix()
         excerpt = excerpts[region]
+        # A film whose excerpt says "see above" would teach that text looks like it.
         if not excerpt.text.strip() or is_useless(excerpt.text):
             reason = Reason.USELESS_EXCERPT if excerpt.text.strip() else Reason.NO_EXCERPT
             chunk.left_out.append(LeftOut(name, reason, f"region {region}"))
@@ -226,6 +236,7 @@ def _add_rows(
         side, note = side_of(region, film.laterality, sides.get(region, ""))
         if note:
             chunk.conflicts.append((name, note))
+        # A dict keeps the order and drops the excerpts that two films share.
         used[excerpt.text] = None
         chunk.rows.append((film, _row(study, film, region, side, excerpt, settings) | {"_path": name}))
     return list(used)
@@ -242,6 +253,7 @@ def _row(
         "patient_id": pseudonym(study.patient_id, settings.salt),
         "study_id": pseudonym(f"study {study.study_id}", settings.salt),
         "image_id": pseudonym(f"film {film.path.relative_to(settings.root).as_posix()}", settings.salt),
+        # Capped, as HIPAA counts a greater age as an identifier.
         "age_months": None if film.age_months is None else min(film.age_months, _OLDEST),
         "sex": film.sex,
         "findings": None,
@@ -255,6 +267,7 @@ def _row(
 def _add_identifiers(
     study: Study, report: ParsedReport, used: Sequence[str], settings: CurationSettings, chunk: Chunk
 ) -> None:
+    # The report for the reader of the list, the excerpts for the decision to write.
     whole = Counter(found.kind for found in report.identifiers)
     written = Counter(found.kind for text in used for found in find_identifiers(text))
     for kind in sorted(whole | written):
@@ -272,6 +285,7 @@ def _add_identifiers(
 def _read_pixels(film: Film) -> tuple[bytes, int, Any, float] | BadImage:
     try:
         content = read_film(film.path).content
+        # From what is stored, so that the hash is of the film that others will load.
         pixels = decode(content)
         return content, image_hash(pixels), thumbnail(pixels), burned_in_text(pixels)
     except BadImage as error:
@@ -279,7 +293,7 @@ def _read_pixels(film: Film) -> tuple[bytes, int, Any, float] | BadImage:
 
 
 def _identity(extractor: Extractor) -> str:
-    """What tells an extractor from another: its class and, for a language model, its procedure and model."""
+    """Identity of an extractor: its class and, for a language model, its procedure and model."""
     backend = getattr(extractor, "backend", None)
     parts = [type(extractor).__name__, repr(getattr(extractor, "procedure", ""))]
     return " ".join([*parts, repr(backend.identity) if backend is not None else ""])

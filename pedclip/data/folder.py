@@ -35,7 +35,7 @@ _MIN_LETTERS: Final = 3
 
 @dataclass(frozen=True)
 class FolderReading:
-    """What was read: the triplets, the rows left out, and what else there is to know."""
+    """Result of reading: the triplets, the rows left out, and what else there is to know."""
 
     triplets: DatasetDict
     left_out: list[LeftOut]
@@ -75,6 +75,7 @@ def read_folder(path: str | Path, *, columns: Mapping[str, str] | None = None, s
     table = find_table(folder, columns)
     if table is None:
         raise table_missing(folder)
+    # Before an image is opened: decoding takes minutes, and this is an error of the table.
     _check_image_ids(table)
     splits, split_note = read_splits(table, split)
     notes = [split_note]
@@ -114,6 +115,7 @@ def _check_image_ids(table: Table) -> None:
     for number, row in table.rows:
         if not row["image"]:
             continue
+        # Both rows are named, as either may be the wrong one.
         before = first.setdefault(image_id_of(row), number)
         if before != number:
             role = "image_id" if row.get("image_id") else "image"
@@ -126,6 +128,7 @@ def _read_rows(table: Table, splits: list[str]) -> tuple[list[_Row], list[LeftOu
     usable, left_out = [], []
     for (number, row), split in zip(table.rows, splits, strict=True):
         try:
+            # The words first: no film is decoded for a row that has none.
             usable.append((number, row, split, _describe(table, number, row, folder_region)))
         except Unusable as error:
             left_out.append(LeftOut(row["image"], error.reason, str(error), number, source))
@@ -160,6 +163,7 @@ def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: 
     age, view, laterality = read_age(row), read_view(row.get("view", "")), read_laterality(row, region)
     image_id = image_id_of(row)
     text, text_source = row.get("text", ""), "caption"
+    # A cell such as "-" or "1" is no text.
     if len(re.findall(r"[^\W\d_]", text)) < _MIN_LETTERS:
         if labels is None:
             raise Unusable(Reason.NO_TEXT, "neither text nor a label")
@@ -199,10 +203,12 @@ def _add_masks(folder: Path, rows: list[_Row]) -> list[str]:
 def _add_boxes(folder: Path, rows: list[_Row]) -> list[str]:
     by_file = defaultdict(list)
     for row in rows:
+        # A file may be listed in several rows, under several image ids.
         by_file[row.file].append(row)
     num_clipped, outside = 0, []
     for number, file, box, label in read_box_table(folder):
         for row in by_file.get(file, ()):
+            # Boxes drawn by hand often reach a pixel over the edge.
             clipped = clip_box(box, row.size)
             if clipped is None:
                 outside.append(number)

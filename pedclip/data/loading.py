@@ -65,6 +65,7 @@ def load(
     """
     if split not in MODES:
         raise ValueError(f"split: expected one of {', '.join(MODES)}, got {split!r}.")
+    # At once, before minutes of reading end in a misspelt role.
     check_roles(columns or {}, "images")
     if root is not None:
         return _finish(lambda: _read_card(name_or_path, root, columns, split, phantom), left_out)
@@ -109,6 +110,7 @@ def _read_card(
 def _sources(name_or_path: str | Path | Sequence[str | Path], columns: Mapping[str, str]) -> list[str | Path]:
     """The single sources: "phantom", or folders that are data sources."""
     if isinstance(name_or_path, str | Path):
+        # A folder may have a comma in its name; a path that exists is one path.
         is_list = "," in str(name_or_path) and not Path(name_or_path).exists()
         parts: list[str | Path] = [*str(name_or_path).split(",")] if is_list else [name_or_path]
     else:
@@ -117,6 +119,7 @@ def _sources(name_or_path: str | Path | Sequence[str | Path], columns: Mapping[s
     found = [source for part in stripped if str(part) for source in _expand(part, columns)]
     if not found:
         raise ValueError("no data given; expected 'phantom', a folder, or several with commas between.")
+    # The name marks the images of the union.
     names = Counter(_name(source) for source in found)
     if twice := [name for name, count in names.items() if count > 1]:
         raise ValueError(f"two sources are both named {twice[0]!r}; rename a folder, as its name marks its images.")
@@ -131,6 +134,7 @@ def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
         names = [PHANTOM, *(name for name in _card_names() if name != PHANTOM)]
         if str(source) in names:
             raise FileNotFoundError(_root_missing(str(source)))
+        # A misspelt name of a card looks like a path that does not exist.
         close = get_close_matches(str(source), names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         what = "is a file, not a folder" if path.exists() else "does not exist"
@@ -146,6 +150,7 @@ def _expand(source: str | Path, columns: Mapping[str, str]) -> list[str | Path]:
     found = [folder for folder in folders if _is_source(folder, columns)]
     if not found:
         raise table_missing(path)
+    # Said, because a folder without its table looks like one without images.
     if skipped := [folder.name for folder in folders if folder not in found]:
         _log.info("%s: no table of images in %s; skipped", path, ", ".join(skipped))
     return [*found]
@@ -221,6 +226,7 @@ def _read(
 def _prefixed(dataset: Dataset, name: str) -> Dataset:
     """The same triplets with "<name>/" before every identifier; images are not touched."""
     for column in _IDS:
+        # A blank stays blank: "source/" would be one patient for all without one.
         values = [f"{name}/{value}" if value else "" for value in dataset[column]]
         dataset = dataset.remove_columns(column).add_column(column, values, feature=Value("string"))
     return dataset.select_columns(list(FEATURES))

@@ -55,6 +55,7 @@ def find_table(folder: Path, columns: Mapping[str, str] | None = None) -> Table 
     check_roles(columns or {}, "images")
     if (folder / TABLE).is_file():
         return read_table(folder / TABLE, columns)
+    # A folder may hold other tables, such as word lists; only files that point at images count.
     candidates = [path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES and path.name != BOXES]
     tables = [table for path in candidates if (table := _read_if_images(path, columns or {})) is not None]
     if len(tables) > 1:
@@ -105,6 +106,7 @@ def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
             "Name the one that holds the file names, e.g. columns={'image': 'x'}; known names are in columns.json."
         )
     cells = [(number, {role: _cell(row.get(name), role) for role, name in roles.items()}) for number, row in rows]
+    # Text throughout: whoever reads a cell decides what is a number.
     return Table(path, roles, cells)
 
 
@@ -134,5 +136,6 @@ def _names(rows: _Rows) -> list[str]:
 
 def _cell(value: Any, role: str) -> str:
     """A cell as text; of a list of files the first."""
+    # A study of several images is represented by its first.
     is_files = role in {"image", "mask"} and isinstance(value, list | tuple)
     return cell_text(next(filter(None, value), None) if is_files else value)

@@ -36,6 +36,7 @@ def read_region(table: Table, number: int, row: Mapping[str, str], folder_region
         Unusable: Blank, coarser than or outside the 23 regions, or not to be told from the text; never guessed.
         TableError: A region name that nobody knows; names file, row and column.
     """
+    # A column that is there decides, also where it is blank: a guess beside it would mix two sources.
     if "region" in row:
         if not row["region"]:
             raise Unusable(Reason.REGION_UNKNOWN, "region is blank")
@@ -47,6 +48,7 @@ def read_region(table: Table, number: int, row: Mapping[str, str], folder_region
             raise table.error("region", [number], str(error)) from error
     if folder_region:
         return folder_region
+    # A text that names two regions does not say which one is shown.
     named = {mention.region for mention in find_mentions(row.get("text", ""))}
     if len(named) != 1:
         detail = f"no region column, and the text names {len(named)} regions instead of one"
@@ -83,11 +85,13 @@ def read_splits(table: Table, mode: str) -> tuple[list[str], str]:
     Raises:
         TableError: Unknown value, a patient in two given splits, or no split column in mode "given".
     """
+    # A column of blanks is no split.
     has_column = any(row.get("split") for _, row in table.rows)
     if mode == "given" and not has_column:
         raise table.error("split", [1], "there is no split given; pass split='hash' to split by patient.")
     if mode != "hash" and has_column:
         given = _given_splits(table)
+        # Folders with a holdout alone are common; "auto" makes them usable for training.
         if mode == "given" or "train" in given:
             return given, "split as given"
         note = "split by hash of the patient, because the given split has no training rows"
@@ -114,6 +118,7 @@ def _given_splits(table: Table) -> list[str]:
         if split is None:
             known = ", ".join(GIVEN)
             raise table.error("split", [number], f"expected one of {known}, got {row['split'][:40]!r}.")
+        # A patient in two parts would be trained and tested on.
         if patient := patient_of(row):
             before, other = first.setdefault(patient, (number, split))
             if other != split:

@@ -111,7 +111,7 @@ def test_reports_are_read_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.Mon
     assert "dislocation" not in repr(archive)  # places of reports, not their texts
     sizes: list[int] = []
 
-    def counted(studies: Sequence[Study], settings: shards.Settings) -> shards.Chunk:
+    def counted(studies: Sequence[Study], settings: shards.CurationSettings) -> shards.Chunk:
         sizes.append(len(studies))
         return shards.read_chunk(studies, settings)
 

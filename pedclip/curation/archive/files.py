@@ -70,7 +70,7 @@ Found = FilmFile | PictureFile | ReportFile | LeftOut
 
 
 def find_files(root: Path, *, without: frozenset[Path] = frozenset()) -> Iterator[Found]:
-    """What every file below a folder is, in the order of the paths.
+    """Every file below a folder and what it is, in the order of the paths.
 
     Args:
         root: An existing folder, without links in its path.
@@ -82,6 +82,7 @@ def find_files(root: Path, *, without: frozenset[Path] = frozenset()) -> Iterato
 
 def _walk(folder: Path, root: Path, without: frozenset[Path], depth: int) -> Iterator[Path | LeftOut]:
     try:
+        # Sorted, so that a run on another machine meets the files in the same order.
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         yield LeftOut(_name(folder, root), Reason.NOT_A_FILE, f"cannot be listed ({error.strerror})")
@@ -90,6 +91,7 @@ def _walk(folder: Path, root: Path, without: frozenset[Path], depth: int) -> Ite
         path = Path(entry.path)
         if path in without:
             continue
+        # A link to a folder could lead in a circle, one outside to files that nobody meant to share.
         if entry.is_symlink():
             yield from _link(path, root)
         elif entry.is_dir():
@@ -104,6 +106,7 @@ def _walk(folder: Path, root: Path, without: frozenset[Path], depth: int) -> Ite
 def _link(path: Path, root: Path) -> Iterator[Path | LeftOut]:
     """A link to a file inside the folder is that file; any other link is refused."""
     try:
+        # The end of a chain of links counts.
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):
         yield LeftOut(_name(path, root), Reason.NOT_A_FILE, "broken link")
@@ -120,23 +123,28 @@ def _classify(path: Path, root: Path) -> Found:
     name = _name(path, root)
     try:
         status = path.stat()
+        # Opening a pipe would wait for ever.
         if not stat.S_ISREG(status.st_mode):
             return LeftOut(name, Reason.NOT_A_FILE, "a pipe, socket or device")
         if status.st_size == 0:
             return LeftOut(name, Reason.EMPTY_FILE)
         with path.open("rb") as file:
+            # The content decides, not the name: archives rarely have suffixes.
             head = file.read(_HEAD)
     except OSError as error:
         return LeftOut(name, Reason.NOT_A_FILE, f"cannot be opened ({error.strerror})")
     if status.st_size > MAX_FILE_BYTES:
         return LeftOut(name, Reason.TOO_LARGE, f"{status.st_size:,} bytes")
+    # With its preamble, or without it from the first element of group 2 or 8 on.
     if head[128:132] == b"DICM" or head[:2] in {b"\x02\x00", b"\x08\x00"}:
         return _read_header(path, name, head)
     if head.startswith(_SIGNATURES):
+        # A picture has no tags; its path is all that people wrote about it.
         hint = RegionHint(words=region_of_words(path.stem, *_folders(path, root)))
         return PictureFile(
             Film(path, hint, view_of("", path.stem), side_of_words("", path.stem, *_folders(path, root)))
         )
+    # A text has no signature, so that here the name decides.
     if path.suffix.lower() == ".txt":
         if status.st_size > MAX_REPORT_BYTES:
             return LeftOut(name, Reason.TOO_LARGE, f"a text of {status.st_size:,} bytes is no report")
@@ -148,6 +156,7 @@ def _classify(path: Path, root: Path) -> Found:
 def _read_header(path: Path, name: str, head: bytes) -> Found:
     import pydicom
 
+    # pydicom would unpack it into memory, whatever its size.
     if _DEFLATED in head:
         return LeftOut(name, Reason.NOT_A_RADIOGRAPH, "deflated DICOM can grow without bound; convert it first")
     try:
@@ -157,6 +166,7 @@ def _read_header(path: Path, name: str, head: bytes) -> Found:
                 header = pydicom.dcmread(
                     file, force=head[128:132] != b"DICM", stop_before_pixels=True, specific_tags=list(_TAGS)
                 )
+                # The reader stops at the pixels: what stands there next is their tag, or nothing.
                 has_pixels = _tag(file.read(4), header) in _PIXELS
             return _from_header(header, path, name, has_pixels=has_pixels)
     except (*_ERRORS, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
@@ -165,12 +175,13 @@ def _read_header(path: Path, name: str, head: bytes) -> Found:
 
 def _tag(code: bytes, header: Any) -> int:
     """Group and element of four bytes, 0 at the end of a file."""
+    # Little or big endian, as the file was written.
     group, element = struct.unpack("<HH" if header.original_encoding[1] else ">HH", code.ljust(4, b"\0"))
     return int(group << 16 | element)
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a DICOM object without pixels says what it is and ends where its last element does."""
+    """True where a DICOM object without pixels says what it is and ends where its last element does."""
     import pydicom
 
     with path.open("rb") as file:
@@ -189,13 +200,17 @@ def _is_whole(path: Path) -> bool:
 def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool) -> Found:
     ids = (_text(header, "StudyInstanceUID"), _text(header, "AccessionNumber"), _text(header, "PatientID"))
     modality = _text(header, "Modality").upper()
+    # Reports are no films and have no pixels: before any check of a film.
     if modality == "SR":
         return ReportFile(path, True, *ids)
+    # A film cut off before its pixels looks like an object that never had any.
     if not has_pixels and not _is_whole(path):
         return LeftOut(name, Reason.CORRUPT, "DICOM that ends too early")
     if problem := _problem(header, modality):
         return LeftOut(name, *problem)
+    # In the order of how near they are to the single film.
     series = [_text(header, tag) for tag in ("SeriesDescription", "ProtocolName", _TAGS[-1])]
+    # A code with its meaning in words; only the meaning is read.
     anatomy = header.get("AnatomicRegionSequence") or []
     meaning = str(anatomy[0].get("CodeMeaning", "")) if anatomy else ""
     study, code = _text(header, "StudyDescription"), _text(header, "ImageLaterality") or _text(header, "Laterality")
@@ -220,6 +235,7 @@ def _problem(header: Any, modality: str) -> tuple[Reason, str] | None:
     if "Rows" not in header or "Columns" not in header:
         return Reason.NOT_A_RADIOGRAPH, "DICOM without pixels"
     height, width = int(header.Rows), int(header.Columns)
+    # As the header promises; the pixels are not there yet.
     if height * width > MAX_PIXELS:
         return Reason.TOO_LARGE, f"{width}×{height} pixels"
     if min(height, width) < MIN_SIZE:
@@ -235,11 +251,13 @@ def _age_months(header: Any) -> float | None:
     """Patient's Age (0010,1010), else the time from birth to the study."""
     from pedclip.triplets.values import read_age
 
+    # The age at the study is written by the device; a birth date may be a stand-in.
     if (age := read_age({"age": _text(header, "PatientAge")})) is not None:
         return age
     born, taken = _text(header, "PatientBirthDate"), _text(header, "StudyDate")
     if not (len(born) == len(taken) == 8 and born.isdecimal() and taken.isdecimal()):
         return None
+    # Whole months: one less where the day of birth has not come in the last one.
     months = 12 * (int(taken[:4]) - int(born[:4])) + int(taken[4:6]) - int(born[4:6]) - (taken[6:] < born[6:])
     return read_age({"age_months": str(months)})
 

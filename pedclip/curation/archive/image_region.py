@@ -41,7 +41,7 @@ def region_of(hint: RegionHint, filmed: Collection[str], *, claimed: Collection[
     """The one region that a film shows, by the rule of this module.
 
     Args:
-        hint: What the film says: tags and words.
+        hint: Regions that the film names: by tags and by words.
         filmed: Regions that its report says were filmed; may be empty.
         claimed: Regions that the other films of the study name.
 
@@ -52,20 +52,25 @@ def region_of(hint: RegionHint, filmed: Collection[str], *, claimed: Collection[
         >>> region_of(RegionHint("chest", "knee"), {"knee"})
         Decision(region='knee', note='tags say chest, words and report knee')
     """
+    # One region where both agree or one is silent, two where they differ.
     named = {region for region in hint if region}
     if not named:
         return _from_report(filmed, claimed)
     supported = named.intersection(filmed)
     if len(named) == 1:
         (region,) = named
+        # Rule 1.
         if supported or not filmed:
             return Decision(region)
+        # Rule 3: two sources about the film itself outvote the report.
         if all(hint):
             return Decision(region, f"tags and words say {region}, the report {_listed(filmed)}")
+        # Rule 3: a wrist may be filmed as a hand, but not as a knee.
         borders = [other for other in filmed if other in neighbours(region)]
         if len(borders) == 1:
             return Decision(borders[0], f"the film says {region}, the report {borders[0]}, which borders on it")
         raise Undecided(Reason.REGION_CONFLICT, f"the film says {region}, the report {_listed(filmed)}")
+    # Rule 2.
     if len(supported) == 1:
         (region,) = supported
         loser = "tags" if hint.words == region else "words"
@@ -76,12 +81,13 @@ def region_of(hint: RegionHint, filmed: Collection[str], *, claimed: Collection[
 
 
 def decisions_of(films: Sequence[Film], filmed: Collection[str]) -> Iterator[tuple[Film, Decision | Undecided]]:
-    """What the rule makes of each film of a study, or why it decides nothing.
+    """Decision of the rule on each film of a study, or why it decides nothing.
 
     Args:
         films: All films of the study: what one of them names, another without a name is not.
         filmed: Regions that the report says were filmed, "neck" left out.
     """
+    # Per film, as a film is no evidence against itself.
     hints = [{region for region in film.region_hint if region} for film in films]
     for number, film in enumerate(films):
         claimed = set().union(*hints[:number], *hints[number + 1 :])
@@ -108,8 +114,10 @@ def side_of(region: str, film: str, report: str) -> tuple[str, str]:
         >>> side_of("knee", "left", "both"), side_of("knee", "left", "right")[0], side_of("chest", "left", "")
         (('left', ''), '', ('', ''))
     """
+    # A side on a film of the chest is a marker, or the side of a finding.
     if not is_paired(region):
         return "", ""
+    # One of the two is wrong, and a wrong side is worse than none.
     if {film, report} == {"left", "right"}:
         return "", f"the film says {film}, the report {report}"
     return film or report, ""
@@ -128,8 +136,10 @@ def region_of_tags(body_part: str, anatomy: str = "") -> str:
 def region_of_words(*texts: str) -> str:
     """The one region that the first text with any names; "" where that text names several, or none does."""
     for text in texts:
+        # Underscores and dots join words that people read as separate.
         plain = _plain(text)
         # Numbers of files are all different; without them the same few labels come again and again.
+        # A whole label may have a meaning that its words lack ("CXR").
         if label := _region_of_label(" ".join(word for word in plain.split() if word.isalpha())):
             return label
         named = {mention.region for mention in find_mentions(plain)}
@@ -154,6 +164,7 @@ def view_of(code: str, *texts: str) -> str:
         >>> view_of("LL"), view_of("", "XR_HIP_FROG LAT"), view_of("")
         ('lateral', 'frog leg', '')
     """
+    # A coded value first; several vendors write words into the coded element.
     if view := _data()["view_codes"].get(code.strip().lower(), ""):
         return str(view)
     for text in (code, *texts):
@@ -164,7 +175,7 @@ def view_of(code: str, *texts: str) -> str:
 
 
 def is_radiograph(modality: str) -> bool:
-    """Whether a DICOM modality can hold a plain radiograph."""
+    """True where a DICOM modality can hold a plain radiograph."""
     return modality.strip().upper() in _data()["modalities"]
 
 
@@ -176,6 +187,7 @@ def neighbours(region: str) -> frozenset[str]:
 
 
 def _from_report(filmed: Collection[str], claimed: Collection[str]) -> Decision:
+    # Rule 4: of several regions, the one that no other film accounts for.
     left = set(filmed) if len(filmed) == 1 else set(filmed).difference(claimed)
     if len(left) == 1:
         return Decision(left.pop())

@@ -27,6 +27,7 @@ def open_archive(folder: str, reports: str, columns: Mapping[str, str]) -> Archi
     try:
         return read_archive(folder, reports or None, columns=columns)
     except ArchiveError as error:
+        # A table inside the archive is read only when it is named: another may be of something else.
         tables = [path for path in sorted(Path(folder).glob("*")) if path.suffix.lower() in SUFFIXES]
         if reports or not tables:
             raise
@@ -37,6 +38,7 @@ def open_archive(folder: str, reports: str, columns: Mapping[str, str]) -> Archi
 def file_kinds(archive: Archive) -> pd.DataFrame:
     """Number of files by ending; unknown endings are not told apart, as a name may hide in one."""
     suffixes = (path.suffix.lower() for path in archive.root.rglob("*") if path.is_file())
+    # An ending such as ".smith" could be a name.
     counts = Counter(suffix if suffix in _ENDINGS else "other or none" for suffix in suffixes)
     return pd.DataFrame(counts.most_common(), columns=["ending", "files"])
 
@@ -47,6 +49,7 @@ def open_films(films: Iterable[Film], count: int) -> list[tuple[Film, Pixels]]:
     for film in films:
         if len(opened) == count:
             break
+        # A first look shows what can be shown; the reasons come with the run.
         with suppress(BadImage):
             opened.append((film, decode(film.path)))
     return opened
@@ -65,6 +68,7 @@ def region_decisions(archive: Archive, truth: Mapping[str, str]) -> pd.DataFrame
     """
     rows = []
     for study in archive.studies:
+        # "neck" is known to the reports and is none of the 23.
         filmed = [region for region in study.read_report().filmed_regions if region in REGIONS]
         for film, found in decisions_of(study.images, filmed):
             decision, note = ("", f"{found.reason}: {found}") if isinstance(found, Undecided) else found

@@ -74,6 +74,7 @@ class ReportLocation:
                 case ReportTable() as table:
                     names = [name for _, name in table.columns]
                     return table.text(table.file.read_again(self.position, names))
+        # However a changed file shows, the run has to stop: its excerpts would be of other patients.
         except (OSError, ValueError, LookupError, StopIteration) as error:
             where = f"{self.path.name}, row {self.row}" if self.row else self.path.name
             message = (
@@ -90,6 +91,7 @@ class ReportLocation:
         return LeftOut(self._file(root), reason, detail, self.row)
 
     def _file(self, root: Path) -> str:
+        # Never a path outside the archive: it may name a person or a server.
         path = self.path.relative_to(root) if self.path.is_relative_to(root) else Path(self.path.name)
         return path.as_posix()
 
@@ -101,6 +103,7 @@ def read_text(path: Path) -> str:
         ValueError: Larger than `MAX_REPORT_BYTES`, or not UTF-8.
     """
     with path.open("rb") as file:
+        # One byte more tells a file that is too large from one that just fits.
         content = file.read(MAX_REPORT_BYTES + 1)
     if len(content) > MAX_REPORT_BYTES:
         raise ValueError(f"larger than {MAX_REPORT_BYTES:,} bytes")
@@ -126,6 +129,7 @@ def read_structured(path: Path) -> str:
 
 
 def _text_items(items: Iterable[Any], depth: int, heading: str = "") -> Iterable[str]:
+    # A sequence can be nested until Python's stack overflows.
     if depth > _SR_DEPTH:
         raise ValueError(f"a structured report of more than {_SR_DEPTH} levels")
     for item in items:
@@ -134,5 +138,6 @@ def _text_items(items: Iterable[Any], depth: int, heading: str = "") -> Iterable
         if item.get("ValueType") == "TEXT" and (text := str(item.get("TextValue", "")).strip()):
             # The container says "Findings", the item only "Finding": one heading is enough.
             yield f"{heading or name}: {text}" if heading or name else text
+        # Only a container passes its name on: the name of a value is no heading.
         is_container = item.get("ValueType") == "CONTAINER"
         yield from _text_items(item.get("ContentSequence") or [], depth + 1, name if is_container else heading)

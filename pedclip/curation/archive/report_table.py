@@ -39,11 +39,13 @@ def read_report_rows(path: Path, columns: Mapping[str, str] | None = None) -> It
     """
     file = open_table(path)
     roles = find_roles(path, file.names, columns or {}, "reports")
+    # A column for the whole report is read alone, so that no sentence comes twice.
     texts = (("", roles.pop("report")),) if "report" in roles else _sections(path, file.names)
     table = ReportTable(file, texts)
     for row in file.rows():
         location = ReportLocation(path, table, row.position, row.number)
         if row.cells is None:
+            # Named relative to its folder, as the table may lie outside the archive.
             yield location.left_out(path.parent, Reason.BROKEN_ROW, row.problem)
         elif text := table.text(row.cells):
             cells = {role: _cell(row.cells.get(name), role) for role, name in roles.items()}
@@ -55,6 +57,7 @@ def read_report_rows(path: Path, columns: Mapping[str, str] | None = None) -> It
 def _sections(path: Path, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     found = [(heading, first_of(aliases, names)) for heading, aliases in usual_names("sections").items()]
     found = [(heading, name) for heading, name in found if name]
+    # Without either there is nothing to excerpt, whatever else the table tells.
     if not {"FINDINGS", "IMPRESSION"} & {heading for heading, _ in found}:
         raise TableError(
             f"{path} has no column with a report; its columns are {', '.join(names)}. Name the one that holds the "
@@ -67,5 +70,6 @@ def _cell(value: Any, role: str) -> Any:
     """A cell as text; of a column of images the tuple of files."""
     if role != "image":
         return cell_text(value)
+    # Several files in one cell, as tables of studies write them.
     items = value if isinstance(value, list | tuple) else cell_text(value).replace("|", ";").split(";")
     return tuple(text for item in items if (text := cell_text(item)))

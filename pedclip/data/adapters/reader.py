@@ -54,6 +54,7 @@ class Reader:
         if missing := [name for name, found in either.items() if not found]:
             raise TableError(f"{path} has no column {', '.join(missing)}; its columns: {', '.join(table.names)}.")
         for row in table.rows():
+            # Published tables pad their cells with blanks.
             cells = {name: cell.strip() for name, cell in (row.cells or {}).items()}
             yield row.number, cells | {name: cells[found] for name, found in either.items()}
 
@@ -105,6 +106,7 @@ def labels_of(terms: Sequence[str], absent: Sequence[str] = ()) -> Labels:
         terms: What is present, such as "Pleural effusion".
         absent: What is said to be absent; kept only where nothing is present.
     """
+    # Through the reader of free tables, so that "No finding" and the like mean the same everywhere.
     present = read_labels(";".join(terms), "")
     findings = present.findings if present else ()
     return Labels(findings, () if findings else tuple(term.lower() for term in absent))
@@ -136,6 +138,7 @@ def dicom_facts(content: bytes) -> dict[str, Any]:
 
     try:
         header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, specific_tags=[*_HEADER_TAGS])
+    # Broken headers are no news: the decoder will say what is wrong with the file.
     except (OSError, ValueError, TypeError, AttributeError, EOFError, pydicom.errors.InvalidDicomError):
         header = pydicom.Dataset()
     patient, age, sex, view = (_raw(header, name) for name in _HEADER_TAGS)
@@ -145,6 +148,7 @@ def dicom_facts(content: bytes) -> dict[str, Any]:
         "view": read_view(view),
         "patient_id": patient,
     }
+    # What the header leaves blank must not overwrite what the tables say.
     return {name: value for name, value in facts.items() if value not in (None, "")}
 
 

@@ -1,0 +1,140 @@
+"""Reports of an archive before they have films: rows of a table joined by study, text files, structured reports."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pedclip.curation.archive.files import ReportFile
+from pedclip.curation.archive.report_location import ReportLocation, read_structured, read_text
+from pedclip.curation.archive.report_table import ReportRow, read_report_rows
+from pedclip.curation.archive.studies import Film
+from pedclip.triplets.left_out import LeftOut, Reason
+
+
+@dataclass
+class KnownReport:
+    """One report while studies are put together; several rows of a table may hold the same.
+
+    Args:
+        location: Where the text is, which is not held.
+        digest: Of the text, to tell two reports apart.
+        study_id: As the table or the file has it.
+        patient: "" where unknown.
+        keys: Every name by which a film may know it.
+        rows: Cells of each row of the study.
+        cells: Cells of each file that a row names.
+        films: Filled while films find their report.
+        patients: Of these films, as their headers say.
+        is_ambiguous: True where two rows contradict each other.
+    """
+
+    location: ReportLocation
+    digest: bytes
+    study_id: str
+    patient: str
+    keys: tuple[str, ...]
+    rows: list[Mapping[str, str]] = field(default_factory=list)
+    cells: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    films: list[Film] = field(default_factory=list)
+    patients: set[str] = field(default_factory=set)
+    is_ambiguous: bool = False
+
+
+def known_reports(
+    root: Path,
+    table: Path | None,
+    columns: Mapping[str, str] | None,
+    texts: Iterable[ReportFile],
+    left_out: list[LeftOut],
+) -> list[KnownReport]:
+    """Reports of a table and of files, one per study.
+
+    Args:
+        root: The archive.
+        table: With a report per row; None for reports in files only.
+        columns: Role to name of the column of the table.
+        texts: Text files and structured reports below `root`.
+        left_out: Gets the rows and files that are no report of their own.
+    """
+    by_id: dict[str, KnownReport] = {}
+    for row in read_report_rows(table, columns) if table else ():
+        if isinstance(row, LeftOut):
+            left_out.append(row)
+            continue
+        report = _from_row(row)
+        before = by_id.setdefault(report.study_id, report)
+        # Tables often have a row per film, with the report of the study in each.
+        if before is not report:
+            before.rows += report.rows
+            before.cells.update(report.cells)
+            before.keys = tuple(dict.fromkeys(before.keys + report.keys))
+            # Which of two texts is meant cannot be told, so that neither is used.
+            before.is_ambiguous |= before.digest != report.digest or before.patient != report.patient
+    # A text alone in its folder belongs to all films in it.
+    folders = Counter(text.path.parent for text in texts)
+    for text in texts:
+        if (found := _from_file(root, text, is_alone=folders[text.path.parent] == 1, left_out=left_out)) is None:
+            continue
+        # The table goes before files, and the first file before the next.
+        if found.study_id in by_id:
+            left_out.append(found.location.left_out(root, Reason.SEVERAL_REPORTS, "another has the same identifier"))
+        else:
+            by_id[found.study_id] = found
+    return _without_ambiguous(root, by_id.values(), left_out)
+
+
+def _without_ambiguous(root: Path, reports: Collection[KnownReport], left_out: list[LeftOut]) -> list[KnownReport]:
+    detail = "rows of one study differ in report or patient"
+    ambiguous = (report for report in reports if report.is_ambiguous)
+    left_out += (report.location.left_out(root, Reason.SEVERAL_REPORTS, detail) for report in ambiguous)
+    return [report for report in reports if not report.is_ambiguous]
+
+
+def _from_row(row: ReportRow) -> KnownReport:
+    cells = row.cells
+    names = [cells[role] for role in ("study_id", "accession") if role in cells]
+    images: tuple[str, ...] = cells.get("image", ())
+    # A row without a study is one by its film, else by itself.
+    study = names[0] if names else images[0] if images else row.location.name(row.location.path.parent)
+    patient = cells.get("patient_id", "")
+    # Kinds of keys are told apart, as a patient may have the number of a study.
+    keys = [*(f"id:{match_key(name)}" for name in names), *([f"patient:{match_key(patient)}"] if patient else [])]
+    # Of the text only 16 bytes stay in memory.
+    digest = hashlib.blake2b(row.text.encode("utf-8", "replace"), digest_size=16).digest()
+    # Shared by all files of the row, not copied.
+    plain = {role: cell for role, cell in cells.items() if role != "image"}
+    return KnownReport(row.location, digest, study, patient, tuple(keys), [plain], dict.fromkeys(images, plain))
+
+
+def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[LeftOut]) -> KnownReport | None:
+    name = file.path.relative_to(root).as_posix()
+    try:
+        text = read_structured(file.path) if file.is_structured else read_text(file.path)
+    # The class of the error alone: its message may quote the file.
+    except (OSError, ValueError) as error:
+        left_out.append(LeftOut(name, Reason.CORRUPT, f"report ({type(error).__name__})"))
+        return None
+    if not text:
+        left_out.append(LeftOut(name, Reason.EMPTY_REPORT))
+        return None
+    # A text file is called after its study in many archives; a structured report says it itself.
+    ids = [value for value in (file.study, file.accession, "" if file.is_structured else file.path.stem) if value]
+    keys = [f"id:{match_key(value)}" for value in ids]
+    # Same folder and stem as the film.
+    keys.append(f"beside:{file.path.with_suffix('')}")
+    if is_alone:
+        keys.append(f"folder:{file.path.parent}")
+    if file.patient:
+        keys.append(f"patient:{match_key(file.patient)}")
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+    # A stem such as "report" is in every folder: the path tells them apart.
+    study = ids[0] if file.is_structured and ids else file.path.relative_to(root).with_suffix("").as_posix()
+    location = ReportLocation(file.path, "sr" if file.is_structured else "text")
+    return KnownReport(location, digest, study, file.patient, tuple(keys))
+
+
+def match_key(identifier: str) -> str:
+    """An identifier as it is compared: systems differ in case and pad with blanks."""
+    return identifier.strip().casefold()
