@@ -10,7 +10,7 @@ from pedclip.triplets.left_out import LeftOut
 
 
 class RegionHint(NamedTuple):
-    """Region that two independent witnesses name, "" where one is silent or names several."""
+    """Region that two independent pieces of evidence name, "" where one is silent or names several."""
 
     tags: str = ""  # coded by the machine: Body Part Examined, Anatomic Region
     words: str = ""  # written by people: series, protocol or study description, column of the table, file name
