@@ -33,7 +33,7 @@ from pedclip.evaluation.extraction import Agreement, ReportScore, WholeReport, f
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INVENTED = REPOSITORY / "tests/curation/invented_reports.jsonl"
-SECOND_READER = Path(__file__).parent / "annotations/second_reader.jsonl"  # places in reports of the packs, no text
+SECOND_READER = Path(__file__).parent / "annotations/second_reader.jsonl"  # spans in reports of the packs, no text
 PACKS = ("iu-openi-reports", "cmc2007-paediatric-reports", "mtsamples-radiology", "covid-cxr-notes")
 RESAMPLES = 2000
 PHANTOM_REPORTS, PHANTOM_SEED = 1000, 4
@@ -64,8 +64,8 @@ def second_reader(data: Path) -> list[dict[str, Any]]:
         {
             "report_text": text,
             "excerpts": {
-                region: [text[start:end] for start, end in places]
-                for region, places in annotated[name]["excerpts"].items()
+                region: [text[start:end] for start, end in spans]
+                for region, spans in annotated[name]["excerpts"].items()
             },
             "left_out": [text[start:end] for start, end in annotated[name]["left_out"]],
         }

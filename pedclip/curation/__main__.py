@@ -163,6 +163,8 @@ def _curate_by_model(archive: Archive, options: argparse.Namespace) -> CurationR
     file.parent.mkdir(parents=True, exist_ok=True)
     with ResponseCache(file) as cache:
         llm, total = _extractor(backend, cache, options), len(archive.studies)
+        # Estimate, prompts and triplets are three passes over the archive; each parses a report once and drops it, as
+        # the parsed reports of a whole archive would not fit into memory.
         _log.info("%s", _estimate(archive, llm, options))
         for number, _ in enumerate(extract_many(items_of(archive), llm, concurrency=_concurrency(options)), start=1):
             if number % max(1, total // 10) == 0:

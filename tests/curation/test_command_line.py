@@ -31,8 +31,8 @@ def make_films(folder: Path) -> Path:
 
 
 def command(tmp_path: Path, endpoint: str, *more: str, output: str = "out") -> list[str]:
-    places = ["--archive", str(tmp_path / "films"), "--output", str(tmp_path / output)]
-    return [*places, "--extractor", "llm", "--endpoint", endpoint, "--model", "tiny", *more]
+    paths = ["--archive", str(tmp_path / "films"), "--output", str(tmp_path / output)]
+    return [*paths, "--extractor", "llm", "--endpoint", endpoint, "--model", "tiny", *more]
 
 
 def test_dry_run_counts_what_the_run_sends_and_a_second_run_sends_nothing(
@@ -139,8 +139,8 @@ def test_a_folder_is_asked_in_this_process_and_nothing_leaves_it(
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     film(tmp_path / "films/im", 1, BodyPartExamined="KNEE")
     (tmp_path / "films/report.txt").write_text(report("knee"))
-    places = ["--archive", str(tmp_path / "films"), "--output", str(tmp_path / "out")]
-    assert main([*places, "--extractor", "llm", "--model", str(tmp_path / "films")]) == 2
+    paths = ["--archive", str(tmp_path / "films"), "--output", str(tmp_path / "out")]
+    assert main([*paths, "--extractor", "llm", "--model", str(tmp_path / "films")]) == 2
     assert "cannot be loaded as a chat model; it needs config.json" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -21,10 +21,10 @@ def files_of(output: Path) -> dict[str, bytes]:
 def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
     make_archive(tmp_path / "export", studies=70)  # more than one part
     for name, seed in (("first", "1"), ("second", "2")):
-        places = ["--archive", "export", "--output", name, "--salt", "key"]
+        paths = ["--archive", "export", "--output", name, "--salt", "key"]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         subprocess.run(
-            [sys.executable, "-m", "pedclip.curation", *places],
+            [sys.executable, "-m", "pedclip.curation", *paths],
             cwd=tmp_path,
             env=environment,
             check=True,

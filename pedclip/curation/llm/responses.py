@@ -19,7 +19,7 @@ from pedclip.curation.report.filmed_regions import shown_on
 from pedclip.curation.report.sentences import split_sentences
 
 MAX_RESPONSE: Final = 200_000  # characters; longer is a model that does not stop
-_MAX_BRACES: Final = 50  # places at which an object is looked for
+_MAX_BRACES: Final = 50  # at which an object is looked for
 
 Sourced = tuple[int, str]  # number of the report sentence, and the text taken from it
 
@@ -178,12 +178,12 @@ def _pick(numbers: Sequence[int], shown: Mapping[int, str]) -> tuple[Sourced, ..
 def _ground(text: str, sources: Mapping[int, str], name: str) -> tuple[Sourced, ...] | Rejection:
     """The sentences of a written text with their sources; headings fall out, repetitions count once."""
     result: dict[Sourced, None] = {}  # a set that keeps its order
-    for place, sentence in enumerate(split_sentences(text, 0, len(text)), start=1):
+    for number, sentence in enumerate(split_sentences(text, 0, len(text)), start=1):
         if read_label(sentence.text):  # a heading such as "Left hip:"
             continue
         source = find_source(sentence.text, sources)
         if isinstance(source, str):
-            return Rejection(f"sentence {place} of {name}: {source}")
+            return Rejection(f"sentence {number} of {name}: {source}")
         result[source, sentence.text] = None
     return tuple(result)
 
@@ -202,8 +202,8 @@ def _parse(response: str, model: type[Model]) -> Model | Rejection:
     except ValidationError as error:
         # The first error is enough for a second attempt; the input is left out, as it may quote the report.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))[:100]
-        return Rejection(f"the JSON has another form: {place}: {first['msg'][:100]}")
+        field = ".".join(map(str, first["loc"]))[:100]
+        return Rejection(f"the JSON has another form: {field}: {first['msg'][:100]}")
 
 
 def find_object(response: str) -> dict[str, Any] | Rejection:

@@ -147,9 +147,9 @@ def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
 
 def _is_result_before(text: str, hits: Sequence[Hit], cue: str) -> bool:
     """True where a sentence gives a result before it comes to the cue ("COPD, as in the patient's history of")."""
-    place = _first(hits, cue) or 0
-    is_found = any(tag.startswith("finding:") for hit in hits if hit.start < place for tag in hit.tags)
-    return is_found and ("finding:inference" in _tags(hits) or any(m.start < place for m in find_mentions(text)))
+    start = _first(hits, cue) or 0
+    is_found = any(tag.startswith("finding:") for hit in hits if hit.start < start for tag in hit.tags)
+    return is_found and ("finding:inference" in _tags(hits) or any(m.start < start for m in find_mentions(text)))
 
 
 def _is_result_despite_limits(hits: Sequence[Hit]) -> bool:
