@@ -31,7 +31,7 @@ def films() -> Image.Image:
     normal = {film.region: film for film in region_gallery(ages=(9.0,), size=224) if film.region in REGIONS}
     shown = [normal[region] for region in REGIONS] + finding_gallery(FINDINGS, size=224)
     titles = [film.finding or f"{display_name(film.region)}, 9 years" for film in shown]
-    return plots.contact_sheet([film.film for film in shown], titles, columns=4, side=FILM)
+    return plots.contact_sheet([film.film for film in shown], titles, columns=4, size=FILM)
 
 
 def chart(metrics: dict[str, Any]) -> Image.Image:

@@ -1,7 +1,7 @@
 """The charts: each is a function of a tidy table and returns an Altair chart.
 
-Call `use` once (`pedclip.notebook.start` does); a chart that ends a notebook cell is then stored as an interactive
-specification and as a picture.
+Imports anatomy and artefacts only. Call `use` once (`pedclip.notebook.start` does); a chart that ends a notebook cell
+is then stored as an interactive specification and as a picture.
 """
 
 try:
