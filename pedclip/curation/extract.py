@@ -54,6 +54,7 @@ def extract_regions(
     for name in asked or ():
         if name not in REGIONS and name != NECK:
             raise UnknownRegion(name, f"expected one of pedclip.anatomy.REGIONS or {NECK!r}, got {name[:60]!r}.")
+    # A name is looked up, and "llm" refused with the way to make one: no model is chosen for the user.
     if isinstance(extractor, str):
         if extractor == "llm":
             raise ValueError(_NEEDS_MODEL)

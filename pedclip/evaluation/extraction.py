@@ -134,6 +134,7 @@ def score_report(gold: Mapping[str, Any], found: Mapping[str, Excerpt]) -> Repor
     """
     regions = list(dict.fromkeys([*gold["excerpts"], *found]))
     right = {region: [normalized(text) for text in gold["excerpts"].get(region, ())] for region in regions}
+    # Compared without case and punctuation, as splitters leave a full stop or a list number here and there.
     output = {
         region: [normalized(sentence.text) for sentence in found[region].sentences] if region in found else []
         for region in regions

@@ -148,6 +148,7 @@ def plan_extraction(
         left, answered = _left_to_ask(extractor, parsed, regions)
         by_rules += not left and not answered
         remembered += answered
+        # Two reports may lead to the same prompt; it is counted once, as it is sent once.
         for prompt in (prompt for key, prompt in left.items() if key not in asked):
             prompts += _count_tokens(extractor, prompt)
             responses += _expected_tokens(extractor, prompt)

@@ -61,7 +61,7 @@ def converse(report: NumberedReport, procedure: Procedure) -> Exchange[dict[str,
         if isinstance(stripped, Rejection):
             return stripped
         kept = stripped
-        if len(report.films) == 1:
+        if len(report.films) == 1:  # the second prompt would have one answer
             return {region: _excerpt(kept, report, procedure.mode) for region in report.films}
     parts = yield from _extract(report, procedure, kept)
     if isinstance(parts, Rejection):
@@ -79,6 +79,7 @@ def _extract(
     report: NumberedReport, procedure: Procedure, kept: tuple[Sourced, ...]
 ) -> Exchange[dict[str, tuple[Sourced, ...]] | Rejection]:
     prompt = extract_prompt(report, procedure.mode, kept)
+    # The second response is checked against what the second prompt showed, not against the whole report.
     shown = {number: report.sentences[number].text for number, _ in kept}
     read = read_selected if procedure.mode == "select" else read_rewritten
     return (yield from _ask(prompt, procedure.attempts, lambda response: read(response, shown, tuple(report.films))))
@@ -86,7 +87,7 @@ def _extract(
 
 def _ask(prompt: Prompt, attempts: int, read: Callable[[str], Result | Rejection]) -> Exchange[Result | Rejection]:
     """One prompt, repeated with the reason while its response is not valid."""
-    found: Result | Rejection = Rejection("nothing was asked")
+    found: Result | Rejection = Rejection("nothing was asked")  # never returned: there is at least one attempt
     for _ in range(attempts):
         response = yield prompt
         found = read(response.text)

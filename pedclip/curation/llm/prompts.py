@@ -166,7 +166,9 @@ def _one_line(text: str) -> str:
 
 def _prompt(report: NumberedReport, mode: Mode, name: str, text: str, *, max_tokens: int) -> Prompt:
     part = _wording()[mode][name]
+    # "left hip (hip); left knee (knee)": words for the model to understand, names for it to answer with.
     films = "; ".join(f"{side} {_name(region)} ({region})".strip() for region, side in report.films.items())
+    # The keys of the answer, written out as they must come back.
     regions = ", ".join(f'"{region}": {part.get("example")}' for region in report.films)
     user = part["prompt"].format(films=films, regions=regions, report=_without_marks(text))
     messages = (("system", str(_wording()["system"])), ("user", user))

@@ -78,6 +78,7 @@ def read_kept(response: str, shown: Mapping[int, str]) -> tuple[Sourced, ...] | 
     found = _parse(response, Kept)
     if isinstance(found, Rejection):
         return found
+    # Asked again where nothing is kept: a model that did not understand says just that.
     return _pick(found.keep, shown) or Rejection("no sentence is kept; keep those that say what the films show")
 
 
@@ -132,6 +133,7 @@ def _by_region(
     """Reads every region, and asks whether the whole is plausible."""
     if unknown := sorted(set(excerpts) - set(regions)):
         return Rejection(f"these were not filmed: {', '.join(unknown)[:200]}; the keys must be {', '.join(regions)}")
+    # A forgotten film is an error, an empty one is a statement.
     if missing := [region for region in regions if region not in excerpts]:
         return Rejection(f"{', '.join(missing)} is missing; leave it empty if nothing is said of it")
     result = {}

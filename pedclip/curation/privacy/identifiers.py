@@ -58,6 +58,7 @@ def find_identifiers(text: str) -> tuple[Identifier, ...]:
     for kind, pattern in _patterns():
         for match in pattern.finditer(blanked):
             span = match.span("found" if "found" in pattern.groupindex else 0)
+            # A pattern marks the part that identifies: "Dr." before a name does not.
             if kind == "name":
                 span = _name_span(blanked, *span)
             if span[0] < span[1] and not any(taken[span[0] : span[1]]):
@@ -87,6 +88,7 @@ def pseudonym(identifier: str, salt: bytes) -> str:
         raise ValueError(
             f"the salt has {len(salt)} bytes; expected 16 or more, from pedclip.curation.privacy.identifiers.read_salt."
         )
+    # A keyed hash: without the salt nobody can try all record numbers and see which one fits.
     return hmac.new(salt, identifier.strip().encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:_PSEUDONYM]
 
 
@@ -111,7 +113,7 @@ def read_salt(path: str | Path) -> bytes:
 
 def _name_span(text: str, start: int, end: int) -> tuple[int, int]:
     """The part of a supposed name before the first word that is none ("Dr. Quillfeather The lungs…"), maybe empty."""
-    stop = start
+    stop = start  # an empty span where the very first word is no name
     for word in re.finditer(r"[\w'’-]+", text[start:end]):
         if word[0].title() in _not_names():
             break
@@ -135,6 +137,7 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 def _filled() -> Iterator[tuple[str, str]]:
+    # The word lists and {name} are filled into the patterns, so that each list is written once.
     words = {key: "|".join(terms) for key, terms in _data()["words"].items()}
     lists = {**words, "MONTH": words["month"].upper(), "name": rf"(?:{_NAME})(?:[ \t]+(?:{_NAME})){{0,2}}"}
     for kind, pattern in _data()["patterns"]:
