@@ -1,6 +1,7 @@
 """The picture of the README: drawn films, and the zero-shot results of notebook 04 as a chart.
 
-papermill notebooks/04_zero_shot.ipynb runs/04.ipynb && python -m benchmarks.readme_picture runs/04_zero_shot/demo/metrics.json
+papermill notebooks/04_zero_shot.ipynb runs/04.ipynb
+python -m benchmarks.readme_picture runs/04_zero_shot/demo/metrics.json
 """
 
 import argparse
@@ -75,7 +76,7 @@ def main() -> None:
     page.paste(left, (0, 0))
     page.paste(right, (left.width + GAP, 0))
     DESTINATION.parent.mkdir(exist_ok=True)
-    page.quantize(128).save(DESTINATION, optimize=True)
+    page.quantize(256, kmeans=2).save(DESTINATION, optimize=True)
     print(f"{DESTINATION}: {page.width} x {page.height}, {DESTINATION.stat().st_size // 1024} KiB")
 
 
