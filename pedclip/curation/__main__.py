@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pedclip.curation.llm.extractor import LLMExtractor
     from pedclip.curation.llm.response_cache import ResponseCache
 
+# Without effect under the rules, and therefore refused there.
 _MODEL_OPTIONS: Final = ("endpoint", "model", "mode", "ledger", "concurrency")
 _CONCURRENCY: Final = 32  # on a server
 _BATCH: Final = 16  # in this process
@@ -133,7 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.dry_run:
             print(_plan(archive, options))
             return 0
+        # The archive is read before the model is loaded: a wrong path shows in seconds.
         result = _curate_by_model(archive, options) if options.extractor == "llm" else _curate(archive, options)
+    # What a user can put right is said in one line; anything else is our mistake and keeps its trace.
     except (ValueError, OSError, BackendError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -167,6 +170,7 @@ def _curate_by_model(archive: Archive, options: argparse.Namespace) -> CurationR
         # the parsed reports of a whole archive would not fit into memory.
         _log.info("%s", _estimate(archive, llm, options))
         for number, _ in enumerate(extract_many(items_of(archive), llm, concurrency=_concurrency(options)), start=1):
+            # At most ten lines.
             if number % max(1, total // 10) == 0:
                 _log.info("reports: %d of %d", number, total)
         _log.info("%s", llm.usage)
@@ -189,6 +193,7 @@ def _estimate(archive: Archive, llm: "LLMExtractor", options: argparse.Namespace
 
 def _backend(options: argparse.Namespace) -> Backend:
     if options.endpoint:
+        # The key never comes from the command line, which other users can list.
         return ServerBackend(options.endpoint, options.model, api_key=os.environ.get("PEDCLIP_API_KEY", ""))
     return load_folder(options.model, batch_size=_concurrency(options))
 
@@ -202,6 +207,7 @@ def _extractor(backend: Backend, cache: "ResponseCache", options: argparse.Names
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse options that would have no effect, or that would send reports nowhere."""
+    # None is "not given"; 0 is a value, and refused below.
     given = [name for name in _MODEL_OPTIONS if getattr(options, name) is not None]
     if options.extractor != "llm" and (given or options.dry_run):
         name = given[0] if given else "dry-run"
@@ -216,6 +222,7 @@ def _check(options: argparse.Namespace) -> None:
         find_folder(options.model)  # now, not after an archive was read
     if options.concurrency is not None and options.concurrency < 1:
         raise ValueError(f"--concurrency must be at least 1, got {options.concurrency}.")
+    # Who gets the triplets must not get what a model was told of the reports.
     if _cache_file(options).resolve().is_relative_to(options.output.resolve()):
         raise ValueError("--ledger lies in the output; its answers may hold sentences of reports, keep it elsewhere.")
 
@@ -233,6 +240,7 @@ def _columns(pairs: Sequence[str]) -> dict[str, str]:
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise ValueError(f"--column {wrong[0]!r} is not understood: write ROLE=NAME, such as report=note.")
+    # Names of columns may hold an equals sign.
     return dict(pair.split("=", maxsplit=1) for pair in pairs)
 
 

@@ -91,6 +91,7 @@ def _count(counts: Mapping[str, Counter[str]], row: Mapping[str, Any], words: in
 def _ordered(name: str, counter: Counter[str]) -> dict[str, int]:
     """Counts in the order of the classes, 0 where there is none; of free values the most frequent first."""
     if name == "view":  # a rare free text could point at a patient
+        # Under five triplets a view is counted as "other".
         rare = sum(count for view, count in counter.items() if view != UNKNOWN and count < _SAFE)
         common = Counter({view: count for view, count in counter.items() if view == UNKNOWN or count >= _SAFE})
         return dict((common + Counter(other=rare)).most_common())
@@ -123,6 +124,7 @@ def age_band(months: float | None) -> str:
 
 def findings_in(text: str) -> list[str]:
     """Findings that a text mentions, negated or not: the sheet says what the texts speak of, not what patients have."""
+    # Words, not labels: who needs labels reads them with a labeller.
     return [name for name, pattern in _finding_patterns() if pattern.search(text)]
 
 

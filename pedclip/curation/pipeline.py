@@ -113,6 +113,7 @@ _IDENTIFIER_COLUMNS: Final = ("study", "report", "kind", "in_report", "in_excerp
 
 
 def _check_folders(root: Path, folder: Path, key_file: Path) -> None:
+    # Inside, the next run would read its own output as an archive.
     if folder.is_relative_to(root) or root.is_relative_to(folder):
         raise ValueError(f"{folder} and the archive {root} lie in each other; give an output folder of its own.")
     if key_file.is_relative_to(folder):
@@ -164,6 +165,7 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Cur
     write_left_out(folder / LEFT_OUT_FILE, left_out)
     rows = concatenate_datasets(list(datasets))
     if not len(rows):
+        # The commonest say what is wrong with the archive as a whole.
         reasons = Counter(item.reason for item in left_out).most_common(4)
         listed = ", ".join(f"{count} × {reason}" for reason, count in reasons)
         raise NothingCurated(f"no film became a triplet ({listed}); {folder / LEFT_OUT_FILE} lists all.")

@@ -15,6 +15,7 @@ from pedclip.curation.archive.studies import Archive, ArchiveError, Film
 from pedclip.triplets.decoding import BadImage, Pixels, decode
 from pedclip.triplets.tabular import SUFFIXES
 
+# Endings that are shown as they are.
 _ENDINGS: Final = frozenset({*SUFFIXES, ".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".txt", ".pdf"})
 
 
@@ -47,6 +48,7 @@ def open_films(films: Iterable[Film], count: int) -> list[tuple[Film, Pixels]]:
     """The first films that can be decoded, with their pixels: (H, W) uint8 each."""
     opened: list[tuple[Film, Pixels]] = []
     for film in films:
+        # Decoding stops with the last film that is shown.
         if len(opened) == count:
             break
         # A first look shows what can be shown; the reasons come with the run.
@@ -72,6 +74,7 @@ def region_decisions(archive: Archive, truth: Mapping[str, str]) -> pd.DataFrame
         filmed = [region for region in study.read_report().filmed_regions if region in REGIONS]
         for film, found in decisions_of(study.images, filmed):
             decision, note = ("", f"{found.reason}: {found}") if isinstance(found, Undecided) else found
+            # Relative, as the folder above may name a person.
             path = film.path.relative_to(archive.root).as_posix()
             tags, words = film.region_hint
             rows.append((path, tags, words, ", ".join(filmed), decision, note, truth.get(path, "")))

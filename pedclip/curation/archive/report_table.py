@@ -38,6 +38,7 @@ def read_report_rows(path: Path, columns: Mapping[str, str] | None = None) -> It
             column.
     """
     file = open_table(path)
+    # Columns told by the user may be any; the usual names fill in the rest.
     roles = find_roles(path, file.names, columns or {}, "reports")
     # A column for the whole report is read alone, so that no sentence comes twice.
     texts = (("", roles.pop("report")),) if "report" in roles else _sections(path, file.names)

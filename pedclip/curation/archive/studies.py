@@ -16,6 +16,7 @@ class RegionHint(NamedTuple):
     words: str = ""  # written by people: series, protocol or study description, column of the table, file name
 
 
+# Of a film without tags and words, such as "1.png" in the root of the archive.
 SILENT: Final = RegionHint()
 
 
