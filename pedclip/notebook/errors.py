@@ -8,7 +8,7 @@ from typing import Final
 
 # Arguments of the library that a notebook has as a parameter of the same meaning (`split` is another one there).
 _SHARED: Final = ("reports", "root", "pretrained", "image_weights", "text_weights", "resume", "name")
-_ARGUMENT: Final = re.compile(rf"\bpass ({'|'.join(_SHARED)})=(?:'([^']*)'|(\w+))")
+_ARGUMENT: Final = re.compile(rf"(?:\bpass:?|\bagain:)\s+({'|'.join(_SHARED)})=(?:'([^']*)'|(\w+))")
 
 
 # Each error is also of the built-in class that a library would raise, so either can be caught.

@@ -128,7 +128,6 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
         delimiter = ","
         match kind:
             case "csv" if is_strict:
-                # Reports come from spreadsheets of any country; decimal commas make semicolons common.
                 names, delimiter = _strict_header(path)
             case "csv":
                 names = _lenient_header(path)
@@ -146,7 +145,6 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
 
 def unreadable(path: Path, error: Exception) -> TableError:
     """The error for a file that cannot be read as a whole."""
-    # The first line: pyarrow appends its stack.
     reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
     return TableError(f"{path} cannot be read ({reason}); it is damaged, or no text in UTF-8.")
 
@@ -179,7 +177,6 @@ def _strict_header(path: Path) -> tuple[list[str], str]:
     """Names in the first line of a CSV file, and its delimiter."""
     with path.open("rb") as file:
         text = file.readline(_MAX_LINE_BYTES).decode("utf-8-sig")
-    # The header has no text in it, so that its most frequent separator is the one.
     delimiter = max(_DELIMITERS, key=text.count)
     names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
     if not any(names) or len(set(names)) < len(names):
@@ -266,7 +263,6 @@ def _json_row(line: bytes, position: int, number: int) -> TableRow:
         cells = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return TableRow(position, number, None, f"not JSON ({type(error).__name__})")
-    # A list or a number is valid JSON, but has no columns.
     if not isinstance(cells, dict):
         return TableRow(position, number, None, f"expected a JSON object, got {type(cells).__name__}")
     return TableRow(position, number, cells)

@@ -45,4 +45,6 @@ def test_an_argument_is_also_named_as_a_parameter_if_it_is_one() -> None:
         "If it is the table, pass reports='/my films/r.csv'. Or pass grid=(2, 3), or pass split='hash'."
     )
     assert said.splitlines()[1:] == ["As a parameter of the notebook:  -p reports '/my films/r.csv'"]
+    said = with_parameters("Fetch it,\n  then pass:   image_weights='/w.bin'\n  or start it again:   resume=False")
+    assert said.splitlines()[3:] == ["As a parameter of the notebook:  -p image_weights /w.bin  -p resume False"]
     assert with_parameters("no weights") == "no weights"
