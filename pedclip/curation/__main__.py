@@ -127,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 on success, 2 with one clear line on what cannot be done."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of the header
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each request to a model
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         _check(options)

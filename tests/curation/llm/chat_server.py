@@ -28,6 +28,7 @@ class ChatServer:
     Attributes:
         endpoint: Address up to the version.
         payloads: Requests in order of arrival.
+        headers: Their headers.
         served: Requests that were answered with status 200, by cache key.
     """
 
@@ -35,11 +36,13 @@ class ChatServer:
         self.model = model
         self.endpoint = ""
         self.payloads: list[Payload] = []
+        self.headers: list[Mapping[str, str]] = []
         self.served: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         payload = await request.json()
         self.payloads.append(payload)
+        self.headers.append(request.headers)
         reply = self.model(payload, len(self.payloads))
         if not isinstance(reply, str | web.StreamResponse):
             reply = await reply
