@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from pedclip.triplets.dicom_codecs import missing_decoder
 from pedclip.triplets.image_metadata import without_metadata
 from pedclip.triplets.left_out import Reason, Unusable
 
@@ -74,7 +75,8 @@ def decode(source: str | Path | bytes) -> Pixels:
 
     Raises:
         BadImage: Empty, truncated or corrupt file, unknown format, constant or NaN pixels, a side below 16 pixels,
-            colour, palette, CMYK, several frames, DICOM without pixels, or more than 80 million pixels.
+            colour, palette, CMYK, several frames, DICOM without pixels or with pixels in lossless JPEG, JPEG-LS or
+            12-bit JPEG (unless a decoder for them is installed), or more than 80 million pixels.
 
     Example:
         >>> file = io.BytesIO()
@@ -142,7 +144,7 @@ def _content(source: str | Path | bytes) -> bytes:
 
 
 def _decode(content: bytes) -> tuple[Pixels, bool]:
-    """The film, and whether the file already is plain 8-bit grey."""
+    """The film, and True where the file already is plain 8-bit grey."""
     # Some archives strip the preamble; such a file begins with an element of group 2 or 8.
     if content[128:132] == b"DICM" or content[:2] in {b"\x02\x00", b"\x08\x00"}:
         pixels, is_plain = _guarded(lambda: _from_dicom(content)), False
@@ -239,6 +241,8 @@ def _from_dicom(content: bytes) -> Pixels:
 
     header = pydicom.dcmread(io.BytesIO(content), force=content[128:132] != b"DICM")
     _check_dicom(header)
+    if reason := missing_decoder(header):
+        raise BadImage(reason)
     stored = np.asarray(pixel_array(header))  # (H, W)
     values = np.asarray(apply_modality_lut(stored, header))
     # Without a window, the range of the film itself decides.

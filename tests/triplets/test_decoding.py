@@ -1,5 +1,6 @@
 """Every kind of file a hospital export holds: read to the right grey levels, or refused with the reason."""
 
+import base64
 import contextlib
 import io
 import struct
@@ -8,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import compress
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
@@ -30,7 +34,14 @@ def encoded(pixels: NDArray[Any] | Image.Image, kind: str = "PNG", **options: An
     return file.getvalue()
 
 
-def dicom(pixels: NDArray[Any], *, bits: int = 16, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
+def dicom(
+    pixels: NDArray[Any],
+    *,
+    bits: int = 16,
+    syntax: str = ExplicitVRLittleEndian,
+    frame: bytes = b"",  # the pixels as coded already in that syntax
+    **elements: Any,
+) -> bytes:
     header = Dataset()
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -47,7 +58,11 @@ def dicom(pixels: NDArray[Any], *, bits: int = 16, syntax: str = ExplicitVRLittl
             delattr(header, name)
         else:
             setattr(header, name, value)
-    if syntax != ExplicitVRLittleEndian:
+    if frame:
+        header.file_meta.TransferSyntaxUID = syntax
+        header.PixelData = encapsulate([frame])
+        header["PixelData"].VR = "OB"
+    elif syntax != ExplicitVRLittleEndian:
         compress(header, syntax)
     file = io.BytesIO()
     header.save_as(file, enforce_file_format=True)
@@ -198,6 +213,45 @@ def test_compressed_dicom_equals_the_uncompressed_one(syntax: str) -> None:
     assert np.array_equal(decode(dicom(stored, bits=12, syntax=syntax)), decode(dicom(stored, bits=12)))
 
 
+@pytest.mark.parametrize(
+    ("syntax", "kind", "options"),
+    [
+        (uid.JPEGBaseline8Bit, "JPEG", {"quality": 80}),
+        (uid.JPEGExtended12Bit, "JPEG", {"quality": 80}),  # with the 8 bits that it may have too
+        (uid.JPEG2000Lossless, "JPEG2000", {"no_jp2": True}),
+        (uid.JPEG2000, "JPEG2000", {"no_jp2": True, "irreversible": True, "quality_layers": [20]}),
+    ],
+)
+def test_picture_within_a_dicom_is_read_as_the_picture_is(syntax: str, kind: str, options: dict[str, Any]) -> None:
+    stored = np.kron(RAMP, np.ones((4, 4), np.uint8))
+    frame = encoded(stored, kind, **options)
+    picture = np.asarray(Image.open(io.BytesIO(frame)))
+    assert np.array_equal(decode(dicom(stored, bits=8, syntax=syntax, frame=frame)), decode(dicom(picture, bits=8)))
+
+
+# 16×16 pixels of 16 bits, 256 times the column, coded by OpenJPH; nothing that we install writes this format.
+HIGH_THROUGHPUT = base64.b85decode(
+    "|4;u>04YEK0000G0000G00000000000000G0000G0000000000009pH0sl|{2mk^A000XAQUDA90ssL31q1{@0smY86Cj9?kdTm&kdTm&kdTmwh="
+    "~7W02crOPjF>!N>E53R%LP^FfKASE;BCwkN^q*00000PXGb`lfVEb+x7(qbN~Rr022U4@&ku-0KfnffFAM40|ImazyK9Me)!>sAF6VKbpXHsEdc"
+    ")h{{H^{{{H96dU|n!cmV&|"
+)
+
+
+@pytest.mark.parametrize("syntax", [uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K])
+def test_high_throughput_jpeg_2000_is_read(syntax: str) -> None:
+    ramp = np.tile(np.arange(16, dtype=np.uint16) * 256, (16, 1))
+    assert np.array_equal(decode(dicom(ramp, syntax=syntax, frame=HIGH_THROUGHPUT)), decode(dicom(ramp)))
+
+
+def test_deflated_dicom_is_read() -> None:
+    content = dicom(RAMP, bits=8)
+    header = pydicom.dcmread(io.BytesIO(content))
+    header.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    file = io.BytesIO()
+    header.save_as(file, enforce_file_format=True)
+    assert np.array_equal(decode(file.getvalue()), decode(content))
+
+
 # --- what is refused, and the reason that left_out.csv shows ---
 
 
@@ -263,6 +317,29 @@ def test_unusable_file_is_refused_with_the_reason(name: str) -> None:
         decode(content)
     with pytest.raises(BadImage, match=reason):
         read_film(content)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless, uid.JPEGExtended12Bit],
+)
+def test_format_whose_decoder_is_under_the_gpl_is_refused_with_its_name(syntax: uid.UID) -> None:
+    content = dicom(RAMP.astype(np.uint16), bits=12, syntax=syntax, frame=b"\xff\xd8" + bytes(100))
+    with pytest.raises(BadImage, match=r"pip install pylibjpeg-libjpeg \(GPL-3, hence your own choice\)") as caught:
+        read_film(content)
+    assert str(caught.value).startswith(f"coded as {syntax.name}, for which no decoder is installed")
+
+
+def test_film_is_left_to_the_decoder_that_a_user_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = pydicom.pixels.get_decoder(uid.JPEGLossless)
+    monkeypatch.setitem(decoder._available, "pylibjpeg", lambda *_: bytearray(RAMP.tobytes()))
+    content = dicom(RAMP, bits=8, syntax=uid.JPEGLossless, frame=b"\xff\xd8" + bytes(100))
+    assert np.array_equal(decode(content), decode(dicom(RAMP, bits=8)))
+
+
+def test_video_is_refused() -> None:
+    with pytest.raises(BadImage, match=r"coded as MPEG2 .* which no decoder reads"):
+        decode(dicom(RAMP, bits=8, syntax=uid.MPEG2MPML, frame=bytes(100)))
 
 
 def _flipped(content: bytes, *places: int) -> bytes:
