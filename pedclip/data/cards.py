@@ -1,10 +1,9 @@
-"""Data cards: what a data set is, read from `data_cards/*.md`, and whether a folder holds it.
+"""Data cards: descriptions of data sets, read from `data_cards/*.md`, and whether a folder holds it.
 
 A card is Markdown with a YAML header. People read the text, the loader reads the header, so that neither can drift.
 """
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
+from huggingface_hub import RepoCard
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pedclip.triplets.tabular import open_text
 
 _INSTALLED: Final = Path("share", "pedclip", "data_cards")
-_HEADER: Final = re.compile(r"---\n(.*?\n)---\n(.*)", re.DOTALL)
 _MOST_NAMES: Final = 24  # columns named in one line of an error
 _TASKS: Final = {
     *("image-classification", "zero-shot-image-classification", "image-to-text", "object-detection"),
@@ -45,7 +44,7 @@ class _Strict(BaseModel):
 
 
 class Access(_Strict):
-    """How to get the data set.
+    """Access to the data set.
 
     Args:
         how: In a sentence.
@@ -66,7 +65,7 @@ class FileRule(_Strict):
         what: What these files are.
         count: Published number, None where there is none.
         columns: Columns that the adapter reads; "a|b" means either. The first matching file is looked at.
-        required: Whether the adapter stops without them.
+        required: True where the adapter stops without them.
     """
 
     path: Annotated[tuple[str, ...], BeforeValidator(_listed)]
@@ -91,7 +90,7 @@ class Card(_Strict):
         tasks: What the data set can be used for here.
         official_split: Which split the publishers give, and what the loader does where they give none.
         paper_role: Which task of which paper uses it.
-        outputs_may_be_shown: Whether images may appear in committed outputs.
+        outputs_may_be_shown: True where images may appear in committed outputs.
     """
 
     name: str
@@ -135,7 +134,7 @@ class FileCheck:
 
     @property
     def state(self) -> Literal["ok", "differs", "absent", "missing"]:
-        """How it stands: "missing" stops the loader; "absent" (optional) and "differs" (in number) do not."""
+        """The rule's state: "missing" stops the loader; "absent" (optional) and "differs" (in number) do not."""
         if not self.found:
             return "missing" if self.rule.required else "absent"
         if self.missing_columns:
@@ -194,17 +193,18 @@ def parse_card(name: str, content: str) -> Card:
     Raises:
         CardError: As in `read_card`.
     """
-    match = _HEADER.match(content)
-    if match is None:
-        raise CardError(f"{name}.md has no YAML header between two lines of ---.")
     try:
-        header = yaml.safe_load(match[1])
-        return Card(name=name, text=match[2].strip(), **header)
-    except (yaml.YAMLError, TypeError) as error:
-        raise CardError(f"{name}.md: the header is no YAML mapping ({str(error).splitlines()[0]}).") from error
+        markdown = RepoCard(content)
+        header = vars(markdown.data)  # its `to_dict` drops keys without a value
+        card = Card(name=name, text=markdown.text.strip(), **header) if header else None
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise CardError(f"{name}.md: {'; '.join(problems)}.") from None
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise CardError(f"{name}.md: the header is no YAML mapping ({str(error).splitlines()[0]}).") from error
+    if card is None:
+        raise CardError(f"{name}.md has no YAML header between two lines of ---.")
+    return card
 
 
 def check_folder(card: Card, root: str | Path) -> list[FileCheck]:

@@ -90,6 +90,10 @@ def test_every_loader_of_a_card_exists_and_every_adapter_has_a_card_and_a_layout
         ("tasks: [tests]", "tasks: []", "tasks: Tuple should have at least 1 item"),
         ("outputs_may_be_shown: false", "outputs_may_be_shown: perhaps", "outputs_may_be_shown: Input should be"),
         ("language: [en]", "language: [en", "bad.md: the header is no YAML mapping"),
+        ("language: [en]", "- en", "bad.md: the header is no YAML mapping"),
+        ("language: [en]", "name: bad", "bad.md: the header is no YAML mapping"),
+        ("language: [en]", "1: en", "bad.md: the header is no YAML mapping"),
+        ("paper_role: none in any paper", "paper_role:", "bad.md: paper_role: Input should be a valid string"),
         ("---\npretty", "pretty", "bad.md has no YAML header between two lines of ---"),
     ],
 )
@@ -97,6 +101,12 @@ def test_what_is_wrong_with_a_card_is_said(old: str, new: str, message: str) -> 
     assert old in GOOD
     with pytest.raises(CardError, match=re.escape(message)):
         parse_card("bad", GOOD.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("header", ["", "[en]", "en"])
+def test_a_header_without_keys_is_refused(header: str) -> None:
+    with pytest.raises(CardError, match=r"bad\.md.* YAML"):
+        parse_card("bad", f"---\n{header}\n---\nText.\n")
 
 
 def test_an_unknown_card_is_refused_with_the_close_spelling() -> None:
