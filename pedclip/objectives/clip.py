@@ -20,11 +20,11 @@ class CLIPObjective(Objective):
     """
 
     def __init__(self, model: PedCLIP, *, mask_equal_texts: bool = False) -> None:
-        super().__init__(model)
+        super().__init__(model)  # no heads: what is compared are the embeddings of the model (decision P8)
         self.mask_equal_texts = mask_equal_texts
 
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
-        """``contrastive``, which is the ``loss``."""
+        """``contrastive`` (), which is the ``loss``."""
         # (B, D) and (B, D) → (); over several ranks all of them give the negatives (decision P12).
         contrastive = gathered_info_nce(
             features.image.embedding,

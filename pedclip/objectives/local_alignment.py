@@ -48,15 +48,18 @@ def attention_weights(
         as released (τ = 1/4); the first softmax is in its code, not in its paper. "sigmoid": α_kr = σ(w_k·v_r / τ),
         PRIOR, local alignment (τ = √C, after projections of its own).
     """
+    # A misspelt weighting would otherwise be the softmax, silently.
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting={weighting!r} is not allowed: one of {WEIGHTINGS}")
     scores = words @ patches.transpose(-1, -2)  # (…, T, S)
     if weighting == "competing":
         if word_mask is not None:
+            # −∞ for a padded word: its share of every patch is 0, and the shares of the others are as without it.
             scores = scores.masked_fill(~word_mask[..., :, None], -torch.inf)
         scores = scores.softmax(-2)  # over the words: each column of (…, T, S) sums to 1
     scores = scores / temperature
     if patch_mask is not None:
+        # −∞ becomes weight 0 in a softmax and in a sigmoid alike.
         scores = scores.masked_fill(~patch_mask[..., None, :], -torch.inf)
     return scores.sigmoid() if weighting == "sigmoid" else scores.softmax(-1)
 

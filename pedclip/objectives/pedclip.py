@@ -32,16 +32,16 @@ class PedCLIPObjective(CLIPObjective):
         self.schedule = schedule or (lambda epoch: (1.0, False))
 
     def assignment(self, regions: Tensor, epoch: float) -> Tensor | None:
-        """Labels while teacher forcing lasts (decision P4), then None."""
+        """(B,) labels while teacher forcing lasts (decision P4), then None."""
         _, is_teacher_forced = self.schedule(epoch)
         return regions if is_teacher_forced else None
 
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
-        """``contrastive``, ``gate`` (unweighted), ``gate_accuracy``, ``lambda``, and their ``loss``."""
+        """``contrastive``, ``gate`` (unweighted), ``gate_accuracy``, ``lambda`` and ``loss``, each ()."""
         values = super().forward(features)
         gate_logits = features.image.gate_logits  # one (B, E) per MoBE block
         if not gate_logits:
-            return values
+            return values  # a plain ViT: nothing to assign
         weight, _ = self.schedule(features.epoch)
         # The gate is trained under teacher forcing too: the mixture ignores it then, and only this loss reaches it.
         gate = expert_assignment(gate_logits, features.regions)

@@ -23,6 +23,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Command line as values."""
     parser = argparse.ArgumentParser(prog="python -m pedclip.training", description="Pre-train PedCLIP.")
     source = parser.add_mutually_exclusive_group()
+    # A stored run or a profile, never both: two sources of one value could contradict each other.
     source.add_argument("--config", type=Path, help="training.json of a run of notebook 03, or one like it")
     source.add_argument("--profile", choices=PROFILES, default="demo", help="stored configuration (default: demo)")
     parser.add_argument("--data", help="'phantom', a folder, or several separated by commas")
@@ -50,6 +51,7 @@ def configure(options: argparse.Namespace) -> RunConfig:
         section, dot, name = path.partition(".")
         if not equals or not dot or section not in ("model", "training"):
             raise ValueError(f"--set {change!r} is not understood: write training.NAME=VALUE or model.NAME=VALUE")
+        # Through the same check as a file: an unknown name is refused with the closest known one.
         part = replace_fields(getattr(config, section), {name: _value(text)})
         config = dataclasses.replace(config, **{section: part})
     return dataclasses.replace(config, data=options.data) if options.data else config
@@ -72,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_launch(config.training)
         return run(config, options)
     except (ValueError, OSError) as error:
+        # What the person at the shell can mend is one line; anything else is a bug and keeps its traceback.
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -34,8 +34,9 @@ class Progress(L.Callback):
         # A resumed run begins in its middle, and only its own batches tell its speed.
         self._started, self._first = time.monotonic(), self._done(trainer, -1)
         if not trainer.is_global_zero:
-            return
+            return  # several ranks would write over each other's line
         if _is_notebook():
+            # By hand, not by tqdm: its widget leaves an output that no stored notebook can show again.
             from IPython.display import DisplayHandle
 
             self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
@@ -56,6 +57,7 @@ class Progress(L.Callback):
             self._bar.update(done - self._bar.n)
             self._bar.set_postfix(loss=f"{loss:.3f}")
         elif self._handle is not None:
+            # Every update is a message to the browser; a step may take milliseconds.
             if now - self._shown_at >= REFRESH_SECONDS or done == total:
                 self._shown_at = now
                 self._handle.update(_text(self._line(trainer, done, total, loss)), raw=True)
@@ -82,6 +84,7 @@ class Progress(L.Callback):
     @staticmethod
     def _done(trainer: L.Trainer, batch_idx: int) -> int:
         if batch_idx < 0:
+            # Before the first batch of this process: what the checkpoint says was handed out.
             batch_idx = trainer.fit_loop.epoch_loop.batch_progress.current.ready - 1
         return trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
 
@@ -106,10 +109,12 @@ class ExportCheckpoint(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Export on rank 0."""
         if trainer.is_global_zero and isinstance(pl_module, PretrainModule):
+            # All ranks hold the same weights; one of them writes.
             pl_module.model.save_pretrained(self.path, card=self.card)
 
 
 def _is_notebook() -> bool:
+    # Looked up, not imported: outside a notebook IPython would only cost time, and may be absent.
     if "ipykernel" not in sys.modules:
         return False
     from IPython import get_ipython

@@ -219,6 +219,7 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
 
 
 def _absolute(place: str) -> str:
+    # A name such as "phantom" stays as it is, unless there is a folder of that name.
     return str(Path(place).resolve()) if Path(place).exists() else place
 
 

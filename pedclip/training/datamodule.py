@@ -73,6 +73,7 @@ class TripletDataModule(L.LightningDataModule):
     def _loader(self, dataset: TokenizedTriplets, batches: Any) -> DataLoader[Batch]:
         # batch_size=None hands the list of rows to the data set, which answers with a whole batch.
         workers = self.config.num_workers
+        # Pinned memory is copied to a GPU while it computes; without one it is only a copy more.
         return DataLoader(
             dataset,
             sampler=batches,

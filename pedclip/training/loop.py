@@ -70,6 +70,7 @@ def pretrain(
         ValueError: The folder holds a run with another configuration; the message names the first difference.
     """
     training = config.training
+    # First of all: another run in this folder is refused before anything is built or written.
     resumable = claim_run(run, config, train, validation, resume=resume)
     # Initial weights are drawn from torch's global generator inside timm and transformers.
     torch.manual_seed(training.seed)
@@ -84,6 +85,7 @@ def pretrain(
         trainer = _trainer(training, run, export, has_validation=len(validation) > 0, steps=steps)
         # weights_only: a resumable checkpoint is unpickled without running any code that it may hold.
         trainer.fit(module, data, ckpt_path=resumable, weights_only=True)
+    # Evaluation mode, as from_pretrained returns it: no dropout, and gates may be truncated.
     model = model.cpu().eval()
     return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, done_before)
 
@@ -95,6 +97,7 @@ def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
         OSError: Named weights cannot be reached.
     """
     training = config.training
+    # Published text weights know only the words of their own tokenizer.
     tokenizer = None if training.text_weights else train_tokenizer(train.texts, vocab_size=config.model.vocab_size)
     model = PedCLIP(
         config.model, tokenizer=tokenizer, image_weights=training.image_weights, text_weights=training.text_weights
@@ -118,6 +121,7 @@ def read_history(run: Path) -> list[dict[str, float]]:
     for path in files:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
+                # Empty cells: values that are logged at other steps.
                 values = {name: float(value) for name, value in row.items() if value}
                 is_validation = any(name.startswith("val/") for name in values)
                 merged.setdefault((int(values["step"]), is_validation), {}).update(values)

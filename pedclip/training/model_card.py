@@ -20,9 +20,12 @@ def checkpoint_card(config: RunConfig, train: TripletArrays, validation: Triplet
         The card; it names no patient and quotes no report.
     """
     training, model = config.training, config.model
+    # Counts alone: a card is published with the weights, its patients are not.
     counts = Counter(REGIONS[region] for region in train.regions.tolist())
     regions = ", ".join(f"{display_name(region)} {count}" for region, count in counts.most_common())
+    # Only drawn films are ours to license; of anything else its owner decides.
     data = "the phantom of this project (drawn films)" if config.data == "phantom" else "radiographs of its user"
+    objective = "" if training.objective == "pedclip" else f"objective {training.objective}, "
     return f"""---
 license: {"apache-2.0" if config.data == "phantom" else "other"}
 library_name: pedclip
@@ -37,7 +40,7 @@ Research and teaching only, never for diagnosis.
   {len(set(validation.patients))} for validation. Films per region: {regions}.
 - **Model**: {model.image_architecture} at {model.image_size}², {len(model.regions)} experts in blocks
   {list(model.mobe_layers)}; temperature {model.temperature}.
-- **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate}, seed
+- **Training**: {objective}{training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate}, seed
   {training.seed}; image weights {training.image_weights or "random"}, text weights {training.text_weights or "random"}.
 - **Metrics**: made by notebook 04, beside this folder's run.
 - **Code**: pedclip, revision {revision or "unknown"}. **Licence of the weights**: that of their data.

@@ -61,7 +61,7 @@ class PretrainModule(L.LightningModule):
         torch.manual_seed(((self.config.seed * 1_000_003 + step) * 4096 + self.global_rank) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch; everything the objective returns is logged."""
+        """() loss of one batch; everything the objective returns is logged."""
         # Fractions of an epoch: λ falls at every step, not in stairs (decision P5).
         epoch = self.trainer.current_epoch + batch_idx / self.batches_per_epoch
         # A generator of its own: the views must not shift the dropout that the global one draws.
@@ -116,9 +116,10 @@ class PretrainModule(L.LightningModule):
 
         def factor(step: int) -> float:
             if config.schedule == "constant":
-                return 1.0
+                return 1.0  # as printed (decision P11)
             if step < warmup:
                 return (step + 1) / warmup
+            # Half a cosine from 1 to 0 over the steps that the warm-up leaves.
             return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

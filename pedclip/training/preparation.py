@@ -45,6 +45,7 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
     train, validation = (
         to_arrays(triplets[split], run / "cache" / split, size=size) for split in ("train", "validation")
     )
+    # A run needs films to train on, while one without validation is merely not measured.
     if not len(train):
         raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / LEFT_OUT_FILE}")
     return PreparedData(triplets, train, validation)

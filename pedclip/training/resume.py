@@ -49,10 +49,11 @@ def claim_run(
         DATA_FILE: {"films": len(train), "fingerprint": _fingerprint(train)},
     }
     last = run / RESUME_FOLDER / LAST_CHECKPOINT
+    # All of them, or a fresh start: a process may have died between any two of these files.
     if resume and last.exists() and all((run / name).exists() for name in wanted):
         _refuse_another_run(run, wanted)
         return last
-    if _is_main():
+    if _is_main():  # one process writes; the others find a folder in order
         # A checkpoint of another run must never stand beside this run's list of patients.
         shutil.rmtree(run / "checkpoint", ignore_errors=True)
         for pattern in (f"{RESUME_FOLDER}/*.ckpt", "logs/version_*/metrics.csv"):
@@ -98,6 +99,7 @@ def _fingerprint(train: TripletArrays) -> str:
     digest = hashlib.sha256(train.regions.tobytes())
     # 64 films at most: reading an archive of 400 000 again would take longer than many a restart is worth.
     digest.update(np.ascontiguousarray(train.images[:: max(1, len(train) // 64)]).tobytes())
+    # \0 stands in no text: "ab" + "c" must not pass for "a" + "bc".
     for text, patient in zip(train.texts, train.patients, strict=True):
         digest.update(f"{patient}\0{text}\0".encode())
     return digest.hexdigest()[:16]
@@ -105,6 +107,7 @@ def _fingerprint(train: TripletArrays) -> str:
 
 def _first_difference(old: Any, new: Any, name: str = "") -> str:
     if isinstance(old, dict) and isinstance(new, dict):
+        # A key on one side only counts as None on the other.
         for key in sorted(old.keys() | new.keys()):
             found = _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
             if found:
