@@ -22,7 +22,7 @@ def fit_ridge(train: Part, validation: Part, *, penalties: Sequence[float] = RID
     Args:
         train: Features (N, C) and targets (N,), finite.
         validation: The same for other patients; may be empty.
-        penalties: λ to choose from, each above 0: |y − Xw|²/N + λ|w|² on standardized features and targets.
+        penalties: λ to choose from, each above 0: |y − Xw|²/N + λ|w|² on standardized features.
 
     Returns:
         Features -> (N, 1) in the unit of the targets, and the chosen λ.
@@ -30,17 +30,18 @@ def fit_ridge(train: Part, validation: Part, *, penalties: Sequence[float] = RID
     Raises:
         ValueError: Features or targets of another shape, or not finite.
     """
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
     _check(train)
-    mean, spread = train.inputs.mean(axis=0, dtype=np.float64), train.inputs.std(axis=0, dtype=np.float64)
-    spread = np.where(spread > 1e-9 * (1 + np.abs(mean)), spread, np.inf)
-    standard = (train.inputs - mean) / spread
-    center, unit = float(train.truth.mean()), float(train.truth.std()) or 1.0
-    squares, axes = np.linalg.eigh(standard.T @ standard / len(standard))
-    along = axes.T @ (standard.T @ ((train.truth - center) / unit)) / len(standard)
+    scaler = StandardScaler().fit(train.inputs.astype(np.float64))
+    standard = scaler.transform(train.inputs.astype(np.float64))  # (N, C)
     fitted: dict[float, Linear] = {}
     for penalty in sorted(penalties if len(validation) else [FALLBACK_RIDGE], reverse=True):
-        weight = (axes @ (along / (np.clip(squares, 0, None) + penalty))) * unit / spread
-        fitted[penalty] = Linear(weight[:, None], np.array([center - mean @ weight]))
+        # λ weighs against the mean of the squared errors, scikit-learn's α against their sum.
+        ridge = Ridge(alpha=penalty * len(train)).fit(standard, train.truth)
+        weight = ridge.coef_ / scaler.scale_  # (C,)
+        fitted[penalty] = Linear(weight[:, None], np.array([ridge.intercept_ - scaler.mean_ @ weight]))
     if not len(validation):
         return fitted[FALLBACK_RIDGE], FALLBACK_RIDGE
     # The strongest comes first, so that it stays among equals.
