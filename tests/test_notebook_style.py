@@ -204,6 +204,10 @@ def test_notebooks_keep_the_conventions(path: Path) -> None:
     assert not problems, "\n".join([path.name, *problems])
 
 
+def test_every_notebook_has_a_model_and_every_model_a_notebook() -> None:
+    assert {path.stem for path in NOTEBOOKS} == PARAMETERS.keys()
+
+
 def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "02_mobe.ipynb"
     path.write_bytes(b"x" * MAX_BYTES)

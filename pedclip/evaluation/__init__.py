@@ -9,6 +9,7 @@ from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pedclip.evaluation.crop import box_in_crop as box_in_crop
+    from pedclip.evaluation.crop import mask_in_crop as mask_in_crop
     from pedclip.evaluation.crop import read_truth as read_truth
     from pedclip.evaluation.embeddings import embed as embed
     from pedclip.evaluation.embeddings import embed_texts as embed_texts
@@ -31,6 +32,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "box_in_crop": "crop",
+        "mask_in_crop": "crop",
         "read_truth": "crop",
         "embed": "embeddings",
         "embed_texts": "embeddings",

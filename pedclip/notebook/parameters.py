@@ -127,20 +127,29 @@ class ZeroShotParameters(Parameters):
     split: Literal["test", "validation"] = "test"  # never the films that were trained on
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     min_positives: Positive = 5
-    max_points: Annotated[int, Field(ge=10, le=2500)] = 100  # of the map of embeddings
+    max_points: Annotated[int, Field(ge=10, le=2500)] = 80  # of the map of embeddings
     batch_size: Positive = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-class ProbeParameters(Parameters):
-    """Notebook 05: probes, segmentation, regression."""
+class FrozenParameters(Parameters):
+    """Notebooks 05 and 05b: the films, and the frozen encoder that reads them."""
 
     data: Places = ""
     root: Annotated[
         str, AfterValidator(root_of_card), Field(description="'' or the folder of the data card that data names")
     ] = ""
     checkpoint: Place = "pedclip-phantom-small"
-    studies: Annotated[int, Field(ge=200)] = 1500
+    studies: Annotated[int, Field(ge=200)] = 1500  # of the phantom; others have as many as they have
+    num_bootstrap: Annotated[int, Field(ge=100)] = 500
+    min_positives: Positive = 5
+    batch_size: Positive = 64
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class ProbeParameters(FrozenParameters):
+    """Notebook 05: linear probes, learning curves, regression, fine-tuning."""
+
     features: Literal["embedding", "pooled", "both"] = "both"
     shares: Annotated[
         list[float],
@@ -151,15 +160,16 @@ class ProbeParameters(Parameters):
         ),
     ] = [0.01, 0.1, 1.0]
     draws: Positive = 3
-    num_bootstrap: Annotated[int, Field(ge=100)] = 500
-    min_positives: Positive = 5
+    fine_tune: bool = False
+
+
+class HeadParameters(FrozenParameters):
+    """Notebook 05b: heads for masks and boxes."""
+
     head_images: Annotated[int, Field(ge=20)] = 160
     head_epochs: Positive = 10
-    network: Literal["decoder", "unet"] = "decoder"
-    box_classes: NonNegative = 4
-    fine_tune: bool = False
-    batch_size: Positive = 64
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    network: Literal["decoder", "unet"] = "decoder"  # for masks; boxes always come from patch tokens
+    box_classes: NonNegative = 4  # 0 means all
 
 
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
@@ -168,6 +178,7 @@ PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "03_pretrain": PretrainParameters,
     "04_zero_shot": ZeroShotParameters,
     "05_probes": ProbeParameters,
+    "05b_segmentation_detection": HeadParameters,
 }
 
 

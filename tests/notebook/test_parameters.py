@@ -1,9 +1,13 @@
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from pedclip.notebook.errors import ParameterError
 from pedclip.notebook.parameters import PARAMETERS, validate
+
+FILES = sorted((Path(__file__).resolve().parents[2] / "notebooks" / "params").glob("*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -122,3 +126,13 @@ def test_every_default_is_a_literal_that_passes_its_own_rules(notebook: str) -> 
     defaults = {name: field.default for name, field in PARAMETERS[notebook].model_fields.items()}
     assert validate(defaults, notebook).model_dump() == defaults
     assert {type(value) for value in defaults.values()} <= {bool, int, float, str, list, dict}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_of_parameters_is_one_of_its_notebook(path: Path) -> None:
+    number = path.stem.partition(".")[0]
+    (notebook,) = (name for name in PARAMETERS if name.startswith(f"{number}_"))
+    given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = validate(given, notebook).model_dump()
+    assert given
+    assert {name: values[name] for name in given} == given
