@@ -13,10 +13,6 @@ ROOT = Path(__file__).parents[1] / "pedclip"
 ROOMS = sorted({path.relative_to(ROOT).parts[0] for path in ROOT.rglob("*.py")})  # folders, and modules at the top
 LEAST = 8  # comments per 100 lines that are not blank
 FEWEST_LINES = 100  # of a room whose comments are counted
-# Rooms still to be brought to this style; remove a name to switch its test on.
-OPEN_FIRST_WORDS = frozenset({"curation", "data"})
-OPEN_SHAPES: frozenset[str] = frozenset()
-OPEN_COMMENTS: frozenset[str] = frozenset()
 # Functions that need no shape, each with the reason.
 WITHOUT_SHAPE: dict[str, str] = {}
 
@@ -97,26 +93,18 @@ def comments(room: str) -> tuple[int, int]:
     return num_comments, num_lines
 
 
-def skip_while_open(room: str, rooms: frozenset[str]) -> None:
-    if room in rooms:
-        pytest.skip(f"{room} is still to be brought to this style")
-
-
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_docstring_begins_with_a_question_word(room: str) -> None:
-    skip_while_open(room, OPEN_FIRST_WORDS)
     assert not (found := first_words(room)), "begin with the noun:\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_functions_of_arrays_give_shapes(room: str) -> None:
-    skip_while_open(room, OPEN_SHAPES)
     assert not (found := shapeless(room)), "give a shape such as (H, W):\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_comments_say_why(room: str) -> None:
-    skip_while_open(room, OPEN_COMMENTS)
     num_comments, num_lines = comments(room)
     if num_lines >= FEWEST_LINES:
         assert 100 * num_comments / num_lines >= LEAST, f"{num_comments} comments in {num_lines} lines of {room}"
@@ -125,7 +113,6 @@ def test_comments_say_why(room: str) -> None:
 def test_exceptions_are_functions_of_the_package() -> None:
     known = {name for path in ROOT.rglob("*.py") for name, _ in public_functions(parsed(path).body)}
     assert set(WITHOUT_SHAPE) <= known
-    assert OPEN_FIRST_WORDS | OPEN_SHAPES | OPEN_COMMENTS <= set(ROOMS)
 
 
 @pytest.mark.parametrize(

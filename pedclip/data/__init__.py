@@ -1,4 +1,4 @@
-"""Where triplets come from: the phantom, anyone's folders, and public data sets by their cards.
+"""Sources of triplets: the phantom, anyone's folders, and public data sets by their cards.
 
 Imports triplets and curation.
 """

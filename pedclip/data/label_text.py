@@ -18,7 +18,7 @@ _ADULT: Final = 18 * 12  # months
 
 @dataclass(frozen=True)
 class Labels:
-    """What somebody said about a film.
+    """The labels that somebody gave a film.
 
     Args:
         findings: Lower-case terms that are present; empty where the film was called normal.

@@ -1,4 +1,4 @@
-"""Where a language model answers: any OpenAI-compatible server, or transformers in this process.
+"""Backends of a language model: any OpenAI-compatible server, or transformers in this process.
 
 The text of reports goes to the endpoint that the user names and nowhere else: there is no default endpoint, redirects
 and proxies of the environment are not followed, and a host that is not this machine is named before it is used.
