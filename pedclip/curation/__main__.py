@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pedclip.curation.llm.response_cache import ResponseCache
 
 # Without effect under the rules, and therefore refused there.
-_MODEL_OPTIONS: Final = ("endpoint", "model", "mode", "ledger", "concurrency")
+_MODEL_OPTIONS: Final = ("endpoint", "model", "mode", "response_cache", "concurrency")
 _CONCURRENCY: Final = 32  # on a server
 _BATCH: Final = 16  # in this process
 _log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _add_model_options(model: "argparse._ArgumentGroup") -> None:
         help="select: the model answers with sentence numbers; rewrite: with text (default: select)",
     )
     model.add_argument(
-        "--ledger",
+        "--response-cache",
         type=Path,
         metavar="FILE",
         help="keeps the answers, so that nothing is asked twice (default: OUTPUT.answers.sqlite)",
@@ -211,7 +211,7 @@ def _check(options: argparse.Namespace) -> None:
     # None is "not given"; 0 is a value, and refused below.
     given = [name for name in _MODEL_OPTIONS if getattr(options, name) is not None]
     if options.extractor != "llm" and (given or options.dry_run):
-        name = given[0] if given else "dry-run"
+        name = given[0].replace("_", "-") if given else "dry-run"
         raise ValueError(f"--{name} is for a language model only; add --extractor llm.")
     if options.extractor == "llm" and not options.model:
         raise ValueError(
@@ -225,12 +225,14 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--concurrency must be at least 1, got {options.concurrency}.")
     # Who gets the triplets must not get what a model was told of the reports.
     if _cache_file(options).resolve().is_relative_to(options.output.resolve()):
-        raise ValueError("--ledger lies in the output; its answers may hold sentences of reports, keep it elsewhere.")
+        raise ValueError(
+            "--response-cache lies in the output; its answers may hold sentences of reports, keep it elsewhere."
+        )
 
 
 def _cache_file(options: argparse.Namespace) -> Path:
     output: Path = options.output.resolve()
-    return options.ledger or output.with_name(f"{output.name}.answers.sqlite")
+    return options.response_cache or output.with_name(f"{output.name}.answers.sqlite")
 
 
 def _concurrency(options: argparse.Namespace) -> int:

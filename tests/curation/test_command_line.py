@@ -47,7 +47,7 @@ def test_dry_run_counts_what_the_run_sends_and_a_second_run_sends_nothing(
         assert main(command(tmp_path, server.endpoint)) == 0
         sent = len(server.payloads)
         assert main(command(tmp_path, server.endpoint, "--dry-run")) == 0
-        again = ["--ledger", str(tmp_path / "out.answers.sqlite")]
+        again = ["--response-cache", str(tmp_path / "out.answers.sqlite")]
         assert main(command(tmp_path, server.endpoint, *again, output="again")) == 0
         assert len(server.payloads) == sent
     assert plan.splitlines()[1] == f"requests  {sent} to send, 0 already answered"
@@ -123,7 +123,7 @@ def test_a_folder_is_asked_in_this_process_and_nothing_leaves_it(
     monkeypatch.setattr(TransformersBackend, "_generate", generate)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.chdir(tmp_path)
-    options = ["--archive", "films", "--extractor", "llm", "--model", "llama", "--ledger", "answers.sqlite"]
+    options = ["--archive", "films", "--extractor", "llm", "--model", "llama", "--response-cache", "answers.sqlite"]
     assert main([*options, "--output", "out", "--dry-run"]) == 0
     assert f"requests  {STUDIES} to send" in capsys.readouterr().out
     assert asked == []
@@ -181,7 +181,7 @@ def test_help_says_the_default_of_every_option_and_names_every_role(capsys: pyte
             "at least 1",
         ),
         (
-            ["--extractor", "llm", "--endpoint", "http://localhost:1/v1", "--model", "m", "--ledger", "out/l"],
+            ["--extractor", "llm", "--endpoint", "http://localhost:1/v1", "--model", "m", "--response-cache", "out/l"],
             "keep it else",
         ),
     ],

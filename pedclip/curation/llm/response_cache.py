@@ -55,7 +55,7 @@ class ResponseCache:
             self._connection = _connect(":memory:")
             return
         if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {self.path.parent} for the ledger; make it first.")
+            raise FileNotFoundError(f"there is no folder {self.path.parent} for the response cache; make it first.")
         _refuse_other_files(self.path)
         try:
             self._connection = _connect(self.path)
@@ -104,7 +104,7 @@ def _connect(path: str | Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # survives a kill; a power cut may cost the last ones
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("the ledger is damaged")
+            raise sqlite3.DatabaseError("the response cache is damaged")
         connection.execute(_TABLE)
     except BaseException:
         connection.close()
@@ -117,12 +117,14 @@ def _refuse_other_files(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
         if not _MAGIC.startswith(start):  # an empty file, or one cut within the mark, was once begun as a cache
-            raise ValueError(f"{path} is not a ledger of answers; give the path of one, or of a new file.")
+            raise ValueError(f"{path} is not a response cache; give the path of one, or of a new file.")
 
 
 def _move_aside(path: Path) -> None:
     damaged = path.with_name(f"{path.name}.damaged")
-    _logger.warning("The ledger %s is damaged; it is kept as %s, and its questions are asked again.", path, damaged)
+    _logger.warning(
+        "The response cache %s is damaged; it is kept as %s, and its prompts are sent again.", path, damaged
+    )
     path.replace(damaged)
     for ending in ("-wal", "-shm"):  # SQLite would replay the damaged file's log into the new one
         path.with_name(path.name + ending).unlink(missing_ok=True)

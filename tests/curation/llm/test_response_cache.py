@@ -71,7 +71,7 @@ def test_damaged_file_is_kept_aside_with_a_warning(
 def test_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "reports.csv"
     path.write_text("study,report\n1,text\n")
-    with pytest.raises(ValueError, match="is not a ledger of answers"):
+    with pytest.raises(ValueError, match="is not a response cache"):
         ResponseCache(path)
     assert path.read_text() == "study,report\n1,text\n"
     with pytest.raises(FileNotFoundError, match="make it first"):
