@@ -13,8 +13,8 @@ from pedclip.evaluation.tasks.task import Task
 from pedclip.plots.images import thumbnail_url
 from pedclip.triplets.arrays import TripletArrays
 
-GALLERY_SIZE: Final = 88  # pixels of a film in the gallery
-HOVER_SIZE: Final = 48  # and in a tooltip
+GALLERY_SIZE: Final = 80  # pixels of a film in the gallery
+HOVER_SIZE: Final = 36  # and in a tooltip
 _CASE: Final = ("row", "direction", "half", "truth", "predicted", "error")
 
 
