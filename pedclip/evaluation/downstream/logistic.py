@@ -62,7 +62,8 @@ def fit_path(
         kind: One sigmoid per label, or one softmax.
         num_classes: L for "multi-class".
         tolerance: Of the scaled gradient, per root of the number of images. At the default the objective is right to
-            about one part in a thousand where the penalty is weak, and better where it is not.
+            about one part in a thousand, except where weak penalties let the labels be separated, as where features
+            outnumber images: nearly nothing is left of it then, and what is left may be several times its minimum.
         device: Where to compute, in float64.
 
     Returns:
