@@ -1,13 +1,12 @@
 """Image files without what was written beside their pixels: names and dates may stand there, and nobody sees them."""
 
-import re
 import struct
 from typing import Final
 
+from pedclip.triplets.codestreams import MARKER
+
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PIXEL_CHUNKS: Final = (b"IHDR", b"IDAT", b"IEND")
-# A marker is no stuffed byte (FF 00) and no restart (FF D0 to FF D7), which stand among the coded pixels.
-_MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _SCAN: Final = 0xDA
 _END: Final = 0xD9
 _JFIF: Final = 0xE0
@@ -48,7 +47,7 @@ def _bare_png(content: bytes) -> bytes | None:
 
 def _bare_jpeg(content: bytes) -> bytes | None:
     kept, place, before = [content[:2]], 2, 0
-    while found := _MARKER.search(content, place):
+    while found := MARKER.search(content, place):
         # The coded pixels run from the header of a scan to the next marker.
         if before == _SCAN:
             kept.append(content[place : found.start()])

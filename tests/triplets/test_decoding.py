@@ -17,57 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydicom import uid
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
-from pydicom.pixels import compress
-from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from pedclip.triplets.decoding import BadImage, decode, read_film, read_mask
-
-RAMP = np.tile(np.arange(32, dtype=np.uint8) * 8, (24, 1))  # (24, 32), 0..248 from left to right
-
-
-def encoded(pixels: NDArray[Any] | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def dicom(
-    pixels: NDArray[Any],
-    *,
-    bits: int = 16,
-    syntax: str = ExplicitVRLittleEndian,
-    frame: bytes = b"",  # the pixels as coded already in that syntax
-    **elements: Any,
-) -> bytes:
-    header = Dataset()
-    header.file_meta = FileMetaDataset()
-    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = ComputedRadiographyImageStorage
-    header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = "1.2.3"
-    header.Rows, header.Columns = pixels.shape[:2]
-    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
-    header.BitsAllocated = 8 * pixels.itemsize
-    header.BitsStored, header.HighBit = bits, bits - 1
-    header.PixelRepresentation = int(pixels.dtype.kind == "i")
-    header.add_new("PixelData", "OW" if pixels.itemsize > 1 else "OB", pixels.tobytes())
-    for name, value in elements.items():
-        if value is None:
-            delattr(header, name)
-        else:
-            setattr(header, name, value)
-    if frame:
-        header.file_meta.TransferSyntaxUID = syntax
-        header.PixelData = encapsulate([frame])
-        header["PixelData"].VR = "OB"
-    elif syntax != ExplicitVRLittleEndian:
-        compress(header, syntax)
-    file = io.BytesIO()
-    header.save_as(file, enforce_file_format=True)
-    return file.getvalue()
-
+from tests.triplets.films import RAMP, dicom, encoded
 
 # --- what is read ---
 
@@ -305,7 +259,7 @@ REFUSED = {
     "dicom bomb": (dicom(RAMP, bits=8, Rows=60_000, Columns=60_000), "bomb"),
     "dicom colour": (
         dicom(_noise(), bits=8, SamplesPerPixel=3, PlanarConfiguration=0, PhotometricInterpretation="RGB"),
-        "colour DICOM",
+        "coloured picture",
     ),
 }
 
@@ -362,7 +316,7 @@ def _long_runs() -> bytes:
 
 
 DAMAGED = {
-    "length": (_odd_length(), "BytesLengthException"),
+    "length": (_odd_length(), r"required element Rows \(0028,0010\)"),
     "panic": (_long_runs(), "PanicException"),
     "no preamble": (b"\x02\x00" + bytes(60), "without pixels"),
 }
@@ -389,7 +343,7 @@ def test_a_stopped_run_is_no_damaged_film(monkeypatch: pytest.MonkeyPatch) -> No
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pedclip.triplets.decoding._from_picture", stop)
+    monkeypatch.setattr("pedclip.triplets.decoding.film_of_picture", stop)
     with pytest.raises(KeyboardInterrupt):
         decode(encoded(RAMP))
 

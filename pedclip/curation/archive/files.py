@@ -4,6 +4,7 @@ Only headers are read here, and only of files within bounds; nothing is unpacked
 folder. Pixels come later, in `pedclip.triplets.decoding`.
 """
 
+import io
 import os
 import stat
 import struct
@@ -12,18 +13,17 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from pedclip.curation.archive.image_region import is_radiograph, region_of_tags, region_of_words, side_of_words, view_of
 from pedclip.curation.archive.report_location import MAX_REPORT_BYTES
 from pedclip.curation.archive.studies import Film, RegionHint
-from pedclip.triplets.decoding import MAX_PIXELS, MIN_SIZE
+from pedclip.triplets.dicom_header import inflated, integer, is_deflated, is_dicom, required
+from pedclip.triplets.film_bounds import MAX_FILE_BYTES, MAX_PIXELS, MIN_SIZE, BadImage, read_file
 from pedclip.triplets.left_out import LeftOut, Reason
 
-MAX_FILE_BYTES: Final = 400_000_000  # the largest film that can be decoded has 80 million pixels of 4 bytes
 _HEAD: Final = 4096  # bytes
 _MAX_DEPTH: Final = 40  # folders
-_DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 _PIXELS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double and integer pixel data
 _SIGNATURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 _TAGS: Final = (
@@ -135,8 +135,7 @@ def _classify(path: Path, root: Path) -> Found:
         return LeftOut(name, Reason.NOT_A_FILE, f"cannot be opened ({error.strerror})")
     if status.st_size > MAX_FILE_BYTES:
         return LeftOut(name, Reason.TOO_LARGE, f"{status.st_size:,} bytes")
-    # With its preamble, or without it from the first element of group 2 or 8 on.
-    if head[128:132] == b"DICM" or head[:2] in {b"\x02\x00", b"\x08\x00"}:
+    if is_dicom(head):
         return _read_header(path, name, head)
     if head.startswith(_SIGNATURES):
         # A picture has no tags; its path is all that people wrote about it.
@@ -156,19 +155,19 @@ def _classify(path: Path, root: Path) -> Found:
 def _read_header(path: Path, name: str, head: bytes) -> Found:
     import pydicom
 
-    # pydicom would unpack it into memory, whatever its size.
-    if _DEFLATED in head:
-        return LeftOut(name, Reason.NOT_A_RADIOGRAPH, "deflated DICOM can grow without bound; convert it first")
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():  # each value is checked below
             warnings.simplefilter("ignore")
-            with path.open("rb") as file:
+            with path.open("rb") if not is_deflated(head) else io.BytesIO(inflated(read_file(path))) as file:
                 header = pydicom.dcmread(
                     file, force=head[128:132] != b"DICM", stop_before_pixels=True, specific_tags=list(_TAGS)
                 )
                 # The reader stops at the pixels: what stands there next is their tag, or nothing.
                 has_pixels = _tag(file.read(4), header) in _PIXELS
-            return _from_header(header, path, name, has_pixels=has_pixels)
+                is_whole = has_pixels or _is_whole(file)
+            return _from_header(header, path, name, has_pixels=has_pixels, is_whole=is_whole)
+    except BadImage as error:
+        return LeftOut(name, error.reason, str(error))
     except (*_ERRORS, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
         return LeftOut(name, Reason.CORRUPT, f"DICOM header ({type(error).__name__})")
 
@@ -180,33 +179,33 @@ def _tag(code: bytes, header: Any) -> int:
     return int(group << 16 | element)
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(file: BinaryIO) -> bool:
     """True where a DICOM object without pixels says what it is and ends where its last element does."""
     import pydicom
 
-    with path.open("rb") as file:
-        # Values are skipped: one that the file no longer holds puts the position behind its end.
-        header = pydicom.dcmread(file, force=True, defer_size=0)
-        end = file.tell()
+    file.seek(0)
+    # Values are skipped: one that the file no longer holds puts the position behind its end.
+    header = pydicom.dcmread(file, force=True, defer_size=0)
+    end = file.tell()
     kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
     if not kind or not len(header):
         return False
     last = header.get_item(list(header.keys())[-1], keep_deferred=True)
     if isinstance(last, pydicom.dataelem.RawDataElement) and last.length != 0xFFFFFFFF:
         end = last.value_tell + last.length
-    return bool(end == path.stat().st_size)
+    return bool(end == file.seek(0, os.SEEK_END))
 
 
-def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool) -> Found:
+def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool, is_whole: bool) -> Found:
     ids = (_text(header, "StudyInstanceUID"), _text(header, "AccessionNumber"), _text(header, "PatientID"))
     modality = _text(header, "Modality").upper()
     # Reports are no films and have no pixels: before any check of a film.
     if modality == "SR":
         return ReportFile(path, True, *ids)
     # A film cut off before its pixels looks like an object that never had any.
-    if not has_pixels and not _is_whole(path):
+    if not is_whole:
         return LeftOut(name, Reason.CORRUPT, "DICOM that ends too early")
-    if problem := _problem(header, modality):
+    if problem := _problem(header, modality, has_pixels):
         return LeftOut(name, *problem)
     # In the order of how near they are to the single film.
     series = [_text(header, tag) for tag in ("SeriesDescription", "ProtocolName", _TAGS[-1])]
@@ -228,22 +227,25 @@ def _from_header(header: Any, path: Path, name: str, *, has_pixels: bool) -> Fou
     return FilmFile(film, *ids)
 
 
-def _problem(header: Any, modality: str) -> tuple[Reason, str] | None:
-    """Reason and detail, where the header alone says that this is no film."""
+def _problem(header: Any, modality: str, has_pixels: bool) -> tuple[Reason, str] | None:
+    """Reason and detail, where the header alone says that this is no film.
+
+    Raises:
+        BadImage: The header does not say how large the film is.
+    """
     if not is_radiograph(modality):
         return Reason.NOT_A_RADIOGRAPH, f"modality {modality[:16]}" if modality else "no modality"
-    if "Rows" not in header or "Columns" not in header:
+    if not has_pixels:
         return Reason.NOT_A_RADIOGRAPH, "DICOM without pixels"
-    height, width = int(header.Rows), int(header.Columns)
+    height, width = required(header, "Rows"), required(header, "Columns")
     # As the header promises; the pixels are not there yet.
     if height * width > MAX_PIXELS:
         return Reason.TOO_LARGE, f"{width}×{height} pixels"
     if min(height, width) < MIN_SIZE:
         return Reason.BAD_IMAGE, f"{width}×{height} pixels, smaller than {MIN_SIZE} on a side"
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        return Reason.NOT_A_RADIOGRAPH, f"{int(header.NumberOfFrames)} frames"
-    if not _text(header, "PhotometricInterpretation").startswith("MONOCHROME"):
-        return Reason.NOT_A_RADIOGRAPH, "colour, or no photometric interpretation"
+    if (num_frames := integer(header, "NumberOfFrames") or 1) > 1:
+        return Reason.NOT_A_RADIOGRAPH, f"{num_frames} frames"
+    # Grey films are sent as RGB too: what is coloured shows when the pixels are decoded.
     return None
 
 

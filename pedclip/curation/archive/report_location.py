@@ -3,6 +3,7 @@
 An archive has hundreds of thousands of reports. What stays in memory is the location of each, about 100 bytes.
 """
 
+import io
 import struct
 import warnings
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from pedclip.triplets.dicom_header import inflated
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.tabular import TableFile, cell_text
 
@@ -123,7 +125,9 @@ def read_structured(path: Path) -> str:
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
-            return "\n".join(_text_items(pydicom.dcmread(path).get("ContentSequence") or [], 0)).strip()
+            # A deflated one can grow a thousandfold.
+            content = io.BytesIO(inflated(path.read_bytes()))
+            return "\n".join(_text_items(pydicom.dcmread(content).get("ContentSequence") or [], 0)).strip()
     except (pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException, *_DAMAGED) as error:
         raise ValueError(f"damaged structured report ({type(error).__name__})") from error
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pedclip.data.adapters.sample import Sample
 from pedclip.data.cards import Card, pick
 from pedclip.data.label_text import Labels, read_labels
+from pedclip.triplets.dicom_header import inflated
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 from pedclip.triplets.tabular import TableError, open_table, open_text, unreadable
 from pedclip.triplets.values import read_age, read_sex, read_view
@@ -137,9 +138,10 @@ def dicom_facts(content: bytes) -> dict[str, Any]:
     import pydicom
 
     try:
-        header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, specific_tags=[*_HEADER_TAGS])
-    # Broken headers are no news: the decoder will say what is wrong with the file.
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, pydicom.errors.InvalidDicomError):
+        plain = io.BytesIO(inflated(content))
+        header = pydicom.dcmread(plain, stop_before_pixels=True, specific_tags=[*_HEADER_TAGS])
+    # Broken headers, whatever they raise, are no news: the decoder will say what is wrong with the file.
+    except Exception:
         header = pydicom.Dataset()
     patient, age, sex, view = (_raw(header, name) for name in _HEADER_TAGS)
     facts = {

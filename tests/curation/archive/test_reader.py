@@ -92,7 +92,7 @@ def test_dicom_tree_becomes_studies_and_every_other_file_is_listed(tree: Path, t
     assert reasons(archive) == {
         "odd/frames": "not-a-radiograph",
         "odd/ct": "not-a-radiograph",
-        "odd/colour": "not-a-radiograph",
+        "odd/colour": "no-report",
         "odd/huge": "too-large",
         "odd/sparse": "too-large",
         "odd/header_only": "not-a-radiograph",
@@ -103,7 +103,7 @@ def test_dicom_tree_becomes_studies_and_every_other_file_is_listed(tree: Path, t
         "odd/empty": "empty-file",
         "odd/model.pkl": "not-an-image",
         "odd/bundle.zip": "not-an-image",
-        "odd/deflated": "not-a-radiograph",
+        "odd/deflated": "corrupt",
         "odd/out": "not-a-file",
         "odd/loop": "not-a-file",
         "odd/broken": "not-a-file",
