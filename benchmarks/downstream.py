@@ -35,6 +35,7 @@ from pedclip.evaluation.downstream.regression import predict_mean
 from pedclip.evaluation.downstream.run import MEAN, DownstreamSettings, head_settings, run_heads
 from pedclip.evaluation.features import KINDS, Features, extract_features
 from pedclip.evaluation.inputs import training_run, without_seen_patients
+from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.discover import discover_tasks
 from pedclip.evaluation.tasks.task import Labels, Task
@@ -225,7 +226,7 @@ def _count(patients: NDArray[np.str_]) -> dict[str, int]:
 
 
 def _shown(entry: Mapping[str, float] | None) -> str:
-    return f"{entry['value']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})" if entry else ""
+    return entry_text(entry) if entry else ""
 
 
 def _described(options: argparse.Namespace) -> dict[str, Any]:

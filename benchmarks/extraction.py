@@ -2,7 +2,7 @@
 
     python -m benchmarks.extraction --data ../shared/data --json benchmarks/results/extraction.json
 
-Intervals are 95 % percentile bootstrap intervals over reports. "No extraction" gives every sentence of findings and
+Intervals are 95 % bootstrap intervals over reports. "No extraction" gives every sentence of findings and
 impression to every film. Speed is the median of interleaved rounds in new processes.
 
 To read with your own eyes what the rules make of some reports (nothing is measured then, and nothing printed):
@@ -30,6 +30,7 @@ from pedclip.curation.extract import extract_regions
 from pedclip.curation.report.parse import ParsedReport, parse_report
 from pedclip.data.phantom import generate_reports
 from pedclip.evaluation.extraction import Agreement, ReportScore, WholeReport, f1_interval, score_report, summarize
+from pedclip.evaluation.metrics.interval import entry_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INVENTED = REPOSITORY / "tests/curation/invented_reports.jsonl"
@@ -189,7 +190,7 @@ def table(qualities: Mapping[str, Mapping[str, Any]]) -> str:
             (
                 name,
                 str(figures["reports"]),
-                f"{f1['value']:.3f} ({f1['low']:.3f}–{f1['high']:.3f})",
+                entry_text(f1, between="–"),
                 f"{figures['words']['f1']:.3f}",
                 f"{figures['regions']['f1']:.3f}",
                 f"{figures['reports_with_false_region']:.1%}",

@@ -23,6 +23,7 @@ from PIL import Image
 from benchmarks.report import describe, write_report
 from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import iterate_studies
+from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP, default_preprocess
 from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields
 from pedclip.training.loop import pretrain
@@ -180,8 +181,8 @@ def _recall(found: dict[str, Any]) -> dict[str, Any]:
     return next(one for one in found["retrieval"] if (one["metric"], one["direction"], one["k"]) == wanted)
 
 
-def _shown(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+def _shown(interval: dict[str, float | None]) -> str:
+    return entry_text(interval)
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pedclip.evaluation.metrics.interval import entry_text
+
 METHODS = ("zero-shot", "untrained", "shortcut")
 
 
@@ -37,15 +39,15 @@ def table(metrics: dict[str, Any]) -> str:
         return "nothing could be measured: no finding, one region, one sentence"
     # Columns line up in a terminal, whatever the names.
     width = max(len(name) for name in rows)
-    lines = [f"{'':{width}}  " + "  ".join(f"{method:21}" for method in METHODS) + "  chance"]
+    lines = [f"{'':{width}}  " + "  ".join(f"{method:24}" for method in METHODS) + "  chance"]
     for name, values in rows.items():
-        lines.append(f"{name:{width}}  " + "  ".join(f"{values.get(m, '–'):21}" for m in METHODS) + f"  {chance[name]}")
+        lines.append(f"{name:{width}}  " + "  ".join(f"{values.get(m, '–'):24}" for m in METHODS) + f"  {chance[name]}")
     counts = f"{metrics['num_images']} films of {metrics['num_patients']} patients, {metrics['split']} split"
     return "\n".join([*lines, f"{counts}; 95 % bootstrap intervals over patients."])
 
 
-def _interval(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.3f} ({interval['low']:.3f}–{interval['high']:.3f})"
+def _interval(interval: dict[str, float | None]) -> str:
+    return entry_text(interval, between="–")
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def summarize(scores: Sequence[ReportScore]) -> dict[str, Any]:
 
 
 def f1_interval(counts: Sequence[Agreement], *, num_resamples: int, seed: int) -> Interval:
-    """F1 of all reports together, with its 95 % percentile bootstrap interval over reports.
+    """F1 of all reports together, with its 95 % bootstrap interval over reports.
 
     Args:
         counts: (N,) agreement on each report.
@@ -267,10 +267,8 @@ def f1_table(scores: Mapping[str, Sequence[ReportScore]], *, num_resamples: int,
                 continue
             total = sum(counts, Agreement())
             found = f1_interval(counts, num_resamples=num_resamples, seed=seed)
-            # A chart draws the bar from low to high around the value, which a percentile interval may just miss.
-            low, high = min(found.low, found.value), max(found.high, found.value)
             name = ALL_REGIONS if region == ALL_REGIONS else display_name(region)
-            rows.append((name, method, found.value, low, high, total.precision, total.recall, len(counts)))
+            rows.append((name, method, found.value, found.low, found.high, total.precision, total.recall, len(counts)))
     columns = ["row", "method", "value", "low", "high", "precision", "recall", "reports"]
     return pd.DataFrame(rows, columns=columns)
 

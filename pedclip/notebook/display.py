@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pedclip.evaluation.metrics.bootstrap import Interval
+from pedclip.evaluation.metrics.interval import TOO_FEW, Interval
 from pedclip.notebook.report_view import report_table
 from pedclip.plots import contact_sheet
 
@@ -48,7 +48,7 @@ def show_text(text: str, *, caption: str = "") -> None:
 def show_table(rows: pd.DataFrame | Sequence[Mapping[str, Any]], *, caption: str = "") -> None:
     """Render a table: numbers rounded for reading and to the right, texts to the left, dashes for missing values.
 
-    A column without any value is left out.
+    A column without any value is left out. A score without the ends of its interval says that patients are too few.
 
     Args:
         rows: A table (a named or labelled index becomes columns), or one mapping per row.
@@ -59,9 +59,22 @@ def show_table(rows: pd.DataFrame | Sequence[Mapping[str, Any]], *, caption: str
     if not isinstance(table.index, pd.RangeIndex):
         table = table.reset_index()
     columns = [(str(name), [reader_text(value) for value in table.iloc[:, i]]) for i, name in enumerate(table.columns)]
+    _mark_too_few(columns)
     # The plain twin counts what was given, which no value can change.
     shape = f"table: {len(table)} rows x {len(columns)} columns"
     _show({"text/html": _table_html(columns, len(table), caption), "text/plain": shape})
+
+
+def _mark_too_few(columns: Sequence[tuple[str, list[str]]]) -> None:
+    """Write it in place of the lower end, where a row has a score but no interval."""
+    cells = dict(columns)
+    scores = cells.get("value", cells.get("difference"))
+    if scores is None or not {"low", "high"} <= cells.keys():
+        return
+    for row, (score, low) in enumerate(zip(scores, cells["low"], strict=True)):
+        # A class that could not be scored at all has no value either.
+        if score != _MISSING and low == _MISSING:
+            cells["low"][row] = TOO_FEW
 
 
 def _table_html(columns: Sequence[tuple[str, Sequence[str]]], num_rows: int, caption: str) -> str:
@@ -70,7 +83,8 @@ def _table_html(columns: Sequence[tuple[str, Sequence[str]]], num_rows: int, cap
     ]
     # Numbers to the right, so that their digits stand below each other.
     alignments = [
-        "right" if all(cell == _MISSING or _NUMBER.fullmatch(cell) for cell in cells) else "left" for _, cells in kept
+        "right" if all(cell in (_MISSING, TOO_FEW) or _NUMBER.fullmatch(cell) for cell in cells) else "left"
+        for _, cells in kept
     ]
     heads = [
         f'<th style="text-align:{alignment}">{html.escape(name)}</th>'
@@ -167,7 +181,8 @@ def reader_text(value: Any) -> str:
         ('32.9', '0.912', '–')
     """
     if isinstance(value, Interval):
-        return f"{reader_text(value.value)} ({reader_text(value.low)} to {reader_text(value.high)})"
+        ends = f"{reader_text(value.low)} to {reader_text(value.high)}" if value.is_known else TOO_FEW
+        return f"{reader_text(value.value)} ({ends})"
     # Before the numbers, for a bool is an int.
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"

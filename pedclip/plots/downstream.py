@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pedclip.plots.theme import COLORS, INK, MUTED, categories, color, shape, tidy, titled
+from pedclip.plots.theme import COLORS, INK, MUTED, categories, color, shape, tidy, titled, with_words
 
 _PANEL: Final = 170  # pixels: three panels with their axes fit in 700
 _DODGE: Final = 5  # pixels between the interval bars of two methods
@@ -74,18 +74,20 @@ def _curves(table: pd.DataFrame, task: str, methods: list[str], width: int) -> A
     ticks = alt.Axis(values=sorted(set(part["share"])), labelExpr=_PERCENT, grid=False)
     across = alt.Scale(type="log", domain=[first / margin, last * margin], nice=False)
     x = alt.X("at:Q", title="training patients", scale=across, axis=ticks)
-    values = table.loc[table["metric"] == metric, ["low", "high", "chance"]].to_numpy(dtype=float)
+    values = table.loc[table["metric"] == metric, ["low", "value", "high", "chance"]].to_numpy(dtype=float)
     bottom, top = float(np.nanmin(values)), float(np.nanmax(values))
     bottom -= 0.04 * (top - bottom)  # so that a line of chance does not lie on the axis
     # A tick at the top of every panel, so that all headings stand at one height.
     scale = alt.Scale(domain=[bottom, top], zero=False, nice=5)
     y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
     tints, symbols = _cues(methods)
-    tooltip = ["task:N", "method:N", *_numbers("share", digits=".3~%"), *_numbers(*_VALUES, "chance")]
-    base = alt.Chart(part).encode(x=x, color=tints, tooltip=tooltip)
+    tooltip = ["task:N", "method:N", *_numbers("share", digits=".3~%"), *_interval(), *_numbers("chance")]
+    base = alt.Chart(with_words(part)).encode(x=x, color=tints, tooltip=tooltip)
     bars = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=y, shape=symbols)
     layers = [base.mark_line().encode(y=y, tooltip=alt.value(None)), bars, dots]
+    if part["low"].isna().any():
+        layers.append(_note(base).encode(y=y))
     if part["chance"].notna().any():
         levels = part[["chance"]].dropna().drop_duplicates().assign(line="chance or baseline")
         words = alt.StrokeDash(
@@ -124,11 +126,11 @@ def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = 
     tints, symbols = _cues(methods)
     scale = alt.Scale(domain=[0, 1], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2f", labelFlush=False)
-    base = alt.Chart(table).encode(
+    base = alt.Chart(with_words(table)).encode(
         x=alt.X("value:Q", title="AUC, with 95 % interval", scale=scale, axis=axis),
         y=alt.Y("concept:N", title=None, sort=None, axis=alt.Axis(ticks=False), scale=alt.Scale(paddingInner=0.25)),
         yOffset=alt.YOffset("method:N", sort=methods, scale=alt.Scale(domain=methods, paddingInner=0.1)),
-        tooltip=["concept:N", "method:N", *_numbers(*_VALUES)],
+        tooltip=["concept:N", "method:N", *_interval()],
     )
     bars = base.mark_bar().encode(color=tints)
     # The second cue beside the colour.
@@ -139,7 +141,10 @@ def concept_bars(frame: pd.DataFrame, *, title: str, subtitle: str, name: str = 
     line = alt.Chart(pd.DataFrame({"chance": [0.5]})).encode(x="chance:Q")
     note = line.mark_text(baseline="bottom", dy=-4, color=MUTED).encode(y=alt.value(0), text=alt.value("chance 0.50"))
     concepts = table["concept"].nunique()
-    chart = alt.layer(bars, line.mark_rule(color=INK, strokeDash=_DASHES), feet, halo, rules, note)
+    layers = [bars, line.mark_rule(color=INK, strokeDash=_DASHES), feet, halo, rules, note]
+    if table["low"].isna().any():
+        layers.append(_note(base))
+    chart = alt.layer(*layers)
     chart = chart.properties(width=420, height=concepts * (18 * len(methods) + 10))
     shows = f"Bars from zero with intervals of the AUC per {concepts} concepts and {len(methods)} methods"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
@@ -187,8 +192,8 @@ def _calibration(part: pd.DataFrame, counts: list[int], size: int, *, is_first: 
     y = alt.Y("observed:Q", title="observed share" if is_first else None, scale=scale, axis=axis)
     diagonal = alt.Chart(corners).mark_line(color=MUTED, strokeWidth=1, strokeDash=_DASHES).encode(x=x, y=y)
     counted = alt.Tooltip("count:Q", format=",d", title=_COUNTED)
-    tooltip = [*_numbers("predicted", "observed", "low", "high"), counted]
-    base = alt.Chart(part).encode(x=x, tooltip=tooltip)
+    tooltip = [*_numbers("predicted"), *_interval("observed"), counted]
+    base = alt.Chart(with_words(part)).encode(x=x, tooltip=tooltip)
     rules = base.mark_rule(color=COLORS[0], strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     legend = alt.Legend(orient="bottom", symbolFillColor=COLORS[0], symbolStrokeWidth=0, values=counts)
     sizes = alt.Size("count:Q", title=_COUNTED, scale=alt.Scale(domain=[0, counts[-1]], range=[12, 100]), legend=legend)
@@ -214,10 +219,22 @@ def _numbers(*fields: str, digits: str = ".3f") -> list[Any]:
     return [alt.Tooltip(f"{field}:Q", format=digits) for field in fields]
 
 
+def _interval(value: str = "value") -> list[Any]:
+    """Tooltips of a score and its interval, or that there is none."""
+    return [*_numbers(value), alt.Tooltip("interval:N", title="95 % interval")]
+
+
+def _note(base: Any) -> Any:
+    """The words beside a score without an interval."""
+    return base.mark_text(align="left", dx=8, fontSize=10, color=MUTED).encode(text="note:N")
+
+
 def _check_intervals(table: pd.DataFrame, *keys: str, value: str = "value", unit: bool = False) -> None:
     """Raise on a row whose value lies outside its interval, or outside [0, 1] where `unit` asks for that."""
     lowest, highest = (0.0, 1.0) if unit else (-math.inf, math.inf)
-    inside = table["low"].between(lowest, table[value]) & table["high"].between(table[value], highest)
+    # Both ends are NaN where patients are too few; a dot without a bar is then drawn.
+    low, high = (table[end].fillna(table[value]) for end in ("low", "high"))
+    inside = low.between(lowest, table[value]) & high.between(table[value], highest)
     if len(wrong := table[~inside]):
         row = wrong.iloc[0]  # the first is enough for whoever made the table
         expected = f"0 <= low <= {value} <= high <= 1" if unit else f"low <= {value} <= high"

@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
-from pedclip.plots.theme import COLORS, INK, MUTED, categories, color, shape, tidy, titled
+from pedclip.plots.theme import COLORS, INK, MUTED, categories, color, shape, tidy, titled, with_words
 
 
 def intervals(
@@ -15,8 +16,8 @@ def intervals(
     """A dot with its 95 % interval per row and method, beside the line of chance.
 
     Args:
-        frame: Columns `row` (such as a finding), `method`, `value`, `low` and `high` (all in [0, 1]); the order of
-            first appearance is the order on the page.
+        frame: Columns `row` (such as a finding), `method`, `value`, `low` and `high` (all in [0, 1], the last two NaN
+            where patients are too few); the order of first appearance is the order on the page.
         title: The finding.
         subtitle: The data.
         metric: Axis title, such as "AUC".
@@ -32,8 +33,9 @@ def intervals(
             seven methods.
     """
     table = tidy(frame, "row", "method", "value", "low", "high")
-    inside = (table["low"] >= 0) & (table["low"] <= table["value"]) & (table["value"] <= table["high"])
-    wrong = table[~(inside & (table["high"] <= 1))]
+    # A row without an interval is a dot that says so.
+    low, high = table["low"].fillna(table["value"]), table["high"].fillna(table["value"])
+    wrong = table[~((low >= 0) & (low <= table["value"]) & (table["value"] <= high) & (high <= 1))]
     if len(wrong):
         first = wrong.iloc[0]
         what = f"{first['value']} in [{first['low']}, {first['high']}] for {first['row']}, {first['method']}"
@@ -42,8 +44,7 @@ def intervals(
     # Height follows the number of rows and methods, so that dots never touch.
     rows = table["row"].nunique()
     scale = alt.Scale(domain=_fitted(table, chance), nice=False)
-    ends = (("value", metric), ("low", "95 % interval from"), ("high", "95 % interval to"))
-    base = alt.Chart(table).encode(
+    base = alt.Chart(with_words(table)).encode(
         y=alt.Y("row:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),
         # Methods of a row stand below each other instead of on one line.
         yOffset=alt.YOffset("method:N", sort=methods, scale=alt.Scale(domain=methods)),
@@ -51,7 +52,8 @@ def intervals(
         tooltip=[
             alt.Tooltip("row:N", title="of"),
             "method:N",
-            *(alt.Tooltip(f"{field}:Q", format=".3f", title=words) for field, words in ends),
+            alt.Tooltip("value:Q", format=".3f", title=metric),
+            alt.Tooltip("interval:N", title="95 % interval"),
         ],
     )
     axis = alt.Axis(format=".2f", tickCount=6)
@@ -60,6 +62,8 @@ def intervals(
     symbols = shape("method", methods, title=None)
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q", shape=symbols)
     layers = [bars, dots]
+    if table["low"].isna().any():
+        layers.append(base.mark_text(align="left", dx=8, fontSize=10).encode(x="value:Q", text="note:N"))
     if chance is not None:
         line = alt.Chart(pd.DataFrame({"chance": [chance]})).encode(x="chance:Q")
         words = alt.value(f"chance {chance:.2f}")
@@ -72,7 +76,8 @@ def intervals(
 
 def _fitted(table: pd.DataFrame, chance: float | None) -> list[float]:
     """Twentieths within [0, 1] around all intervals and the chance."""
-    values = [*table["low"], *table["high"], *([] if chance is None else [chance])]
+    ends = table[["low", "value", "high"]].to_numpy(dtype=float)  # (rows, 3), NaN where there is no interval
+    values = [*ends[~np.isnan(ends)].tolist(), *([] if chance is None else [chance])]
     # A hundredth of room before the next twentieth.
     bottom, top = math.floor((min(values) - 0.01) * 20) / 20, math.ceil((max(values) + 0.01) * 20) / 20
     return [max(0.0, bottom), min(1.0, top)]

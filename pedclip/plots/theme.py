@@ -12,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from pedclip.artefacts import write_bytes, write_text
+from pedclip.evaluation.metrics.interval import TOO_FEW
 
 # Okabe and Ito, "Color Universal Design" (2008), without their yellow, which no thin line on white survives.
 COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -86,6 +87,14 @@ def tidy(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
         raise ValueError(f"a chart takes 1 to {MAX_ROWS} rows, not {len(frame)}: aggregate or sample the table first")
     # Other columns would be embedded for nothing.
     return frame[list(columns)].reset_index(drop=True)
+
+
+def with_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a text column `interval` for tooltips, and `note` for rows without the ends of their interval."""
+    is_known = table["low"].notna() & table["high"].notna()
+    ends = [f"{low:.3f} to {high:.3f}" for low, high in zip(table["low"], table["high"], strict=True)]
+    words = pd.Series(ends, index=table.index, dtype=object).where(is_known, TOO_FEW)
+    return table.assign(interval=words, note=words.where(~is_known, ""))
 
 
 def categories(values: pd.Series, what: str) -> list[str]:

@@ -52,8 +52,11 @@ def test_the_interval_of_f1_is_over_reports() -> None:
     counts = [Agreement(both=4, predicted=4, gold=4)] * 2 + [Agreement(both=0, predicted=1, gold=1)] * 2
     found = f1_interval(counts, num_resamples=2000, seed=0)
     assert (found.value, found.num_items) == (pytest.approx(16 / 20), 4)
-    assert (found.low, found.high) == (0.0, 1.0)  # 1 resample of 16 draws only wrong reports, 1 only right ones
-    steady = f1_interval(counts[:2], num_resamples=10, seed=0)
-    assert (steady.low, steady.value, steady.high) == (1.0, 1.0, 1.0)
+    assert 0 < found.low < 0.2  # two right and two wrong reports say next to nothing
+    assert 0.9 < found.high < 1
+    steady = f1_interval(counts[:1] * 20, num_resamples=10, seed=0)
+    assert (steady.value, steady.high) == (1.0, 1.0)
+    assert steady.low == pytest.approx(20 / (20 + 2.093024**2))  # n / (n + t²) where none of n reports is wrong
+    assert not f1_interval(counts[:2], num_resamples=10, seed=0).is_known
     with pytest.raises(ValueError, match="at least"):
         f1_interval(counts[:1], num_resamples=10, seed=0)

@@ -33,7 +33,8 @@ def test_no_extraction_finds_everything_and_is_half_wrong_on_two_films() -> None
     whole = score_report(GOLD, extract_regions(REPORT, extractor=WholeReport()))
     table = f1_table({"rules": [rules] * 10, "whole": [whole] * 10}, num_resamples=100, seed=0)
     every = table[table["row"] == ALL_REGIONS].set_index("method")
-    assert every.loc["rules", ["value", "low", "high"]].tolist() == [1.0, 1.0, 1.0]
+    assert every.loc["rules", ["value", "high"]].tolist() == [1.0, 1.0]
+    assert 0.6 < every.loc["rules", "low"] < 0.8  # ten reports without an error
     assert every.loc["whole", ["precision", "recall"]].tolist() == [0.5, 1.0]
     assert every.loc["whole", "value"] == pytest.approx(2 / 3)
     assert set(table["row"]) == {ALL_REGIONS, "hip", "knee"}

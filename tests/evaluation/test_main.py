@@ -39,6 +39,11 @@ def test_one_line_per_question_and_one_column_per_method() -> None:
     assert head.index("chance") == region.index("0.250") == task.index("0.500", task.index(low) + len(low))
 
 
+def test_too_few_patients_are_said() -> None:
+    few = TASK | {"method": "zero-shot", "auc": {"value": 0.8, "low": None, "high": None}}
+    assert cells(table(METRICS | {"tasks": [few]}).splitlines()[2])[1] == "0.800 (too few patients)"
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "pedclip.evaluation", *arguments], capture_output=True, text=True)
 

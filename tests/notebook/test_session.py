@@ -182,6 +182,17 @@ def _cells(table: str) -> list[str]:
     return re.findall(r"<td[^>]*>(.*?)</td>", table)
 
 
+def test_a_score_without_an_interval_says_why(shown: list[Any]) -> None:
+    few = Interval(0.8, float("nan"), float("nan"), num_items=9, num_groups=3)
+    scores = pd.DataFrame({"value": [0.8, 0.7, np.nan], "low": [np.nan, 0.6, np.nan], "high": [np.nan, 0.8, np.nan]})
+    show_table(scores.assign(AUC=[few, None, None]))
+    assert _cells(shown[0]["text/html"]) == [
+        "0.800", "too few patients", "–", "0.800 (too few patients)",
+        "0.700", "0.600", "0.800", "–",
+        "–", "–", "–", "–",
+    ]  # fmt: skip
+
+
 def test_texts_stand_left_numbers_right_and_an_interval_is_not_broken(shown: list[Any]) -> None:
     score = Interval(32.8561, 25.64, 40.1, num_items=75, num_groups=40)
     rows = [{"task": "age", "films": "75", "unit": "", "MAE": score, "chance": float("nan")}]

@@ -217,3 +217,24 @@ def test_a_long_title_is_broken_and_cut() -> None:
 
 def test_altair_is_of_the_version_that_notebooks_can_draw() -> None:
     assert alt.SCHEMA_VERSION.startswith("v5.")
+
+
+def test_a_score_without_an_interval_is_a_dot_that_says_so() -> None:
+    few = pd.concat([RESULTS, RESULTS.assign(row="effusion", low=np.nan, high=np.nan)])
+    bars = pd.DataFrame(
+        {"concept": few["row"], "method": few["method"]} | {n: few[n] for n in ("value", "low", "high")}
+    )
+    bins = pd.DataFrame({"task": "a", "predicted": [0.2, 0.4], "observed": [0.1, 0.5], "low": [0.05, np.nan]})
+    bins = bins.assign(high=[0.2, np.nan], count=[20, 3])
+    curve = bars.assign(task="a", metric="AUC", share=[0.1, 1.0], chance=0.5)
+    for chart in (
+        plots.intervals(few, metric="AUC", chance=None, **WORDS),
+        plots.concept_bars(bars, **WORDS),
+        plots.reliability(bins, **WORDS),
+        plots.learning_curves(curve, **WORDS),
+    ):
+        spec = chart.to_dict()
+        rows = [row for data in spec["datasets"].values() for row in data if "interval" in row]
+        assert sorted(row["interval"] for row in rows)[-1] == "too few patients"
+        tips = [tip for tip in _find(spec, "tooltip") if isinstance(tip, list)]
+        assert all("interval" in {one["field"] for one in tip} for tip in tips)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream.probes import probe
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, Resampled, bootstrap_interval
+from pedclip.evaluation.metrics.comparison import difference_scale
+from pedclip.evaluation.metrics.small_samples import Scale
 from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.patient_split import rarest_label
 from pedclip.evaluation.tasks.task import Labels, Task
@@ -83,7 +85,8 @@ def mean_over_subsamples(results: Sequence[Result], *, num_resamples: int = 1000
     """
     _check_same_images(results)
     # Resampled together: the subsamples share their test patients, so their scores are not independent.
-    return _interval(results, _mean_score(results), _mean_resampler(results), num_resamples, seed)
+    scale = results[0].require_predictions().metric.scale
+    return _interval(results, _mean_score(results), _mean_resampler(results), scale, num_resamples, seed)
 
 
 def difference_of_means(
@@ -112,11 +115,13 @@ def difference_of_means(
     if len({(one.task, one.metric) for one in together}) > 1:
         raise ValueError("a difference needs results of one task and metric")
     of_first, of_second = _mean_resampler(first), _mean_resampler(second)
+    outputs = [[one.require_predictions().output for one in results] for results in (first, second)]
     return _interval(
         together,
         _mean_score(first) - _mean_score(second),
         # What makes a patient hard for both cancels in each resample.
         lambda counts: of_first(counts) - of_second(counts),
+        difference_scale(first[0].require_predictions().metric, *outputs),
         num_resamples,
         seed,
     )
@@ -190,10 +195,19 @@ def _mean_resampler(results: Sequence[Result]) -> Resampled:
     return resampled
 
 
-def _interval(results: Sequence[Result], value: float, resampled: Resampled, num_resamples: int, seed: int) -> Interval:
-    patients = results[0].require_predictions().patients
+def _interval(
+    results: Sequence[Result], value: float, resampled: Resampled, scale: Scale, num_resamples: int, seed: int
+) -> Interval:
+    predictions = results[0].require_predictions()
     return bootstrap_interval(
-        value, resampled, num_items=len(patients), groups=patients, num_resamples=num_resamples, seed=seed
+        value,
+        resampled,
+        num_items=len(predictions.patients),
+        groups=predictions.patients,
+        num_resamples=num_resamples,
+        seed=seed,
+        scale=scale,
+        classes=predictions.metric.classes(predictions.truth),
     )
 
 

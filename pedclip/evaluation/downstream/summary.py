@@ -13,8 +13,7 @@ from pedclip.artefacts import write_bytes
 from pedclip.evaluation.downstream.probes import fit_probe
 from pedclip.evaluation.metrics.bootstrap import Interval
 from pedclip.evaluation.metrics.calibration import calibration_error, fit_platt, reliability_table
-from pedclip.evaluation.metrics.comparison import Comparison, compare
-from pedclip.evaluation.metrics.detection import Boxes
+from pedclip.evaluation.metrics.comparison import Comparison, compare, same_predictions
 from pedclip.evaluation.published import printed
 from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.patient_split import PatientSplit
@@ -31,24 +30,11 @@ def compare_results(first: Result, second: Result, *, num_resamples: int = 1000,
     one, other = first.require_predictions(), second.require_predictions()
     # Equal patients in equal order are the cheap test, equal truth the sure one.
     same = first.metric == second.metric and np.array_equal(one.patients, other.patients)
-    if not same or not _equal(one.truth, other.truth):
+    if not same or not same_predictions(one.truth, other.truth):
         raise ValueError("the results are of different test images or metrics; compare models on one task")
     return compare(
         one.metric, one.truth, one.output, other.output, one.patients, num_resamples=num_resamples, seed=seed
     )
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """True where two truths hold the same: labels, numbers, masks, or boxes (whose scores are no truth)."""
-    # Boxes hold arrays, which have no plain equality.
-    if isinstance(one, Boxes) and isinstance(other, Boxes):
-        return np.array_equal(one.corners, other.corners) and np.array_equal(one.labels, other.labels)
-    if isinstance(one, Boxes) or isinstance(other, Boxes) or len(one) != len(other):
-        return False
-    if isinstance(one, np.ndarray) and one.dtype != object:
-        # NaN, a label that nobody gave, equals NaN here.
-        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
-    return all(_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 _MIN_BIN: Final = 10  # test images of a label behind one bin of the reliability diagram

@@ -22,7 +22,7 @@ def reliability_table(
     """Predicted probability beside the observed share of positives, in bins of about equal count.
 
     The bins are those of all films and stay fixed while patients are resampled. Where all labels of a bin agree, its
-    interval has no width: the bootstrap cannot show what was never seen, so read `count` beside it.
+    interval is as wide as the number of its patients leaves it.
 
     Args:
         labels: (N,) 0 or 1, or booleans.
@@ -34,7 +34,7 @@ def reliability_table(
 
     Returns:
         One row per bin, rising: `predicted` (mean probability), `observed` (share of positives) with the ends `low`
-        and `high` of its 95 % interval over patients, all in [0, 1], and `count` (films).
+        and `high` of its 95 % interval over patients (NaN where they are too few), all in [0, 1], and `count` (films).
 
     Raises:
         ValueError: No film, labels other than 0 and 1, probabilities outside [0, 1], other lengths, fewer than two
@@ -55,14 +55,15 @@ def reliability_table(
             groups=patients,
             num_resamples=num_resamples,
             seed=seed,
+            # Patients without a film in the bin say nothing about it.
+            classes=[inside],
         )
         rows.append(
             {
                 "predicted": float(predicted[inside].mean()),
                 "observed": observed.value,
-                # Rounding may leave [0, 1] by one unit in the last place, which the chart would refuse.
-                "low": max(0.0, observed.low),
-                "high": min(1.0, observed.high),
+                "low": observed.low,
+                "high": observed.high,
                 "count": int(inside.sum()),
             }
         )

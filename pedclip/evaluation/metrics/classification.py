@@ -34,6 +34,11 @@ class Auc(Metric):
         """The area as a function of (R, N) counts of each item, NaN without both classes."""
         return _weighted_auc(*_labels_and_scores(labels, scores))
 
+    def classes(self, labels: ArrayLike) -> list[NDArray[np.bool_]]:
+        """The positives (N,) and the negatives (N,)."""
+        truth = np.asarray(labels)
+        return [truth == 1, truth == 0]
+
 
 auc: Final = Auc()
 
@@ -101,6 +106,11 @@ class MacroAuc(Metric):
             raise ValueError("macro AUC needs a label with both classes; none has")
         # (L, R) areas -> (R,) mean; NaN in a resample where a label lost a class.
         return lambda counts: mean_of_known(np.stack([area(counts[:, rows]) for rows, area in parts]))
+
+    def classes(self, labels: ArrayLike) -> list[NDArray[np.bool_]]:
+        """The positives (N,) and the negatives (N,) of each label that has both."""
+        truth = np.asarray(labels, dtype=np.float64)
+        return [truth[:, label] == answer for label in scorable(truth) for answer in (1, 0)]
 
 
 macro_auc: Final = MacroAuc()

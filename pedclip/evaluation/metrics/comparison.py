@@ -1,6 +1,6 @@
 """Comparison of two models on the same test images: paired bootstrap over patients, and DeLong's test for AUC."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pedclip.evaluation.metrics.bootstrap import (
-    PERCENTILES,
     Floats,
     Interval,
     Metric,
     Record,
-    bootstrap_values,
+    resample,
     value_of_all,
 )
+from pedclip.evaluation.metrics.detection import Boxes
+from pedclip.evaluation.metrics.small_samples import Scale, bounds, degrees_of_freedom, two_sided_p
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Comparison(Record):
         first: Metric of the first model.
         second: Metric of the second model.
         difference: First minus second, with its 95 % interval.
-        p_value: Two-sided, in (0, 1].
+        p_value: Two-sided, in (0, 1]; NaN where patients are too few (None in files).
         test: "paired bootstrap over patients" or "DeLong".
     """
 
@@ -57,7 +58,7 @@ def compare(
         first: Predictions.
         second: Predictions.
         groups: (N,) patient of each item; None resamples items.
-        num_resamples: At least 1; the p-value is at least 2 / (resamples + 1).
+        num_resamples: At least 1; the p-value is given as at least 2 / (resamples + 1).
         seed: Of the resampling.
 
     Returns:
@@ -68,24 +69,53 @@ def compare(
     """
     of_first, of_second = metric.resampler(truth, first), metric.resampler(truth, second)
     # One resampler for the difference: both models are scored on the same patients in every resample.
-    draws, num_groups, num_redrawn = bootstrap_values(
+    found = resample(
         lambda counts: of_first(counts) - of_second(counts),
         num_items=len(truth),
         groups=groups,
         num_resamples=num_resamples,
         seed=seed,
+        classes=metric.classes(truth),
     )
     # On the images as they are; the resamples only say how far the difference might move.
     values = value_of_all(of_first, len(truth)), value_of_all(of_second, len(truth))
-    low, high = np.percentile(draws, PERCENTILES)
-    # Share of resamples beyond 0, doubled for two sides; the 1 keeps it above 0 (Davison & Hinkley, 1997, ch. 4).
-    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum())) + 1
-    return Comparison(
-        *values,
-        Interval(values[0] - values[1], float(low), float(high), len(truth), num_groups, num_redrawn),
-        min(1.0, 2 * tail / (len(draws) + 1)),
-        "paired bootstrap over patients",
-    )
+    difference = values[0] - values[1]
+    low, high = bounds(difference, found.variance, found.freedom, difference_scale(metric, [first], [second]))
+    # A normal tail far out is no evidence that so few resamples could give (Davison & Hinkley, 1997, ch. 4).
+    p_value = np.clip(two_sided_p(difference, found.variance, found.freedom), 2 / (num_resamples + 1), 1.0)
+    interval = Interval(difference, low, high, len(truth), found.num_groups, found.num_redrawn)
+    return Comparison(*values, interval, float(p_value), "paired bootstrap over patients")
+
+
+def difference_scale(metric: Metric, first: Sequence[Any], second: Sequence[Any]) -> Scale:
+    """Range of the difference of a metric between two models.
+
+    Args:
+        metric: Of both.
+        first: Predictions of the first model, one or several.
+        second: Predictions of the second.
+
+    Returns:
+        "difference of shares" where models that agree on these patients may still differ on others: not for errors,
+        and not where the predictions are the same.
+    """
+    is_same = len(first) == len(second) and all(map(same_predictions, first, second))
+    return "difference of shares" if metric.scale == "share" and not is_same else "difference"
+
+
+def same_predictions(one: Any, other: Any) -> bool:
+    """True where two lists hold the same: labels, numbers, masks, or boxes with their scores."""
+    # Boxes hold arrays, which have no plain equality.
+    if isinstance(one, Boxes) and isinstance(other, Boxes):
+        parts = ((one.corners, other.corners), (one.labels, other.labels), (one.scores, other.scores))
+        return all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in parts)
+    if isinstance(one, Boxes) or isinstance(other, Boxes) or len(one) != len(other):
+        return False
+    if isinstance(one, np.ndarray) and one.dtype != object:
+        # NaN, a label that nobody gave, equals NaN here.
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+    pairs = zip(one, other, strict=True)
+    return all(same_predictions(a, b) if isinstance(a, np.ndarray | Boxes) else a == b for a, b in pairs)
 
 
 def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Comparison:
@@ -105,7 +135,7 @@ def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Comparison
         ValueError: Fewer than two images of a class, or lengths that differ.
 
     Source: DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837-845, by mid-ranks as in Sun & Xu, IEEE Signal
-        Process. Lett. 21 (2014) 1389-1393.
+        Process. Lett. 21 (2014) 1389-1393. Differs: Student's t for the normal distribution, since positives are few.
     """
     truth = np.asarray(labels)
     is_positive = truth == 1
@@ -121,14 +151,14 @@ def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Comparison
     covariance = np.cov(wins) / counts[0] + np.cov(losses) / counts[1]  # (2, 2)
     difference = float(areas[0] - areas[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    # Rounding may make the variance of two equal models a little negative.
-    error = math.sqrt(max(variance, 0.0))
-    # erfc(|z| / √2) is the two-sided tail of the normal distribution; without any variance the two are equal or not.
-    p_value = math.erfc(abs(difference) / error / math.sqrt(2)) if error > 1e-12 else float(abs(difference) < 1e-12)
-    # 97.5th percentile of the normal distribution.
-    margin = 1.959963984540054 * error
-    interval = Interval(difference, difference - margin, difference + margin, len(truth), len(truth))
+    variance = max(variance, 0.0)  # rounding may make that of two equal models a little negative
+    freedom = degrees_of_freedom(np.arange(len(truth)), [is_positive, ~is_positive])
+    # Models that rank alike are one; two that are both perfect here may still differ on other images.
+    order = [np.unique(one, return_inverse=True)[1] for one in scores]
+    scale: Scale = "difference" if np.array_equal(order[0], order[1]) else "difference of shares"
+    interval = Interval(difference, *bounds(difference, variance, freedom, scale), len(truth), len(truth))
     # Images are its units, so the number of groups is that of images.
+    p_value = two_sided_p(difference, variance, freedom)
     return Comparison(float(areas[0]), float(areas[1]), interval, p_value, "DeLong")
 
 

@@ -72,6 +72,11 @@ class MeanAveragePrecision(Metric):
         curves = list(self._curves(truth, predicted).values())
         return lambda counts: mean_of_known(np.stack([_average_precision(counts, curve) for curve in curves]))
 
+    def classes(self, truth: Sequence[Boxes]) -> list[NDArray[np.bool_]]:
+        """The images (N,) with a true box of each class."""
+        labels = sorted({int(label) for boxes in truth for label in boxes.labels})
+        return [np.array([(boxes.labels == label).any() for boxes in truth]) for label in labels]
+
     def per_class(self, truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> dict[int, float]:
         """Average precision of each class that has a true box, over the same thresholds."""
         once = np.ones((1, len(truth)))

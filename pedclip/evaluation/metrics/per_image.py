@@ -13,6 +13,7 @@ from pedclip.evaluation.metrics.bootstrap import (
     _check_vectors,
     _weighted_mean,
 )
+from pedclip.evaluation.metrics.small_samples import Scale
 
 
 class ItemMean(Metric):
@@ -20,10 +21,12 @@ class ItemMean(Metric):
 
     Args:
         per_item: (truth, prediction) -> (N,) one value per item; its docstring becomes that of the metric.
+        scale: Range of the values.
     """
 
-    def __init__(self, per_item: Callable[[Any, Any], Floats]) -> None:
+    def __init__(self, per_item: Callable[[Any, Any], Floats], *, scale: Scale = "share") -> None:
         self._per_item = per_item
+        self.scale = scale
         self.__doc__ = per_item.__doc__
 
     def resampler(self, truth: Any, prediction: Any) -> Resampled:
@@ -68,7 +71,7 @@ def _dice(target: Sequence[NDArray[Any]], predicted: Sequence[NDArray[Any]]) -> 
 accuracy: Final = ItemMean(_accuracy)
 
 
-mae: Final = ItemMean(_mae)
+mae: Final = ItemMean(_mae, scale="error")
 
 
 dice: Final = ItemMean(_dice)

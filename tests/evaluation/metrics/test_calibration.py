@@ -24,9 +24,10 @@ def test_two_bins_by_hand():
     assert table["predicted"].tolist() == pytest.approx([0.25, 0.75])
     assert table["observed"].tolist() == [0.25, 1.0]
     assert table["count"].tolist() == [4, 4]
-    assert table.loc[0, "low"] == 0  # 0 of 4 is drawn in 32 % of the resamples of this bin
-    assert 0.6 <= table.loc[0, "high"] <= 1
-    assert table.loc[1, ["low", "high"]].tolist() == [1, 1]
+    assert 0 < table.loc[0, "low"] < 0.1  # one of four patients says little
+    assert 0.7 < table.loc[0, "high"] < 1
+    # Four of four: n / (n + t²) with three degrees of freedom.
+    assert table.loc[1, ["low", "high"]].tolist() == pytest.approx([4 / (4 + 3.182446**2), 1])
     assert calibration_error(LABELS, PROBABILITIES, bins=2) == pytest.approx((4 * 0.0 + 4 * 0.25) / 8)
     assert calibration_error(LABELS, PROBABILITIES, bins=1) == pytest.approx(0.625 - 0.5)
 
@@ -41,6 +42,12 @@ def test_bins_are_those_of_scikit_learn(decimals):
     assert table["predicted"].to_numpy() == pytest.approx(predicted, abs=1e-12)
     by_bin = np.abs(observed - predicted) @ table["count"].to_numpy() / 500
     assert calibration_error(labels, probabilities) == pytest.approx(by_bin, abs=1e-12)
+
+
+def test_a_bin_of_three_patients_has_no_interval():
+    table = reliability_table(LABELS, PROBABILITIES, [0, 1, 2, 2, 4, 5, 6, 7], bins=2)
+    assert table["low"].isna().tolist() == table["high"].isna().tolist() == [True, False]
+    assert table["observed"].tolist() == [0.25, 1.0]
 
 
 def test_ties_share_a_bin_and_few_films_make_fewer_bins():

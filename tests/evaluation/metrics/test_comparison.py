@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
 from pedclip.evaluation.crop import box_array
@@ -43,7 +44,7 @@ def test_delong_equals_its_definition(digits: int) -> None:
     difference, error = literal_delong(labels, first, second)
     assert result.first == pytest.approx(roc_auc_score(labels, first), abs=1e-12)
     assert result.difference.value == pytest.approx(difference, abs=1e-12)
-    assert (result.difference.high - result.difference.low) / 2 == pytest.approx(1.959963985 * error, rel=1e-9)
+    assert (result.difference.high - result.difference.low) / 2 == pytest.approx(t.ppf(0.975, 58) * error, rel=1e-9)
     assert delong(labels, second, first).p_value == pytest.approx(result.p_value)
 
 
@@ -63,9 +64,36 @@ def test_delong_agrees_with_the_paired_bootstrap() -> None:
 
 def test_equal_predictions_differ_by_nothing() -> None:
     labels, first, _ = scored(3)
-    for result in (delong(labels, first, 2 * first + 1), compare(auc, labels, first, 2 * first + 1)):
+    for result in (delong(labels, first, 2 * first + 1), compare(auc, labels, first, first.copy())):
         assert result.p_value == 1.0
         assert result.difference.value == result.difference.low == result.difference.high == 0.0
+
+
+def test_two_models_that_agree_on_few_patients_may_differ_on_others() -> None:
+    labels = np.arange(20) % 2
+    perfect = compare(auc, labels, labels, labels + 0.1 * np.arange(20) * labels)
+    assert (perfect.difference.value, perfect.p_value) == (0.0, 1.0)
+    assert perfect.difference.high == -perfect.difference.low == pytest.approx(1 - 0.05 ** (1 / 19))
+    again = delong(labels, labels, labels + 0.1 * np.arange(20) * labels).difference
+    assert (again.low, again.high) == (perfect.difference.low, perfect.difference.high)
+    truth = np.zeros(20)
+    months = compare(mae, truth, truth + 1, truth - 1)  # errors have no largest value to fall back on
+    assert months.difference.low == months.difference.high == 0
+
+
+def test_a_comparison_on_too_few_patients_has_no_p_value() -> None:
+    labels, first, second = scored(6)
+    few = compare(auc, labels, first, second, np.minimum(np.arange(60) // 10, 2))
+    assert not few.difference.is_known
+    written = few.to_dict()
+    assert (written["p_value"], written["difference"]["low"]) == (None, None)
+
+
+def test_the_p_value_agrees_with_the_interval() -> None:
+    for seed in range(40):
+        labels, first, second = scored(seed, lift=0.5)
+        found = compare(auc, labels, first, second, np.arange(60) // 2, num_resamples=200)
+        assert (found.p_value < 0.05) == (found.difference.low > 0 or found.difference.high < 0)
 
 
 def test_pairing_narrows_the_interval() -> None:

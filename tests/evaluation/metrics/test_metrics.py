@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, roc_a
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.per_image import accuracy, dice, mae
 from pedclip.evaluation.metrics.retrieval import hit_at_k, precision_at_k, recall_at_k
+from pedclip.evaluation.metrics.small_samples import bounds
 
 SAME = 1e-12  # both sides add the same few hundred doubles, in another order
 
@@ -50,15 +51,19 @@ def test_auc_intervals_come_from_whole_patients_drawn_with_replacement():
     interval = auc.bootstrap(labels, scores, patients, num_resamples=300, seed=7)
     drawn = np.random.default_rng(7).integers(10, size=(300, 10))
     items = [np.concatenate([np.flatnonzero(patients == patient) for patient in row]) for row in drawn]
-    literal = [roc_auc_score(labels[rows], scores[rows]) for rows in items]
-    assert (interval.low, interval.high) == pytest.approx(np.percentile(literal, [2.5, 97.5]), abs=SAME)
+    literal = np.array([roc_auc_score(labels[rows], scores[rows]) for rows in items])
+    # Every patient has two films of either class: ten patients each, so (1/10 + 1/10)² over 2 · (1/10)² / 9.
+    freedom = 18
+    influence = [np.cov(literal, (drawn == patient).sum(axis=1), bias=True)[0, 1] for patient in range(10)]
+    variance = literal.var() * (freedom + 1) / freedom + max(influence, key=abs) ** 2
+    assert (interval.low, interval.high) == pytest.approx(bounds(interval.value, variance, freedom, "share"), abs=SAME)
     assert (interval.num_items, interval.num_groups, interval.num_redrawn) == (40, 10, 0)
 
 
 def test_resamples_without_both_classes_are_drawn_again_and_counted():
-    interval = auc.bootstrap([1, 0], [0.9, 0.1], num_resamples=400, seed=0)
-    assert (interval.low, interval.high) == (1, 1)
-    assert 300 < interval.num_redrawn < 500  # half of all draws of two items repeat one of them
+    labels, patients = np.arange(16) < 8, np.arange(16) // 2  # four patients of each class
+    interval = auc.bootstrap(labels, np.random.default_rng(0).normal(size=16), patients, num_resamples=4000, seed=0)
+    assert 20 < interval.num_redrawn < 50  # both classes are missed by 2 in 256 resamples
 
 
 @settings(deadline=None)
@@ -67,7 +72,7 @@ def test_equal_seeds_give_equal_intervals(case, seed):
     labels, scores = case
     first, second = (auc.bootstrap(labels, scores, num_resamples=20, seed=seed) for _ in range(2))
     assert first == second
-    assert 0 <= first.low <= first.high <= 1
+    assert not first.is_known or 0 <= first.low <= first.value <= first.high <= 1
 
 
 def test_a_thousand_resamples_of_two_thousand_images_take_about_a_second():
