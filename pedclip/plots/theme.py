@@ -12,7 +12,6 @@ import pandas as pd
 from PIL import Image
 
 from pedclip.artefacts import write_bytes, write_text
-from pedclip.evaluation.metrics.interval import TOO_FEW
 
 # Okabe and Ito, "Color Universal Design" (2008), without their yellow, which no thin line on white survives.
 COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -23,6 +22,7 @@ MAX_ROWS: Final = 5000
 INK: Final = "#222222"
 MUTED: Final = "#595959"  # 7:1 against white
 GRID: Final = "#E0E0E0"
+_TOO_FEW: Final = "too few patients"  # in the words of `Interval`, which a chart does not import
 FONT: Final = "DejaVu Sans, Verdana, sans-serif"
 _SCALE: Final = 1.5  # stored pixels per CSS pixel: sharp enough on most screens at a third of the bytes of 2
 _PALETTE: Final = 64  # colours of a stored picture: enough for charts and films in gray
@@ -93,7 +93,7 @@ def with_words(table: pd.DataFrame) -> pd.DataFrame:
     """The table with a text column `interval` for tooltips, and `note` for rows without the ends of their interval."""
     is_known = table["low"].notna() & table["high"].notna()
     ends = [f"{low:.3f} to {high:.3f}" for low, high in zip(table["low"], table["high"], strict=True)]
-    words = pd.Series(ends, index=table.index, dtype=object).where(is_known, TOO_FEW)
+    words = pd.Series(ends, index=table.index, dtype=object).where(is_known, _TOO_FEW)
     return table.assign(interval=words, note=words.where(~is_known, ""))
 
 
