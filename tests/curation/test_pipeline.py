@@ -121,6 +121,25 @@ def test_identifiers_block_until_they_are_acknowledged(tmp_path: Path) -> None:
     assert len(triplets_of(tmp_path / "out")) == 3
 
 
+@pytest.mark.parametrize(
+    "finding",
+    [
+        "Patient Odalys Brandvold, fracture of the distal femur.",
+        "Brandvold, Odalys: fracture of the distal femur.",
+        "Fracture of the distal femur of Frau Brandvold.",
+        "Fracture of the distal femur, as on 15. März 2024.",
+    ],
+)
+def test_names_and_dates_in_running_text_block(tmp_path: Path, finding: str) -> None:
+    archive = make_archive(tmp_path / "export", studies=2, finding=finding)
+    with pytest.raises(IdentifiersFound, match="2 × (name|date)"):
+        curate(archive, output=tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["identifiers.csv"]
+    # Once a part is blocked no later one is written either, clean or not.
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and "export" not in path.parts]
+    assert sorted(path.name for path in written) == ["identifiers.csv", "out.salt"]
+
+
 def test_identifiers_outside_the_excerpts_do_not_block(tmp_path: Path) -> None:
     film(tmp_path / "a/1/im", 1, BodyPartExamined="KNEE")
     (tmp_path / "a/1/r.txt").write_text("HISTORY: Seen by Dr. Quillfeather on 3/14/2021.\n" + report("knee"))
