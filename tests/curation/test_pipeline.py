@@ -55,7 +55,7 @@ def test_dicom_of_every_kind_with_missing_and_wrong_tags_becomes_triplets(tmp_pa
     assert left_out["4/conflict"] == "region-conflict"
     assert left_out["5/unknown"] == "region-unknown"
     assert left_out["7/useless"] in {"useless-excerpt", "no-excerpt"}
-    assert left_out["8/no_pixels"] == "bad-image"
+    assert left_out["8/no_pixels"] == "not-a-radiograph"
     triplets = sorted(triplets_of(tmp_path / "out"), key=lambda row: (row["region"], row["view"]))
     by_region = [(REGIONS[row["region"]], row["laterality"], row["view"]) for row in triplets]
     assert by_region[:2] == [("knee", "left", ""), ("knee", "left", "AP")]
@@ -132,7 +132,7 @@ def test_identifiers_block_until_they_are_acknowledged(tmp_path: Path) -> None:
 )
 def test_names_and_dates_in_running_text_block(tmp_path: Path, finding: str) -> None:
     archive = make_archive(tmp_path / "export", studies=2, finding=finding)
-    with pytest.raises(IdentifiersFound, match="2 × (name|date)"):
+    with pytest.raises(IdentifiersFound, match=r"2 × (name|date)"):
         curate(archive, output=tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["identifiers.csv"]
     # Once a part is blocked no later one is written either, clean or not.

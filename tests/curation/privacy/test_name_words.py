@@ -46,14 +46,9 @@ def test_properties_of_a_word(word: str, expected: int) -> None:
 @pytest.mark.parametrize(
     ("word", "begins"),
     [
-        ("Anna", True),
-        ("anna", True),
-        ("Quillfeather", True),
-        ("quillfeather", False),
-        ("Fracture", False),
-        ("ZQXV", False),
-    ]
-    + [("Mark", True), ("mark", False), ("Jones", True)],
+        *(("Anna", True), ("anna", True), ("Quillfeather", True), ("quillfeather", False), ("Fracture", False)),
+        *(("ZQXV", False), ("Mark", True), ("mark", False), ("Jones", True)),
+    ],
 )
 def test_a_name_begins_with_a_capital_that_is_not_ordinary_or_with_a_listed_word(word: str, begins: bool) -> None:
     assert may_begin(properties(word)) is begins
