@@ -91,7 +91,7 @@ def predict_boxes(head: YoloHead, part: Part, schedule: Schedule) -> list[Boxes]
 def _class_score(name: str, number: int, part: Part, found: Sequence[Boxes], scoring: Scoring) -> ClassScore:
     truth = [_only(boxes, number) for boxes in part.truth]
     # A class without a true box in the test images has no precision to average.
-    num_boxes = sum(len(boxes.labels) for boxes in truth)
+    num_boxes = sum(len(np.unique(boxes.corners, axis=0)) for boxes in truth)  # each once, as the metric counts them
     # Of one class the mean average precision is its average precision.
     only = [_only(boxes, number) for boxes in found]
     score = scoring.bootstrap_if_possible(mean_average_precision, truth, only, part.patients) if num_boxes else None

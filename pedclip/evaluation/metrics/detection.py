@@ -57,13 +57,15 @@ class MeanAveragePrecision(Metric):
     Called with N true and N predicted `Boxes`; the scores of true boxes are not read, of the predicted the best 100 per
     image and class are used. Images without a true box count: what is predicted there is wrong. So do images in which
     nothing was found. A resample without a true box of any class is drawn again; one without a box of some class
-    averages the rest.
+    averages the rest. The order of images and of boxes does not matter: boxes of one score enter the curve together,
+    within an image those that overlap a true box more are matched first, and a true box given twice is one box.
 
     Raises:
         ValueError: No image has a true box, lengths differ, or predictions have no scores.
 
     Source: the protocol of COCO (101 recall points, greedy matching by score, 100 boxes per image and class) at the
-        thresholds of MGCA. Differs: MGCA's code leaves out images without a true or without a predicted box.
+        thresholds of MGCA. Differs: MGCA's code leaves out images without a true or without a predicted box; among
+        equal scores COCO keeps the order of the file, and of equal true boxes it wants each to be found.
     """
 
     def resampler(self, truth: Sequence[Boxes], predicted: Sequence[Boxes]) -> Resampled:
@@ -106,11 +108,13 @@ class _Curve:
     Args:
         image: (K,) image of each predicted box.
         is_hit: (T, K) whether it matched a true box, per IoU threshold.
+        last: (S,) last box of each distinct score; a threshold on the score lies between two of them.
         num_true: (N,) true boxes of each image.
     """
 
     image: NDArray[np.intp]
     is_hit: NDArray[np.bool_]
+    last: NDArray[np.intp]
     num_true: Floats
 
 
@@ -138,15 +142,22 @@ def _match_class(truth: Sequence[Boxes], predicted: Sequence[Boxes], label: int)
     num_true = np.zeros(len(truth))
     for position, (true, guess) in enumerate(zip(truth, predicted, strict=True)):
         assert guess.scores is not None  # checked by the caller
-        wanted, found = true.corners[true.labels == label], guess.corners[guess.labels == label]
-        order = np.argsort(-guess.scores[guess.labels == label], kind="stable")[:MAX_DETECTIONS]
+        # Sorted, and each box once.
+        wanted = np.unique(true.corners[true.labels == label], axis=0)
+        found, sureness = guess.corners[guess.labels == label], guess.scores[guess.labels == label]
+        overlap = box_iou(found, wanted)
+        nearest = overlap.max(axis=1, initial=0.0)
+        # By score, then by overlap, then by place; the last key of lexsort counts first.
+        order = np.lexsort((*found.T, -nearest, -sureness))[:MAX_DETECTIONS]
         num_true[position] = len(wanted)
         images.append(np.full(len(order), position))
-        scores.append(guess.scores[guess.labels == label][order])
-        hits.append(_match_image(box_iou(found[order], wanted)))
-    # Boxes of all images in one ranking; stable, so that equal scores keep the order of the images.
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    return _Curve(np.concatenate(images)[order], np.concatenate(hits, axis=1)[:, order], num_true)
+        scores.append(sureness[order])
+        hits.append(_match_image(overlap[order]))
+    # Boxes of all images in one ranking.
+    ranked = np.concatenate(scores)
+    order = np.argsort(-ranked, kind="stable")
+    last = np.flatnonzero(np.diff(ranked[order], append=-np.inf))
+    return _Curve(np.concatenate(images)[order], np.concatenate(hits, axis=1)[:, order], last, num_true)
 
 
 def _match_image(overlap: Floats) -> NDArray[np.bool_]:
@@ -159,7 +170,7 @@ def _match_image(overlap: Floats) -> NDArray[np.bool_]:
         for number, line in enumerate(overlap):
             # A true box can be found once; a second box on it is a false alarm.
             candidates = np.where(free, line, -1.0)
-            # Among equal overlaps COCO keeps the last.
+            # Among equal overlaps COCO keeps the last, here in the order of the corners.
             best = len(candidates) - 1 - int(candidates[::-1].argmax())
             # COCO's guard: an IoU of exactly 1 must pass a threshold of 1.
             if candidates[best] >= min(threshold, 1 - 1e-10):
@@ -172,19 +183,19 @@ def _average_precision(counts: Floats, curve: _Curve) -> Floats:
     num_true = counts @ curve.num_true  # (R,)
     chunk = max(1, CHUNK_ELEMENTS // max(1, len(curve.image)))  # resamples at a time
     parts = [
-        _areas(counts[start : start + chunk, curve.image], num_true[start : start + chunk], curve.is_hit)
+        _areas(counts[start : start + chunk, curve.image], num_true[start : start + chunk], curve)
         for start in range(0, len(counts), chunk)
     ]
     mean: Floats = np.where(num_true > 0, np.concatenate(parts), np.nan)
     return mean
 
 
-def _areas(weight: Floats, num_true: Floats, is_hit: NDArray[np.bool_]) -> Floats:
+def _areas(weight: Floats, num_true: Floats, curve: _Curve) -> Floats:
     """(R,) area under the curve of boxes that count `weight` (R, K) times, surest first; mean over thresholds."""
-    found = weight.cumsum(axis=1)  # (R, K) boxes down to here
+    found = weight.cumsum(axis=1)[:, curve.last]  # (R, S) boxes down to each distinct score
     area = np.zeros(len(weight))
-    for hit in is_hit:
-        hits = (weight * hit).cumsum(axis=1)  # (R, K) of them right
+    for hit in curve.is_hit:
+        hits = (weight * hit).cumsum(axis=1)[:, curve.last]  # (R, S) of them right
         precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # highest at this recall or beyond
         recall = hits / np.maximum(num_true, 1)[:, None]
@@ -192,5 +203,5 @@ def _areas(weight: Floats, num_true: Floats, is_hit: NDArray[np.bool_]) -> Float
             # First rank that reaches each of 101 recalls; those never reached add a precision of 0.
             at = np.searchsorted(line, RECALL_POINTS, side="left")
             area[row] += precision[row, at[at < len(line)]].sum() / len(RECALL_POINTS)
-    area /= len(is_hit)
+    area /= len(curve.is_hit)
     return area
