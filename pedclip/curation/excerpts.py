@@ -12,13 +12,14 @@ from pedclip.curation.report.parse import ParsedReport
 from pedclip.curation.report.sentences import Sentence
 
 _PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
+_STOPS: Final = frozenset('.!?;:"”)]')
 
 
 @dataclass(frozen=True)
 class Excerpt:
     """Sentences of a report on one body part; empty where the part was filmed but nothing is said of it."""
 
-    text: str  # the sentences joined by a space, or what an extractor wrote in their place
+    text: str  # the sentences as `written` joins them, or what an extractor wrote in their place
     sentences: tuple[Sentence, ...]  # verbatim, in report order, with spans in the text of the report
     source: str  # `text_source` of the triplet: "rules", "llm-select", "llm-rewrite"
 
@@ -34,7 +35,19 @@ def joined(sentences: Iterable[Sentence], *, source: str) -> Excerpt:
     """An excerpt of sentences as they stand in the report."""
     # Extractors may name sentences in any order; a reader expects that of the report.
     ordered = tuple(sorted(sentences, key=lambda sentence: sentence.start))
-    return Excerpt(" ".join(sentence.text for sentence in ordered), ordered, source)
+    return Excerpt(written(ordered), ordered, source)
+
+
+def written(sentences: Iterable[Sentence]) -> str:
+    r"""Sentences as one text: single blanks, and a full stop where one would run into the next.
+
+    Example:
+        >>> written([Sentence("Fracture: No", 0, 12), Sentence("Effusion:\n small.", 13, 30)])
+        'Fracture: No. Effusion: small.'
+    """
+    texts = [" ".join(sentence.text.split()) for sentence in sentences]
+    stopped = [text if text[-1:] in _STOPS else text.rstrip(",–- ") + "." for text in texts[:-1]]
+    return " ".join([*stopped, *texts[-1:]])
 
 
 def check_verbatim(excerpts: Mapping[str, Excerpt], report: ParsedReport) -> None:
@@ -49,8 +62,7 @@ def check_verbatim(excerpts: Mapping[str, Excerpt], report: ParsedReport) -> Non
             if report.text[sentence.start : sentence.end] != sentence.text:
                 raise ValueError(f"{region}: a sentence from {excerpt.source} is not in the report at its span.")
         # A rewritten text has words of its own, which `grounding` has checked.
-        whole = " ".join(sentence.text for sentence in excerpt.sentences)
-        if excerpt.source != "llm-rewrite" and excerpt.text != whole:
+        if excerpt.source != "llm-rewrite" and excerpt.text != written(excerpt.sentences):
             raise ValueError(f"{region}: the text of a {excerpt.source} excerpt is not made of its sentences.")
 
 

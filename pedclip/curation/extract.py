@@ -5,6 +5,7 @@ from typing import Final
 
 from pedclip.anatomy import REGIONS, UnknownRegion
 from pedclip.curation.excerpts import Excerpt, Extractor, check_verbatim
+from pedclip.curation.report.language import OtherLanguage
 from pedclip.curation.report.lexicon import NECK
 from pedclip.curation.report.parse import Report, parse_report
 from pedclip.curation.rules import RulesExtractor
@@ -36,6 +37,7 @@ def extract_regions(
 
     Raises:
         TypeError: The report is neither a text nor a mapping of texts.
+        OtherLanguage: The extractor is "rules" and the report is not in English.
         UnknownRegion: A region is neither one of the 23 nor "neck".
         ValueError: The extractor has no such name ("llm" is none: it needs a model), or returned a sentence that the
             report does not hold.
@@ -65,3 +67,13 @@ def extract_regions(
     # An extractor may be anybody's, or a model that invents: nothing leaves here that the report does not say.
     check_verbatim(excerpts, parsed)
     return {region: excerpts[region] for region in (excerpts if asked is None else asked)}
+
+
+def excerpts_or_refusal(
+    report: Report, regions: Iterable[str] | None, extractor: str | Extractor
+) -> dict[str, Excerpt] | OtherLanguage:
+    """`extract_regions` for a run that lists the reports it cannot read instead of stopping at the first."""
+    try:
+        return extract_regions(report, regions, extractor)
+    except OtherLanguage as error:
+        return error

@@ -15,9 +15,10 @@ from pedclip.curation.archive.image_region import Undecided, decisions_of, side_
 from pedclip.curation.archive.studies import Archive, Film, Study
 from pedclip.curation.duplicates import as_matrix, image_hash, text_hash, thumbnail
 from pedclip.curation.excerpts import Excerpt, Extractor, is_useless
-from pedclip.curation.extract import extract_regions
+from pedclip.curation.extract import excerpts_or_refusal
 from pedclip.curation.privacy.burned_in_text import burned_in_text
 from pedclip.curation.privacy.identifiers import find_identifiers, pseudonym
+from pedclip.curation.report.language import OtherLanguage
 from pedclip.curation.report.parse import ParsedReport
 from pedclip.triplets.decoding import BadImage, decode, read_film
 from pedclip.triplets.left_out import LeftOut, Reason
@@ -204,22 +205,21 @@ def _films_with_regions(study: Study, sides: Mapping[str, str], root: Path, chun
 
 def _extract(
     asked: Sequence[tuple[ParsedReport, tuple[str, ...]]], extractor: str | Extractor
-) -> Iterator[Mapping[str, Excerpt]]:
+) -> Iterator[Mapping[str, Excerpt] | OtherLanguage]:
     if hasattr(extractor, "extract_async"):  # a language model answers many reports at once
         from pedclip.curation.llm.batch import extract_many
 
         yield from extract_many(asked, extractor)  # type: ignore[arg-type]
         return
     for report, regions in asked:
-        # No film, no question.
-        yield extract_regions(report, regions, extractor) if regions else {}
+        yield excerpts_or_refusal(report, regions, extractor) if regions else {}
 
 
 def _add_rows(
     study: Study,
     sides: Mapping[str, str],
     films: Iterable[tuple[Film, str]],
-    excerpts: Mapping[str, Excerpt],
+    excerpts: Mapping[str, Excerpt] | OtherLanguage,
     settings: CurationSettings,
     chunk: Chunk,
 ) -> list[str]:
@@ -227,6 +227,9 @@ def _add_rows(
     used: dict[str, None] = {}
     for film, region in films:
         name = film.path.relative_to(settings.root).as_posix()
+        if isinstance(excerpts, OtherLanguage):
+            chunk.left_out.append(LeftOut(name, Reason.OTHER_LANGUAGE, str(excerpts)))
+            continue
         excerpt = excerpts[region]
         # A film whose excerpt says "see above" would teach that text looks like it.
         if not excerpt.text.strip() or is_useless(excerpt.text):
@@ -236,7 +239,6 @@ def _add_rows(
         side, note = side_of(region, film.laterality, sides.get(region, ""))
         if note:
             chunk.conflicts.append((name, note))
-        # A dict keeps the order and drops the excerpts that two films share.
         used[excerpt.text] = None
         chunk.rows.append((film, _row(study, film, region, side, excerpt, settings) | {"_path": name}))
     return list(used)
@@ -267,7 +269,6 @@ def _row(
 def _add_identifiers(
     study: Study, report: ParsedReport, used: Sequence[str], settings: CurationSettings, chunk: Chunk
 ) -> None:
-    # The report for the reader of the list, the excerpts for the decision to write.
     whole = Counter(found.kind for found in report.identifiers)
     written = Counter(found.kind for text in used for found in find_identifiers(text))
     for kind in sorted(whole | written):

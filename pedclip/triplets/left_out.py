@@ -39,6 +39,7 @@ class Reason(StrEnum):
     REGION_CONFLICT = "region-conflict", "the film and the report name different regions"
     NO_EXCERPT = "no-excerpt", "the report has no sentence about the region of the film"
     USELESS_EXCERPT = "useless-excerpt", "the sentences about the region say nothing by themselves"
+    OTHER_LANGUAGE = "other-language", "a report that is not in English, which the rules cannot read"
     NO_TEXT = "no-text", "neither a text nor a label to make one of"
     BAD_ANNOTATION = "bad-annotation", "a box or mask that cannot be used; its film is kept"
 

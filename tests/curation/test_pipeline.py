@@ -179,6 +179,25 @@ def test_nothing_usable_is_an_error_with_the_list(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "out/left_out.csv")[0]["file"] == "1/im"
 
 
+def test_reports_in_another_language_are_listed_and_several_exams_kept_apart(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    exams = (
+        "EXAM: LEFT WRIST 3 VIEWS\nHISTORY: Fall.\nFINDINGS: There is a buckle fracture.\n\n"
+        "EXAM: RIGHT ANKLE 3 VIEWS\nHISTORY: Fall.\nFINDINGS: There is no fracture."
+    )
+    film(root / "1/a", 1, BodyPartExamined="WRIST")
+    film(root / "1/b", 2, BodyPartExamined="ANKLE", StudyInstanceUID="1.2.826.0.1", PatientID="MRN000001")
+    film(root / "2/c", 2, BodyPartExamined="CHEST")
+    (root / "1/report.txt").write_text(exams)
+    (root / "2/report.txt").write_text("Indicación: tos. Hallazgos: tórax sin alteraciones. No hay derrame pleural.")
+    curate(read_archive(root), output=tmp_path / "out", source="invented")
+    assert [(row["file"], row["reason"]) for row in rows_of(tmp_path / "out/left_out.csv")] == [
+        ("2/c", "other-language")
+    ]
+    found = {REGIONS[row["region"]]: row["text"] for row in triplets_of(tmp_path / "out")}
+    assert found == {"wrist": "There is a buckle fracture.", "ankle": "There is no fracture."}
+
+
 def test_output_and_salt_stay_out_of_each_other(tmp_path: Path) -> None:
     archive = make_archive(tmp_path / "export", studies=1)
     with pytest.raises(ValueError, match="lie in each other"):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pedclip.curation.archive.report_location import ReportLocation
-from pedclip.curation.report.parse import ParsedReport
+from pedclip.curation.report.parse import ParsedReport, parse_report
 from pedclip.triplets.left_out import LeftOut
 
 
@@ -63,7 +63,7 @@ class Study:
         Raises:
             ReportChanged: The table was changed since the archive was read, or the file can no longer be read.
         """
-        return ParsedReport(self.location.read())
+        return parse_report(self.location.read())
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pedclip.curation.llm.prompts import Mode, NumberedReport, Prompt, number_re
 from pedclip.curation.llm.response_cache import ResponseCache, key_of
 from pedclip.curation.llm.responses import Rejection, read_rewritten
 from pedclip.curation.report.filmed_regions import filmed_regions
+from pedclip.curation.report.language import OtherLanguage
 from pedclip.curation.report.parse import ParsedReport, Report, parse_report
 from pedclip.curation.rules import RulesExtractor
 
@@ -156,7 +157,10 @@ def numbered(report: Report, regions: tuple[str, ...] | None) -> NumberedReport:
 
 def _by_rules(report: ParsedReport, regions: tuple[str, ...] | None) -> dict[str, Excerpt]:
     """Excerpts by rules; text that speaks to a model is no finding there either."""
-    found = RulesExtractor().extract(report, regions)
+    try:
+        found = RulesExtractor().extract(report, regions)
+    except OtherLanguage:  # what the model did not answer, the rules cannot read
+        return {name: joined((), source="rules") for name in regions or filmed_regions(report)}
     return {
         region: joined((s for s in excerpt.sentences if not is_instruction(s.text)), source=excerpt.source)
         for region, excerpt in found.items()

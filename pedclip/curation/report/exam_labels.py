@@ -1,5 +1,6 @@
 """Labels: the headings and exam lines that only say which part was filmed ("Right knee, 2 views:")."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -9,6 +10,11 @@ from pedclip.anatomy import Laterality, Mention, find_laterality, find_mentions,
 from pedclip.curation.report.lexicon import Hit, scan, word_lists, words_of
 
 _PLURALS: Final = ("s", "feet", "femora", "humeri")
+_BARE: Final = frozenset(
+    "the left right both bilateral lt rt visualized other and".split()
+)  # around the name of a group
+# A word of every name of a group, so that most texts are not looked at further.
+_GROUP: Final = re.compile(r"spin|skeleton|long bones|extremit|limb|legs|arms|vertebra", re.IGNORECASE)
 LONGEST: Final = 160  # characters; longer text is prose
 
 
@@ -22,6 +28,7 @@ class Label:
     side: Laterality  # a side that stands alone ("Left:"), else ""
     is_other_modality: bool  # CT, MRI, ultrasound: no film
     has_gap: bool  # holds XXXX, the mark of a word that was removed
+    is_group: bool = False  # names several parts by one word ("Long bones:"); only those that were filmed count
 
 
 def read_label(text: str) -> Label | None:
@@ -53,6 +60,9 @@ def _read(text: str) -> Label | None:
 
 
 def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label | None:
+    if _GROUP.search(text) and (group := _group(text)):
+        side = find_laterality(_sides([word for word, _, _ in words_of(text)]))
+        return Label(tuple(group), (side,) * len(group), (False,) * len(group), "", False, False, is_group=True)
     other = [hit for hit in hits if "cue:modality" in hit.tags]
     silent = [hit for hit in hits if "heading:words" in hit.tags]  # "Alignment:", "Regarding the left wrist:"
     spans = [(m.start, m.end) for m in mentions] + [(hit.start, hit.end) for hit in [*other, *silent]]
@@ -89,6 +99,14 @@ def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label
         is_other_modality=bool(other) and not any("cue:film" in hit.tags for hit in hits),
         has_gap="xxxx" in words,
     )
+
+
+def _group(text: str) -> Sequence[str]:
+    """Regions that a heading names by one word for all of them, () for none."""
+    regions: Sequence[str] = word_lists()["groups"].get(
+        " ".join(word for word, _, _ in words_of(text) if word not in _BARE), ()
+    )
+    return regions
 
 
 def side_of(mention: Mention, text: str) -> Laterality:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, takewhile
@@ -12,6 +12,7 @@ from pedclip.anatomy import REGIONS, Laterality, UnknownRegion, find_mentions, i
 from pedclip.curation.report.exam_labels import side_of
 from pedclip.curation.report.lexicon import NECK, scan, word_lists
 from pedclip.curation.report.parse import Line, ParsedReport, Report, parse_report
+from pedclip.curation.report.sections import Section
 
 _COMMONEST: Final = "chest"  # of two films with equal evidence, the one of which far more are taken
 _ITEMS: Final = re.compile(r"[;\n]|(?<=[a-z]{2})\.\s|(?<!\S)\d{1,2}[.)]\s", re.IGNORECASE)
@@ -63,9 +64,17 @@ def filmed_regions(report: Report, *, given: Iterable[str] = ()) -> dict[str, La
 
 def _exam_lines(report: ParsedReport) -> Iterator[str]:
     """Text of the exam sections, without the films that it is compared with."""
-    for section in report.sections:
-        if section.name == "exam":
-            yield _COMPARED.split(report.text[section.start : section.end], maxsplit=1)[0]
+    return (_exam_line(report, section) for section in report.sections if section.name == "exam")
+
+
+def _exam_line(report: ParsedReport, section: Section) -> str:
+    return _COMPARED.split(report.text[section.start : section.end], maxsplit=1)[0]
+
+
+def films_of_exam(report: ParsedReport, section: Section) -> tuple[str, ...]:
+    """Regions that one exam section names, in order."""
+    items = _ITEMS.split(_exam_line(report, section))
+    return tuple(dict.fromkeys(claim.region for item in items for claim in _claims_in(item)))
 
 
 def _exam_claims(report: ParsedReport) -> list[_Claim]:
@@ -92,11 +101,15 @@ def _claims_in(item: str) -> list[_Claim]:
 def _named_claims(report: ParsedReport) -> list[_Claim]:
     """Films of the exam line and those with a heading of their own, even one whose name was removed."""
     claims = _exam_claims(report)
+    claims_of_exam = bool(claims)
     # What the films of the exam line show anyway needs none of its own.
     shown = frozenset[str]().union(*(shown_on(claim.region) for claim in claims))
     for index, line in enumerate(report.lines):
         label = line.label
         if label is None or line.section.name in ("exam", "technique") or label.is_other_modality:
+            continue
+        if label.is_group:  # of the parts of a survey those that are described
+            claims += [] if claims_of_exam else [_Claim(name, "") for name in _in_group(report, index, label.regions)]
             continue
         for region, side, is_named in zip(label.regions, label.laterality, label.named, strict=True):
             if is_named or region not in shown:  # "Ribs:" on a chest film opens no film of its own
@@ -106,6 +119,12 @@ def _named_claims(report: ParsedReport) -> list[_Claim]:
         if label.side and label.has_gap:
             claims += [_Claim(name, label.side) for name in described_by(findings_under(report, index))[:1]]
     return claims
+
+
+def _in_group(report: ParsedReport, index: int, group: Collection[str]) -> list[str]:
+    """Parts of a group that the findings under its name describe; of the spine the centre, where none is named."""
+    described = [name for name in described_by(findings_under(report, index)) if name in group]
+    return described or ["thoracic_spine"] * all(name.endswith("_spine") for name in group)
 
 
 def findings_under(report: ParsedReport, index: int) -> list[Line]:

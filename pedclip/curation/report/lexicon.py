@@ -94,6 +94,11 @@ def _vocabulary() -> frozenset[str]:
     return frozenset(word for term, _ in _terms() for word in re.findall(r"[a-z0-9]+\*?", term))
 
 
+def is_listed(word: str) -> bool:
+    """True where a word, in lower case, is part of a listed term or says nothing in a heading."""
+    return not _vocabulary().isdisjoint((word, word.removesuffix("s"))) or word in word_lists()["label"]
+
+
 @lru_cache(maxsize=65_536)
 def _begun_by(word: str) -> tuple[dict[str, Any], ...]:
     """Nodes of the terms that a word of the text may begin."""

@@ -1,19 +1,31 @@
 """A report parsed once: sections, sentences with their types, filmed regions, identifiers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import takewhile
 from typing import Final, NamedTuple
 
 from pedclip.anatomy import Laterality, Mention, find_mentions
 from pedclip.curation.privacy.identifiers import Identifier, find_identifiers
+from pedclip.curation.report.clauses import finding_clause, is_superseded
 from pedclip.curation.report.exam_labels import Label, label_of
+from pedclip.curation.report.language import other_language
 from pedclip.curation.report.lexicon import Hit, scan
+from pedclip.curation.report.notes import is_note, tells_film
 from pedclip.curation.report.sections import SECTIONS, Section, split_sections
-from pedclip.curation.report.sentence_types import TYPE_OF_SECTION, SentenceType, may_be_history, type_of_prose
+from pedclip.curation.report.sentence_types import (
+    TYPE_OF_SECTION,
+    SentenceType,
+    is_bare_value,
+    may_be_history,
+    type_of_prose,
+)
 from pedclip.curation.report.sentences import Sentence, split_sentences
+from pedclip.curation.report.transport import PlainText, plain_text
 
+_LONGEST_VALUE: Final = 6  # words of a value that a label may belong to
+_SHORTEST_VALUE: Final = 3  # words of one that says less than its side ("Left: Normal.")
 # Sections that never name what was filmed.
 _SILENT: Final = frozenset({"indication", "history", "comparison", "recommendation", "other"})
 
@@ -44,10 +56,16 @@ class ParsedReport:
     An archive of them would not fit into memory: hold those of some studies at a time.
 
     Args:
-        text: The whole report, to which all spans refer.
+        text: The whole report without what carried it (`transport.plain_text`), to which all spans refer.
+        shifts: Where its characters stood in the text that was given, see `origin`; () for a text given plain.
     """
 
     text: str
+    shifts: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the text that was given, markup and all, from which a span of `text` comes."""
+        return PlainText(self.text, self.shifts).origin(start, end)
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
@@ -63,8 +81,12 @@ class ParsedReport:
             for section in self.sections
             for sentence in split_sentences(self.text, section.start, section.end)
         ]
-        if not any(section.name in ("indication", "history") for section in self.sections):
+        if is_note(self.text):
+            lines = _film_results(lines)
+        elif not any(section.name in ("indication", "history") for section in self.sections):
             _mark_history(lines)
+        lines = _with_labels(lines, self.text)
+        _mark_superseded(lines)
         return tuple(lines)
 
     @cached_property
@@ -74,6 +96,11 @@ class ParsedReport:
         from pedclip.curation.report.filmed_regions import filmed_regions
 
         return filmed_regions(self)
+
+    @cached_property
+    def other_language(self) -> str:
+        """Name of the language where it is not English, else ""; see `language.other_language`."""
+        return other_language(self.text)
 
     @cached_property
     def identifiers(self) -> tuple[Identifier, ...]:
@@ -99,7 +126,10 @@ def parse_report(report: Report) -> ParsedReport:
         >>> dict(report.filmed_regions), [line.sentence_type for line in report.lines]
         ({'wrist': 'left'}, ['heading', 'finding'])
     """
-    return report if isinstance(report, ParsedReport) else ParsedReport(_text_of(report))
+    if isinstance(report, ParsedReport):
+        return report
+    plain = plain_text(_text_of(report))
+    return ParsedReport(plain.text, plain.shifts)
 
 
 def _text_of(report: str | Mapping[str, str]) -> str:
@@ -135,6 +165,83 @@ def _mark_history(lines: list[Line]) -> None:
             lines[k] = replace(lines[k], sentence_type="history")
 
 
+def _with_labels(lines: list[Line], text: str) -> list[Line]:
+    """Lines in which a value that says nothing alone keeps its label ("Alignment: Normal.")."""
+    kept = []
+    for number, line in enumerate(lines):
+        before = lines[number - 1] if number else None
+        if before and line.sentence_type == "finding" and _needs_label(line) and _is_label_of(before, line, text):
+            start, end = before.sentence.start, line.sentence.end
+            sentence = Sentence(text[start:end], start, end, line.sentence.number or before.sentence.number)
+            words = _words_of(sentence.text)
+            line = replace(line, sentence=sentence, mentions=words.mentions, hits=words.hits)
+        kept.append(line)
+    return kept
+
+
+def _needs_label(line: Line) -> bool:
+    """True where a value only judges ("Normal size.") and does not say of what."""
+    text = line.sentence.text
+    return (
+        len(text.split()) <= _LONGEST_VALUE and not line.regions("name", "structure") and is_bare_value(text, line.hits)
+    )
+
+
+def _is_label_of(before: Line, line: Line, text: str) -> bool:
+    """True where a heading stands before a value on its line and names neither a film nor a section."""
+    label, gap = before.label, text[before.sentence.end : line.sentence.start]
+    if label is None or before.sentence_type != "heading" or before.section is not line.section or gap.strip(" \t"):
+        return False
+    is_short = len(line.sentence.text.split()) <= _SHORTEST_VALUE or not label.side
+    return is_short and not any(label.named) and not label.is_other_modality and not label.has_gap
+
+
+def _mark_superseded(lines: list[Line]) -> None:
+    """In place: what an addendum takes back is no finding."""
+    added = [line for line in lines if line.section.name == "addendum" and line.sentence_type == "finding"]
+    for k, line in enumerate(lines if added else ()):
+        if line.sentence_type != "finding" or line.section.name == "addendum":
+            continue
+        regions = line.regions("name")
+        for new in added:
+            if regions and new.regions("name") and not regions & new.regions("name"):
+                continue  # of another film
+            if is_superseded(line.sentence.text, line.hits, new.sentence.text, new.hits):
+                lines[k] = replace(line, sentence_type="administrative")
+
+
+def _film_results(lines: list[Line]) -> list[Line]:
+    """Lines of a clinical note: findings are what it says of films, and what goes on about the same film."""
+    results: list[Line] = []
+    film: set[str] = set()  # regions of the film that the sentence before tells of
+    for number, line in enumerate(lines):
+        # Results under a heading of their own are a report within the note.
+        if line.section.name == "findings" and line.section is not lines[0].section:
+            results.append(line)
+            continue
+        words = _words_of(line.sentence.text)
+        regions = {mention.region for mention in words.mentions} | _regions_of(words.hits)
+        is_same = bool(film) and number > 0 and line.section is lines[number - 1].section
+        if tells_film(line.sentence.text, words.hits, words.mentions):
+            film = {mention.region for mention in words.mentions if mention.kind == "name"} or {"chest"}
+        elif not (is_same and words.sentence_type == "finding" and regions & film and _is_assessed(words.hits)):
+            film = set()
+        # A part of the body is examined by hand under "Chest:"; that opens no film.
+        sentence_type: SentenceType = "finding" if film else "history"
+        results.append(Line(line.sentence, line.section, sentence_type, None, words.mentions, words.hits))
+    return results
+
+
+def _regions_of(hits: Iterable[Hit]) -> set[str]:
+    tags = (tag.partition(":") for hit in hits for tag in hit.tags)
+    return {region for kind, _, region in tags if kind in ("name", "structure", "hint")}
+
+
+def _is_assessed(hits: Iterable[Hit]) -> bool:
+    tags = {tag for hit in hits for tag in hit.tags}
+    return "cue:modality" not in tags and any(tag.startswith("finding:") for tag in tags)
+
+
 def _line(sentence: Sentence, section: Section) -> Line:
     # The section decides before the words: under "HISTORY:" nothing can be a finding.
     if section.name in _SILENT:
@@ -142,6 +249,12 @@ def _line(sentence: Sentence, section: Section) -> Line:
     words = _words_of(sentence.text)
     # A label is a heading in every section; else the section's own type goes before that of the words.
     sentence_type = "heading" if words.label else TYPE_OF_SECTION.get(section.name) or words.sentence_type
+    if sentence_type == "administrative" and words.clause:  # a finding that somebody was told of
+        start, end = words.clause
+        text, begin = sentence.text[start:end], sentence.start
+        part = Sentence(text, begin + start, begin + end, sentence.number)
+        words = _words_of(text)
+        return Line(part, section, "finding", None, words.mentions, words.hits)
     return Line(sentence, section, sentence_type, words.label, words.mentions, words.hits)
 
 
@@ -152,9 +265,12 @@ class _Words(NamedTuple):
     label: Label | None
     mentions: tuple[Mention, ...]
     hits: tuple[Hit, ...]
+    clause: tuple[int, int] | None  # span of the finding in a notification
 
 
 @lru_cache(maxsize=8192)  # the same normal sentence occurs in thousands of reports
 def _words_of(text: str) -> _Words:
     hits, mentions = tuple(scan(text)), tuple(find_mentions(text))
-    return _Words(type_of_prose(text, hits), label_of(text, hits, mentions), mentions, hits)
+    sentence_type = type_of_prose(text, hits)
+    clause = finding_clause(text, hits) if sentence_type == "administrative" else None
+    return _Words(sentence_type, label_of(text, hits, mentions), mentions, hits, clause)

@@ -1,29 +1,43 @@
 """The sections of a report, by its headings, with exact spans."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final
 
+from pedclip.curation.report import headings
 from pedclip.curation.report.exam_labels import LONGEST, read_label
-from pedclip.curation.report.sentences import split_sentences
+from pedclip.curation.report.headings import SECTIONS, corrected, section_of, words_within_clause
+from pedclip.curation.report.lexicon import scan
+from pedclip.curation.report.notes import is_note
+from pedclip.curation.report.sentence_types import begins_findings
+from pedclip.curation.report.sentences import Sentence, split_sentences
 
-SECTIONS: Final = (
-    "exam", "indication", "history", "comparison", "technique", "findings", "impression", "recommendation", "other",
-)  # fmt: skip
+__all__ = ["SECTIONS", "Section", "split_sections"]
 
 _LONGEST_HEADING: Final = 45  # characters before a colon that are looked at
 _LONGEST_LINE: Final = 500  # characters before a heading in which a bracket is looked for
 _BRACKET: Final = re.compile(r"\s*\([^()\n]*\)\s*$")  # "Comparison (none available):"
+_NUMBERED: Final = re.compile(r"(?<=[a-z])\s*#?\s*\d{1,2}\s*$", re.IGNORECASE)  # "EXAM 1:", "Exam #2:"
+# "FINDINGS (LEFT WRIST):", "Impression for the ankle:"; the name stays, as a heading within the section.
+_OF_FILM: Final = re.compile(
+    r"^[ \t]*(?P<term>findings?|impressions?|conclusions?|report)[ \t]*(?:(?:for|of|on|in|regarding)[ "
+    r"\t]+(?:the[ \t]+)?|[-–(,/][ \t]*|[ \t])"
+    r"(?P<name>[A-Za-z][^:\n]{2,50}):",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ADDED: Final = re.compile(r"addend|amend|correct|revis|erratum", re.IGNORECASE)  # in the heading of every addendum
+_SEVERAL: Final = re.compile(r"[.!?;][)\]\"]*\s+\S|\n[ \t]*\S")  # more than one sentence, maybe
 _WORD_START: Final = re.compile(r"(?<![\w-])[a-z]", re.IGNORECASE | re.ASCII)
 _AFTER_SENTENCE: Final = ".;!?:)]"
 _OPEN_BRACKET: Final = re.compile(r"[(\[][^()\[\]]*\Z")
 _CLOSED_BEHIND: Final = re.compile(r"[^()\[\]\n]*[)\]]")
 _LAST_WORD: Final = re.compile(r"[A-Za-z]+\Z")
-_CONTEXT: Final = ("exam", "indication", "history", "comparison", "technique", "recommendation")
+_CONTEXT: Final = ("exam", "indication", "history", "comparison", "technique", "recommendation", "addendum")
+# A line of its own that may be a misspelt heading; listed ones are found by `_on_line`.
+_LONE_LINE: Final = re.compile(r"^[ \t]*(?P<term>[A-Z][A-Za-z]{5,20}(?:[ ][A-Za-z]{2,20}){0,3})[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -57,74 +71,92 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
         ...     "Hx: fall. FINDINGS: No fracture.")]
         [('history', 'fall.'), ('findings', 'No fracture.')]
     """
-    headings = _headings(report_text)
-    first = headings[0].start if headings else len(report_text)
-    headings = [_Heading(_preamble(report_text[:first], headings), 0, 0), *headings]
-    ends = [*(heading.start for heading in headings[1:]), len(report_text)]
-    sections = [
-        _trimmed(part, report_text)
-        for heading, end in zip(headings, ends, strict=True)
-        for part in _at_film_names(Section(heading.name, heading.body, end), report_text)
-    ]
-    sections = [section for section in sections if section.end > section.start]
-    names = {section.name for section in sections}
-    # Findings without a heading of their own can hide behind another section.
-    if "findings" not in names:
-        sections = [part for section in sections for part in _at_first_sentence(section, text=report_text, names=names)]
-    return tuple(sections)
+    found = _headings(report_text)
+    first = found[0].start if found else len(report_text)
+    found = [_Heading(_preamble(report_text[:first], [one.name for one in found]), 0, 0), *found]
+    ends = [*(heading.start for heading in found[1:]), len(report_text)]
+    sections: list[Section] = []
+    is_told = is_note(report_text)  # a note goes on telling the history; no findings begin there
+    for number, (heading, end) in enumerate(zip(found, ends, strict=True)):
+        # Findings without a heading of their own can hide in another section of the same exam.
+        names = [one.name for one in _same_exam(found, number)]
+        own = is_told or "findings" in names
+        whole = Section(heading.name, heading.body, end)
+        for part in [whole] if is_told and heading.name == "exam" else _at_film_names(whole, report_text):
+            own = own or part.name == "findings"
+            sections += [part] if own and (is_told or part.name != "exam") else _at_findings(part, report_text, names)
+    trimmed = (_trimmed(section, report_text) for section in sections)
+    return tuple(section for section in trimmed if section.end > section.start)
 
 
-@cache
-def _terms() -> dict[str, str]:
-    """Each heading in lower case to the section that it opens."""
-    lists: dict[str, Any] = json.loads(Path(__file__).with_name("headings.json").read_text(encoding="utf-8"))
-    return {term: name for name in SECTIONS for term in lists[name]}
-
-
-@cache
-def _last_words() -> frozenset[str]:
-    return frozenset(word[0] for term in _terms() if (word := _LAST_WORD.search(term)))
-
-
-@cache
-def _words_within_clause() -> frozenset[str]:
-    """Words behind which a clause goes on."""
-    lists: dict[str, Any] = json.loads(Path(__file__).with_name("headings.json").read_text(encoding="utf-8"))
-    return frozenset(lists["within_clause"])
+def _same_exam(found: list[_Heading], number: int) -> list[_Heading]:
+    """Headings of the exam to which a heading belongs: each exam line with something under it begins another."""
+    begins = [k for k, one in enumerate(found) if one.name == "exam" and k and found[k - 1].name != "exam"]
+    start = max((k for k in begins if k <= number), default=0)
+    return found[max(start, 1) : min((k for k in begins if k > number), default=len(found))]
 
 
 @cache
 def _on_line() -> re.Pattern[str]:
     """A heading at the start of a line that needs no colon."""
-    longest_first = sorted(_terms(), key=len, reverse=True)
+    longest_first = sorted(headings.terms(), key=len, reverse=True)
     any_term = "|".join(re.escape(term).replace(r"\ ", r"[ \t]+") for term in longest_first)
-    end = r"[ \t]*[.\-–—]?[ \t]*$|[ \t]+[-–—][ \t]+"
+    end = r"[ \t]*[.\-–—]?[ \t]*$|[ \t]+[-–—][ \t]+|[ ]*\t[ \t]*(?=\S)"
     return re.compile(rf"^[ \t]*(?P<term>{any_term})(?:{end})", re.IGNORECASE | re.ASCII | re.MULTILINE)
 
 
-def _spelled(term: str) -> str:
-    return " ".join(term.lower().split())
-
-
 def _headings(text: str) -> list[_Heading]:
-    found = {}  # by position, as both searches may meet the same heading
+    found = {}  # by position, as all searches may meet the same heading
     for match in _on_line().finditer(text):
         start, stop = match.span("term")
         if not _is_within_clause(text, start, stop):
-            found[start] = _Heading(_terms()[_spelled(match["term"])], start, match.end())
+            found[start] = _Heading(section_of(match["term"]) or "other", start, match.end())
+    for match in _LONE_LINE.finditer(text):
+        last = match["term"].lower().rpartition(" ")[2]
+        if corrected(last) != last and (name := section_of(match["term"])):
+            found[match.start("term")] = _Heading(name, match.start("term"), match.end())
     for colon in re.finditer(":", text):
         begin = max(0, colon.start() - _LONGEST_HEADING)
-        before = _BRACKET.sub("", text[begin : colon.start()])
-        last = _LAST_WORD.search(before.rstrip())
-        if not last or last[0].lower() not in _last_words():
+        before = _NUMBERED.sub("", _BRACKET.sub("", text[begin : colon.start()]))
+        last_word = _LAST_WORD.search(before.rstrip())
+        if not last_word or corrected(last_word[0].lower()) not in _last_words():
             continue  # most colons stand behind no listed word
-        # The longest run of words that is a listed heading: "clinical history", not "history".
+        # The longest run of words that is a heading: "clinical history", not "history".
         for word in _WORD_START.finditer(before):
-            name = _terms().get(_spelled(before[word.start() :]))
+            name = section_of(before[word.start() :])
             if name and _opens_section(text, begin + word.start(), colon.start()):
                 found[begin + word.start()] = _Heading(name, begin + word.start(), colon.end())
                 break
+    for match in _OF_FILM.finditer(text):
+        label = read_label(match["name"])
+        if label and any(label.named):
+            found[match.start("term")] = _Heading(
+                section_of(match["term"]) or "findings", match.start("term"), match.start("name")
+            )
+    has_addenda = _ADDED.search(text) is not None
+    return _with_addenda(text, found) if has_addenda else [found[start] for start in sorted(found)]
+
+
+def _with_addenda(text: str, found: dict[int, _Heading]) -> list[_Heading]:
+    """Headings in order with those of addenda, behind whose end the report goes on as if it began there."""
+    for start, body, end in headings.addenda(text):
+        # What stands in the heading itself, such as a date, is none.
+        found = {place: one for place, one in found.items() if not start <= place < body}
+        found[start] = _Heading("addendum", start, body)
+        following = sorted(place for place in found if place > body)
+        if end < len(text) and (not following or end <= following[0]):
+            rest = headings.title_end(text, end)
+            names = [found[place].name for place in following]
+            if not following or rest < following[0]:
+                found[end] = _Heading(
+                    _preamble(text[rest : following[0] if following else len(text)], names), end, rest
+                )
     return [found[start] for start in sorted(found)]
+
+
+@cache
+def _last_words() -> frozenset[str]:
+    return frozenset(word[0] for term in headings.terms() if (word := _LAST_WORD.search(term)))
 
 
 def _opens_section(text: str, start: int, end: int) -> bool:
@@ -143,7 +175,7 @@ def _is_within_clause(text: str, start: int, end: int) -> bool:
     """True where words stand in brackets, or behind a comma or a word ("of", "the") that ends no clause."""
     line = text[max(text.rfind("\n", 0, start) + 1, start - _LONGEST_LINE) : start]
     before = text[max(0, start - _LONGEST_HEADING) : start].rstrip()
-    is_identity = _terms().get(_spelled(text[start:end])) == "other"  # "MRN: 7" may stand anywhere
+    is_identity = section_of(text[start:end]) == "other"  # "MRN: 7" may stand anywhere
     if before[-1:] in ("(", "[") or (_OPEN_BRACKET.search(line) and _CLOSED_BEHIND.match(text, end)):
         return is_identity or line.strip() not in ("(", "[")  # a line may begin "(Comparison: none.)"
     if not line.strip() and text[start].isupper():
@@ -151,13 +183,12 @@ def _is_within_clause(text: str, start: int, end: int) -> bool:
     if before.endswith(","):  # "Left wrist, Indication: fall", but "callus, Age: 5 weeks, is seen"
         return is_identity or text[start].islower()
     word = _LAST_WORD.search(before)
-    return word is not None and word[0] in _words_within_clause()
+    return word is not None and word[0] in words_within_clause()
 
 
-def _preamble(text: str, headings: list[_Heading]) -> str:
-    """Section of the text before the first heading."""
-    names = [heading.name for heading in headings]
-    if not headings:
+def _preamble(text: str, names: list[str]) -> str:
+    """Section of the text before the first heading, by the names of those that follow."""
+    if not names:
         return "findings"
     if len(text) <= LONGEST and read_label(text):
         # "CERVICAL SPINE / FINDINGS: … / LUMBAR SPINE / FINDINGS: …" has a film name before each part.
@@ -169,10 +200,10 @@ def _preamble(text: str, headings: list[_Heading]) -> str:
 
 def _at_film_names(section: Section, text: str) -> Iterator[Section]:
     """The section, cut where the name of a film shows that the findings begin without a heading of their own."""
-    if section.name in _CONTEXT and section.name != "exam":
+    if section.name in _CONTEXT:
         first = re.compile(r"\S|\Z").search(text, section.start, section.end)
         for match in _film_names().finditer(text, section.start, section.end):
-            if first and match.start("name") > first.start() and _opens_part(match):
+            if first and match.start("name") > first.start() and _opens_part(match, is_exam=section.name == "exam"):
                 yield Section(section.name, section.start, match.start())
                 yield Section("findings", match.start(), section.end)
                 return
@@ -184,8 +215,14 @@ def _film_names() -> re.Pattern[str]:
     return re.compile(r"(?:(?<=\n)|(?<=[.!?] ))[ \t]*(?P<name>[A-Za-z][^\n:.!?]{2,60})(?P<mark>:|\.?[ \t]*(?=\n))")
 
 
-def _opens_part(match: re.Match[str]) -> bool:
-    """True where a name is written as the heading of a film: in capitals, or first on its line with a colon."""
+def _opens_part(match: re.Match[str], *, is_exam: bool) -> bool:
+    """True where a name is written as the heading of a film: in capitals, or first on its line with a colon.
+
+    An exam line lists names; there only one with a sentence behind its colon opens a part.
+    """
+    following = match.string[match.end() :].partition("\n")[0].strip()
+    if is_exam and (match["mark"] != ":" or not following or read_label(following)):
+        return False
     is_line = match.start() == 0 or match.string[match.start() - 1] == "\n"
     if not match["name"].isupper() and not (is_line and match["mark"] == ":"):
         return False
@@ -193,15 +230,47 @@ def _opens_part(match: re.Match[str]) -> bool:
     return bool(label and label.regions)
 
 
-def _at_first_sentence(section: Section, *, text: str, names: set[str]) -> Iterator[Section]:
-    """The section, cut behind its first sentence where the findings can only stand in it."""
-    may_hold_findings = section.name == "comparison" or (section.name == "technique" and "impression" not in names)
-    sentences = split_sentences(text, section.start, section.end) if may_hold_findings else ()
-    if len(sentences) > 1:
-        yield _trimmed(Section(section.name, section.start, sentences[0].end), text)
-        yield _trimmed(Section("findings", sentences[0].end, section.end), text)
-    else:
+def _at_findings(section: Section, text: str, names: list[str]) -> Iterator[Section]:
+    """The section, cut where findings begin that have no heading of their own.
+
+    Args:
+        section: The section; one that leads up to findings may hold them.
+        text: The report.
+        names: Sections of the same exam that have a heading.
+    """
+    if section.name not in _CONTEXT[:-2] or not _SEVERAL.search(text, section.start, section.end):
         yield section
+        return
+    sentences = split_sentences(text, section.start, section.end)
+    for before, sentence in pairwise(sentences):
+        if _begins_findings(section.name, before, sentence, text, names):
+            yield Section(section.name, section.start, before.end)
+            yield Section("findings", before.end, section.end)
+            return
+    yield section
+
+
+def _begins_findings(name: str, before: Sentence, sentence: Sentence, text: str, names: list[str]) -> bool:
+    """True where a sentence of a section that leads up to the findings is the first of them."""
+    has_impression = "impression" in names
+    # Behind "None." or one earlier study only findings can follow, whatever they say.
+    if name == "comparison" or (name == "technique" and not has_impression):
+        return True
+    if (
+        read_label(sentence.text)
+        or text[before.start : before.end].rstrip().lower().split()[-1] in words_within_clause()
+    ):
+        return False
+    break_before = text[before.end : sentence.start]
+    is_paragraph = break_before.count("\n") > 1
+    # On the same line only what nothing else can be is a finding, and only where there is no other.
+    if name in ("indication", "history") and "\n" not in break_before and has_impression:
+        return False
+    is_sure = not is_paragraph and (has_impression or name == "exam" or "\n" not in break_before)
+    if not begins_findings(sentence.text, scan(sentence.text), is_sure=is_sure):
+        return False
+    tags = {tag for hit in scan(text) for tag in hit.tags}
+    return "cue:modality" not in tags or "cue:film" in tags  # an ultrasound is no film, with or without a heading
 
 
 def _trimmed(section: Section, text: str) -> Section:

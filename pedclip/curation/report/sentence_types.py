@@ -20,6 +20,37 @@ TYPE_OF_SECTION: Final[dict[str, SentenceType]] = {
 }
 _SUSPICION_FIRST: Final = frozenset({"if", "please", "given", "for", "to", "should"})  # of "If there is pneumonia, …"
 _DENIALS: Final = frozenset({"no", "not", "without", "absence"})  # "No acute injury."
+_TOLD: Final = frozenset({"cue:symptom", "cue:background", "cue:history", "cue:request", "cue:told", "cue:past"})
+_THERE: Final = re.compile(r"there (?:is|are|was|were|has been)\b", re.IGNORECASE)
+_CONDITIONAL: Final = re.compile(
+    r"(?:if|should|in case|when(?:ever)? (?:available|possible|clinically)|as long as)\b", re.IGNORECASE
+)
+_ADVISED: Final = frozenset(
+    {"film", "views", "modality", "prior", "recommendation", "request", "symptom", "compared", "background"}
+)
+_EARLIER: Final = (
+    r"(?:on|in|from|by|of) (?:the |an? |our |his |her |their |any )?(?:\w+ )?(?:earlier|prior|previous|older|old"
+    r"|outside|remote)"
+    r"(?: \w+)? (?:films?|stud(?:y|ies)|exams?|examinations?|radiographs?|images?|imaging|x-?rays?|reports?)"
+)
+_EARLIER_FILM: Final = re.compile(_EARLIER, re.IGNORECASE)
+_ON_FILE: Final = re.compile(
+    r"\b(?:in (?:our|the|his|her|this patient'?s|the patient'?s) (?:files?|records?|archives?|jacket|folder"
+    r"|system|pacs)|on file|in pacs|"
+    r"film jacket|outside (?:films?|stud(?:y|ies)) (?:exist|are|were|is|not))\b",
+    re.IGNORECASE,
+)
+_NOW: Final = re.compile(
+    r"\b(?:not|which|that|is|are|has|have|remains?|appears?|persists?|again|now|today|no longer|still|shows?"
+    r"|demonstrates?|unchanged|stable)\b",
+    re.IGNORECASE,
+)
+_PAST: Final = re.compile(r"\b(?:was|were|had|showed|demonstrated|revealed)\b", re.IGNORECASE)
+_OF_VALUES: Final = frozenset(
+    "size sized bilaterally bilateral left right limits contour contours position caliber shape configuration "
+    "yes no none absent "
+    "present nil borderline midline open closed anatomic mineralized age within".split()
+)
 _SHOWS: Final = re.compile(r"\b(?:shows?|showed|demonstrates?|demonstrated|reveals?|revealed)\b", re.IGNORECASE)
 
 
@@ -42,6 +73,10 @@ def type_of_prose(text: str, hits: Sequence[Hit]) -> SentenceType:
         return "administrative"
     if _is_advice_of_film(text, cues) or ("recommendation" in cues and _is_recommendation(text, hits)):
         return "recommendation"
+    if _CONDITIONAL.match(text) and cues & _ADVISED:
+        return "recommendation"
+    if _is_of_earlier_film(text, cues):
+        return "comparison"
     if "no_prior" in cues and not (is_assessed and _names_structure(text)):
         return "comparison"
     if cues & {"compared", "unchanged"} and _is_only_change(text, hits, cues):
@@ -88,6 +123,32 @@ def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
     return _all_words_in(text, _spans(hits, ("cue:filler",)))  # "None."
 
 
+def begins_findings(text: str, hits: Sequence[Hit], *, is_sure: bool) -> bool:
+    """True where a sentence behind a history can be the first of the findings.
+
+    Args:
+        text: The sentence.
+        hits: Listed terms in it.
+        is_sure: Take only what says how something is ("is normal", "there is", "no"): the name of a disease alone may
+            be what was asked for.
+    """
+    if type_of_prose(text, hits) != "finding" or text.rstrip().endswith("?"):
+        return False
+    tags = _tags(hits)
+    if not tags.isdisjoint(_TOLD) or may_be_history(text, hits, is_of_film=True):
+        return False
+    first = next(words_of(text), ("", 0, 0))[0]
+    is_said = "finding:assessment" in tags or first in _DENIALS or _THERE.match(text) is not None
+    return is_said if is_sure else is_said or "finding:pathology" in tags
+
+
+def is_bare_value(text: str, hits: Sequence[Hit]) -> bool:
+    """True where a sentence holds words of judgement only ("Normal in size.", "None.", "Small left.")."""
+    spans = _spans(hits, ("finding:assessment", "finding:observed", "cue:grade", "cue:unchanged", "cue:filler"))
+    spans += [(start, end) for word, start, end in words_of(text) if word in _OF_VALUES]
+    return _all_words_in(text, spans)
+
+
 def _first(hits: Iterable[Hit], tag: str) -> int | None:
     return next((hit.start for hit in hits if tag in hit.tags), None)
 
@@ -120,6 +181,13 @@ def _is_advice_of_film(text: str, cues: set[str]) -> bool:
 def _is_only_carried(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
     """True where a sentence does no more than point to another ("Findings as above.")."""
     return "carried" in cues and _all_words_in(text, _spans(hits, ("cue:carried", "cue:filler")))
+
+
+def _is_of_earlier_film(text: str, cues: set[str]) -> bool:
+    """True where a sentence tells of another examination ("A fracture was seen on earlier films in our file.")."""
+    if _ON_FILE.search(text) and cues & {"film", "views", "prior", "compared", "modality", "no_prior"}:
+        return True
+    return bool(_EARLIER_FILM.search(text) and _PAST.search(text) and not _NOW.search(text))
 
 
 def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:

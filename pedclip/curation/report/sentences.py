@@ -10,7 +10,8 @@ from pedclip.curation.report.exam_labels import LONGEST, read_label
 _NEVER_LAST: Final = frozenset("dr drs mr mrs ms prof vs approx fig no st eg ie e.g i.e resp incl".split())
 _UNITS: Final = frozenset("cm mm ml kg lbs hrs hr min sec yr yrs mo wk wks a.m p.m am pm deg".split())
 _SHORT_LINE: Final = 50  # characters: a shorter line was ended on purpose, a longer one may have been wrapped
-_MARKS: Final = " \t\r\n*•·-–—.,;:|>"
+_MARKS: Final = " \t\r\n*•·-–—.,;:|>_=~▪▫◦●○■□‣⁃→➢✓"
+_BULLETS: Final = frozenset("*•·-–—>▪▫◦●○■□‣⁃→➢✓")
 
 _CANDIDATE: Final = re.compile(
     r"(?P<stop>[.!?]+[\"'”’)\]]*(?=\s|$))"
@@ -18,8 +19,24 @@ _CANDIDATE: Final = re.compile(
     r"|(?P<line>[ \t\r]*\n)"
     r"|(?P<bracket>(?<!\S)\(?\d{1,2}\)(?=\s))"
 )
+_LONGEST_ITEM: Final = 12  # characters of a list number with what stands around it
 _NUMBER: Final = re.compile(r"(?<![\w.,/-])(\d{1,2})\Z", re.ASCII)
 _FIRST_NUMBER: Final = re.compile(r"[\s*•·]*\(?(\d{1,2})[.)][.\s]+(?=\S)", re.ASCII)
+# "a.", "B)", "(c)", "ii.", "#1", "1:" in front of a sentence
+_ITEM: Final = re.compile(
+    r"[\s*•·]*(?:\(?(?P<letter>[a-h]|[A-H](?=[.)]+\s+[A-Z]))[.)]|\(?(?P<roman>[ivx]{1,4}"
+    r"|[IVX]{1,4}(?=[.)]+\s+[A-Z]))[.)]"
+    r"|#\s?(?P<hash>\d{1,2})[.):]?|(?P<colon>\d{1,2}):)(?=\s)[\s]+(?=\S)",
+    re.ASCII,
+)
+# "Pelvis and left hip There is …": the name of a film that runs into the first sentence on it.
+_RUN_ON: Final = re.compile(
+    r"[ \t]+(?=(?:There|The|No|These|This|Again|Normal|Negative|Mild|Moderate|Severe|Small|Large|Multiple|Status"
+    r"|Subtle)[ ][a-z]"
+    r"|(?:THERE|NO|THE|NORMAL|NEGATIVE)[ ][A-Z])"
+)
+_LONGEST_NAME: Final = 60  # characters of a name that runs on
+_ROMAN: Final = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
 _GLUED_HEADING: Final = re.compile(r"([A-Za-z][^:\n]{0,80}?)(?::|\s[-–—](?=\s))[\s]*")
 
 
@@ -82,6 +99,15 @@ def _list_number(candidate: re.Match[str], text: str, begin: int, last: int) -> 
     return number if label and any(label.named) else 0  # "Chest 1." but not "Risser 1."
 
 
+def _item_number(item: re.Match[str]) -> int:
+    """Place in its list of an item that no plain number counts, 0 where it is none ("iix.")."""
+    if item["letter"]:
+        return ord(item["letter"].lower()) - ord("a") + 1
+    if item["roman"]:
+        return _ROMAN.index(item["roman"].lower()) + 1 if item["roman"].lower() in _ROMAN else 0
+    return int(item["hash"] or item["colon"])
+
+
 def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
     """True where a stop or a line break ends a sentence."""
     if candidate.lastgroup == "glued":
@@ -89,6 +115,10 @@ def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
     if candidate.lastgroup == "bracket":
         return False
     following = text[candidate.end() : min(end, candidate.end() + 20)].lstrip()[:1]
+    if candidate.lastgroup == "stop" and candidate.end() - begin < _LONGEST_ITEM:
+        item = _ITEM.match(text, begin, end)
+        if item and item.end() > candidate.end() and _item_number(item):
+            return False  # "a. No fracture."
     if candidate[0] == "?" and following.islower() and text[max(begin, candidate.start() - 1)].isspace():
         return False  # "Cough, ? infiltrate"
     if candidate.lastgroup == "line":
@@ -111,7 +141,9 @@ def _ends_line(text: str, begin: int, candidate: re.Match[str], following: str) 
     line = text[max(begin, text.rfind("\n", begin, candidate.start()) + 1) : candidate.start()]
     if not line.strip() or not following or text[candidate.end() : candidate.end() + 20].lstrip(" \t\r")[:1] == "\n":
         return True
-    if following in "*•·-–—" or _FIRST_NUMBER.match(text, candidate.end()):
+    if following in _BULLETS or _FIRST_NUMBER.match(text, candidate.end()):
+        return True
+    if (item := _ITEM.match(text, candidate.end())) and _item_number(item):
         return True
     return len(line.strip()) <= _SHORT_LINE and not following.islower()
 
@@ -121,6 +153,9 @@ def _parts(text: str, begin: int, end: int, number: int) -> Iterator[Sentence]:
     while True:
         item = _FIRST_NUMBER.match(text, begin, end)
         first = number if item and number == int(item[1]) else 0
+        if not item and (item := _ITEM.match(text, begin, end)):
+            first = _item_number(item)
+            item = item if first else None
         begin = item.end() if item else begin
         while begin < end and text[begin] in _MARKS:
             begin += 1
@@ -129,6 +164,10 @@ def _parts(text: str, begin: int, end: int, number: int) -> Iterator[Sentence]:
         if not any(map(str.isalnum, text[begin:end])):
             return
         # "Left knee: no fracture" is a label and a sentence; several labels may follow each other.
+        if stop := _end_of_name(text, begin, end):
+            yield Sentence(text[begin:stop], begin, stop, first)
+            begin, number = stop, 0
+            continue
         glued = _GLUED_HEADING.match(text, begin, end)
         if not glued or glued.end() >= end or not read_label(glued[1]):
             yield Sentence(text[begin:end], begin, end, first)
@@ -136,3 +175,12 @@ def _parts(text: str, begin: int, end: int, number: int) -> Iterator[Sentence]:
         stop = glued.start() + len(glued[0].rstrip())
         yield Sentence(text[begin:stop], begin, stop, first)
         begin, number = glued.end(), 0
+
+
+def _end_of_name(text: str, begin: int, end: int) -> int:
+    """Index behind the name of a film that runs into a sentence without a stop, 0 where none does."""
+    match = _RUN_ON.search(text, begin, min(end, begin + _LONGEST_NAME))
+    if not match or not text[begin].isupper():
+        return 0
+    label = read_label(text[begin : match.start()])
+    return match.start() if label and any(label.named) else 0

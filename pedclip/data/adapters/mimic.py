@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from pedclip.curation.extract import extract_regions
+from pedclip.curation.report.language import OtherLanguage
 from pedclip.data.adapters.chexpert import certain_labels, uncertain_findings
 from pedclip.data.adapters.reader import Reader, Row, one_of
 from pedclip.data.adapters.sample import Sample
@@ -29,7 +30,12 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
         subject, study, image = row["subject_id"], row["study_id"], row["dicom_id"]
         # The layout of PhysioNet: the first two digits group the patients.
         folder = Path("files", f"p{subject[:2]}", f"p{subject}", f"s{study}")
-        text = _report(reader.root / folder.with_suffix(".txt"))
+        try:
+            text = _report(reader.root / folder.with_suffix(".txt"))
+        except OtherLanguage as error:
+            if study not in labels:
+                raise Unusable(Reason.OTHER_LANGUAGE, str(error)) from None
+            text = ""
         view = views.get(image, "")
         certain, uncertain = labels.get(study, (None, ()))
         if not text and study not in labels:

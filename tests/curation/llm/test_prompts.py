@@ -63,7 +63,8 @@ def test_any_report_can_be_asked_about_and_supports_its_own_sentences(text: str)
         for prompt in (strip_prompt(report, mode), extract_prompt(report, mode, kept)):
             assert json.loads(json.dumps(prompt.messages))
     for number, sentence in kept:
-        assert text[report.sentences[number].start : report.sentences[number].end] == sentence
+        place = report.sentences[number]
+        assert parse_report(text).text[place.start : place.end] == sentence
         if content_of(sentence).words:
             source = find_source(sentence, report.texts)
             assert isinstance(source, int)

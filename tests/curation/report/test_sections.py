@@ -109,3 +109,51 @@ def test_findings_may_stand_behind_a_comparison_but_not_a_history() -> None:
     )
     assert named("Technique: AP. Normal alignment.")[-1] == ("findings", "Normal alignment.")
     assert named("Hx: fell. Limps since.") == [("history", "fell. Limps since.")]
+
+
+FOUND = "Buckle fracture of the distal radius. Alignment is normal."
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "CLINICAL HISTORY: Fall.\n\n",
+        "Indication: Fell from a swing.\n",
+        "REASON FOR EXAM: Pain after football.\n\nTECHNIQUE: Two views.\n\n",
+        "History: 4 year old boy.\nPain for days.\n\n",
+        "CLINICAL INFORMATION: Swelling, exclude fracture.\n\n",
+        "COMPARISON: None.\n\n",
+        "Comparison: May 3. ",
+        "Clinical question: fracture?\n",
+        "INDICATON: Fall.\n",
+    ],
+)
+def test_findings_without_a_heading_follow_what_leads_up_to_them(before: str) -> None:
+    sections = named(f"LEFT WRIST, TWO VIEWS\n\n{before}{FOUND}")
+    assert sections[-1] == ("findings", FOUND)
+    impression = named(f"LEFT WRIST, TWO VIEWS\n\n{before}There is a gap. {FOUND}\n\nIMPRESSION: Fracture.")
+    assert impression[-2:] == [("findings", f"There is a gap. {FOUND}"), ("impression", "Fracture.")]
+
+
+def test_findings_on_the_line_of_the_exam_or_a_history() -> None:
+    assert named("EXAM: Left wrist, two views. There is a gap. No effusion.")[-1] == (
+        "findings",
+        "There is a gap. No effusion.",
+    )
+    assert named("HISTORY: Fall. The radius is intact.")[-1] == ("findings", "The radius is intact.")
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        "Fall.\nRule out fracture.",
+        "Cough and\nfever.",
+        "Known\nfracture.",
+        "Pain.\n\nEvaluate for fracture.",
+        "Fall. Pain.",
+        "Fracture of\nRight radius.",
+    ],
+)
+def test_a_history_of_several_lines_stays_whole(history: str) -> None:
+    assert named(f"EXAM: Left wrist.\nHISTORY: {history}\nFINDINGS: Normal.")[1] == ("history", history)
+    assert named(f"EXAM: Left wrist.\nHISTORY: {history}\nIMPRESSION: Normal.")[1] == ("history", history)

@@ -78,9 +78,56 @@ def test_a_question_mark_before_its_word_ends_nothing() -> None:
 
 def test_labels_and_list_numbers_are_cut_off_the_front() -> None:
     assert said("Alignment: normal alignment. ST: no gas. For the right hip: no gap.") == [
-        "Alignment:", "normal alignment.", "ST:", "no gas.", "For the right hip:", "no gap.",
-    ]  # fmt: skip
+        "Alignment:",
+        "normal alignment.",
+        "ST:",
+        "no gas.",
+        "For the right hip:",
+        "no gap.",
+    ]
     assert said("Chest 1. Clear. Left knee: 1) Effusion. 2) No fracture. Hip - normal.") == [
-        "Chest", "Clear.", "Left knee:", "Effusion.", "No fracture.", "Hip -", "normal.",
-    ]  # fmt: skip
+        "Chest",
+        "Clear.",
+        "Left knee:",
+        "Effusion.",
+        "No fracture.",
+        "Hip -",
+        "normal.",
+    ]
     assert said("Compared with last week: less callus.") == ["Compared with last week: less callus."]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1.", "2."),
+        ("1)", "2)"),
+        ("(1)", "(2)"),
+        ("a.", "b."),
+        ("A)", "B)"),
+        ("(a)", "(b)"),
+        ("i.", "ii."),
+        ("I.", "II."),
+        ("#1", "#2"),
+        ("#1.", "#2."),
+        ("1:", "2:"),
+        ("-", "-"),
+        ("•", "•"),
+        ("▪", "▪"),
+        ("*", "*"),
+        (">", ">"),
+        ("✓", "✓"),
+    ],
+)
+def test_marks_of_lists_leave(first: str, second: str) -> None:
+    for text in (f"{first} No fracture.\n{second} Small effusion.", f"{first} No fracture\n{second} Small effusion"):
+        assert [sentence.rstrip(".") for sentence in said(text)] == ["No fracture", "Small effusion"]
+
+
+def test_letters_that_begin_a_sentence_stay() -> None:
+    assert said("A gap. I see a C-spine.\nD-spine. e.g. a gap") == [
+        "A gap.",
+        "I see a C-spine.",
+        "D-spine.",
+        "e.g. a gap",
+    ]

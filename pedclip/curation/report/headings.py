@@ -1,0 +1,183 @@
+"""Headings of sections: listed words (`headings.json`), joined, qualified or misspelt ones, and those of addenda."""
+
+import json
+import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from functools import cache, lru_cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Final
+
+from pedclip.curation.report.lexicon import is_listed
+
+SECTIONS: Final = (
+    "exam", "indication", "history", "comparison", "technique", "findings", "impression", "recommendation", "addendum",
+    "other",
+)  # fmt: skip
+
+_JOINED: Final = re.compile(r"\s*[/&,+]\s*|\s+(?:and|or)\s+")
+_SHORTEST: Final = 6  # letters of a word that may be misspelt: shorter ones resemble too many others
+_LONG: Final = 10  # letters of a word in which two may be wrong
+_LIKENESS: Final = {1: 0.8, 2: 0.85}  # of `difflib`, by number of wrong letters
+_TERM: Final = re.compile(
+    r"(?:^[ \t*#=_\-–—>]*|(?<=[.!?]\s)[ \t]*)(?P<term>(?:(?:final|first|second|third|radiology|late)[ \t]+)?"
+    r"(?:(?P<sure>addend(?:um|a))|(?:amendment|amended report|revised report|revision|correction|corrected "
+    r"report|erratum))"
+    r"(?:[ \t]+(?:note|report|begins?|starts?|to (?:the )?(?:above |original |final )*report))?)(?![\w-])",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MONTHS: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+# What tells who wrote an addendum, and when.
+_STAMP: Final = re.compile(
+    rf"[ \t,;()\[\]*#=–—-]*(?:(?:by|on|at|from|dated|date|time|per|no|number|signed|dictated|entered|added)\b[.:]?"
+    rf"|\d[\d/.:-]*(?:[ \t]?[ap]\.?m\.?(?![a-z]))?(?:st|nd|rd|th)?(?![\w])|_{{2,}}|xxxx\b|{_MONTHS}\.?(?=[ \t]+\d)"
+    rf"|(?-i:(?:Drs?|Prof|Mr|Ms|Mrs)\b\.?[ \t]+[A-Z_][\w.'’-]*)|(?-i:M\.?D\.?|D\.?O\.?|FRCR"
+    rf"|FRCPC)(?!\w))(?=[\s,;:()\[\].–—-]|\Z)",
+    re.IGNORECASE,
+)
+_BEFORE_NAMES: Final = frozenset({"by", "signed", "dictated", "entered", "added", "per"})
+_NAMES: Final = re.compile(r"[ \t,]*(?:(?:[A-Z][\w.'’-]*|_{2,})[ \t,]*){1,5}(?=[:(\[\d–—-]|on\b|at\b|\n|\Z)")
+_BRACKET: Final = re.compile(r"[ \t]*[(\[][^)\]\n]*[)\]]")
+_PUNCTUATION: Final = re.compile(r"[ \t*#=_:.,;)\]–—-]*")
+# Where an addendum above the report ends: a line of strokes, or the title of the report itself.
+_END: Final = re.compile(
+    r"^[ \t]*(?:[_=*-]{5,}|[*_= \t-]*(?:end (?:of )?addendum|addendum ends?|(?:final|original|radiology"
+    r"|preliminary|diagnostic) report)[*_=:. \t-]*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@cache
+def _lists() -> dict[str, Any]:
+    return dict(json.loads(Path(__file__).with_name("headings.json").read_text(encoding="utf-8")))
+
+
+@cache
+def terms() -> dict[str, str]:
+    """Each listed heading in lower case to the section that it opens."""
+    return {term: name for name in SECTIONS for term in _lists()[name]}
+
+
+@cache
+def words_within_clause() -> frozenset[str]:
+    """Words behind which a clause goes on."""
+    return frozenset(_lists()["within_clause"])
+
+
+@lru_cache(maxsize=8192)  # the same headings stand in thousands of reports
+def section_of(heading: str) -> str | None:
+    """Section that a heading opens, None where it is none.
+
+    Example:
+        >>> section_of("Clinical History/Reason for exam"), section_of("RELEVANT HISTORY"), section_of("IMPRESION")
+        ('history', 'history', 'impression')
+    """
+    spelled = " ".join(heading.lower().split())
+    if (name := terms().get(spelled)) or not spelled:
+        return name
+    plain = re.sub(rf"^(?:(?:{'|'.join(_lists()['qualifiers'])})\s+)+", "", spelled)
+    parts = [" ".join(map(corrected, part.split())) for part in _JOINED.split(plain)]
+    names = [terms().get(part) for part in parts]
+    return names[0] if all(names) and "other" not in names else None
+
+
+@lru_cache(maxsize=16_384)
+def corrected(word: str) -> str:
+    """The word of a heading that a misspelt one stands for, or the word itself.
+
+    Example:
+        >>> corrected("findigns"), corrected("reccomendation"), corrected("medication"), corrected("fracture")
+        ('findings', 'recommendation', 'medication', 'fracture')
+    """
+    if len(word) < _SHORTEST or word in _words() or is_listed(word):
+        return word
+    for count, least in _LIKENESS.items():
+        if count > 1 and len(word) < _LONG:
+            break
+        # Words that become equal by dropping a letter or two of each.
+        for form in _without(word, count):
+            known = _shortened(count).get(form)
+            if known and SequenceMatcher(None, word, known).ratio() >= least:
+                return known
+    return word
+
+
+@cache
+def _words() -> frozenset[str]:
+    return frozenset(word for term in terms() for word in term.split())
+
+
+@cache
+def _shortened(count: int) -> dict[str, str]:
+    """Words of the headings by what is left of them without some letters."""
+    own = {word for term, name in terms().items() if name != "other" for word in term.split() if len(word) >= _SHORTEST}
+    return {form: word for word in sorted(own) if count == 1 or len(word) >= _LONG for form in _without(word, count)}
+
+
+def _without(word: str, count: int) -> Iterator[str]:
+    yield word
+    for places in combinations(range(len(word)), count):
+        yield "".join(letter for place, letter in enumerate(word) if place not in places)
+
+
+def addenda(text: str) -> Iterator[tuple[int, int, int]]:
+    """Headings of addenda: where each begins, where its text begins behind names and dates, and where it ends.
+
+    The end is that of the report unless a line of strokes or the report's own title stands before it.
+    """
+    for match in _TERM.finditer(text):
+        body = _body(text, match)
+        if body is not None:
+            end = _END.search(text, body)
+            # Its own lower edge, where a banner stands between two lines of strokes.
+            while end and not text[body : end.start()].strip() and end[0].strip()[:1] in "_=*-":
+                body, end = end.end(), _END.search(text, end.end())
+            yield match.start("term"), body, end.start() if end else len(text)
+
+
+def title_end(text: str, start: int) -> int:
+    """Index behind the lines of strokes and the title of the report that begin here."""
+    while (match := _END.match(text, start)) or text[start : start + 1] in ("\n", "\r", " ", "\t"):
+        start = max(match.end() if match else 0, start + 1)
+    return start
+
+
+def _body(text: str, match: re.Match[str]) -> int | None:
+    """Index at which the text of an addendum begins, None where the word is none of its heading."""
+    place = match.end()
+    is_alone = not _line(text, place).strip(" \t*#=_:.-–—")
+    if not match["sure"] and not is_alone and not re.match(r"[ \t]*:", text[place:]):
+        return None  # "Correction of the deformity"
+    if is_alone:
+        return place + len(_line(text, place))
+    if re.match(r"[ \t]+ends?\b", text[place:], re.IGNORECASE):
+        return None
+    if not match["term"].isupper() and not re.match(rf"[ \t]*[:(\[#–—-]|{_STAMP.pattern}", text[place:], re.IGNORECASE):
+        return None  # "Addendum to follow."
+    colon = re.compile(r"[ \t]*:(?=\s)[ \t]*").match(text, place)
+    stamped = _stamped(text, colon.end() if colon else place)
+    # Behind a colon "On the lateral view" is no stamp; a stamp ends in a colon or the line, or is all numbers.
+    is_stamp = text[stamped : stamped + 1] in (":", "\n", "") or not re.search(
+        r"[a-z]", text[place:stamped], re.IGNORECASE
+    )
+    place = stamped if is_stamp or not colon else colon.end()
+    return place + len(_PUNCTUATION.match(text, place)[0])  # type: ignore[index]
+
+
+def _stamped(text: str, place: int) -> int:
+    """Index behind the names, dates and times that begin here, before the colon that ends them."""
+    if bracket := _BRACKET.match(text, place):
+        place = bracket.end()
+    while stamp := _STAMP.match(text, place):
+        place = stamp.end()
+        if stamp[0].strip(" \t,;()[]*#=–—-:.").lower() in _BEFORE_NAMES and (names := _NAMES.match(text, place)):
+            place = names.end()
+        if text[place : place + 1] == ":" and text[place + 1 : place + 2].isspace():
+            break
+    return place
+
+
+def _line(text: str, start: int) -> str:
+    end = text.find("\n", start)
+    return text[start : end if end >= 0 else len(text)]
