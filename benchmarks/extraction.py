@@ -35,6 +35,8 @@ from pedclip.evaluation.metrics.interval import entry_text
 REPOSITORY = Path(__file__).resolve().parents[1]
 INVENTED = REPOSITORY / "tests/curation/invented_reports.jsonl"
 SECOND_READER = Path(__file__).parent / "annotations/second_reader.jsonl"  # spans in reports of the packs, no text
+FURTHER_READERS = SECOND_READER.with_name("further_readers.jsonl")  # likewise, in two parts
+PARTS = ("development", "held_out")  # what faults were looked for in, and what nobody looked at before the end
 PACKS = ("iu-openi-reports", "cmc2007-paediatric-reports", "mtsamples-radiology", "covid-cxr-notes")
 RESAMPLES = 2000
 PHANTOM_REPORTS, PHANTOM_SEED = 1000, 4
@@ -61,17 +63,36 @@ def second_reader(data: Path) -> list[dict[str, Any]]:
         for record in records(data / name / "reports.jsonl")
         if record["report_id"] in annotated
     }
-    return [
-        {
-            "report_text": text,
-            "excerpts": {
-                region: [text[start:end] for start, end in spans]
-                for region, spans in annotated[name]["excerpts"].items()
-            },
-            "left_out": [text[start:end] for start, end in annotated[name]["left_out"]],
-        }
-        for name, text in texts.items()
-    ]
+    return [spans_as_texts(annotated[name], text) for name, text in texts.items()]
+
+
+def further_readers(data: Path, part: str) -> list[dict[str, Any]]:
+    """Reports and notes of the packs that readers annotated without sight of any output, of one part.
+
+    Records hold `report_id`, `pack` (its file below the data), `part`, and spans as `second_reader` has them.
+
+    Raises:
+        ValueError: A record names a report that its pack lacks, though the pack is there.
+    """
+    annotated = [one for one in records(FURTHER_READERS) if one["part"] == part] if FURTHER_READERS.is_file() else []
+    texts: dict[str, dict[str, str]] = {}
+    for name in sorted({one["pack"] for one in annotated}):
+        if (data / name).is_file():
+            texts[name] = {record["report_id"]: record["raw_text"] for record in records(data / name)}
+    for one in annotated:
+        if one["pack"] in texts and one["report_id"] not in texts[one["pack"]]:
+            raise ValueError(f"{FURTHER_READERS.name}: {one['pack']} holds no {one['report_id']}.")
+    return [spans_as_texts(one, texts[one["pack"]][one["report_id"]]) for one in annotated if one["pack"] in texts]
+
+
+def spans_as_texts(annotated: Mapping[str, Any], text: str) -> dict[str, Any]:
+    return {
+        "report_text": text,
+        "excerpts": {
+            region: [text[start:end] for start, end in spans] for region, spans in annotated["excerpts"].items()
+        },
+        "left_out": [text[start:end] for start, end in annotated["left_out"]],
+    }
 
 
 def quality(gold: Sequence[dict[str, Any]], extractor: str | Extractor = "rules") -> dict[str, Any]:
@@ -257,6 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "real_no_extraction": quality(real, WholeReport()),
         "second_reader": quality(second),
         "second_reader_no_extraction": quality(second, WholeReport()),
+        **{f"further_{part}": quality(gold) for part in PARTS if (gold := further_readers(options.data, part))},
         "invented": quality(records(INVENTED)),
         "phantom": quality(generate_reports(PHANTOM_REPORTS, seed=PHANTOM_SEED)),
     }

@@ -9,6 +9,7 @@ from benchmarks.extraction import (
     INVENTED,
     REPOSITORY,
     SECOND_READER,
+    further_readers,
     main,
     on_chest_films_alone,
     on_pack,
@@ -75,6 +76,27 @@ def test_places_of_the_second_reader_become_texts(tmp_path: Path, monkeypatch: p
         {"report_text": text, "excerpts": {"chest": ["Clear lungs.", "No fracture."]}, "left_out": ["Cough."]}
     ]
     assert second_reader(tmp_path / "nowhere") == []
+
+
+def test_annotations_of_further_readers_are_scored_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "HISTORY: Cough. FINDINGS: Clear lungs. No fracture."
+    pack = "notes/other.jsonl"
+    (tmp_path / "notes").mkdir()
+    rows = [json.dumps({"report_id": name, "raw_text": text}) + "\n" for name in ("n-1", "n-2")]
+    (tmp_path / pack).write_text("".join(rows))
+    file = tmp_path / "further.jsonl"
+    common = {"pack": pack, "excerpts": {"chest": [[26, 38]]}, "left_out": [[9, 15]], "note": ""}
+    parts = {"n-1": "development", "n-2": "held_out"}
+    places = [{"report_id": name, "part": part, **common} for name, part in parts.items()]
+    file.write_text("".join(json.dumps(one) + "\n" for one in places))
+    monkeypatch.setattr(extraction, "FURTHER_READERS", file)
+    for part in parts.values():
+        (found,) = further_readers(tmp_path, part)
+        assert found == {"report_text": text, "excerpts": {"chest": ["Clear lungs."]}, "left_out": ["Cough."]}
+    assert further_readers(tmp_path / "nowhere", "held_out") == []
+    (tmp_path / pack).write_text(rows[0])
+    with pytest.raises(ValueError, match="holds no n-2"):
+        further_readers(tmp_path, "held_out")
 
 
 def test_places_of_the_second_reader_are_in_order_and_apart() -> None:
