@@ -1,13 +1,15 @@
 """Films decoded once into one memory-mapped file, so that training never waits for a JPEG.
 
-A cache folder holds `films.bin` (N · size · size bytes, row by row) and `cache.json`. It is complete or absent, and a
-fingerprint of what the images contain tells whether it is stale. Reading needs neither `datasets` nor `pydicom`.
+A cache folder holds `films.bin` (N · size · size bytes, row by row) and `cache.json`. It is complete or absent; a
+fingerprint of what the images contain tells whether it is stale, a checksum whether it was damaged. Reading needs
+neither `datasets` nor `pydicom`.
 """
 
 import hashlib
 import json
 import logging
 import math
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -18,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.artefacts import atomic_folder, write_json
+from pedclip.triplets.film_bounds import read_file
 from pedclip.triplets.transforms import square
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-VERSION: Final = 1  # of decoding and padding together: raise it when either gives other pixels
+VERSION: Final = 2  # of decoding and padding together: raise it when either gives other pixels
 _FILMS: Final = "films.bin"
 _DESCRIPTION: Final = "cache.json"
 _CHUNK: Final = 512  # films
@@ -59,19 +62,23 @@ def build_cache(dataset: "Dataset", folder: str | Path, *, size: int) -> Films:
     # Reading the files costs seconds, decoding them minutes.
     fingerprint = _fingerprint(dataset, size)
     try:
-        return open_cache(folder, size=size, fingerprint=fingerprint)
+        films = open_cache(folder, size=size, fingerprint=fingerprint)
+        _check_films(Path(folder), films)
+        return films
     except (FileNotFoundError, StaleCache) as reason:
         _log.info("decoding %d films: %s", len(dataset), reason)
     # A killed process leaves the old cache or none, never half of one.
     with atomic_folder(folder) as partial:
+        checksum = 0
         with (partial / _FILMS).open("wb") as file:
             for number, film in enumerate(_decoded(dataset, size), start=1):
-                file.write(film.tobytes())
+                file.write(row := film.tobytes())
+                checksum = zlib.crc32(row, checksum)
                 # Ten lines or so for the largest public sets.
                 if number % 5000 == 0:
                     _log.info("decoded %d of %d films", number, len(dataset))
         content = {"version": VERSION, "count": len(dataset), "size": size, "fingerprint": fingerprint}
-        write_json(partial / _DESCRIPTION, content)
+        write_json(partial / _DESCRIPTION, {**content, "checksum": checksum})
     return open_cache(folder, size=size, fingerprint=fingerprint)
 
 
@@ -111,6 +118,19 @@ def open_cache(folder: str | Path, *, size: int, fingerprint: str | None = None)
     return np.memmap(films, dtype=np.uint8, mode="r", shape=shape)  # (N, size, size)
 
 
+def _check_films(folder: Path, films: Films) -> None:
+    """Bytes of a cache against the checksum of when it was made; seconds where decoding took minutes.
+
+    Raises:
+        StaleCache: Damaged since, by a disk or by hand, or made without a checksum.
+    """
+    checksum = 0
+    for start in range(0, len(films), _CHUNK):
+        checksum = zlib.crc32(films[start : start + _CHUNK].data, checksum)
+    if json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8")).get("checksum") != checksum:
+        raise StaleCache(f"{folder / _FILMS} is damaged (its checksum differs); make the cache again.")
+
+
 def _fingerprint(dataset: "Dataset", size: int) -> str:
     digest = hashlib.sha256(f"{VERSION}\0{size}".encode())
     for content in _contents(dataset):
@@ -128,7 +148,7 @@ def _contents(dataset: "Dataset") -> Iterator[bytes]:
     images = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))
     for batch in images.iter(_CHUNK):
         for image in batch["image"]:
-            yield Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+            yield read_file(image["path"]) if image["bytes"] is None else image["bytes"]
 
 
 def _decoded(dataset: "Dataset", size: int) -> Iterator[NDArray[np.uint8]]:

@@ -5,6 +5,7 @@ more, the encoders see 0..255 / 255 anyway, and it makes the caches half to a qu
 """
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -119,7 +120,10 @@ def read_mask(source: str | Path | bytes, *, size: tuple[int, int]) -> bytes:
 
 
 def _content(source: str | Path | bytes) -> bytes:
-    content = source if isinstance(source, bytes) else read_file(source)
+    if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        # A number would be taken for an open file.
+        raise BadImage(f"expected the path or the bytes of an image file, got {type(source).__name__}")
+    content = read_file(source) if isinstance(source, str | os.PathLike) else bytes(source)
     if not content:
         raise BadImage("empty file (0 bytes)")
     return content

@@ -43,6 +43,8 @@ def read_file(path: str | Path) -> bytes:
                 raise BadImage(f"{status.st_size:,} bytes, more than a film can have ({MAX_FILE_BYTES:,})")
             # Not more than was allowed, if the file grows meanwhile.
             content = file.read(MAX_FILE_BYTES)
+    except BadImage:
+        raise
     except FileNotFoundError:
         raise BadImage("no such file") from None
     except OSError as error:

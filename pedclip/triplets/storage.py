@@ -1,5 +1,6 @@
 """Triplet directories: Parquet shards that `datasets.load_dataset` reads as well."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from datasets.utils import logging as datasets_logging
 from pedclip.artefacts import atomic_folder
 from pedclip.triplets.schema import FEATURES, OPTIONAL, with_optional
 from pedclip.triplets.splits import SPLITS
+from pedclip.triplets.stored_images import check_images, with_absolute_paths
 
 _ROWS_PER_SHARD: Final = 4000
 _BYTES_PER_SHARD: Final = 256 * 2**20  # one shard is in memory while it is written, and films are of any size
@@ -58,13 +60,17 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
     Raises:
         TripletsError: A split is missing or not one of the three, all are empty, or a feature differs from the schema.
     """
+    if not isinstance(triplets, Mapping):
+        raise TripletsError(f"expected a DatasetDict of three splits, got {type(triplets).__name__}.")
     # All three by name: a forgotten test split shows when it is saved, not when it is needed.
     if set(triplets) != set(SPLITS):
         raise TripletsError(f"expected the splits {', '.join(SPLITS)}, got {', '.join(map(str, triplets)) or 'none'}.")
+    for split in SPLITS:
+        if not isinstance(triplets[split], Dataset):
+            raise TripletsError(f"split {split!r} is a {type(triplets[split]).__name__}, expected a Dataset.")
+        _check_features(triplets[split].features, f"split {split!r}")
     if not any(len(triplets[split]) for split in SPLITS):
         raise TripletsError("all splits are empty; there is nothing to save.")
-    for split in SPLITS:
-        _check_features(triplets[split].features, f"split {split!r}")
     with atomic_folder(path) as folder:
         for split in SPLITS:
             _write_split(triplets[split], folder, split)
@@ -117,27 +123,59 @@ def is_triplets(path: Path) -> bool:
 def load_triplets(path: str | Path) -> DatasetDict:
     """Triplets written by `save_triplets`, memory-mapped through the cache of `datasets` (`HF_HOME`).
 
-    Sets made before a column of `pedclip.triplets.schema.OPTIONAL` existed get None in it.
+    Sets made before a column of `pedclip.triplets.schema.OPTIONAL` existed get None in it. Images are read from the
+    shards, or from files inside the folder that a shard names by relative path; never from elsewhere.
 
     Args:
         path: The folder.
 
     Raises:
-        TripletsError: A shard is missing or unreadable, or its schema differs.
+        TripletsError: No triplets there, a shard is missing or unreadable, its schema differs, or an image is neither
+            in it nor a file inside the folder.
     """
-    shards = _shards(Path(path))
+    shards = _shards(_folder(path))
+    has_files = False
     for file in (file for files in shards.values() for file in files):
         # Every shard, before one is opened: an error then names the file.
         _check_features(_features(file), str(file))
+        has_files = _check_images(file) or has_files
     with _without_progress_bars():
-        return DatasetDict({split: _read_split(files) if files else make_split([]) for split, files in shards.items()})
+        triplets = {split: _read_split(files) if files else make_split([]) for split, files in shards.items()}
+        if has_files:
+            triplets = {split: with_absolute_paths(dataset, Path(path)) for split, dataset in triplets.items()}
+    return DatasetDict(triplets)
+
+
+def _folder(path: str | Path) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise TripletsError(f"expected the folder of a set of triplets, got {type(path).__name__}.")
+    if not is_triplets(folder := Path(path)):
+        raise TripletsError(f"{folder} holds no triplets: expected train-00000-of-0000N.parquet and the like.")
+    return folder
+
+
+def _check_images(file: Path) -> bool:
+    import pyarrow
+
+    try:
+        problem, has_files = check_images(file)
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
+        raise TripletsError(f"{file} cannot be read ({error}); copy it again or make it again.") from error
+    if problem:
+        raise TripletsError(f"{file}, {problem}.")
+    return has_files
 
 
 def _read_split(files: Sequence[Path]) -> Dataset:
     # Shards of one split were written together, so that all have the columns of the first.
     present = _features(files[0])
     features = Features({name: feature for name, feature in FEATURES.items() if name in present})
-    return with_optional(Dataset.from_parquet([str(file) for file in files], features=features))
+    try:
+        return with_optional(Dataset.from_parquet([str(file) for file in files], features=features))
+    # What a column holds may differ from what the file says of it; `datasets` wraps whatever comes of that.
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise TripletsError(f"{files[0]} or a shard beside it is not what it says it is ({cause}).") from error
 
 
 def _shards(path: Path) -> dict[str, list[Path]]:
@@ -161,9 +199,15 @@ def _features(file: Path) -> Features:
     import pyarrow.parquet
 
     try:
-        return Features.from_arrow_schema(pyarrow.parquet.read_schema(file))
-    except (pyarrow.ArrowInvalid, OSError) as error:
+        schema = pyarrow.parquet.read_schema(file)
+    except (pyarrow.ArrowException, OSError) as error:
         raise TripletsError(f"{file} is no complete Parquet file ({error}); copy it again or make it again.") from None
+    try:
+        features = Features.from_arrow_schema(schema)
+    # Types that no triplet has, or a description of them that is damaged: anything may come of it.
+    except Exception as error:
+        raise TripletsError(f"{file} has columns of unknown types ({type(error).__name__}: {error}).") from error
+    return features
 
 
 def _check_features(features: Features, where: str) -> None:

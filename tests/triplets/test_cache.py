@@ -60,8 +60,8 @@ def test_another_size_or_version_makes_it_stale(tmp_path: Path, monkeypatch: pyt
     build_cache(split(1), tmp_path / "cache", size=SIZE)
     with pytest.raises(StaleCache, match="has size 16, expected 8"):
         open_cache(tmp_path / "cache", size=8)
-    monkeypatch.setattr("pedclip.triplets.cache.VERSION", 2)
-    with pytest.raises(StaleCache, match="has version 1, expected 2"):
+    monkeypatch.setattr("pedclip.triplets.cache.VERSION", 3)
+    with pytest.raises(StaleCache, match="has version 2, expected 3"):
         open_cache(tmp_path / "cache", size=SIZE)
 
 
@@ -72,10 +72,29 @@ def test_damaged_files_are_rebuilt(tmp_path: Path) -> None:
     with pytest.raises(StaleCache, match="has 4 bytes, expected 512"):
         open_cache(folder, size=SIZE)
     assert np.array_equal(build_cache(split(1, 2), folder, size=SIZE), whole)
-    (folder / "cache.json").write_text(json.dumps({"version": 1})[:-1])
+    (folder / "cache.json").write_text(json.dumps({"version": 2})[:-1])
     with pytest.raises(StaleCache, match="damaged"):
         open_cache(folder, size=SIZE)
     assert np.array_equal(build_cache(split(1, 2), folder, size=SIZE), whole)
+
+
+@pytest.mark.parametrize("place", [0, 255, 256, 511])
+def test_damage_that_keeps_the_size_is_noticed_by_the_next_run(tmp_path: Path, place: int) -> None:
+    whole = np.array(build_cache(split(1, 2), tmp_path, size=SIZE))
+    content = bytearray((tmp_path / "films.bin").read_bytes())
+    content[place] ^= 1
+    (tmp_path / "films.bin").write_bytes(content)
+    assert np.array_equal(build_cache(split(1, 2), tmp_path, size=SIZE), whole)
+    assert (tmp_path / "films.bin").read_bytes() != content
+
+
+def test_cache_without_a_checksum_is_made_again(tmp_path: Path) -> None:
+    whole = np.array(build_cache(split(1, 2), tmp_path, size=SIZE))
+    description = json.loads((tmp_path / "cache.json").read_text())
+    del description["checksum"]
+    (tmp_path / "cache.json").write_text(json.dumps(description))
+    (tmp_path / "films.bin").write_bytes(bytes(512))
+    assert np.array_equal(build_cache(split(1, 2), tmp_path, size=SIZE), whole)
 
 
 def test_no_cache_and_no_images_are_errors(tmp_path: Path) -> None:
