@@ -8,23 +8,27 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # beginnings of what a spreadsheet runs
 
 
-def write_bytes(path: str | Path, content: bytes) -> Path:
+def write_file(
+    path: str | Path, fill: Callable[[BinaryIO], Any], *, before_rename: Callable[[], Any] = lambda: None
+) -> Path:
     """Write a file so that a reader sees the old content or the new one, never a part.
 
     Args:
         path: Destination; missing parent folders are made, an existing file is replaced.
-        content: The whole file.
+        fill: Writes the content into the open file.
+        before_rename: Called when the new file is complete and has not yet taken the place of the old one.
 
     Returns:
         The destination.
@@ -38,14 +42,32 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     try:
         # Exclusive: no other process may be writing the same file.
         with partial.open("xb") as file:
-            file.write(content)
+            fill(file)
             file.flush()
             # On disk before the rename, or a power cut could leave an empty file under the final name.
             os.fsync(file.fileno())
+        # Whatever must be so when the old file goes, now that nothing can fail but the rename.
+        before_rename()
         partial.replace(destination)  # the one indivisible step
     finally:
         partial.unlink(missing_ok=True)  # gone after the rename; left by an error
     return destination
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write a file with `write_file`.
+
+    Args:
+        path: Destination.
+        content: The whole file.
+
+    Returns:
+        The destination.
+
+    Raises:
+        IsADirectoryError: The destination is a folder.
+    """
+    return write_file(path, lambda file: file.write(content))
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -68,6 +90,20 @@ def write_json(path: str | Path, content: Any) -> Path:
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_encode)
     return write_text(path, text + "\n")  # as text files end
+
+
+def read_json(path: str | Path) -> Any:
+    """Content of a UTF-8 JSON file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON; the message names the file.
+    """
+    try:
+        # RecursionError: brackets nested a thousand deep.
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not readable JSON: {error}") from error
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
@@ -135,6 +171,18 @@ def _sibling(destination: Path, kind: str) -> Path:
     # Host and process, so that leftovers can be told from work in progress; random, for threads.
     owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return destination.with_name(f".{destination.name}.{owner}.{kind}")
+
+
+def clear_partial_files(folder: Path) -> None:
+    """Delete the hidden halves of files that killed processes left in a folder.
+
+    Those of other machines too: call it where nobody else writes.
+    """
+    for leftover in folder.glob(".*.partial"):
+        # Work in progress of this machine stays; of another one nobody can tell, so the caller vouches.
+        own = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]+\.partial$", leftover.name)
+        if leftover.is_file() and not (own and _is_alive(int(own[1]))):
+            leftover.unlink(missing_ok=True)
 
 
 def _clear_leftovers(destination: Path) -> None:

@@ -21,9 +21,9 @@ from pedclip.curation.archive.studies import Archive, Study
 from pedclip.curation.datasheet import data_sheet
 from pedclip.curation.duplicates import joined_groups, near_images, near_texts
 from pedclip.curation.excerpts import Extractor
-from pedclip.curation.privacy.identifiers import read_salt
 from pedclip.curation.shards import CurationSettings, fingerprint_of, is_done, load_chunk, read_chunk, save_chunk
 from pedclip.triplets.left_out import LEFT_OUT_FILE, LeftOut, Reason, write_left_out
+from pedclip.triplets.pseudonyms import read_salt
 from pedclip.triplets.splits import SPLITS, split_of
 
 STUDIES_PER_CHUNK: Final = 64  # about 100 films, a few hundred MB of pixels at most

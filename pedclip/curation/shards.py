@@ -17,11 +17,12 @@ from pedclip.curation.duplicates import as_matrix, image_hash, text_hash, thumbn
 from pedclip.curation.excerpts import Excerpt, Extractor, is_useless
 from pedclip.curation.extract import excerpts_or_refusal
 from pedclip.curation.privacy.burned_in_text import burned_in_text
-from pedclip.curation.privacy.identifiers import find_identifiers, pseudonym
+from pedclip.curation.privacy.identifiers import find_identifiers
 from pedclip.curation.report.language import OtherLanguage
 from pedclip.curation.report.parse import ParsedReport
 from pedclip.triplets.decoding import BadImage, decode, read_film
 from pedclip.triplets.left_out import LeftOut, Reason
+from pedclip.triplets.pseudonyms import pseudonym
 from pedclip.triplets.tabular import state_of
 from pedclip.version import __version__
 

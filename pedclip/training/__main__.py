@@ -12,11 +12,13 @@ from pathlib import Path
 
 from torch import distributed
 
+from pedclip.training.checkpoints import NotFiniteError
 from pedclip.training.config import PROFILES, RunConfig, load_config, load_profile, replace_fields
 from pedclip.training.launcher import check_launch, join_processes
 from pedclip.training.loop import pretrain
 from pedclip.training.model_card import checkpoint_card
 from pedclip.training.preparation import prepare
+from pedclip.training.run_lock import is_main, run_lock
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -73,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = configure(options)
         check_launch(config.training)
         return run(config, options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, NotFiniteError) as error:
         # What the person at the shell can mend is one line; anything else is a bug and keeps its traceback.
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -82,18 +84,23 @@ def main(arguments: list[str] | None = None) -> int:
 def run(config: RunConfig, options: argparse.Namespace) -> int:
     """Prepare the data on rank 0 and train on every rank."""
     join_processes(config.training)
-    rank = distributed.get_rank() if distributed.is_initialized() else 0
-    if rank > 0:
+    # Held from the first file on: a second run in this folder must not even exchange the films.
+    with run_lock(options.output):
+        return _train(config, options)
+
+
+def _train(config: RunConfig, options: argparse.Namespace) -> int:
+    if not is_main():
         logging.getLogger().setLevel(logging.WARNING)  # rank 0 reports for all
         distributed.barrier()  # rank 0 writes the cache that the others read
     prepared = prepare(config, options.output)  # on other ranks: reads what rank 0 has written
-    if rank == 0 and distributed.is_initialized():
+    if is_main() and distributed.is_initialized():
         distributed.barrier()
     card = checkpoint_card(config, prepared.train, prepared.validation, revision="")
     result = pretrain(
         prepared.train, prepared.validation, config=config, run=options.output, resume=not options.no_resume, card=card
     )
-    if rank == 0:
+    if is_main():
         print(f"checkpoint: {result.checkpoint}  ({result.seconds:.0f} s)")
     return 0
 

@@ -47,6 +47,7 @@ class TokenizedTriplets(Dataset[Batch]):
             "attention_mask": mask[:, :longest].long(),
             "regions": self.regions[index],
             "text_ids": self.text_ids[index],
+            "rows": index,  # (B,) of the split: by them a message names films
         }
 
 

@@ -1,14 +1,11 @@
-"""Progress that reads well everywhere, and a usable checkpoint from the first validation on."""
+"""Progress that reads well everywhere."""
 
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import lightning as L
 from tqdm import tqdm
-
-from pedclip.training.module import PretrainModule
 
 PLAIN_LINES: Final = 10  # per run, where nobody watches
 REFRESH_SECONDS: Final = 1.0
@@ -92,25 +89,6 @@ class Progress(L.Callback):
     def _total(trainer: L.Trainer) -> int:
         assert trainer.max_epochs is not None
         return trainer.max_epochs * int(trainer.num_training_batches)
-
-
-class ExportCheckpoint(L.Callback):
-    """Writes the model folder after every epoch, so that an unfinished run can already be opened.
-
-    Args:
-        path: Destination, replaced as a whole each time.
-        card: Markdown for the folder's README.md.
-    """
-
-    def __init__(self, path: Path, card: str) -> None:
-        self.path = path
-        self.card = card
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Export on rank 0."""
-        if trainer.is_global_zero and isinstance(pl_module, PretrainModule):
-            # All ranks hold the same weights; one of them writes.
-            pl_module.model.save_pretrained(self.path, card=self.card)
 
 
 def _is_notebook() -> bool:

@@ -22,14 +22,24 @@ class TripletDataModule(L.LightningDataModule):
         validation: Validation split; may be empty, then validation is skipped.
         model: Gives the tokenizer and the order of the regions.
         config: Optimization.
+        start: Batches of one rank that are done since the beginning of the run.
 
     Raises:
         ValueError: A region of the data has no expert.
     """
 
-    def __init__(self, train: TripletArrays, validation: TripletArrays, model: PedCLIP, config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        train: TripletArrays,
+        validation: TripletArrays,
+        model: PedCLIP,
+        config: TrainingConfig,
+        *,
+        start: int = 0,
+    ) -> None:
         super().__init__()
         self.config = config
+        self.start = start
         self.train = _tokenize(train, model)
         self.validation = _tokenize(validation, model) if len(validation) else None
 
@@ -40,11 +50,9 @@ class TripletDataModule(L.LightningDataModule):
         return len(self.train) // self.config.batch_size
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches, beginning where the loaded checkpoint stopped."""
+        """Shuffled batches, beginning where the run goes on."""
         trainer = self.trainer
         assert trainer is not None
-        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer.fit_loop.restarting else 0
-        # Lightning restores its counters from the checkpoint but leaves it to the loader to skip what was seen.
         batches = EpochBatches(
             self.train.regions,
             self.config.local_batch_size,
@@ -52,7 +60,7 @@ class TripletDataModule(L.LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             square_root=self.config.sampler == "sqrt",
-            start=(trainer.current_epoch, done),
+            start=divmod(self.start, max(1, self.batches_per_epoch)),
         )
         return self._loader(self.train, batches)
 

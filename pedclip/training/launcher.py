@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import distributed
 from pedclip.artefacts import write_json, write_text
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.config import RunConfig, TrainingConfig
-from pedclip.training.loop import PretrainResult, pretrain, read_history
+from pedclip.training.history import read_history
+from pedclip.training.loop import PretrainResult, pretrain
 from pedclip.training.preparation import PreparedData
 
 
@@ -42,20 +44,14 @@ def launch(
             "num_nodes above 1 starts from a shell on every machine: torchrun … -m pedclip.training --config …"
         )
     started = time.monotonic()
-    # The processes get the whole configuration as a file: a command line would have to spell every field.
-    asked = write_json(run / "asked.json", config.to_dict())
-    # --standalone finds a free port, so that two runs on one machine do not meet.
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-    command += [
-        "-m",
-        "pedclip.training",
-        "--config",
-        str(asked),
-        "--output",
-        str(run),
-        *([] if resume else ["--no-resume"]),
-    ]
-    subprocess.run(command, check=True)
+    # The processes get the whole configuration as a file: a command line would have to spell every field. Not in the
+    # folder of the run, which another run may hold.
+    with tempfile.TemporaryDirectory() as folder:
+        asked = write_json(Path(folder) / "asked.json", config.to_dict())
+        # --standalone finds a free port, so that two runs on one machine do not meet.
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+        command += ["-m", "pedclip.training", "--config", str(asked), "--output", str(run)]
+        subprocess.run([*command, *([] if resume else ["--no-resume"])], check=True)
     # The shell writes a card that knows no revision; the caller's replaces it.
     if card:
         write_text(run / "checkpoint" / "README.md", card)

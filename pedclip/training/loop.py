@@ -1,6 +1,5 @@
 """Pre-training from triplets to a checkpoint: one function for the notebook, the shell and the tests."""
 
-import csv
 import dataclasses
 import logging
 import time
@@ -12,16 +11,20 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import train_tokenizer
-from pedclip.training.callbacks import ExportCheckpoint, Progress
+from pedclip.training.callbacks import Progress
+from pedclip.training.checkpoints import EXPORT_FOLDER, ExportCheckpoint, ResumableCheckpoint
 from pedclip.training.config import RunConfig, TrainingConfig
 from pedclip.training.datamodule import TripletDataModule
+from pedclip.training.history import History, read_history
 from pedclip.training.module import PretrainModule
-from pedclip.training.resume import RESUME_FOLDER, claim_run, steps_done
+from pedclip.training.resume import claim_run
+from pedclip.training.run_lock import run_lock
+from pedclip.training.state import State
 from pedclip.triplets.arrays import TripletArrays
 
 
@@ -67,27 +70,39 @@ def pretrain(
         card: Markdown for the checkpoint's README.md.
 
     Raises:
-        ValueError: The folder holds a run with another configuration; the message names the first difference.
+        ValueError: The folder holds a run with another configuration (the message names the first difference), a
+            checkpoint that cannot be continued, or only damaged states.
+        RunInUse: Another process works in the folder.
+        NotFiniteError: A loss or weight became NaN or infinite; nothing of it is exported.
     """
-    training = config.training
     # First of all: another run in this folder is refused before anything is built or written.
-    resumable = claim_run(run, config, train, validation, resume=resume)
+    with run_lock(run):
+        state = claim_run(run, config, train, validation, resume=resume)
+        return _fit(train, validation, config, run, card, state)
+
+
+def _fit(
+    train: TripletArrays, validation: TripletArrays, config: RunConfig, run: Path, card: str, state: State | None
+) -> PretrainResult:
+    training = config.training
     # Initial weights are drawn from torch's global generator inside timm and transformers.
     torch.manual_seed(training.seed)
     model = build_model(config, train)
-    done_before = steps_done(resumable) if resumable else 0
     started = time.monotonic()
-    data = TripletDataModule(train, validation, model, training)
+    # The one counter that says where the run goes on.
+    done = state["batches"] if state else 0
+    data = TripletDataModule(train, validation, model, training, start=done)
     module = PretrainModule(model, training, batches_per_epoch=data.batches_per_epoch)
     with quiet_lightning():
-        export = ExportCheckpoint(run / "checkpoint", card)
+        export = ExportCheckpoint(run / EXPORT_FOLDER, card)
+        resumable = ResumableCheckpoint(run, training.checkpoint_every, export, state)
         steps = training.epochs * data.batches_per_epoch // training.accumulate  # of the optimizer
-        trainer = _trainer(training, run, export, has_validation=len(validation) > 0, steps=steps)
-        # weights_only: a resumable checkpoint is unpickled without running any code that it may hold.
-        trainer.fit(module, data, ckpt_path=resumable, weights_only=True)
+        trainer = _trainer(training, run, [export, resumable], has_validation=len(validation) > 0, steps=steps)
+        trainer.fit(module, data)
     # Evaluation mode, as from_pretrained returns it: no dropout, and gates may be truncated.
     model = model.cpu().eval()
-    return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, done_before)
+    seconds = time.monotonic() - started
+    return PretrainResult(model, run / EXPORT_FOLDER, read_history(run), seconds, state["global_step"] if state else 0)
 
 
 def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
@@ -106,42 +121,9 @@ def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
     return model
 
 
-def read_history(run: Path) -> list[dict[str, float]]:
-    """Logged values of a run in order of the steps; where a resumed run repeated steps, its values count.
-
-    Returns:
-        Records with ``step``, ``epoch`` and whatever was logged there.
-    """
-    # A step and the validation after it have one number but stand in rows of their own.
-    merged: dict[tuple[int, bool], dict[str, float]] = {}
-    # Every restart writes a folder of its own; by number, for "version_10" sorts before "version_2".
-    files = sorted(
-        run.glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_"))
-    )
-    for path in files:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                # Empty cells: values that are logged at other steps.
-                values = {name: float(value) for name, value in row.items() if value}
-                is_validation = any(name.startswith("val/") for name in values)
-                merged.setdefault((int(values["step"]), is_validation), {}).update(values)
-    return [merged[key] for key in sorted(merged)]
-
-
 def _trainer(
-    config: TrainingConfig, run: Path, export: ExportCheckpoint, *, has_validation: bool, steps: int
+    config: TrainingConfig, run: Path, checkpoints: list[L.Callback], *, has_validation: bool, steps: int
 ) -> L.Trainer:
-    # "step" only grows, so that the best one is the newest; more than one is never kept.
-    checkpoint = ModelCheckpoint(
-        dirpath=run / RESUME_FOLDER,
-        filename="{step}",
-        every_n_train_steps=config.checkpoint_every,
-        save_last=True,
-        save_top_k=1,
-        monitor="step",
-        mode="max",
-        enable_version_counter=False,
-    )
     return L.Trainer(
         max_epochs=config.epochs,
         accelerator=config.accelerator,
@@ -156,15 +138,16 @@ def _trainer(
         log_every_n_steps=max(1, min(50, steps // 80)),  # a short run logs every step, a long one stays readable
         num_sanity_val_steps=0,
         limit_val_batches=1.0 if has_validation else 0,
-        callbacks=[Progress(), export, checkpoint, LearningRateMonitor("step")],
+        callbacks=[Progress(), *checkpoints, LearningRateMonitor("step")],
+        enable_checkpointing=False,  # Lightning's own counts batches and epochs apart, and they may disagree
         enable_progress_bar=False,
         enable_model_summary=False,
     )
 
 
 def _logger(config: TrainingConfig, run: Path) -> list[Logger]:
-    # The CSV is always there: the history that the notebook draws is read from it.
-    loggers: list[Logger] = [CSVLogger(run, name="logs", flush_logs_every_n_steps=config.checkpoint_every)]
+    # Always there: the history that the notebook draws.
+    loggers: list[Logger] = [History(run)]
     if config.logger == "tensorboard":
         loggers.append(TensorBoardLogger(run, name="tensorboard"))
     return loggers
@@ -183,8 +166,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
         # Lightning 2.6 asks torch's pytree in a way that torch 2.15 calls old.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        # A resumed run finds its own files.
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        # The batches go on where the run does (EpochBatches).
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pedclip.anatomy import REGIONS
 from pedclip.models.pedclip import default_preprocess
 from pedclip.training.config import RunConfig
+from pedclip.training.run_lock import run_lock
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.left_out import LEFT_OUT_FILE
 
@@ -38,13 +39,16 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
 
     Raises:
         ValueError: The data cannot be read, or no image is left for training.
+        RunInUse: Another process works in the folder.
     """
-    triplets = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
-    # Cached at the size before the crop: every epoch crops anew without decoding again.
-    size = default_preprocess(config.model.image_size, None).resize
-    train, validation = (
-        to_arrays(triplets[split], run / "cache" / split, size=size) for split in ("train", "validation")
-    )
+    with run_lock(run):  # the run that trains here may be another one
+        triplets = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
+        # Cached at the size before the crop: every epoch crops anew without decoding again.
+        size = default_preprocess(config.model.image_size, None).resize
+        train, validation = (
+            to_arrays(triplets[split], run / "cache" / split, size=size, with_digests=True)
+            for split in ("train", "validation")
+        )
     # A run needs films to train on, while one without validation is merely not measured.
     if not len(train):
         raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / LEFT_OUT_FILE}")

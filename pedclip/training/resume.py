@@ -1,6 +1,6 @@
-"""Folders of runs: which checkpoint a killed run goes on from, and whether it may.
+"""Folders of runs: what a killed run goes on from, and whether it may.
 
-A run may only go on with what it began with. The folder therefore keeps, beside Lightning's checkpoint, the
+A run may only go on with what it began with. The folder therefore keeps, beside the resumable checkpoint, the
 configuration (``training.json``) and a fingerprint of the training films.
 """
 
@@ -11,23 +11,27 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from torch import distributed
 
-from pedclip.artefacts import write_json
+from pedclip.artefacts import clear_partial_files, read_json, write_json
+from pedclip.training.checkpoints import EXPORT_FOLDER, RESUME_FOLDER
 from pedclip.training.config import RunConfig
+from pedclip.training.run_lock import is_main
+from pedclip.training.state import LAST_CHECKPOINT, State, read_state
 from pedclip.triplets.arrays import TripletArrays
-from pedclip.triplets.seen_patients import PATIENTS_FILE, patient_key
+from pedclip.triplets.seen_patients import write_seen_patients
 
-RESUME_FOLDER: Final = "resume"
-LAST_CHECKPOINT: Final = "last.ckpt"
 CONFIG_FILE: Final = "training.json"
 DATA_FILE: Final = f"{RESUME_FOLDER}/data.json"
+_WAYS_OUT: Final = (
+    "  Give this one a folder of its own (a notebook: name='other'),\n"
+    "  or delete what is there and start again:   resume=False"
+)
 
 
 def claim_run(
     run: Path, config: RunConfig, train: TripletArrays, validation: TripletArrays, *, resume: bool
-) -> Path | None:
+) -> State | None:
     """Take a folder for a run: continue what is in it, or clear it and write down what the run is made of.
 
     Args:
@@ -35,56 +39,81 @@ def claim_run(
         config: Of the run.
         train: Training split.
         validation: Validation split.
-        resume: Continue; False clears the checkpoints and logs of whatever was there.
+        resume: Continue; False deletes checkpoints and logs of the run that was there.
 
     Returns:
-        The checkpoint to continue from, None for a fresh start.
+        The state to continue from, None for a fresh start.
 
     Raises:
-        ValueError: The folder holds another run; the message names the first difference.
+        ValueError: The folder holds another run (the message names the first difference), or a checkpoint that nothing
+            here can continue: it is not deleted unless ``resume`` is False.
     """
+    if not is_main() and distributed.is_initialized():
+        distributed.barrier()  # one process writes; the others find a folder in order
     run.mkdir(parents=True, exist_ok=True)
     wanted = {
         CONFIG_FILE: config.to_dict(),
         DATA_FILE: {"films": len(train), "fingerprint": _fingerprint(train)},
     }
-    last = run / RESUME_FOLDER / LAST_CHECKPOINT
-    # All of them, or a fresh start: a process may have died between any two of these files.
-    if resume and last.exists() and all((run / name).exists() for name in wanted):
-        _refuse_another_run(run, wanted)
-        return last
-    if _is_main():  # one process writes; the others find a folder in order
-        # A checkpoint of another run must never stand beside this run's list of patients.
-        shutil.rmtree(run / "checkpoint", ignore_errors=True)
-        for pattern in (f"{RESUME_FOLDER}/*.ckpt", "logs/version_*/metrics.csv"):
-            for path in run.glob(pattern):
-                path.unlink()
-        seen = {"train": train.patients, "validation": validation.patients}
-        # Keys instead of identifiers: the file tells whose films were used only to who already knows the names.
-        keys = {split: sorted({patient_key(patient) for patient in patients}) for split, patients in seen.items()}
-        for name, content in (wanted | {PATIENTS_FILE: keys}).items():
-            write_json(run / name, content)
-    return None
+    state = _continue(run, wanted) if resume else None
+    if is_main():
+        # Of a process that was killed while it wrote.
+        for folder in (run, run / RESUME_FOLDER, *run.glob("logs/version_*")):
+            clear_partial_files(folder)
+        if state is None:
+            _begin(run, wanted, train, validation)
+        if distributed.is_initialized():
+            distributed.barrier()
+    return state
 
 
-def steps_done(checkpoint: Path) -> int:
-    """Optimizer steps that a resumable checkpoint stands for."""
-    return int(torch.load(checkpoint, weights_only=True)["global_step"])
+def _continue(run: Path, wanted: dict[str, Any]) -> State | None:
+    has_export, resume = (run / EXPORT_FOLDER).exists(), run / RESUME_FOLDER
+    # Neither was written yet: a process that died this early has left nothing to lose.
+    if not has_export and not any(resume.glob("*.ckpt")):
+        return None
+    _refuse_another_run(run, wanted)
+    missing = [name for name in wanted if not (run / name).exists()]
+    # Without its description nobody knows what a state is of.
+    state = None if missing else read_state(resume, repair=is_main())
+    if state is None:
+        absent = missing[0] if missing else f"{RESUME_FOLDER}/{LAST_CHECKPOINT}"
+        what = f"the checkpoint {run / EXPORT_FOLDER}" if has_export else f"checkpoints in {resume}"
+        raise ValueError(
+            f"{run} holds {what}, but {absent} is missing, without which no run can go on; it is not deleted.\n"
+            f"{_WAYS_OUT}"
+        )
+    return state
+
+
+def _begin(run: Path, wanted: dict[str, Any], train: TripletArrays, validation: TripletArrays) -> None:
+    # Killed halfway, this leaves what a run that died early leaves, and is begun again.
+    # A checkpoint of another run must never stand beside this run's list of patients; renamed first, for a killed
+    # process must not leave half of it.
+    export, old = run / EXPORT_FOLDER, run / f".{EXPORT_FOLDER}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if export.exists():
+        export.rename(old)
+        shutil.rmtree(old)
+    for pattern in (f"{RESUME_FOLDER}/*.ckpt", "logs/version_*/metrics.csv"):
+        for path in run.glob(pattern):
+            path.unlink()
+    for name, content in wanted.items():
+        write_json(run / name, content)
+    write_seen_patients(run, train=train, validation=validation)
 
 
 def _refuse_another_run(run: Path, wanted: dict[str, Any]) -> None:
     for name, content in wanted.items():
-        stored = json.loads((run / name).read_text())
+        if not (run / name).exists():
+            continue
+        stored = read_json(run / name)
         if name == CONFIG_FILE:
             stored = _with_defaults(stored)
         # Through JSON once, for it knows lists but no tuples.
         difference = _first_difference(stored, json.loads(json.dumps(content)))
         if difference:
-            raise ValueError(
-                f"{run} holds another run ({difference}).\n"
-                "  Give this one a folder of its own (a notebook: name='other'),\n"
-                "  or start it again:   resume=False"
-            )
+            raise ValueError(f"{run} holds another run ({difference}).\n{_WAYS_OUT}")
 
 
 def _with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +143,3 @@ def _first_difference(old: Any, new: Any, name: str = "") -> str:
                 return found
         return ""
     return "" if old == new else f"{name} was {old!r}, is {new!r}"
-
-
-def _is_main() -> bool:
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0

@@ -1,5 +1,6 @@
 """Triplets as arrays: decoded square films with text and labels, shared by training and evaluation."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class TripletArrays:
         texts: N excerpts.
         regions: (N,) int64 indices into ``pedclip.anatomy.REGIONS``.
         patients: N patient identifiers, unique over all sources.
+        digests: N digests of the stored films, by which they are known under any name; () where nobody asked.
 
     Raises:
         ValueError: The lengths differ.
@@ -30,10 +32,12 @@ class TripletArrays:
     texts: Sequence[str]
     regions: np.ndarray
     patients: Sequence[str]
+    digests: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         # Rows of different columns belong together by their number alone.
         lengths = {len(self.images), len(self.texts), len(self.regions), len(self.patients)}
+        lengths |= {len(self.digests)} if self.digests else set()
         if len(lengths) != 1:
             raise ValueError(f"images, texts, regions and patients have different lengths: {sorted(lengths)}")
 
@@ -41,20 +45,31 @@ class TripletArrays:
         return len(self.texts)
 
 
-def to_arrays(split: "Dataset", cache: Path, *, size: int) -> TripletArrays:
+def to_arrays(split: "Dataset", cache: Path, *, size: int, with_digests: bool = False) -> TripletArrays:
     """Arrays of one split of triplets.
 
     Args:
         split: Triplets.
         cache: Folder of the image cache; rebuilt when stale.
         size: Height and width of the cached films, pixels.
+        with_digests: Also of the stored films.
     """
     from pedclip.triplets.cache import build_cache
 
     # An empty split has no cache, as a file of 0 bytes cannot be mapped.
     images = build_cache(split, cache, size=size) if len(split) else np.zeros((0, size, size), np.uint8)
     regions = np.asarray(split["region"], dtype=np.int64)  # (N,)
-    return TripletArrays(images, list(split["text"]), regions, qualified_patients(split))
+    digests = film_digests(split) if with_digests else []
+    return TripletArrays(images, list(split["text"]), regions, qualified_patients(split), digests)
+
+
+def film_digests(split: "Dataset") -> list[str]:
+    """Digests of the films as they are stored: those of a copy under another name are the same."""
+    from datasets import Image
+
+    images = split.select_columns(["image"]).cast_column("image", Image(decode=False))
+    contents = (image for batch in images.iter(512) for image in batch["image"])
+    return [hashlib.sha256(image["bytes"] or Path(image["path"]).read_bytes()).hexdigest() for image in contents]
 
 
 def qualified_patients(split: "Dataset") -> list[str]:

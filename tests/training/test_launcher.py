@@ -72,11 +72,12 @@ def prepared() -> PreparedData:
 def test_several_devices_become_one_torchrun_with_the_same_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, commands = tiny_config(devices=2, accelerator="cpu"), []
+    config, commands, asked = tiny_config(devices=2, accelerator="cpu"), [], []
     model = build_model(config, tiny_arrays(16))
 
     def train(command: list[str], **options: Any) -> None:
         commands.append((command, options))
+        asked.append(configure(parse(command[7:])))
         model.save_pretrained(tmp_path / "checkpoint")
 
     monkeypatch.setattr(subprocess, "run", train)
@@ -84,8 +85,7 @@ def test_several_devices_become_one_torchrun_with_the_same_configuration(
     ((command, options),) = commands
     assert command[:5] == [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     assert command[5:7] == ["-m", "pedclip.training"]
-    asked = configure(parse(command[7:]))
-    assert asked == config
+    assert asked == [config]
     assert parse(command[7:]).output == tmp_path
     assert parse(command[7:]).no_resume
     assert options == {"check": True}

@@ -1,6 +1,7 @@
 """A folder of PNGs becomes arrays; what a later evaluation needs to know is written down."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pedclip.training.config import RunConfig
 from pedclip.training.preparation import prepare
 from pedclip.training.resume import claim_run
 from pedclip.triplets.arrays import qualified_patients
+from pedclip.triplets.pseudonyms import pseudonym, read_salt
 from pedclip.triplets.seen_patients import patient_key
 from pedclip.triplets.transforms import square
 from tests.training.data_source import write_source
@@ -48,11 +50,16 @@ def test_keys_tell_whose_films_were_used_and_no_identifier(tmp_path: Path) -> No
     prepared = prepare(config_of(source), tmp_path / "run")
     claim_run(tmp_path / "run", config_of(source), prepared.train, prepared.validation, resume=False)
     text = (tmp_path / "run" / "patients.json").read_text()
-    assert json.loads(text) == {
-        "train": sorted(patient_key(f"source/{patient}") for patient in PATIENTS[:3]),
-        "validation": sorted(patient_key(f"source/{patient}") for patient in PATIENTS[3:5]),
-    }
+    content, salt = json.loads(text), read_salt(tmp_path / "run.salt")
+    assert content["train"] == sorted(pseudonym(f"source/{patient}", salt) for patient in PATIENTS[:3])
+    assert content["validation"] == sorted(pseudonym(f"source/{patient}", salt) for patient in PATIENTS[3:5])
+    films = [hashlib.sha256((source / f"{number}_0.png").read_bytes()).hexdigest() for number in range(3)]
+    assert content["train_films"] == sorted(pseudonym(film, salt) for film in films)
     assert "source/" not in text
+    assert salt.hex() not in text
+    # Whoever has the file and not the key can try all identifiers and finds none.
+    guesses = {patient_key(f"source/{patient}") for patient in PATIENTS}
+    assert not guesses & {*content["train"], *content["validation"]}
 
 
 def test_a_key_is_the_promised_digest() -> None:

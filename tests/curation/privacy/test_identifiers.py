@@ -1,9 +1,5 @@
 """Identifiers in invented texts: those that must be found, and ordinary phrases that must not."""
 
-import hmac
-import stat
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from pedclip.curation.privacy.burned_in_text import burned_in_text
-from pedclip.curation.privacy.identifiers import find_identifiers, pseudonym, read_salt
+from pedclip.curation.privacy.identifiers import find_identifiers
 from tests.curation.archive.archive_files import picture
 
 FOUND = [
@@ -140,28 +136,6 @@ def test_ten_times_the_text_holds_ten_times_the_identifiers(part: str) -> None:
     short, long = (find_identifiers(part * repeats) for repeats in (2_000, 20_000))
     assert len(long) == 10 * len(short)
     assert bool(long) == part.startswith(("Dr.", "Patient"))
-
-
-def test_pseudonyms_are_stable_and_need_the_salt() -> None:
-    salt, other = bytes(32), bytes([1]) * 32
-    assert pseudonym("MRN1", salt) == pseudonym(" MRN1 ", salt) != pseudonym("MRN2", salt)
-    assert pseudonym("MRN1", salt) != pseudonym("MRN1", other)
-    expected = hmac.new(salt, b"MRN1", "sha256").hexdigest()
-    assert pseudonym("MRN1", salt) == expected[:16]
-    with pytest.raises(ValueError, match="blank"):
-        pseudonym(" ", salt)
-    with pytest.raises(ValueError, match="16 or more"):
-        pseudonym("MRN1", b"short")
-
-
-def test_salt_is_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
-    salt = read_salt(tmp_path / "key")
-    assert len(salt) == 32
-    assert read_salt(tmp_path / "key") == salt != read_salt(tmp_path / "other")
-    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
-    (tmp_path / "bad").write_text("hello")
-    with pytest.raises(ValueError, match="no salt"):
-        read_salt(tmp_path / "bad")
 
 
 @pytest.mark.parametrize(("words", "is_text"), [("DOE JANE 1234567", True), ("L", False), ("", False)])
