@@ -36,7 +36,13 @@ class ExportCheckpoint(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Export on rank 0."""
-        if trainer.is_global_zero and isinstance(pl_module, PretrainModule):
+        if not isinstance(pl_module, PretrainModule):
+            return
+        if tensor := not_finite(dict(pl_module.model.named_parameters())):
+            raise NotFiniteError(
+                f"{tensor} holds NaN or infinite values at the end of epoch {trainer.current_epoch + 1}"
+            )
+        if trainer.is_global_zero:
             # All ranks hold the same weights; one of them writes.
             pl_module.model.save_pretrained(self.path, card=self.card)
 

@@ -108,6 +108,9 @@ def _refuse_another_run(run: Path, wanted: dict[str, Any]) -> None:
         if not (run / name).exists():
             continue
         stored = read_json(run / name)
+        sections = [stored.get(key, {}) for key in ("model", "training")] if isinstance(stored, dict) else [None]
+        if not all(isinstance(section, dict) for section in sections):
+            raise ValueError(f"{run / name} is damaged: expected an object of names and values")
         if name == CONFIG_FILE:
             stored = _with_defaults(stored)
         # Through JSON once, for it knows lists but no tuples.

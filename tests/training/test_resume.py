@@ -1,6 +1,7 @@
 """Whose folder a run may take: the same run goes on, another one is refused by its first difference."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,48 @@ def test_a_field_that_is_gone_is_a_difference(tmp_path: Path) -> None:
     (tmp_path / "training.json").write_text(json.dumps(stored))
     with pytest.raises(ValueError, match=r"training.momentum was 0.9, is None"):
         claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True)
+
+
+@pytest.mark.parametrize("missing", ["resume/last.ckpt", "training.json", "resume/data.json"])
+def test_a_checkpoint_that_nothing_can_continue_is_refused_and_stays(tmp_path: Path, missing: str) -> None:
+    begin(tmp_path, tiny_config())
+    (tmp_path / missing).unlink()
+    patients = (tmp_path / "patients.json").read_bytes()
+    with pytest.raises(ValueError, match=rf"checkpoint, but {missing} is missing.*not deleted(?s:.*)resume=False"):
+        claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True)
+    assert (tmp_path / "checkpoint").exists()
+    assert (tmp_path / "patients.json").read_bytes() == patients
+
+
+def test_another_run_without_its_resume_files_is_named_by_its_difference(tmp_path: Path) -> None:
+    begin(tmp_path, tiny_config())
+    shutil.rmtree(tmp_path / "resume")
+    with pytest.raises(ValueError, match=r"another run \(training.seed was 0, is 5\)"):
+        claim_run(tmp_path, tiny_config(seed=5), tiny_arrays(43), tiny_arrays(9), resume=True)
+    assert (tmp_path / "checkpoint").exists()
+
+
+def test_a_state_without_its_description_is_refused_and_stays(tmp_path: Path) -> None:
+    last = begin(tmp_path, tiny_config())
+    (tmp_path / "checkpoint").rmdir()
+    (tmp_path / "training.json").unlink()
+    with pytest.raises(ValueError, match=r"holds checkpoints in .*resume, but training.json is missing"):
+        claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True)
+    assert last.exists()
+
+
+def test_a_run_that_died_before_its_first_state_leaves_nothing_to_lose(tmp_path: Path) -> None:
+    claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True)
+    (tmp_path / "resume" / ".last.ckpt.node17-1-ab.partial").touch()  # of a machine that is gone
+    assert claim_run(tmp_path, tiny_config(seed=5), tiny_arrays(42), tiny_arrays(9), resume=True) is None
+    assert len(json.loads((tmp_path / "patients.json").read_text())["train"]) == 42
+    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["data.json"]
+
+
+@pytest.mark.parametrize("name", ["training.json", "resume/data.json"])
+def test_a_broken_description_is_named(tmp_path: Path, name: str) -> None:
+    begin(tmp_path, tiny_config())
+    for content in ("{", "", "[1, 2]", "7"):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match=name):
+            claim_run(tmp_path, tiny_config(), tiny_arrays(43), tiny_arrays(9), resume=True)
