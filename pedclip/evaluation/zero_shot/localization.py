@@ -21,6 +21,9 @@ def similarity_maps(
 ) -> list[Floats]:
     """Patch-wise cosine with the positive prompts minus that with the negative ones.
 
+    The patches are those that enter the last block, under the final normalization: the loss reads the image token
+    alone, so that the patch rows behind the last block come from expert weights that no patch has trained.
+
     Args:
         model: Without a projection, or with one, which is applied to the patches.
         images: (N, R, R) squared films.
@@ -33,8 +36,8 @@ def similarity_maps(
     device = next(model.parameters()).device
     # A copy, because a memory map is read-only.
     pixels = to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess)
-    # (N, 1+S, D): the projection of the image token takes the patches to the joint space as well.
-    patches = model.image_projection(model.encode_image(pixels).tokens)
+    # (N, 1+S, D): normalization and projection of the image token take the patches to the joint space as well.
+    patches = model.image_projection(model.image_encoder.vit.norm(model.encode_image(pixels).dense))
     wanted = [ensemble(embed_texts(model, prompts, device=str(device))) for prompts in (positive, negative)]
     grid = model.image_encoder.grid
     return [

@@ -75,7 +75,8 @@ def test_maps_are_cosine_differences_of_the_patches(projection: int) -> None:
 
     with torch.no_grad():
         pixels = to_pixels(torch.from_numpy(arrays.images[:3]), model.preprocess)
-        patch = model.image_projection(model.encode_image(pixels).tokens)[2, 1 + 2]  # row 1, column 0 of the last film
+        dense = model.image_encoder.vit.norm(model.encode_image(pixels).dense)
+        patch = model.image_projection(dense)[2, 1 + 2]  # row 1, column 0 of the last film
         prompts = [
             model.encode_text(**model.tokenize(sentences)).embedding.mean(0) for sentences in (positive, negative)
         ]
@@ -84,6 +85,16 @@ def test_maps_are_cosine_differences_of_the_patches(projection: int) -> None:
 
     swapped = similarity_maps(model, arrays.images[:3], negative, positive)
     np.testing.assert_allclose(swapped, [-map_ for map_ in maps], rtol=0, atol=1e-12)
+
+
+def test_maps_do_not_read_what_no_patch_has_trained() -> None:
+    arrays = tiny_arrays(4)
+    model = build_model(tiny_config(), arrays).eval()
+    before = similarity_maps(model, arrays.images, ["Effusion."], ["No effusion."])
+    with torch.no_grad():
+        for weight in model.image_encoder.vit.blocks[-1].parameters():
+            weight.add_(torch.randn_like(weight))
+    np.testing.assert_array_equal(similarity_maps(model, arrays.images, ["Effusion."], ["No effusion."]), before)
 
 
 def test_patches_keep_their_place() -> None:
