@@ -1,4 +1,4 @@
-"""Learning curves of probes: fractions of the training patients, several subsamples of each."""
+"""Learning curves of probes: fractions of the labelled patients, several subsamples of each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -28,10 +28,11 @@ def learning_curve(
     scoring: Scoring,
     device: str = "cpu",
 ) -> dict[tuple[str, float], list[Result]]:
-    """A probe per method, fraction of the training patients and subsample of that fraction.
+    """A probe per method, fraction of the labelled patients and subsample of that fraction.
 
-    All methods learn from the same subsamples, and one of a smaller fraction is part of that of a larger one with the
-    same seed. All of the patients are taken once.
+    A fraction is one of the training patients and of the validation patients, on whom the penalty is chosen. All
+    methods learn from the same subsamples, and one of a smaller fraction is part of that of a larger one with the same
+    seed. All of the patients are taken once.
 
     Args:
         task: Of labels or ages.
@@ -52,12 +53,12 @@ def learning_curve(
     for method, inputs in methods.items():
         split = task.split(inputs, patients)
         # Patients are the same for all methods, and so are the subsamples of one seed.
-        strata = _strata(task, split.train.truth)
+        strata, validation = (_strata(task, part.truth) for part in (split.train, split.validation))
         for fraction in fractions:
             results = []
             # All of the patients can be taken in one way only.
             for seed in range(seeds if fraction < 1 else 1):
-                smaller = split.subsample(fraction, seed=seed, strata=strata)
+                smaller = split.subsample(fraction, seed=seed, strata=strata, validation_strata=validation)
                 # A hundredth of the patients may hold one region only; that is bad luck and no error of the data.
                 if fraction < 1 and not _can_fit(task, smaller.train.truth):
                     continue

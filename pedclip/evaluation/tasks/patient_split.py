@@ -60,7 +60,8 @@ class PatientSplit:
         train: To fit on; at least one image.
         validation: To choose on; may be empty where a task says so.
         test: To score on; no fitting function takes it. At least one image.
-        fraction: Of the training patients that `subsample` has left, in (0, 1]; the product where it was called twice.
+        fraction: Of the training and validation patients that `subsample` has left, in (0, 1]; the product where it was
+            called twice.
         seed: Of the last subsample.
 
     Raises:
@@ -86,18 +87,28 @@ class PatientSplit:
         if not len(self.train) or not len(self.test):
             raise ValueError(f"a task needs training and test images, got {len(self.train)} and {len(self.test)}")
 
-    def subsample(self, fraction: float, *, seed: int, strata: NDArray[Any] | None = None) -> "PatientSplit":
-        """A split with a fraction of the training patients; validation and test stay whole.
+    def subsample(
+        self,
+        fraction: float,
+        *,
+        seed: int,
+        strata: NDArray[Any] | None = None,
+        validation_strata: NDArray[Any] | None = None,
+    ) -> "PatientSplit":
+        """A split with a fraction of the training and of the validation patients; test stays whole.
+
+        Who has a tenth of the labels has a tenth to choose the settings on, too.
 
         With one seed, the patients of a smaller fraction are among those of a larger one, and every stratum keeps its
         part to within one patient; a small fraction may keep none of a rare stratum. A fraction of a fraction is the
         product: half of a half is reported as 0.25.
 
         Args:
-            fraction: In (0, 1], of the training patients of this task; at least one is kept.
+            fraction: In (0, 1], of the patients of either part; at least one of each is kept.
             seed: Of the choice of patients.
             strata: (N,) stratum of each training image, as from `rarest_label`; a patient belongs to the rarest of
                 the strata of their images. None draws from all alike.
+            validation_strata: The same of each validation image.
 
         Returns:
             The smaller task.
@@ -107,23 +118,35 @@ class PatientSplit:
         """
         if not 0 < fraction <= 1:
             raise ValueError(f"fraction must be in (0, 1], got {fraction}")
-        if strata is not None and len(strata) != len(self.train):
-            raise ValueError(f"strata must name one per training image: {len(self.train)}, got {len(strata)}")
+        for part, name, given in (
+            (self.train, "training", strata),
+            (self.validation, "validation", validation_strata),
+        ):
+            if given is not None and len(given) != len(part):
+                raise ValueError(f"strata must name one per {name} image: {len(part)}, got {len(given)}")
         if fraction == 1:
             return replace(self, seed=seed)
-        names, index = np.unique(self.train.patients, return_inverse=True)  # (P,), (N,) patient of each image
-        of_patient = _rarest(np.zeros(len(index), int) if strata is None else np.asarray(strata), index, len(names))
-        rng = np.random.default_rng(seed)
-        place = np.zeros(len(names))  # in [0, 1), evenly spread within each stratum
-        for stratum in np.unique(of_patient):
-            # The m patients of a stratum get one place in each of m equal bins of [0, 1): the first places of all
-            # strata together hold every stratum in proportion, whatever the fraction.
-            members = rng.permutation(np.flatnonzero(of_patient == stratum))
-            place[members] = (np.arange(len(members)) + rng.random()) / len(members)
-        # A smaller fraction is a shorter head of the same order, hence nested.
-        kept = np.argsort(place, kind="stable")[: max(1, round(fraction * len(names)))]
-        chosen = np.isin(index, kept)
-        return replace(self, train=self.train.take(chosen), fraction=self.fraction * fraction, seed=seed)
+        # One generator each, so that the training patients do not depend on the validation part.
+        train = _head(self.train, fraction, np.random.default_rng(seed), strata)
+        validation = _head(self.validation, fraction, np.random.default_rng([seed, 1]), validation_strata)
+        return replace(self, train=train, validation=validation, fraction=self.fraction * fraction, seed=seed)
+
+
+def _head(part: Part, fraction: float, rng: np.random.Generator, strata: NDArray[Any] | None) -> Part:
+    """A fraction of the patients, at least one where there are any; smaller fractions are part of larger ones."""
+    if not len(part):
+        return part
+    names, index = np.unique(part.patients, return_inverse=True)  # (P,), (N,) patient of each image
+    of_patient = _rarest(np.zeros(len(index), int) if strata is None else np.asarray(strata), index, len(names))
+    place = np.zeros(len(names))  # in [0, 1), evenly spread within each stratum
+    for stratum in np.unique(of_patient):
+        # The m patients of a stratum get one place in each of m equal bins of [0, 1): the first places of all
+        # strata together hold every stratum in proportion, whatever the fraction.
+        members = rng.permutation(np.flatnonzero(of_patient == stratum))
+        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    # A smaller fraction is a shorter head of the same order, hence nested.
+    kept = np.argsort(place, kind="stable")[: max(1, round(fraction * len(names)))]
+    return part.take(np.isin(index, kept))
 
 
 def rarest_label(labels: NDArray[Any]) -> NDArray[np.int64]:

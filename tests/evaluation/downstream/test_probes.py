@@ -40,7 +40,7 @@ def make_split(*, kind: LabelKind = "multi-label", prefix: str = "") -> PatientS
 def test_labels_equal_scikit_learn(penalty: float) -> None:
     features, labels = make(300, 5)
     scaler = StandardScaler().fit(features)
-    path = fit_path(features, labels, (1e-4, penalty), kind="multi-label", tolerance=1e-7)
+    path = fit_path(features, labels, (1e-4, penalty), kind="multi-label", tolerance=1e-7, gap=1e-9)
     for label in range(3):
         model = LogisticRegression(C=penalty, tol=1e-8, max_iter=10_000)
         expected = model.fit(scaler.transform(features), labels[:, label]).decision_function(scaler.transform(features))
@@ -54,7 +54,9 @@ def test_classes_equal_scikit_learn() -> None:
     classes = labels.sum(axis=1)
     scaler = StandardScaler().fit(features)
     model = LogisticRegression(C=0.1, tol=1e-8, max_iter=10_000).fit(scaler.transform(features), classes)
-    scores = fit_path(features, classes, (0.1,), kind="multi-class", num_classes=4, tolerance=1e-7)[0](features)
+    scores = fit_path(features, classes, (0.1,), kind="multi-class", num_classes=4, tolerance=1e-7, gap=1e-9)[0](
+        features
+    )
     ours = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     assert ours == pytest.approx(model.predict_proba(scaler.transform(features)), abs=1e-4)
 
@@ -64,8 +66,8 @@ def test_missing_labels_and_constant_features_change_nothing_else() -> None:
     partial = labels.astype(float)
     partial[::3, 1] = np.nan
     wide = np.concatenate([features, np.full((200, 2), 3.0)], axis=1)
-    path = fit_path(wide, partial, (0.1,), kind="multi-label", tolerance=1e-7)[0]
-    whole = fit_path(features, labels, (0.1,), kind="multi-label", tolerance=1e-7)[0]
+    path = fit_path(wide, partial, (0.1,), kind="multi-label", tolerance=1e-7, gap=1e-9)[0]
+    whole = fit_path(features, labels, (0.1,), kind="multi-label", tolerance=1e-7, gap=1e-9)[0]
     assert path.weight[-2:] == pytest.approx(np.zeros((2, 3)), abs=1e-12)
     assert path.weight[:-2, [0, 2]] == pytest.approx(whole.weight[:, [0, 2]], abs=1e-3)
     known = ~np.isnan(partial[:, 1])

@@ -66,6 +66,22 @@ def test_another_seed_draws_other_patients() -> None:
         whole.subsample(0.5, seed=0, strata=np.zeros(3))
 
 
+def test_who_has_a_tenth_of_the_labels_has_a_tenth_to_choose_on() -> None:
+    whole = PatientSplit(part(list(range(100))), part([f"v{i // 2}" for i in range(80)]), part(["t"]))
+    strata = np.arange(80) // 2 % 4
+    smaller = whole.subsample(0.1, seed=0, validation_strata=strata)
+    assert (smaller.train.num_patients, smaller.validation.num_patients, len(smaller.validation)) == (10, 4, 8)
+    assert sorted(int(name[1:]) % 4 for name in set(smaller.validation.patients)) == [0, 1, 2, 3]
+    larger = whole.subsample(0.2, seed=0, validation_strata=strata)
+    assert set(smaller.validation.patients) < set(larger.validation.patients)
+    # The training patients are the same whatever there is to validate on.
+    without = PatientSplit(whole.train, part([]), whole.test).subsample(0.1, seed=0)
+    assert without.train.patients.tolist() == smaller.train.patients.tolist()
+    assert len(without.validation) == 0
+    with pytest.raises(ValueError, match="one per validation image: 80, got 3"):
+        whole.subsample(0.5, seed=0, validation_strata=np.zeros(3))
+
+
 def test_a_fraction_of_a_fraction_is_the_product() -> None:
     whole = PatientSplit(part(list(range(40))), part(["v"]), part(["t"]))
     half = whole.subsample(0.5, seed=1)
