@@ -20,6 +20,7 @@ from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.extractor import LLMExtractor
 from pedclip.curation.llm.prompts import Prompt
 from pedclip.curation.pipeline import IdentifiersFound, NothingCurated, curate
+from pedclip.curation.privacy.identifiers import pseudonym, read_salt
 from pedclip.triplets.decoding import decode
 from pedclip.triplets.splits import split_of
 from tests.curation.archive.archive_files import film, make_archive, picture, report, rows_of, save_picture, triplets_of
@@ -139,6 +140,28 @@ def test_names_and_dates_in_running_text_block(tmp_path: Path, finding: str) -> 
     # Once a part is blocked no later one is written either, clean or not.
     written = [path for path in tmp_path.rglob("*") if path.is_file() and "export" not in path.parts]
     assert sorted(path.name for path in written) == ["identifiers.csv", "out.salt"]
+
+
+def test_behind_a_blocked_part_none_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pedclip.curation.pipeline.STUDIES_PER_CHUNK", 1)
+    for number, finding in enumerate(("Normal joint is seen.", "Seen on 3/14/2021, normal.", "No effusion is seen.")):
+        film(tmp_path / f"a/{number}/im", number, BodyPartExamined="KNEE")
+        (tmp_path / f"a/{number}/r.txt").write_text(f"EXAM: XR knee.\nFINDINGS: {finding}")
+    with pytest.raises(IdentifiersFound, match="1 × date"):
+        curate(read_archive(tmp_path / "a"), output=tmp_path / "out")
+    assert [part.name for part in sorted((tmp_path / ".out.work").iterdir())] == ["000000"]
+
+
+def test_pseudonyms_and_ages_in_the_triplets(tmp_path: Path) -> None:
+    film(tmp_path / "a/one/im.dcm", 1, BodyPartExamined="KNEE", PatientAge="095Y", PatientID="MRN7")
+    (tmp_path / "a/one/r.txt").write_text(report("knee"))
+    curate(read_archive(tmp_path / "a"), output=tmp_path / "out")
+    (row,) = triplets_of(tmp_path / "out")
+    salt = read_salt(tmp_path / "out.salt")
+    # The path of a film is often the patient's name or number.
+    assert row["image_id"] == pseudonym("film one/im.dcm", salt)
+    assert row["patient_id"] == pseudonym("MRN7", salt)
+    assert row["age_months"] == 90 * 12  # an exact age above 89 years is an identifier
 
 
 def test_identifiers_outside_the_excerpts_do_not_block(tmp_path: Path) -> None:

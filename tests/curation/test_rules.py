@@ -38,6 +38,19 @@ def test_a_named_film_wins_over_the_heading_and_holds_for_what_follows() -> None
     }
 
 
+def test_the_name_of_a_film_counts_more_than_a_word_that_hints_at_another() -> None:
+    assert texts("EXAM: Chest; knee. FINDINGS: Pneumonia of the knee.") == {
+        "chest": "",
+        "knee": "Pneumonia of the knee.",
+    }
+
+
+def test_a_finding_of_bone_stays_with_the_bone_that_was_spoken_of() -> None:
+    # Behind the lungs it would belong to both bones.
+    report = "EXAM: Chest; knee; ankle. FINDINGS: The knee is swollen. No fracture is seen."
+    assert texts(report) == {"chest": "", "knee": "The knee is swollen. No fracture is seen.", "ankle": ""}
+
+
 def test_what_a_film_cannot_show_ends_its_topic() -> None:
     report = (
         "EXAM: Left hand; left wrist. FINDINGS: Hand: No gap. No gap in the wrist. No effusion. Little finger cyst."

@@ -12,6 +12,7 @@ import pytest
 from datasets import Dataset, Features, Image
 from PIL import Image as Pillow
 
+from pedclip.triplets import cache
 from pedclip.triplets.cache import StaleCache, build_cache, open_cache
 from pedclip.triplets.decoding import decode
 from pedclip.triplets.transforms import square
@@ -95,6 +96,22 @@ def test_cache_without_a_checksum_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "cache.json").write_text(json.dumps(description))
     (tmp_path / "films.bin").write_bytes(bytes(512))
     assert np.array_equal(build_cache(split(1, 2), tmp_path, size=SIZE), whole)
+
+
+def test_a_longer_file_is_as_damaged_as_a_shorter_one(tmp_path: Path) -> None:
+    build_cache(split(1, 2), tmp_path / "cache", size=SIZE)
+    with (tmp_path / "cache/films.bin").open("ab") as file:
+        file.write(b"0")
+    with pytest.raises(StaleCache, match="has 513 bytes, expected 512"):
+        open_cache(tmp_path / "cache", size=SIZE)
+
+
+def test_files_cut_at_another_place_have_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = []
+    for contents in ([b"ab", b"c"], [b"a", b"bc"], [b"ab", b"c"]):
+        monkeypatch.setattr(cache, "_contents", lambda _, contents=contents: iter(contents))
+        prints.append(cache._fingerprint(split(1), SIZE))
+    assert prints[0] == prints[2] != prints[1]
 
 
 def test_no_cache_and_no_images_are_errors(tmp_path: Path) -> None:

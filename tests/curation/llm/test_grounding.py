@@ -61,6 +61,14 @@ def test_no_report_supports_nothing() -> None:
     assert find_source("Fracture.", {}) == "these words of it are not in the report: fracture"
 
 
+def test_one_word_is_no_clause() -> None:
+    # Cut out of a list it may say the opposite of what the list says.
+    report = {1: "Fracture, effusion, and swelling are seen."}
+    assert find_source("Effusion.", report) == (
+        "it leaves out words within a clause; copy the sentence or a whole clause of it"
+    )
+
+
 def test_clause_begins_after_a_comma_or_a_joining_word() -> None:
     assert content_of("Hip is flattened, with sclerosis and cysts").cuts == {0, 2, 4, 5}
 

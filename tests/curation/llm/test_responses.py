@@ -19,6 +19,7 @@ from pedclip.curation.llm.prompts import NumberedReport, Prompt
 from pedclip.curation.llm.responses import (
     MAX_RESPONSE,
     Rejection,
+    find_implausible,
     find_object,
     read_cleaned,
     read_kept,
@@ -90,6 +91,18 @@ def test_implausible_division_is_rejected(excerpts: dict[str, list[int]], reason
     found = read_selected(json.dumps({"excerpts": excerpts}), SHOWN, FILMS)
     assert isinstance(found, Rejection)
     assert reason in found.reason
+
+
+@pytest.mark.parametrize(("own", "is_accepted"), [(1, False), (2, True), (3, True)])
+def test_two_sentences_of_another_film_are_too_many_only_where_they_are_most(own: int, is_accepted: bool) -> None:
+    knee = ("The knee is swollen.", "No gap of the knee.")
+    hip = ("The hip is flat.", "No gap of the hip.", "Cyst of the hip.")[:own]
+    shown = dict(enumerate((*knee, *hip), start=1))
+    given = {"hip": [(number, text) for number, text in shown.items()], "knee": [(1, knee[0])]}
+    found = find_implausible(given, shown)
+    assert (found is None) == is_accepted
+    if found is not None:
+        assert "most sentences of hip speak of other films" in str(found)
 
 
 def test_selection_is_in_report_order_and_shared_sentences_go_to_both() -> None:

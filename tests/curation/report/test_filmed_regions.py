@@ -32,6 +32,11 @@ def test_filmed_regions(report: str, expected: dict[str, str]) -> None:
     assert filmed_regions(report) == expected
 
 
+def test_findings_mostly_of_other_modalities_name_no_film() -> None:
+    assert filmed_regions("CT of the chest shows a nodule. MRI of the head shows edema. The lungs are clear.") == {}
+    assert filmed_regions("CT of the chest shows a nodule. The lungs are clear. No effusion.") == {"chest": ""}
+
+
 def test_given_regions_are_kept_and_first() -> None:
     assert filmed_regions("EXAM: Left wrist.", given=["elbow"]) == {"elbow": "", "wrist": "left"}
     with pytest.raises(UnknownRegion, match="got 'arm'"):

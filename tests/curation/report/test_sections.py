@@ -102,6 +102,13 @@ def test_name_of_a_film_ends_the_history() -> None:
     assert named("INDICATION: Left knee pain.") == [("indication", "Left knee pain.")]
 
 
+def test_a_technique_above_an_impression_holds_no_findings() -> None:
+    assert named("TECHNIQUE: Two views. The bones are intact.\nIMPRESSION: Normal.") == [
+        ("technique", "Two views. The bones are intact."),
+        ("impression", "Normal."),
+    ]
+
+
 def test_findings_may_stand_behind_a_comparison_but_not_a_history() -> None:
     assert named("Right wrist. Comparison: May 3. Callus has formed. Cast removed.")[-1] == (
         "findings",
