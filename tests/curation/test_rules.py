@@ -45,10 +45,16 @@ def test_the_name_of_a_film_counts_more_than_a_word_that_hints_at_another() -> N
     }
 
 
-def test_a_finding_of_bone_stays_with_the_bone_that_was_spoken_of() -> None:
-    # Behind the lungs it would belong to both bones.
-    report = "EXAM: Chest; knee; ankle. FINDINGS: The knee is swollen. No fracture is seen."
-    assert texts(report) == {"chest": "", "knee": "The knee is swollen. No fracture is seen.", "ankle": ""}
+def test_a_finding_of_bone_stays_with_the_bones_that_were_spoken_of() -> None:
+    # Behind the lungs it would belong to every bone that was filmed.
+    report = "EXAM: Chest; knee; ankle; hip. FINDINGS: The knee and ankle are swollen. No fracture is seen."
+    both = "The knee and ankle are swollen. No fracture is seen."
+    assert texts(report) == {"chest": "", "knee": both, "ankle": both, "hip": ""}
+    assert texts("EXAM: Chest; knee; ankle. FINDINGS: Lungs are clear. No fracture is seen.") == {
+        "chest": "Lungs are clear.",
+        "knee": "No fracture is seen.",
+        "ankle": "No fracture is seen.",
+    }
 
 
 def test_what_a_film_cannot_show_ends_its_topic() -> None:

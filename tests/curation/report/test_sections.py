@@ -102,11 +102,12 @@ def test_name_of_a_film_ends_the_history() -> None:
     assert named("INDICATION: Left knee pain.") == [("indication", "Left knee pain.")]
 
 
-def test_a_technique_above_an_impression_holds_no_findings() -> None:
-    assert named("TECHNIQUE: Two views. The bones are intact.\nIMPRESSION: Normal.") == [
-        ("technique", "Two views. The bones are intact."),
+def test_what_follows_a_technique_is_a_finding_where_nothing_else_can_be_one() -> None:
+    assert named("TECHNIQUE: Two views. Contrast was given.\nIMPRESSION: Normal.") == [
+        ("technique", "Two views. Contrast was given."),
         ("impression", "Normal."),
     ]
+    assert named("TECHNIQUE: Two views. Contrast was given.")[-1] == ("findings", "Contrast was given.")
 
 
 def test_findings_may_stand_behind_a_comparison_but_not_a_history() -> None:
