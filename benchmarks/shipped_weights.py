@@ -28,7 +28,7 @@ from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP, default_preprocess
 from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields
 from pedclip.training.loop import pretrain
 from pedclip.triplets.arrays import TripletArrays
-from pedclip.triplets.seen_patients import PATIENTS_FILE
+from pedclip.triplets.seen_patients import PATIENTS_FILE, salt_file
 from pedclip.triplets.splits import split_of
 from pedclip.weights import SHIPPED, shipped_folder
 
@@ -115,6 +115,8 @@ def ship(run: Path, output: Path, *, studies: int) -> None:
     report = json.loads((run / "report.json").read_text())
     for name in ("training.json", PATIENTS_FILE):
         shutil.copy(run / name, output / name)
+    # The patients are drawn: their key may go with the weights.
+    shutil.copy(salt_file(run), salt_file(output))
     size = (output / WEIGHTS_FILE).stat().st_size / 1e6
     config, revision = load_config(run / "training.json"), str(header["git_revision"])
     (output / "README.md").write_text(card(config, report, metrics, revision=revision))

@@ -1,7 +1,8 @@
 """Configuration of the dual encoder: a frozen, validated record of every architectural decision."""
 
-from dataclasses import dataclass
-from typing import Final
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from pedclip.anatomy import REGIONS
 from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, IMAGE_STEMS, ExpertInit, GateInput, ImageStem
@@ -64,6 +65,15 @@ class PedCLIPConfig:
     learn_temperature: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
+        # timm asks a hub for names such as "hf-hub:…", which a checkpoint's configuration must not make it do.
+        name = self.image_architecture
+        _require(
+            re.fullmatch(r"[\w.]+", name) is not None,
+            "image_architecture",
+            name,
+            "timm's name of an architecture, such as 'vit_base_patch16_224', without hub or folder",
+        )
         # JSON has no tuples, so a loaded configuration brings lists.
         object.__setattr__(self, "regions", tuple(self.regions))
         object.__setattr__(self, "mobe_layers", tuple(self.mobe_layers))
@@ -89,6 +99,32 @@ class PedCLIPConfig:
         _require(self.vocab_size >= 100, "vocab_size", self.vocab_size, "at least 100")
         _require(8 <= self.max_text_tokens <= 512, "max_text_tokens", self.max_text_tokens, "in 8…512")
         _require(0 < self.temperature <= 1, "temperature", self.temperature, "in (0, 1]")
+
+
+def check_types(config: Any) -> None:
+    """Make sure that the fields of a configuration dataclass have their annotated types, before they are compared.
+
+    Args:
+        config: Fields may be int, float, bool, str, literals of str, and tuples of int or str (or lists, from JSON).
+
+    Raises:
+        ValueError: A value is of another type.
+    """
+    for name, kind in get_type_hints(type(config)).items():
+        if name not in {field.name for field in fields(config)}:
+            continue
+        value = getattr(config, name)
+        if get_origin(kind) is tuple:
+            item = get_args(kind)[0]
+            is_right = isinstance(value, (list, tuple)) and all(type(part) is item for part in value)
+            _require(is_right, name, value, f"a list of {item.__name__}")
+        elif kind is float:
+            _require(type(value) in (int, float), name, value, "a number")
+        elif kind in (int, bool):
+            # type, not isinstance: True is an int to Python, but no number of epochs.
+            _require(type(value) is kind, name, value, f"of type {kind.__name__}")
+        elif kind is str or isinstance(get_args(kind)[0] if get_args(kind) else None, str):
+            _require(isinstance(value, str), name, value, "a text")
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:

@@ -1,28 +1,29 @@
 """PedCLIP: a radiograph encoder with body-part experts and a text encoder in one embedding space."""
 
 import copy
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertModel, PreTrainedTokenizerBase
 
-from pedclip.artefacts import atomic_folder, write_json
+from pedclip.artefacts import atomic_folder, read_json, write_json
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
 from pedclip.models.text import TextEncoder, load_tokenizer
 from pedclip.triplets.transforms import Preprocess
 from pedclip.weights import SHIPPED, shipped_folder
 
+Described = TypeVar("Described")
 WEIGHTS_FILE: Final = "model.safetensors"
 # A cosine divided by less than this makes one pair own the softmax (the bound of CLIP, logit scale at most 100).
 LOWEST_TEMPERATURE: Final = 0.01
@@ -238,7 +239,8 @@ class PedCLIP(nn.Module):
 
         Raises:
             OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing.
-            ValueError: The weights do not fit the configuration.
+            ValueError: A file is damaged or does not fit the others, or a weight is NaN or infinite; the message names
+                the file.
         """
         folder = _local_folder(path_or_hub_id)
         missing = [
@@ -246,19 +248,26 @@ class PedCLIP(nn.Module):
         ]
         if missing:
             raise FileNotFoundError(f"{folder} is not a PedCLIP checkpoint: it has no {', '.join(missing)}")
-        config = PedCLIPConfig(**json.loads((folder / "config.json").read_text()))
+        config = _described(folder / "config.json", lambda values: PedCLIPConfig(**values))
+        preprocess = _described(folder / "preprocess.json", Preprocess.from_json)
         # copy_expert would only be overwritten; "random" skips it.
         model = cls(
             replace(config, expert_init="random"),
             tokenizer=load_tokenizer(str(folder / "text")),
             text_encoder=TextEncoder.from_config(folder / "text"),
-            preprocess=Preprocess.from_json(json.loads((folder / "preprocess.json").read_text())),
+            preprocess=preprocess,
         )
         model.config = config  # as stored: saving again loses nothing
         try:
-            model.load_state_dict(load_file(folder / WEIGHTS_FILE))  # strictly, and 16-bit values widen on copying
+            weights = load_file(folder / WEIGHTS_FILE)
+            model.load_state_dict(weights)  # strictly, and 16-bit values widen on copying
+        except SafetensorError as error:
+            raise ValueError(f"{folder / WEIGHTS_FILE} is damaged: {error}") from error
         except RuntimeError as error:
             raise ValueError(f"{folder / WEIGHTS_FILE} does not fit {folder / 'config.json'}: {error}") from error
+        # Such weights would answer every film alike, without an error.
+        if spoilt := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
+            raise ValueError(f"{folder / WEIGHTS_FILE} holds NaN or infinite values in {spoilt[0]}")
         return model.eval()
 
 
@@ -270,6 +279,14 @@ def default_preprocess(image_size: int, pretrained_cfg: object) -> Preprocess:
     half = (0.5, 0.5, 0.5)
     mean, std = getattr(pretrained_cfg, "mean", half), getattr(pretrained_cfg, "std", half)
     return Preprocess(size=image_size, resize=round(image_size * 8 / 7), mean=tuple(mean), std=tuple(std))
+
+
+def _described(path: Path, make: Callable[[Any], Described]) -> Described:
+    content = read_json(path)
+    try:
+        return make(content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _local_folder(path_or_hub_id: str | Path) -> Path:

@@ -71,9 +71,14 @@ def load_tokenizer(folder_or_name: str) -> PreTrainedTokenizerBase:
         OSError: It cannot be reached; the message says what to fetch.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder_or_name)
+        return AutoTokenizer.from_pretrained(folder_or_name, **_confined(folder_or_name))
     except (OSError, ValueError) as error:
         raise _unreachable(folder_or_name, "vocab.txt (or tokenizer.json)") from error
+
+
+def _confined(folder_or_name: str) -> dict[str, bool]:
+    # A folder is read as it is: no file in it may send the reader to a hub, or run code of its own.
+    return {"local_files_only": Path(folder_or_name).is_dir(), "trust_remote_code": False}
 
 
 def _unreachable(name: str, file: str) -> OSError:
@@ -118,14 +123,18 @@ class TextEncoder(nn.Module):
         """
         # No pooling layer: [CLS] is read as it leaves the last block (decision P9). No pickled weights either.
         try:
-            return cls(AutoModel.from_pretrained(folder_or_name, add_pooling_layer=False, use_safetensors=True))
+            return cls(
+                AutoModel.from_pretrained(
+                    folder_or_name, add_pooling_layer=False, use_safetensors=True, **_confined(folder_or_name)
+                )
+            )
         except (OSError, ValueError) as error:
             raise _unreachable(folder_or_name, "vocab.txt (or tokenizer.json)") from error
 
     @classmethod
     def from_config(cls, folder: Path) -> "TextEncoder":
         """BERT with random weights from a folder that holds its ``config.json``."""
-        return cls(BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False))
+        return cls(BertModel(BertConfig.from_pretrained(folder, local_files_only=True), add_pooling_layer=False))
 
     @property
     def width(self) -> int:

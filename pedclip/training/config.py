@@ -10,7 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
-from pedclip.models.config import PedCLIPConfig
+from pedclip.artefacts import read_json
+from pedclip.models.config import PedCLIPConfig, check_types
 from pedclip.objectives.registry import names as objective_names
 
 LearningRateSchedule = Literal["cosine", "constant"]
@@ -82,6 +83,7 @@ class TrainingConfig:
     text_weights: str = ""
 
     def __post_init__(self) -> None:
+        check_types(self)
         # Wrong values are named here, before an archive is decoded for hours.
         for name in ("epochs", "accumulate", "devices", "num_nodes", "checkpoint_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
@@ -147,6 +149,9 @@ class RunConfig:
     model: PedCLIPConfig = field(default_factory=PedCLIPConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in ``training.json``."""
         return asdict(self)
@@ -158,6 +163,11 @@ class RunConfig:
         Raises:
             ValueError: A name is unknown or a value out of range.
         """
+        sections = (
+            [values, *(values.get(name, {}) for name in ("model", "training"))] if isinstance(values, dict) else []
+        )
+        if not sections or not all(isinstance(section, dict) for section in sections):
+            raise ValueError("a run's configuration is an object with the objects 'model' and 'training'")
         known = {item.name for item in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise ValueError(f"unknown entry {sorted(unknown)[0]!r} in the run's configuration; known: {sorted(known)}")
@@ -228,12 +238,13 @@ def load_config(path: str | Path) -> RunConfig:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no JSON, or a name or value is not allowed.
+        ValueError: It is no JSON, or a name or value is not allowed; the message names the file.
     """
+    content = read_json(path)
     try:
-        return RunConfig.from_dict(json.loads(Path(path).read_text()))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not readable JSON: {error}") from error
+        return RunConfig.from_dict(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def replace_fields(config: Config, changes: dict[str, Any]) -> Config:

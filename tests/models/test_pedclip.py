@@ -184,3 +184,70 @@ def test_weights_of_the_package_load_offline_and_are_small(monkeypatch: pytest.M
 def test_unknown_weights_of_the_package_are_named() -> None:
     with pytest.raises(ValueError, match=r"no weights are called 'pedclip-large'; there are: pedclip-phantom-small"):
         shipped_folder("pedclip-large")
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocess.json"])
+@pytest.mark.parametrize("content", ["{", "", "[1]", "7", "null", '{"image_size": "224"}', '{"size": [1]}', "\x00"])
+def test_a_broken_description_is_one_error_with_its_name(tmp_path: Path, name: str, content: str) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=name):
+        PedCLIP.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    model = tiny()
+    with torch.no_grad():
+        model.image_encoder.vit.norm.weight[3] = value
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    with pytest.raises(ValueError, match=r"model.safetensors holds NaN or infinite values in image_encoder.vit.norm"):
+        PedCLIP.from_pretrained(folder)
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    for damaged in (b"", content[:100], content[:-1], b"\x80\x04N."):
+        weights.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"model.safetensors is damaged"):
+            PedCLIP.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:somebody/model", "hf_hub:a/b", "local-dir:/tmp/model", "timm/vit_base", ""])
+def test_a_configuration_does_not_ask_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    content = json.loads((folder / "config.json").read_text()) | {"image_architecture": name}
+    (folder / "config.json").write_text(json.dumps(content))
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    with pytest.raises(ValueError, match=r"config\.json: image_architecture=.* is not allowed: timm's name"):
+        PedCLIP.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("image_size", "16"),
+        ("image_size", 16.0),
+        ("image_size", True),
+        ("image_size", None),
+        ("image_size", [16]),
+        ("regions", "hand"),
+        ("regions", 5),
+        ("regions", [1, 2]),
+        ("mobe_layers", ["0"]),
+        ("mobe_layers", -1),
+        ("detach_gate", 1),
+        ("temperature", "0.07"),
+        ("temperature", None),
+        ("gate_input", ["post_norm"]),
+        ("image_architecture", 7),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{field}=.* is not allowed"):
+        dataclasses.replace(TINY, **{field: value})

@@ -97,3 +97,34 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ):
         assert main(arguments) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "", "[1]", "7", '{"training": 3}', '{"training": {"epochs": ""}}', '{"x": 1}']
+)
+def test_a_broken_file_is_named(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "training.json").write_text(content)
+    with pytest.raises(ValueError, match=r"training\.json"):
+        load_config(tmp_path / "training.json")
+    assert main(["--config", str(tmp_path / "training.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"training": {"epochs": 2.5}},
+        {"training": {"epochs": None}},
+        {"training": {"batch_size": True}},
+        {"training": {"learning_rate": "1e-4"}},
+        {"training": {"augment": ["none"]}},
+        {"training": {"mask_equal_texts": "yes"}},
+        {"model": {"image_size": "224"}},
+        {"model": []},
+        {"studies": "600"},
+        {"data": 7},
+    ],
+)
+def test_values_of_a_wrong_type_are_the_documented_error(values: dict) -> None:
+    with pytest.raises(ValueError, match=r"is not allowed|is an object"):
+        RunConfig.from_dict(values)
