@@ -108,11 +108,14 @@ def read_json(path: str | Path) -> Any:
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
     """Write a CSV file, whole or not at all; cells that a spreadsheet would run as a formula get an apostrophe."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_inert(cell) for cell in row] for row in rows)
-    return write_text(path, text.getvalue())
+    return write_text(path, "".join(_csv_line([_inert(cell) for cell in row]) for row in (header, *rows)))
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    line = io.StringIO(newline="")
+    # Not with the terminator "\n": a lone "\r" in a cell would stay unquoted, and a reader would end the row there.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _inert(cell: Any) -> Any:

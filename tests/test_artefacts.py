@@ -1,5 +1,7 @@
+import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pedclip.artefacts import atomic_folder, write_bytes, write_json
+from pedclip.artefacts import atomic_folder, write_bytes, write_csv, write_json
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -31,6 +33,33 @@ def test_a_file_is_made_with_the_permissions_of_the_user(tmp_path: Path) -> None
     assert write_bytes(tmp_path / "atomic", b"x").stat().st_mode == plain.stat().st_mode
 
 
+def test_the_content_is_on_disk_before_the_name_points_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_bytes(tmp_path / "metrics", b"old")
+    synced: list[tuple[int, bytes]] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_size, path.read_bytes())))
+    write_bytes(path, b"longer")
+    assert synced == [(6, b"old")]  # all of it, and nobody has seen it yet
+    assert path.read_bytes() == b"longer"
+
+
+def test_a_reader_who_has_the_old_file_open_reads_it_to_its_end(tmp_path: Path) -> None:
+    path = write_bytes(tmp_path / "metrics", b"first half, second half")
+    with path.open("rb") as reader:
+        assert reader.read(11) == b"first half,"
+        write_bytes(path, b"new")
+        assert reader.read() == b" second half"
+    assert path.read_bytes() == b"new"
+
+
+def test_cells_that_a_spreadsheet_would_run_are_inert(tmp_path: Path) -> None:
+    cells = ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", "a=b", "", -1, 0.5]
+    path = write_csv(tmp_path / "new" / "left_out.csv", ["file"], [[cell] for cell in cells])
+    with path.open(newline="") as file:
+        _, *rows = csv.reader(file)
+    written = ["".join(row) for row in rows]
+    assert written == ["'=1+1", "'+1", "'-1", "'@sum", "'\tx", "'\rx", "a=b", "", "-1", "0.5"]
+
+
 def test_the_old_folder_is_readable_until_the_new_one_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "triplets"
     with atomic_folder(target) as folder:
@@ -50,6 +79,40 @@ def test_an_error_while_filling_keeps_the_old_folder(tmp_path: Path) -> None:
         (folder / "no such folder" / "new").touch()
     assert os.listdir(target) == ["old"]
     assert os.listdir(tmp_path) == ["triplets"]
+
+
+def test_a_failed_last_rename_brings_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "triplets"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    rename = Path.rename
+
+    def full_disk(self: Path, goal: Path) -> Path:
+        if self.suffix == ".partial":
+            raise OSError("disk full")
+        return rename(self, goal)
+
+    monkeypatch.setattr(Path, "rename", full_disk)
+    with pytest.raises(OSError, match="disk full"), atomic_folder(target) as folder:
+        (folder / "new").touch()
+    assert os.listdir(target) == ["old"]
+    assert os.listdir(tmp_path) == ["triplets"]
+
+
+def test_work_in_progress_of_others_is_left_alone(tmp_path: Path) -> None:
+    here, dead = socket.gethostname(), 2**22 + 1  # no process has a number above 2²²
+    theirs = {
+        f".triplets.{here}-{os.getpid()}-00000000.partial",  # of a living process
+        f".triplets.{here}-1-00000000.partial",  # of another user, perhaps
+        f".triplets.elsewhere-{dead}-00000000.partial",  # a number of another machine says nothing
+        f".other.{here}-{dead}-00000000.partial",  # of another folder
+        f".triplets.{here}-{dead}-00000000.notes",
+    }
+    for name in theirs | {f".triplets.{here}-{dead}-00000000.partial"}:
+        (tmp_path / name).mkdir()
+    with atomic_folder(tmp_path / "triplets"):
+        pass
+    assert set(os.listdir(tmp_path)) == theirs | {"triplets"}
 
 
 @pytest.mark.parametrize("before_the_kill", ["", "os.rename(target, str(folder).replace('.partial', '.old'));"])

@@ -1,5 +1,7 @@
 """The MoBE block inside a timm ViT."""
 
+import math
+
 import pytest
 import timm
 import torch
@@ -49,19 +51,109 @@ def test_image_token_path_equals_all_rows(gate_input: str, is_forced: bool, qk_n
     assert [tuple(logits.shape) for logits in gate_logits] == [(3, 4)]
 
 
+class Times(nn.Module):
+    """A branch made visible by a factor."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, branch: Tensor) -> Tensor:
+        return self.factor * branch
+
+
+def printed_block(block: MoBEBlock, x: Tensor, label: int | None) -> tuple[Tensor, Tensor]:
+    """Fig. 3 right and Eq. 1 and 2 for one film (1+S, C), in loops over heads and experts."""
+    query, key, value = block.attn.qkv(block.norm1(x)).chunk(3, dim=-1)
+    width = x.shape[1] // 2
+    heads = []
+    for part in (slice(0, width), slice(width, None)):
+        scores = query[:, part] @ key[:, part].t() / math.sqrt(width)
+        heads.append(scores.softmax(-1) @ value[:, part])
+    z = x + 0.5 * block.ls1.gamma * block.attn.proj(torch.cat(heads, -1))
+    y = block.norm2(z)
+    image_token = {"post_norm": y, "pre_norm": z, "block_input": x}[block.gate_input][0]
+    logits = block.mobe.gate.weight @ image_token  # (E,)
+    scores = logits.exp() / logits.exp().sum()
+    mixed = torch.zeros_like(x)
+    for expert in range(4):
+        hidden = y @ block.mobe.w1[expert].t() + block.mobe.b1[expert]
+        hidden = hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2
+        share = scores[expert] if label is None else float(expert == label)
+        mixed = mixed + share * (hidden @ block.mobe.w2[expert].t() + block.mobe.b2[expert])
+    return z + 0.25 * block.ls2.gamma * mixed, logits
+
+
+@pytest.mark.parametrize("gate_input", ["post_norm", "pre_norm", "block_input"])
+@pytest.mark.parametrize("is_forced", [True, False])
+def test_the_block_is_the_printed_one(gate_input: str, is_forced: bool) -> None:
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=16, num_classes=0, init_values=0.3, **SIZES)
+    block = encoder(vit=vit, gate_input=gate_input, expert_init="random").double().vit.blocks[-1]
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # nothing is 0 or 1, so that nothing can be left out unseen
+    block.drop_path1, block.drop_path2 = Times(0.5), Times(0.25)
+    tokens = torch.randn(2, 5, 32, dtype=torch.float64)
+    labels = [3, 1] if is_forced else [None, None]
+    films = [printed_block(block, x, label) for x, label in zip(tokens, labels, strict=True)]
+    printed, logits = (torch.stack(parts) for parts in zip(*films, strict=True))
+    for rows, path in ((slice(None), block), (slice(1), block.image_token)):
+        output, gate_logits = path(tokens, torch.tensor(labels) if is_forced else None)
+        torch.testing.assert_close(output, printed[:, rows], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(gate_logits, logits, rtol=1e-10, atol=1e-10)
+
+
 def test_attention_of_one_row_by_timm() -> None:
-    attention = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES).blocks[0].attn
+    options = {"img_size": 16, "num_classes": 0, "qk_norm": True, "scale_attn_norm": True}
+    attention = timm.create_model("vit_tiny_patch16_224", **options, **SIZES).blocks[0].attn
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
     tokens = torch.randn(2, 5, 32)
     torch.testing.assert_close(attend_image_token(attention, tokens), attention(tokens)[:, :1])
 
 
+def test_attention_of_one_row_drops_out_in_training_alone() -> None:
+    attention = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES).blocks[0].attn
+    tokens = torch.randn(2, 5, 32)
+    attention.attn_drop.p = 0.5
+    torch.testing.assert_close(attend_image_token(attention.eval(), tokens), attention(tokens)[:, :1])
+    attention.train()
+    assert not torch.allclose(attend_image_token(attention, tokens), attend_image_token(attention, tokens))
+    attention.attn_drop.p = 0.0
+    assert torch.equal(attend_image_token(attention, tokens), attend_image_token(attention, tokens))
+    attention.proj_drop.p = 1.0
+    assert not attend_image_token(attention, tokens).any()
+
+
 @pytest.mark.parametrize("mobe_layers", [(), (0,), (1, -1), (0, 1, 2)])
 def test_copied_experts_keep_the_pretrained_function(mobe_layers: tuple[int, ...]) -> None:
-    plain = encoder(mobe_layers=())
-    mixed = encoder(mobe_layers=mobe_layers)
+    options = {"img_size": 16, "num_classes": 0, "pre_norm": True, "init_values": 0.3}
+    vit = timm.create_model("vit_tiny_patch16_224", **options, **SIZES)
+    for parameter in vit.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
     pixels = torch.randn(2, 3, 16, 16)
-    torch.testing.assert_close(mixed(pixels)[0], plain(pixels)[0])
-    assert len(mixed(pixels)[1]) == len(mobe_layers)
+    by_timm = vit.forward_features(pixels)
+    image_token, gate_logits, _, finish = encoder(vit=vit, mobe_layers=mobe_layers)(pixels)
+    torch.testing.assert_close(image_token, by_timm[:, 0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(finish(), by_timm, rtol=1e-4, atol=1e-5)
+    assert len(gate_logits) == len(mobe_layers)
+
+
+def test_patches_are_dropped_in_training_alone() -> None:
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=16, num_classes=0, patch_drop_rate=0.5, **SIZES)
+    model, pixels = encoder(vit=vit), torch.randn(2, 3, 16, 16)
+    assert model.train()(pixels)[2].shape == (2, 1 + 2, 32)
+    assert model.eval()(pixels)[2].shape == (2, 1 + 4, 32)
+
+
+@pytest.mark.parametrize("expert_init", ["copy", "copy_noise", "random"])
+def test_experts_start_as_asked(expert_init: str) -> None:
+    torch.manual_seed(0)
+    vit = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES)
+    source = vit.blocks[-1].mlp.fc1.weight.detach().clone()
+    mobe = encoder(vit=vit, expert_init=expert_init).vit.blocks[-1].mobe
+    apart = (mobe.w1.detach() - source).std() / source.std()
+    expected = {"copy": 0.0, "copy_noise": 0.1, "random": math.sqrt(2)}  # √2: two draws of one deviation
+    assert float(apart) == pytest.approx(expected[expert_init], rel=0.05)
 
 
 def test_gate_of_a_middle_block_is_the_one_that_is_printed() -> None:
@@ -81,6 +173,14 @@ def test_dense_features_are_those_before_the_last_block() -> None:
     _, _, other, _ = model(pixels, torch.tensor([2, 3]))
     assert dense.shape == (2, 5, 32)
     assert torch.equal(dense, other)  # no expert has touched them
+
+
+def test_all_tokens_are_those_of_the_labels_that_were_given() -> None:
+    model = encoder(expert_init="random")
+    pixels, labels = torch.randn(2, 3, 16, 16), torch.tensor([0, 3])
+    image_token, _, _, finish = model(pixels, labels)
+    torch.testing.assert_close(finish()[:, 0], image_token)
+    assert not torch.allclose(finish()[:, 0], model(pixels)[0])
 
 
 def test_wrong_architectures_and_layers_raise() -> None:

@@ -154,6 +154,20 @@ def test_equal_experts_make_the_gate_irrelevant() -> None:
     torch.testing.assert_close(mobe(tokens, torch.tensor([3, 1, 0]))[0], plain)
 
 
+def test_noise_tells_every_expert_from_every_other_and_leaves_biases() -> None:
+    torch.manual_seed(0)
+    fc1, fc2 = torch.nn.Linear(64, 128), torch.nn.Linear(128, 64)
+    mobe = MixtureOfBodyExperts(64, 128, 4)
+    mobe.copy_expert(fc1, fc2, noise=0.1)
+    for stacked, source in ((mobe.w1, fc1.weight), (mobe.w2, fc2.weight)):
+        added, spread = (stacked - source).detach(), float(source.detach().std())
+        # 8192 numbers: the deviation is known to about 0.8 % of itself, a correlation to 0.011.
+        assert added.flatten(1).std(1).tolist() == pytest.approx([0.1 * spread] * 4, rel=0.05)
+        assert float((torch.corrcoef(added.flatten(1)) - torch.eye(4)).abs().max()) < 0.06
+    assert torch.equal(mobe.b1, fc1.bias.expand(4, -1))
+    assert torch.equal(mobe.b2, fc2.bias.expand(4, -1))
+
+
 def test_permuting_experts_changes_nothing() -> None:
     mobe = MixtureOfBodyExperts(8, 16, 4)
     tokens = torch.randn(3, 5, 8)

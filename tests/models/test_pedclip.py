@@ -92,6 +92,25 @@ def test_half_precision_halves_the_file_and_hardly_moves_an_embedding(tmp_path: 
     assert 0.999 < cosines.min().item() <= 1.0 + 1e-6
 
 
+def test_an_untrained_twin_is_drawn_from_its_seed_alone() -> None:
+    model = tiny(projection_dim=8)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = model.untrained(3)
+    assert torch.equal(torch.get_rng_state(), state)  # its caller's numbers go on as if nothing had been asked
+    torch.manual_seed(2)
+    again, other = model.untrained(3).state_dict(), model.untrained(4).state_dict()
+    assert not first.training
+    assert (first.config, first.preprocess, first.tokenizer) == (model.config, model.preprocess, model.tokenizer)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again[name]), name
+    for name in ("image_encoder.vit.blocks.1.mobe.gate.weight", "text_projection.weight"):
+        assert not torch.equal(first.state_dict()[name], other[name])
+        assert not torch.equal(first.state_dict()[name], model.state_dict()[name])
+    word = "text_encoder.bert.embeddings.word_embeddings.weight"
+    assert not torch.equal(first.state_dict()[word], other[word])
+
+
 def test_text_weights_from_a_folder(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(TEXTS, vocab_size=200)
     config = BertConfig(

@@ -1,79 +1,89 @@
-"""Two processes (gloo) against one process on the joined batch: total loss and the gradient of every weight."""
+"""The training step in two processes (gloo) against one process on the joined batch: loss and every gradient."""
 
-from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
-from torch import Tensor, multiprocessing
+from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pedclip.models.pedclip import PedCLIP
-from pedclip.objectives import FeatureBatch, build
-from pedclip.training.batches import EpochBatches
-from pedclip.training.datamodule import TripletDataModule
-from pedclip.training.loop import build_model
+from pedclip.training.batches import Batch, EpochBatches, TokenizedTriplets
+from pedclip.training.module import PretrainModule
 from pedclip.triplets.transforms import to_pixels
+from tests.training.steps import lone_module
 from tests.training.tiny import tiny_arrays, tiny_config
 
+# Epoch and objective: labels choose the experts, the gate chooses them, no gate loss.
+CASES = [(0, "pedclip"), (6, "pedclip"), (0, "clip")]
 
-class TotalLoss(torch.nn.Module):
-    """Model and objective as one module, so that DDP can wrap it."""
 
-    def __init__(self, model: PedCLIP) -> None:
+class Step(nn.Module):
+    """The training step as a forward pass, which is what DDP wraps."""
+
+    def __init__(self, module: PretrainModule) -> None:
         super().__init__()
-        self.model = model
-        self.objective = build("pedclip", model, mask_equal_texts=True)
+        self.module = module
 
-    def forward(self, rows: list[int], dataset: object) -> Tensor:
-        batch = dataset[rows]
-        pixels = to_pixels(batch["images"], self.model.preprocess).double()
-        features = FeatureBatch(
-            image=self.model.encode_image(pixels, batch["regions"]),
-            text=self.model.encode_text(batch["input_ids"], batch["attention_mask"]),
-            attention_mask=batch["attention_mask"],
-            regions=batch["regions"],
-            text_ids=batch["text_ids"],
-            temperature=self.model.temperature,
-            epoch=0.0,
-        )
-        return self.objective(features)["loss"]
+    def forward(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self.module.training_step(batch, batch_idx)
 
 
-def _prepare() -> tuple[TotalLoss, object]:
-    config = tiny_config({"learn_temperature": True})
-    torch.manual_seed(0)
-    arrays = tiny_arrays(8)
-    model = (
-        build_model(config, arrays).double().eval()
-    )  # without dropout: its noise differs between processes on purpose
-    return TotalLoss(model), TripletDataModule(arrays, tiny_arrays(0), model, config.training).train
+def _prepare(epoch: int, objective: str) -> tuple[Step, TokenizedTriplets]:
+    """The step in double precision and with the crop from the middle: ranks draw their crops apart on purpose."""
+
+    def middle(films: Tensor, preprocess: Any, *, generator: Any) -> Tensor:
+        return to_pixels(films, preprocess).double()
+
+    config = tiny_config(
+        {"learn_temperature": True, "expert_init": "random"},
+        epochs=10,
+        teacher_epochs=4,
+        objective=objective,
+        mask_equal_texts=True,
+    )
+    module, rows = lone_module(config, tiny_arrays(24), epoch=epoch, logged={})
+    module.double().objective.image_view = middle
+    return Step(module), rows
 
 
 def _one_rank(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     store = torch.distributed.FileStore(f"{folder}/store", 2)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2, store=store)
-    loss_module, dataset = _prepare()
-    wrapped = DistributedDataParallel(loss_module)
-    batches = EpochBatches(dataset.regions, 4, seed=0, rank=rank, world_size=2)
-    loss = wrapped(next(iter(batches)), dataset)
-    loss.backward()
-    joined = loss.detach().clone()
-    torch.distributed.all_reduce(joined)
-    gradients = {name: p.grad for name, p in loss_module.named_parameters() if p.grad is not None}
-    torch.save({"loss": joined / 2, "gradients": gradients}, f"{folder}/rank{rank}.pt")
+    found = []
+    for case in CASES:
+        step, rows = _prepare(*case)
+        # Which gates and experts a step reaches depends on the objective and on the phase.
+        wrapped = DistributedDataParallel(step, find_unused_parameters=True)
+        batches = EpochBatches(rows.regions, 6, seed=0, rank=rank, world_size=2)
+        loss = wrapped(rows[next(iter(batches))], 1)
+        loss.backward()
+        joined = loss.detach().clone()
+        torch.distributed.all_reduce(joined)
+        found.append((joined / 2, {name: p.grad for name, p in step.named_parameters() if p.grad is not None}))
+    torch.save(found, f"{folder}/rank{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    multiprocessing.spawn(_one_rank, args=(str(tmp_path),), nprocs=2)
-    loss_module, dataset = _prepare()
-    loss = loss_module(next(iter(EpochBatches(dataset.regions, 8, seed=0))), dataset)
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Losses and gradients of both processes, which are started once for all cases."""
+    folder = tmp_path_factory.mktemp("ranks")
+    multiprocessing.spawn(_one_rank, args=(str(folder),), nprocs=2)
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_two_processes_equal_one(ranks: list[Any], number: int) -> None:
+    step, rows = _prepare(*CASES[number])
+    batch = rows[next(iter(EpochBatches(rows.regions, 12, seed=0)))]
+    assert len(batch["text_ids"].unique()) < 12  # some words stand on both ranks, and are no negatives
+    loss = step(batch, 1)
     loss.backward()
-    expected = {name: p.grad for name, p in loss_module.named_parameters() if p.grad is not None}
-    assert "model.log_temperature" in expected
-    for rank in range(2):
-        actual = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
-        torch.testing.assert_close(actual["loss"], loss.detach(), rtol=1e-6, atol=1e-6)
-        assert actual["gradients"].keys() == expected.keys()
+    expected = {name: p.grad for name, p in step.named_parameters() if p.grad is not None}
+    assert "module.model.log_temperature" in expected
+    for joined, gradients in (rank[number] for rank in ranks):
+        torch.testing.assert_close(joined, loss.detach(), rtol=1e-6, atol=1e-6)
+        assert gradients.keys() == expected.keys()
         for name, gradient in expected.items():
-            torch.testing.assert_close(actual["gradients"][name], gradient, rtol=1e-6, atol=1e-6, msg=name)
+            torch.testing.assert_close(gradients[name], gradient, rtol=1e-6, atol=1e-6, msg=name)
