@@ -138,3 +138,35 @@ def test_a_file_in_the_way_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="Move it away"), atomic_folder(tmp_path / "triplets"):
         pass
     assert (tmp_path / "triplets").read_text() == "mine"
+
+
+def test_a_file_is_on_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda file: order.append("fsync") or fsync(file))
+    monkeypatch.setattr(Path, "replace", lambda self, target: order.append("replace") or replace(self, target))
+    old = write_bytes(tmp_path / "file", b"old").open("rb")
+    write_bytes(tmp_path / "file", b"new")
+    assert order == ["fsync", "replace"] * 2
+    assert old.read() == b"old"  # who has it open reads on: the new one is another file
+    old.close()
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "triplets"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    rename = Path.rename
+
+    def refuse_new(self: Path, to: Path) -> Path:
+        if self.suffix == ".partial":
+            raise OSError("no space")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refuse_new)
+    with pytest.raises(OSError, match="no space"), atomic_folder(target) as folder:
+        (folder / "new").touch()
+    assert os.listdir(target) == ["old"]
+    assert os.listdir(tmp_path) == ["triplets"]

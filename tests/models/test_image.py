@@ -230,3 +230,41 @@ def test_convolutional_stem_names_its_sizes(size: int, patch: int) -> None:
         )
     with pytest.raises(ValueError, match="have a patch stem"):
         build_vit("vit_tiny_patch16_224", image_size=32, weights="timm", stem="convolutional", **SIZES)
+
+
+@pytest.mark.parametrize("gate_input", ["post_norm", "pre_norm", "block_input"])
+def test_a_block_is_the_figure(gate_input: str) -> None:
+    # Layer scale far from 1, and attention far from 0, so that nothing may be left out or exchanged.
+    options = {"img_size": 16, "num_classes": 0, "init_values": 0.3, **SIZES}
+    torch.manual_seed(0)
+    model = encoder(vit=timm.create_model("vit_tiny_patch16_224", **options), gate_input=gate_input)
+    block = model.vit.blocks[-1]
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    tokens = torch.randn(2, 5, 32)
+    attended = tokens + block.ls1.gamma * block.attn(block.norm1(tokens))
+    normed = block.norm2(attended)
+    seen = {"post_norm": normed, "pre_norm": attended, "block_input": tokens}[gate_input][:, 0]
+    mixed, expected_logits = block.mobe(normed, gate_token=seen)
+    for found, logits in (block(tokens, None), block.image_token(tokens, None)):
+        torch.testing.assert_close(found, (attended + block.ls2.gamma * mixed)[:, : found.shape[1]])
+        torch.testing.assert_close(logits, expected_logits)
+
+
+def test_attention_of_one_row_drops_as_in_training_and_not_otherwise() -> None:
+    attention = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES).blocks[0].attn
+    attention.attn_drop.p = 0.9
+    tokens = torch.randn(2, 5, 32)
+    kept = attend_image_token(attention.eval(), tokens)
+    assert torch.equal(kept, attend_image_token(attention, tokens))
+    attention.train()
+    assert not torch.allclose(kept, attend_image_token(attention, tokens))
+
+
+def test_a_norm_before_the_blocks_is_applied() -> None:
+    options = {"img_size": 16, "num_classes": 0, "pre_norm": True, **SIZES}
+    vit = timm.create_model("vit_tiny_patch16_224", **options)
+    pixels = torch.randn(2, 3, 16, 16)
+    expected = vit.forward_features(pixels)[:, 0]  # by timm, before the blocks change hands
+    torch.testing.assert_close(encoder(vit=vit, mobe_layers=())(pixels)[0], expected)

@@ -242,3 +242,13 @@ def test_detached_gate_gets_no_gradient_from_the_mixture(detach_gate: bool) -> N
     assert reached is not detach_gate
     gate_logits.sum().backward()
     assert float(mobe.gate.weight.grad.abs().max()) > 0  # its own loss still trains it
+
+
+def test_noisy_copies_differ_from_each_other() -> None:
+    torch.manual_seed(0)
+    mobe = MixtureOfBodyExperts(8, 16, 3)
+    first, second = torch.nn.Linear(8, 16), torch.nn.Linear(16, 8)
+    mobe.copy_expert(first, second, noise=0.1)
+    assert not torch.allclose(mobe.w1[0], mobe.w1[1])
+    spread = (mobe.w1 - first.weight).detach().std() / first.weight.std()
+    assert float(spread.detach()) == pytest.approx(0.1, rel=0.2)  # 384 draws: one standard deviation is 4 %

@@ -270,3 +270,15 @@ def test_a_configuration_does_not_ask_the_network(tmp_path: Path, monkeypatch: p
 def test_values_of_a_wrong_type_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{field}=.* is not allowed"):
         dataclasses.replace(TINY, **{field: value})
+
+
+def test_an_untrained_twin_depends_on_its_seed_alone() -> None:
+    model = tiny()
+    torch.manual_seed(1)
+    first = model.untrained(3)
+    torch.manual_seed(2)
+    again, other = model.untrained(3), model.untrained(4)
+    pixels = torch.randn(2, 3, 16, 16)
+    embeddings = [twin.encode_image(pixels).embedding for twin in (first, again, other)]
+    assert torch.equal(embeddings[0], embeddings[1])
+    assert not torch.allclose(embeddings[0], embeddings[2])
