@@ -42,7 +42,7 @@ def read_file(path: str | Path) -> bytes:
             if status.st_size > MAX_FILE_BYTES:
                 raise BadImage(f"{status.st_size:,} bytes, more than a film can have ({MAX_FILE_BYTES:,})")
             # Not more than was allowed, if the file grows meanwhile.
-            content = file.read(MAX_FILE_BYTES)
+            content = file.read(status.st_size)
     except BadImage:
         raise
     except FileNotFoundError:
