@@ -22,6 +22,7 @@ from pedclip.data.cards import Card, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.label_text import label_text, patient_words
 from pedclip.triplets.decoding import BadImage, read_film
+from pedclip.triplets.film_bounds import read_file
 from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS, split_of
@@ -170,9 +171,9 @@ def _ahead(samples: Iterable[Sample]) -> Iterator[Made]:
 def make_row(sample: Sample) -> Made:
     """The row of a sample; its file is read once, for header and pixels."""
     try:
-        content = sample.path.read_bytes()
-    except OSError:
-        content = b""
+        content = read_file(sample.path)
+    except BadImage:
+        content = b""  # the reason comes with the picture
     if sample.header:
         facts = dicom_facts(content)
         sample = replace(sample, **{name: facts[name] for name in sample.header if name in facts})
