@@ -105,6 +105,7 @@ CLEAN = [
     "Normal. Signed.",
     "Window of 400-1500 HU, 10-15 cm of water, 2 out of 3, 12 of 12 ribs, pixel of 500-1000 mm.",
     "Image 3 of 12; L4-5 and T12 to L1; view 2; 3 set of films; 2 Mayo scissors; 5 mars; at 2 h.",
+    "Exam: BP120/80, HR 80, RR 20. Study: T12 and L1. Case: stable.",
     "In 2019 the fracture healed; follow-up in 7-10 days, C1-2, grade II/III, stage I-II.",
     "Osgood-Schlatter disease; Perthes disease; Monteggia and Galeazzi patterns are absent.",
     "Sharp's score 98.5 percent; oxygen saturation 92 percent; 95 % of the epiphysis.",
