@@ -1,20 +1,23 @@
 """Features are what the model says, made once, and never taken for those of another model or other films."""
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pedclip.evaluation.downstream.probes import linear_probe
-from pedclip.evaluation.features import extract_features, features_key, open_features
+from pedclip.evaluation.features import VERSION, extract_features, features_key, open_features
 from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training.loop import build_model
-from pedclip.triplets.transforms import to_pixels
+from pedclip.triplets.transforms import Preprocess, to_pixels
 from tests.training.tiny import tiny_arrays, tiny_config
 
 
@@ -68,6 +71,55 @@ def test_every_cause_changes_the_key(model: PedCLIP) -> None:
         next(other.image_encoder.parameters()).flatten()[0] += 1e-4
     keys.add(features_key(other, FILMS, with_tokens=False))
     assert len(keys) == 5
+
+
+@pytest.mark.parametrize("change", [{"mean": (0.4, 0.5, 0.5)}, {"std": (0.5, 0.5, 0.4)}, {"size": 17}])
+def test_features_of_another_preprocessing_are_made_anew(
+    model: PedCLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    first = extract_features(model, FILMS, cache=tmp_path)
+    monkeypatch.setattr(model, "preprocess", dataclasses.replace(model.preprocess, **change))
+    assert features_key(model, FILMS, with_tokens=False) != first.key
+    if "size" not in change:  # the encoder takes one size only
+        again = extract_features(model, FILMS, cache=tmp_path)
+        assert np.abs(again.embedding - first.embedding).max() > 1e-3
+        np.testing.assert_array_equal(again.embedding, extract_features(model, FILMS).embedding)
+
+
+class Weights:
+    """A model of one weight, of which nothing but the key is asked."""
+
+    def __init__(self, weight: torch.Tensor, config: str = "") -> None:
+        self.preprocess = Preprocess()
+        self.config = config
+        self.weight = weight
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"weight": self.weight}
+
+
+def test_equal_bytes_of_another_meaning_are_another_key() -> None:
+    def key(
+        weight: torch.Tensor, films: NDArray[np.uint8] = FILMS, *, config: str = "", with_tokens: bool = False
+    ) -> str:
+        return features_key(Weights(weight, config), films, with_tokens=with_tokens)  # type: ignore[arg-type]
+
+    weight = torch.zeros(4, 2)
+    keys = [
+        key(weight),
+        key(weight.T.reshape(2, 4)),
+        key(weight.view(torch.int32)),
+        key(weight, config="heads=4"),
+        key(weight, with_tokens=True),
+        key(weight, FILMS.reshape(5, 36, 18)),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_another_version_of_what_is_stored_is_another_key(model: PedCLIP, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = features_key(model, FILMS, with_tokens=False)
+    monkeypatch.setattr("pedclip.evaluation.features.VERSION", VERSION + 1)
+    assert features_key(model, FILMS, with_tokens=False) != before
 
 
 def test_an_interrupted_extraction_leaves_no_entry(model: PedCLIP, tmp_path: Path) -> None:

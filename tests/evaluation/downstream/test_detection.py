@@ -8,7 +8,7 @@ from pedclip.evaluation.crop import box_array
 from pedclip.evaluation.downstream.detection import detect
 from pedclip.evaluation.downstream.fit import Schedule
 from pedclip.evaluation.downstream.yolo import YoloHead, choose_anchors, decode, make_targets, suppress, yolo_loss
-from pedclip.evaluation.metrics.detection import Boxes
+from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
 from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from tests.evaluation.tiny_tasks import GRID, squares
@@ -57,6 +57,49 @@ def test_targets_decode_to_the_boxes() -> None:
         assert one.labels[order].tolist() == true.labels[given].tolist()
 
 
+def one_box(*corners: float, label: int = 0) -> Boxes:
+    return Boxes(np.array([corners]), np.array([label]))
+
+
+# Squares and flat boxes; a square of 0.2 overlaps one of 0.16 by 0.64 and the rest by less than one half.
+ANCHORS = torch.tensor(
+    [0.02, 0.02, 0.05, 0.05, 0.16, 0.16, 0.2, 0.2, 0.9, 0.04, 0.4, 0.1, 0.4, 0.4, 0.6, 0.6, 0.9, 0.9]
+).reshape(3, 3, 2)
+MAPS = [torch.zeros(1, 3, size, size, 5 + 2) for size in (8, 4, 2)]
+
+
+def test_an_anchor_that_fits_nearly_as_well_is_neither_box_nor_empty() -> None:
+    fine, middle, coarse = make_targets([one_box(0.4, 0.4, 0.6, 0.6)], ANCHORS, MAPS)
+    assert middle.is_box.nonzero().tolist() == [[0, 0, 2, 2]]
+    assert not fine.is_box.any()
+    assert not coarse.is_box.any()
+    assert (~fine.is_empty).nonzero().tolist() == [[0, 2, 4, 4]]
+    assert (~middle.is_empty).nonzero().tolist() == [[0, 0, 2, 2]]
+    assert coarse.is_empty.all()
+
+
+def test_a_second_box_in_the_same_cell_replaces_the_first() -> None:
+    both = Boxes(np.array([[0.4, 0.4, 0.6, 0.6], [0.42, 0.42, 0.62, 0.62]]), np.array([0, 1]))
+    (_, together, _), (_, alone, _) = (
+        make_targets([boxes], ANCHORS, MAPS) for boxes in (both, one_box(0.42, 0.42, 0.62, 0.62, label=1))
+    )
+    assert together.classes[together.is_box].tolist() == [[0.0, 1.0]]
+    for part, expected in zip(vars(together).values(), vars(alone).values(), strict=True):
+        assert torch.equal(part, expected)
+
+
+def test_loss_by_hand() -> None:
+    nothing = make_targets([Boxes(np.zeros((0, 4)), np.zeros(0))], ANCHORS, MAPS)
+    cells = 3 * (8 * 8 + 4 * 4 + 2 * 2)
+    # Each cell is half sure of a box: half the weight of log 2.
+    assert float(yolo_loss(MAPS, nothing)) == pytest.approx(0.5 * cells * np.log(2), rel=1e-5)
+    targets = make_targets([one_box(0.4, 0.4, 0.6, 0.6)], ANCHORS, MAPS)
+    # One cell holds the box and one is ignored. The centre is the corner of the cell, the size that of the anchor.
+    place, objectness, kind = 2.5 * 2 * np.log(2), np.log(2), 2 * np.log(2)
+    expected = place + objectness + kind + 0.5 * (cells - 2) * np.log(2)
+    assert float(yolo_loss(MAPS, targets)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_loss_is_lowest_for_the_perfect_output_and_finite_without_boxes() -> None:
     boxes = [random_boxes(np.random.default_rng(1), 2), random_boxes(np.random.default_rng(2), 0)]
     head = YoloHead(3, (GRID, GRID), 2, choose_anchors(boxes[0].corners), hidden=4).eval()
@@ -99,6 +142,18 @@ def test_head_finds_the_squares() -> None:
     assert done.classes[0].score == done.score
     assert done.classes[0].num_positives == sum(len(boxes.labels) for boxes in split.test.truth)
     assert done.metric == "mAP"
+
+
+def test_boxes_are_scored_over_patients() -> None:
+    split = task(24)
+    patients = np.array([f"test{i // 3}" for i in range(24)])
+    split = PatientSplit(split.train, split.validation, Part(split.test.inputs, split.test.truth, patients))
+    schedule = Schedule(epochs=2, learning_rate=5e-3, batch_size=8)
+    done = detect(split, ["square"], scoring=SCORING, hidden=8, schedule=schedule)
+    found = done.require_predictions().output
+    assert done.score == mean_average_precision.bootstrap(split.test.truth, found, patients, num_resamples=50)
+    assert done.classes[0].score == done.score
+    assert done.score.num_groups == 8
 
 
 def test_refuses_what_has_no_boxes() -> None:

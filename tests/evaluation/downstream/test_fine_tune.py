@@ -1,12 +1,17 @@
 """Fine-tuning learns what the frozen features may not hold, leaves the model alone, and is scored as the probe."""
 
+import copy
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from pedclip.evaluation.downstream.fine_tune import Classifier, fine_tune, fine_tune_age
+from pedclip.evaluation.downstream.fine_tune import Classifier, _loss, fine_tune, fine_tune_age
 from pedclip.evaluation.downstream.fit import Schedule, fit_best
 from pedclip.evaluation.downstream.run import DownstreamSettings, run_fine_tuning
+from pedclip.evaluation.metrics.per_image import accuracy, mae
 from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
 from pedclip.evaluation.tasks.task import Task
@@ -43,6 +48,84 @@ def test_learns_and_leaves_the_model_alone(model: PedCLIP, *, multi_label: bool)
     assert done.metric == ("AUC" if multi_label else "accuracy")
     assert 1 <= done.settings["epoch"] <= 8
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_a_finding_that_nobody_labelled_is_not_taken_as_absent(model: PedCLIP) -> None:
+    split = task(multi_label=True)
+    # Somebody asked for the second label on every fourth film of each region, and each time it was there.
+    parts = []
+    for part in (split.train, split.validation):
+        truth = np.nan_to_num(part.truth)
+        truth[:, 1] = np.where(np.arange(36) % 12 < 3, 1.0, np.nan)
+        parts.append(Part(part.inputs, truth, part.patients))
+    done = fine_tune(
+        model, PatientSplit(*parts, split.test), "abc", kind="multi-label", scoring=SCORING, schedule=QUICK
+    )
+    assert (done.require_predictions().output[:, 1] > 0).all()  # likelier than not on every film
+
+
+def test_loss_is_the_mean_over_the_labels_that_were_given() -> None:
+    logits = torch.tensor([[0.0, 3.0], [2.0, -1.0]], requires_grad=True)
+    loss = _loss(logits, np.array([[1.0, np.nan], [0.0, np.nan]]), "multi-label")
+    loss.backward()
+    assert loss.item() == pytest.approx((np.log(2) + np.log(1 + np.exp(2))) / 2, rel=1e-6)
+    assert logits.grad is not None
+    assert logits.grad[:, 1].tolist() == [0, 0]
+    assert _loss(logits, np.full((2, 2), np.nan), "multi-label").item() == 0
+
+
+@pytest.mark.parametrize("validation", ["v" * 3, ""])
+def test_loop_trains_in_training_mode_and_scores_in_evaluation_mode(validation: str) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.BatchNorm1d(1))
+    modes: list[tuple[str, bool]] = []
+
+    def loss_of(part: str, rows: np.ndarray) -> torch.Tensor:
+        modes.append((part[0], module.training))
+        return module(torch.arange(4.0)[:, None]).square().mean()
+
+    fit_best(module, Schedule(epochs=3, batch_size=2, patience=9), loss_of, train="tttt", validation=validation)
+    assert set(modes) == {("t", True), *({("v", False)} if validation else set())}
+    assert modes[:2] == modes[-4 if validation else -2 :][:2] == [("t", True)] * 2
+    assert not any(part.training for part in module.modules())
+
+
+def test_the_model_is_fine_tuned_with_its_dropout_and_scored_without(model: PedCLIP) -> None:
+    class Noisy(torch.nn.Module):
+        """A model that is another one in training mode."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.preprocess, self.inner = model.preprocess, copy.deepcopy(model)
+
+        def encode_image(self, pixels: torch.Tensor) -> Any:
+            encoded = self.inner.encode_image(pixels)
+            return dataclasses.replace(encoded, embedding=-encoded.embedding) if self.training else encoded
+
+    split = task(multi_label=False)
+    short = Schedule(epochs=1, learning_rate=1e-9, batch_size=8)
+    plain, noisy = (
+        fine_tune(one, split, "abc", kind="multi-class", scoring=SCORING, schedule=short)  # type: ignore[arg-type]
+        for one in (model, Noisy())
+    )
+    np.testing.assert_array_equal(plain.require_predictions().output, noisy.require_predictions().output)
+
+
+def test_fine_tuning_is_scored_over_patients(model: PedCLIP) -> None:
+    split = task(multi_label=False)
+    patients = np.array([f"test{i // 4}" for i in range(36)])
+    split = PatientSplit(split.train, split.validation, Part(split.test.inputs, split.test.truth, patients))
+    short = Schedule(epochs=1, learning_rate=1e-3, batch_size=8)
+    done = fine_tune(model, split, "abc", kind="multi-class", scoring=SCORING, schedule=short)
+    expected = accuracy.bootstrap(split.test.truth, done.require_predictions().output, patients, num_resamples=20)
+    assert done.score == expected
+    ages = age_task(0)
+    ages = PatientSplit(
+        ages.train, ages.validation, Part(ages.test.inputs, ages.test.truth, np.repeat(patients, 2)[:48])
+    )
+    aged = fine_tune_age(model, ages, scoring=SCORING, schedule=short)
+    predicted = aged.require_predictions().output
+    assert aged.score == mae.bootstrap(ages.test.truth, predicted, ages.test.patients, num_resamples=20)
+    assert aged.score.num_groups == 6
 
 
 def age_task(seed: int, *, tells: bool = True) -> PatientSplit:

@@ -10,7 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from pedclip.evaluation.downstream.logistic import LabelKind, fit_path
 from pedclip.evaluation.downstream.probes import FALLBACK_PENALTY, fit_probe, linear_probe
-from pedclip.evaluation.metrics.classification import auc
+from pedclip.evaluation.metrics.classification import auc, macro_auc
+from pedclip.evaluation.metrics.per_image import accuracy
 from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientLeak, PatientSplit
 
@@ -126,6 +127,68 @@ def test_result_of_labels_and_of_classes() -> None:
     assert classes.score.value == pytest.approx((classes.require_predictions().output == task.test.truth).mean())
     assert classes.score.value > classes.baseline
     assert sum(one.num_positives for one in classes.classes) == 90
+
+
+@pytest.mark.parametrize("kind", ["multi-label", "multi-class"])
+def test_every_interval_is_over_patients(kind: LabelKind) -> None:
+    split = make_split(kind=kind)
+    truth, patients = np.array(split.test.truth), split.test.patients
+    if kind == "multi-label":
+        truth[::4, 0] = np.nan  # the patients of the labelled films alone
+    split = replace(split, test=Part(split.test.inputs, truth, patients))
+    done = linear_probe(split, "abcd"[: 3 if kind == "multi-label" else 4], kind=kind, scoring=SCORING)
+    output = done.require_predictions().output
+    whole = macro_auc if kind == "multi-label" else accuracy
+    assert done.score == whole.bootstrap(truth, output, patients, num_resamples=50)
+    for number, found in enumerate(done.classes):
+        if kind == "multi-label":
+            rows = np.flatnonzero(~np.isnan(truth[:, number]))
+            given = (truth[rows, number], output[rows, number], patients[rows])
+            expected = auc.bootstrap(*given, num_resamples=50)
+        else:
+            rows = np.flatnonzero(truth == number)
+            given = (np.ones(len(rows)), output[rows] == number, patients[rows])
+            expected = accuracy.bootstrap(*given, num_resamples=50)
+        assert str(found.score) == str(expected)
+        assert found.score
+        assert found.score.num_groups == len(set(patients[rows])) < len(rows)
+
+
+def test_the_baseline_is_the_commonest_class_of_training_and_not_of_the_test_images() -> None:
+    split = make_split(kind="multi-class")
+    train, test = np.array(split.train.truth), np.array(split.test.truth)
+    train[:100], test[:80], test[80:] = 1, 2, 1
+    split = replace(
+        split,
+        train=Part(split.train.inputs, train, split.train.patients),
+        test=Part(split.test.inputs, test, split.test.patients),
+    )
+    done = linear_probe(split, "abcd", kind="multi-class", scoring=SCORING)
+    assert (done.baseline, done.baseline_name) == (pytest.approx(10 / 90), "commonest class of training")
+
+
+@pytest.mark.parametrize("kind", ["multi-label", "multi-class"])
+def test_among_equals_the_stronger_penalty_is_taken(kind: LabelKind) -> None:
+    # One feature tells the label without a mistake at any penalty.
+    labels = np.arange(40) % 2
+    features = (labels + 0.1 * np.random.default_rng(0).random(40))[:, None]
+    truth = labels[:, None].astype(float) if kind == "multi-label" else labels
+    train, validation = (Part(features, truth, np.array([f"{name}{i}" for i in range(40)])) for name in "ab")
+    probe = fit_probe(train, validation, kind=kind, num_classes=2, penalties=(10.0, 0.1, 1.0))
+    assert probe.penalties.tolist() == [0.1]
+
+
+def test_a_constant_that_rounding_moves_is_no_feature() -> None:
+    features, labels = make(200, 6)
+    # The mean of 200 equal numbers is not always that number.
+    constants = np.tile([1e7 / 3, -1e9 / 7, 1e-3 / 3, 0.1], (200, 1))
+    shaken = 1e6 * (1 + 1e-15 * np.random.default_rng(0).integers(-1, 2, (200, 1)))
+    wide = np.concatenate([features, constants, shaken], axis=1)
+    path = fit_path(wide, labels, (0.1, 10.0), kind="multi-label", tolerance=1e-7)
+    whole = fit_path(features, labels, (0.1, 10.0), kind="multi-label", tolerance=1e-7)
+    for one, expected in zip(path, whole, strict=True):
+        assert np.abs(one.weight[12:]).max() < 1e-12
+        assert one(wide) == pytest.approx(expected(features), abs=1e-3)  # both stop near the optimum
 
 
 def test_labels_without_both_answers() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pedclip.evaluation.downstream.fit import Schedule
-from pedclip.evaluation.downstream.segmentation import LightDecoder, UNet, segment, segmentation_loss
+from pedclip.evaluation.downstream.fit import Schedule, fit_best
+from pedclip.evaluation.downstream.segmentation import LightDecoder, UNet, predict_masks, segment, segmentation_loss
 from pedclip.evaluation.metrics.per_image import dice
 from pedclip.evaluation.result import Scoring
 from pedclip.evaluation.tasks.patient_split import Part, PatientSplit
@@ -47,6 +47,48 @@ def test_equal_seeds_give_equal_masks_and_leave_the_global_generator_alone() -> 
     )
     np.testing.assert_array_equal(first, second)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_images_with_and_without_a_mask_are_scored_over_patients() -> None:
+    split = task(24)
+    patients = np.array([f"test{i // 3}" for i in range(24)])
+    split = PatientSplit(split.train, split.validation, Part(split.test.inputs, split.test.truth, patients))
+    done = segment(split, scoring=SCORING, widths=(4,), schedule=Schedule(epochs=1, batch_size=8))
+    truth, masks = split.test.truth, done.require_predictions().output
+    assert done.score == dice.bootstrap(truth, masks, patients, num_resamples=50)
+    has_mask = truth.any(axis=(1, 2))
+    for found, rows in zip(done.classes, (has_mask, ~has_mask), strict=True):
+        assert str(found.score) == str(dice.bootstrap(truth[rows], masks[rows], patients[rows], num_resamples=50))
+        assert found.score
+        assert found.score.num_groups == len(set(patients[rows]))
+
+
+def test_a_stage_cuts_off_what_is_negative() -> None:
+    decoder = LightDecoder(1, (2, 2), (1,)).eval()
+    with torch.no_grad():
+        for layer in (decoder.stages[0], decoder.stages[-1]):
+            layer.weight.zero_()  # type: ignore[operator, union-attr]
+            layer.weight[0, 0, 1, 1] = 1  # type: ignore[index, union-attr]
+        decoder.stages[-1].bias.zero_()  # type: ignore[operator, union-attr]
+        assert decoder(torch.full((1, 4, 1), -2.0)).abs().max() == 0
+        assert decoder(torch.full((1, 4, 1), 2.0)) == pytest.approx(2 * torch.ones(1, 4, 4), rel=1e-4)
+
+
+def test_an_image_is_outlined_alone_as_among_others() -> None:
+    split = task(12)
+    schedule = Schedule(epochs=1, batch_size=4, learning_rate=5e-3)
+    module = LightDecoder(3, (8, 8), (4,))
+    target = torch.from_numpy(split.train.truth.astype(np.float32))
+
+    def loss_of(part: Part, rows: np.ndarray) -> torch.Tensor:
+        maps = module(torch.from_numpy(part.inputs[rows].astype(np.float32)))
+        return segmentation_loss(maps, target[rows][:, ::2, ::2])
+
+    fit_best(module, schedule, loss_of, train=split.train, validation=split.validation)
+    together = predict_masks(module, split.test, schedule)
+    for row in range(12):
+        part = Part(split.test.inputs[[row]], split.test.truth[[row]], split.test.patients[[row]])
+        np.testing.assert_array_equal(predict_masks(module, part, schedule)[0], together[row])
 
 
 def test_shapes_and_order_of_patches() -> None:

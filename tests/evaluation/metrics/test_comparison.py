@@ -48,6 +48,31 @@ def test_delong_equals_its_definition(digits: int) -> None:
     assert delong(labels, second, first).p_value == pytest.approx(result.p_value)
 
 
+@pytest.mark.parametrize("num_positives", [8, 30, 52])
+def test_the_interval_of_delong_follows_its_error_where_one_class_is_rare(num_positives: int) -> None:
+    # With the same labels the width is a fixed multiple of the error, whatever the interval is made of.
+    labels = (np.arange(60) < num_positives).astype(int)
+    multiples = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        first, second = (rng.normal(size=60) * np.where(labels, seed + 1, 1) + 0.5 * labels for _ in range(2))
+        low, high = delong(labels, first, second).difference.low, delong(labels, first, second).difference.high
+        assert -1 < low < high < 1  # cut off nowhere
+        multiples.append((high - low) / 2 / literal_delong(labels, first, second)[1])
+    assert multiples == pytest.approx([multiples[0]] * 6, rel=1e-6)
+    assert multiples[0] > 1.9
+
+
+def test_the_seed_draws_the_resamples() -> None:
+    labels, first, second = scored(7)
+    one, again, other = (
+        compare(auc, labels, first, second, np.arange(60) // 2, num_resamples=50, seed=seed).difference
+        for seed in (1, 1, 2)
+    )
+    assert one == again
+    assert (one.low, one.high) != (other.low, other.high)
+
+
 def test_delong_is_right_five_times_in_a_hundred_without_a_difference() -> None:
     p_values = np.array([delong(*scored(seed, 200)).p_value for seed in range(400)])
     assert 0.02 < (p_values < 0.05).mean() < 0.09  # 3 standard errors around 0.05

@@ -50,6 +50,20 @@ def test_a_finding_is_asked_where_the_source_shows_it_and_of_labelled_images_onl
     assert tasks["body region"].rows["train"].tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("rare", [["effusion"], []])
+def test_a_class_too_rare_in_training_or_test_is_not_asked(split: str, rare: list[str]) -> None:
+    findings = [["effusion"], ["effusion"], [], []]
+    triplets = make_triplets(findings=findings)
+    common = [] if rare else ["effusion"]
+    few = make_triplets(findings=[rare, common, common, common])
+    triplets[split] = few[split]
+    tasks = found_in(triplets, min_positives=2)
+    # Validation chooses a penalty only, so a class may be rare there.
+    assert ("findings (pack)" in tasks) == (split == "validation")
+    assert "findings (pack)" in found_in(triplets, min_positives=1)
+
+
 def test_two_findings_of_different_regions_leave_gaps_that_no_metric_counts() -> None:
     findings = [["effusion"], ["effusion"], [], [], ["erosion"], ["erosion"], [], []]
     regions = ["chest"] * 4 + ["knee"] * 4

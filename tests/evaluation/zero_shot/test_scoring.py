@@ -6,6 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from pedclip.evaluation.metrics.classification import auc
+from pedclip.evaluation.metrics.per_image import accuracy
+from pedclip.evaluation.metrics.retrieval import hit_at_k, recall_at_k
 from pedclip.evaluation.tasks.findings import discover_findings
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.zero_shot.scoring import (
@@ -178,6 +181,46 @@ def test_retrieval_by_hand():
     # "normal" ranks its one good film first, then ties in order: films 1, 2, 3, 4 of which 2 and 4 are normal
     assert table["text to image", "recall", 5].score.value == 1
     assert table["text to image", "hit", 1].score.value == 1
+
+
+def test_every_direction_of_retrieval_is_resampled_by_patient():
+    rng = np.random.default_rng(1)
+    texts = [f"text {number}" for number in [4, 4, 0, 1, 1, 2, 2, 3, 3, 5, 6, 7]]
+    patients = np.array(list("aaabbbccdefg"))
+    # Of each text in the order of the gallery, the patient of its first film: text 0 is of a, text 4 too.
+    first = [texts.index(text) for text in sorted(set(texts))]
+    image, text = rng.normal(size=(12, 6)), rng.normal(size=(8, 6))
+    text = text[[int(name[-1]) for name in texts]]
+    unit = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (image, text[first])]
+    similarity, answers = unit[0] @ unit[1].T, np.array(texts)[:, None] == np.array(texts)[first]
+    for result in retrieval(image, text, texts, patients, num_resamples=100, seed=3):
+        metric = hit_at_k if result.metric == "hit" else recall_at_k
+        k = result.settings["k"]
+        by_image = (similarity, answers, k, patients)
+        by_text = (similarity.T, answers.T, k, patients[first])
+        given = by_image if result.task == "image to text" else by_text
+        expected = metric.bootstrap(*given, num_resamples=100, seed=3)
+        assert str(result.score) == str(expected)  # to three digits: products of other shapes
+        assert result.score.num_groups == (7 if result.task == "image to text" else 6)
+
+
+def test_findings_and_regions_are_resampled_by_patient():
+    rows, rng = fracture_rows(), np.random.default_rng(2)
+    image = rng.normal(size=(40, 2))
+    (finding,) = zero_shot_findings(image, rows, encode_presence, discover_findings(rows), num_resamples=100, seed=3)
+    scores = score_pairs(image, np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    patients = np.array([row["patient_id"] for row in rows])
+    truth = np.array([len(row["findings"]) for row in rows])
+    assert finding.score == auc.bootstrap(truth, scores, patients, num_resamples=100, seed=3)
+    assert finding.score != auc.bootstrap(truth, scores, num_resamples=100, seed=3)
+    regions = [["hip", "knee"][number % 2] for number in range(40)]
+    films = [{**row, "region": region} for row, region in zip(rows, regions, strict=True)]
+    said = rng.permutation(regions).tolist()
+    region = zero_shot_regions(
+        np.array([ANCHORS[name] for name in said]), films, encode_region, num_resamples=100, seed=3
+    )
+    expected = accuracy.bootstrap(regions, said, patients, num_resamples=100, seed=3)
+    assert region.score == expected
 
 
 def test_chance_is_the_mean_over_random_rankings():
