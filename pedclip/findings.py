@@ -49,6 +49,33 @@ def label_name(term: str) -> str:
     return "" if name in vocabulary["unlabelled"] else str(vocabulary["abbreviations"].get(name, name))
 
 
+def is_finding(name: str) -> bool:
+    """True where the vocabulary holds a finding, be it in the plural, with a hyphen, or in British spelling.
+
+    Args:
+        name: As from `label_name`.
+
+    Example:
+        >>> is_finding("fractures"), is_finding("soft-tissue swelling"), is_finding("1"), is_finding("zork")
+        (True, True, False, False)
+    """
+    plain = name.replace("tumour", "tumor").replace("oedema", "edema").replace("haem", "hem")
+    forms = (plain, plain.replace("-", " "), plain.removesuffix("s"), plain.removesuffix("es"))
+    return any(form in _names() for form in forms)
+
+
+def is_modifier(word: str) -> bool:
+    """True for a word that a finding may have before it: a side, a degree, a part of a bone."""
+    return word in _vocabulary()["modifiers"]
+
+
+@cache
+def _names() -> frozenset[str]:
+    vocabulary = _vocabulary()
+    synonyms = {finding_name(name) for entry in vocabulary["findings"].values() for name in entry["synonyms"]}
+    return frozenset({*vocabulary["findings"], *vocabulary["others"], *synonyms})
+
+
 def wording(finding: str) -> Wording:
     """The words for a finding in any spelling; empty ones where the vocabulary does not hold it."""
     entry = _vocabulary()["findings"].get(finding_name(finding), {})

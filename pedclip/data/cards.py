@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import RepoCard
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pedclip.triplets.tabular import open_text
+from pedclip.triplets.encoding import open_text
 
 _INSTALLED: Final = Path("share", "pedclip", "data_cards")
 _MOST_NAMES: Final = 24  # columns named in one line of an error

@@ -1,19 +1,24 @@
 """A folder of images with a table, read into triplets; what cannot be used is listed with the reason."""
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from datasets import DatasetDict
 
 from pedclip.anatomy import REGIONS
-from pedclip.data.label_text import label_text, patient_words, read_labels
-from pedclip.data.table import TABLE, Table, find_table, read_box_table
+from pedclip.curation.duplicates import image_hash, thumbnail
+from pedclip.data.folder_annotations import FolderRow, add_boxes, add_masks
+from pedclip.data.label_terms import read_labels, unknown_terms
+from pedclip.data.label_text import label_text, patient_words
+from pedclip.data.same_films import Fingerprint, in_one_part
+from pedclip.data.table import BOXES, LABELS, TABLE, Table, find_table
 from pedclip.data.table_rows import (
+    GIVEN_NOTE,
     image_id_of,
     patient_of,
     read_laterality,
@@ -21,16 +26,18 @@ from pedclip.data.table_rows import (
     read_splits,
     region_of_folder,
 )
-from pedclip.findings import finding_name
-from pedclip.triplets.annotations import clip_box
-from pedclip.triplets.decoding import BadImage, StoredFilm, read_film, read_mask
+from pedclip.triplets.decoding import StoredFilm, read_film_and_pixels
+from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import make_split
+from pedclip.triplets.tabular import TableError
 from pedclip.triplets.values import read_age, read_bone_age, read_sex, read_view
 
 _THREADS: Final = 8
 _MIN_LETTERS: Final = 3
+_LABEL_WORDS: Final = 8  # a label has fewer
+_MOST_LABELS: Final = 100  # in one message
 
 
 @dataclass(frozen=True)
@@ -45,14 +52,17 @@ class FolderReading:
 class NothingUsable(ValueError):
     """A folder of which no row can become a triplet; `left_out` says why, row by row."""
 
-    def __init__(self, folder: Path, left_out: list[LeftOut]) -> None:
+    def __init__(self, folder: Path, left_out: list[LeftOut], unused: Sequence[str] = ()) -> None:
         reasons = Counter(item.words for item in left_out).most_common(3)
         listed = "; ".join(f"{count} × {words}" for words, count in reasons)
-        super().__init__(f"{folder}: none of {len(left_out)} rows can be used ({listed}).")
+        hint = f" Columns without a role, to be named in `columns`: {', '.join(unused)}." if unused else ""
+        super().__init__(f"{folder}: none of {len(left_out)} rows can be used ({listed}).{hint}")
         self.left_out = left_out
 
 
-def read_folder(path: str | Path, *, columns: Mapping[str, str] | None = None, split: str = "auto") -> FolderReading:
+def read_folder(
+    path: str | Path, *, columns: Mapping[str, str] | None = None, split: str = "auto", patients: str = "column"
+) -> FolderReading:
     """Triplets from a folder of images and a table (`metadata.csv`, or the one file that lists images).
 
     Columns are recognized by the names in columns.json. Every image is decoded once, so that nothing unusable is found
@@ -62,32 +72,38 @@ def read_folder(path: str | Path, *, columns: Mapping[str, str] | None = None, s
         path: The folder; image files are named relative to it.
         columns: Role to column name, e.g. {"text": "note"}, for tables with other names.
         split: "auto", "given" or "hash", see `pedclip.data.load`.
+        patients: "column", or "independent" where no two films are of one patient: then a table may have columns that
+            nobody recognizes and none for patients.
 
     Returns:
         The triplets and what was left out.
 
     Raises:
-        TableError: No table, a missing column, an unknown region or split, a duplicate image id, or a patient in two
-            given splits; names file, row and column.
+        TableError: No table, a missing column (of patients too), an unknown region, split or label, a duplicate image
+            id, or a patient in two given splits; names file, row and column.
         NothingUsable: All rows were left out.
     """
     folder = Path(path)
     table = find_table(folder, columns)
     if table is None:
         raise table_missing(folder)
-    # Before an image is opened: decoding takes minutes, and this is an error of the table.
-    _check_image_ids(table)
+    # Before an image is opened: decoding takes minutes, and these are errors of the table.
+    _check_patients(table, patients)
+    table, left_out = _without_repeated(table)
+    _check_labels(table)
     splits, split_note = read_splits(table, split)
-    notes = [split_note]
-    if "patient_id" not in table.columns:
-        notes.append("no patient column: every image counts as its own patient")
-    rows, left_out = _read_rows(table, splits)
+    notes, paths, source = [split_note], FilmPaths(folder), folder.resolve().name
+    rows, prints, unusable = _read_rows(table, splits, paths)
+    rows, same, same_notes = in_one_part(rows, prints, is_given=split_note == GIVEN_NOTE, source=source)
+    left_out += unusable + same
     if not rows:
-        raise NothingUsable(folder, left_out)
-    notes += _add_masks(folder, rows) + _add_boxes(folder, rows)
-    notes += _counts(table, rows)
+        raise NothingUsable(folder, left_out, table.unused)
+    for problems, words in (add_masks(paths, rows, source), add_boxes(folder, rows, source)):
+        left_out += problems
+        notes += words
+    notes += [*same_notes, *_counts(table, rows), *_unread(table)]
     triplets = DatasetDict({name: make_split([row.record for row in rows if row.split == name]) for name in SPLITS})
-    return FolderReading(triplets, left_out, notes)
+    return FolderReading(triplets, sorted(left_out, key=lambda item: (item.file == BOXES, item.row)), notes)
 
 
 def table_missing(folder: Path) -> FileNotFoundError:
@@ -99,32 +115,71 @@ def table_missing(folder: Path) -> FileNotFoundError:
     )
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A usable row: what becomes the triplet, and what is still needed from the table."""
+def _check_patients(table: Table, patients: str) -> None:
+    """Refuse a table in which a column that nobody recognized may say who the patients are."""
+    if "patient_id" in table.columns or patients == "independent" or not table.unused:
+        return
+    names = ", ".join([*table.columns.values(), *table.unused])
+    raise TableError(
+        f"{table.path} has no column of patients that is recognized; its columns are {names}. Name the one that says "
+        "who the patient is, e.g. columns={'patient_id': 'x'}, so that no patient is trained and tested on; or pass "
+        "patients='independent' if no two films are of one patient."
+    )
 
-    split: str
-    file: str
-    mask_file: str
-    size: tuple[int, int]  # height, width
-    record: dict[str, Any]
+
+def _check_labels(table: Table) -> None:
+    """Refuse labels that no sentence can be made of, all of them at once."""
+    unknown: Counter[str] = Counter()
+    num_sentences = 0
+    for _, row in table.rows:
+        for role in ("finding", "label"):
+            for term in unknown_terms(row.get(role, ""), table.own):
+                is_sentence = len(term.split()) > _LABEL_WORDS
+                num_sentences += is_sentence
+                unknown[term] += not is_sentence
+    columns = " and ".join(repr(table.columns[role]) for role in ("finding", "label") if role in table.columns)
+    # Sentences are never quoted: they may be of a report.
+    if num_sentences:
+        raise TableError(
+            f"{table.path}, column {columns}: {num_sentences} cells are sentences, not labels; if they are the text, "
+            "pass columns={'text': …} and rename the column, as its name stands for labels."
+        )
+    if +unknown:
+        listed = ", ".join(f"{term[:40]!r} ({count}×)" for term, count in unknown.most_common(_MOST_LABELS))
+        rest = f" and {len(unknown) - _MOST_LABELS} more" if len(unknown) > _MOST_LABELS else ""
+        raise TableError(
+            f"{table.path}, column {columns}: {len(+unknown)} labels that are no known findings: {listed}{rest}. "
+            f"Correct them, or write what they mean into {LABELS} beside the table, columns label,finding: for example "
+            "'1,fracture', '0,normal', or 'my word,' for a finding of your own; known ones are in findings.json."
+        )
 
 
-def _check_image_ids(table: Table) -> None:
-    first: dict[str, int] = {}
+def _without_repeated(table: Table) -> tuple[Table, list[LeftOut]]:
+    """The table without rows that repeat another in every cell; these are listed.
+
+    Raises:
+        TableError: Two rows with one image id that differ.
+    """
+    first: dict[str, tuple[int, Mapping[str, str]]] = {}
+    kept, left_out, source = [], [], table.path.parent.resolve().name
     for number, row in table.rows:
-        if not row["image"]:
-            continue
-        # Both rows are named, as either may be the wrong one.
-        before = first.setdefault(image_id_of(row), number)
-        if before != number:
+        image_id = image_id_of(row)
+        before, other = first.setdefault(image_id, (number, row)) if row["image"] else (number, row)
+        if before == number:
+            kept.append((number, row))
+        elif row == other:
+            left_out.append(LeftOut(row["image"], Reason.SAME_FILM, f"repeats row {before}", number, source))
+        else:
+            # Both rows are named, as either may be the wrong one.
             role = "image_id" if row.get("image_id") else "image"
             raise table.error(role, [before, number], "the same image id twice; each row needs one of its own.")
+    return replace(table, rows=kept), left_out
 
 
-def _read_rows(table: Table, splits: list[str]) -> tuple[list[_Row], list[LeftOut]]:
-    folder = table.path.parent
-    source, folder_region = folder.resolve().name, region_of_folder(folder)
+def _read_rows(
+    table: Table, splits: list[str], paths: FilmPaths
+) -> tuple[list[FolderRow], list[Fingerprint], list[LeftOut]]:
+    source, folder_region = paths.folder.resolve().name, region_of_folder(paths.folder)
     usable, left_out = [], []
     for (number, row), split in zip(table.rows, splits, strict=True):
         try:
@@ -132,24 +187,28 @@ def _read_rows(table: Table, splits: list[str]) -> tuple[list[_Row], list[LeftOu
             usable.append((number, row, split, _describe(table, number, row, folder_region)))
         except Unusable as error:
             left_out.append(LeftOut(row["image"], error.reason, str(error), number, source))
+    rows, prints = [], []
     # Decoding leaves Python's lock, so that threads do it side by side.
     with ThreadPoolExecutor(_THREADS) as pool:
-        films = pool.map(_try_film, [folder / row["image"] for _, row, _, _ in usable])
-        rows = []
+        films = pool.map(lambda item: _try_film(paths, item[1]["image"]), usable)
         for (number, row, split, described), film in zip(usable, films, strict=True):
-            if isinstance(film, BadImage):
+            if isinstance(film, Unusable):
                 left_out.append(LeftOut(row["image"], film.reason, str(film), number, source))
                 continue
-            record = {**described, "image": {"bytes": film.content, "path": None}, "source": source}
-            rows.append(_Row(split, row["image"], row.get("mask", ""), (film.height, film.width), record))
-    return rows, sorted(left_out, key=lambda item: item.row)
+            stored, fingerprint = film
+            record = {**described, "image": {"bytes": stored.content, "path": None}, "source": source}
+            size = stored.height, stored.width
+            rows.append(FolderRow(number, split, row["image"], row.get("mask", ""), size, record))
+            prints.append(fingerprint)
+    return rows, prints, left_out
 
 
-def _try_film(path: Path) -> StoredFilm | BadImage:
+def _try_film(paths: FilmPaths, file: str) -> tuple[StoredFilm, Fingerprint] | Unusable:
     try:
-        return read_film(path)
-    except BadImage as error:
+        film, pixels = read_film_and_pixels(paths.find(file))
+    except Unusable as error:
         return error
+    return film, (image_hash(pixels), thumbnail(pixels))
 
 
 def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: str) -> dict[str, Any]:
@@ -157,9 +216,9 @@ def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: 
     if not row["image"]:
         raise Unusable(Reason.NO_FILM, "no image file named")
     if not patient_of(row):
-        raise Unusable(Reason.NO_PATIENT, "patient is blank; without it the split could leak")
+        raise Unusable(Reason.NO_PATIENT, "neither a patient nor an image is named")
     region = read_region(table, number, row, folder_region)
-    labels = read_labels(row.get("finding", ""), row.get("label", ""))
+    labels = read_labels(row.get("finding", ""), row.get("label", ""), table.own)
     age, view, laterality = read_age(row), read_view(row.get("view", "")), read_laterality(row, region)
     image_id = image_id_of(row)
     text, text_source = row.get("text", ""), "caption"
@@ -188,43 +247,25 @@ def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: 
     }
 
 
-def _add_masks(folder: Path, rows: list[_Row]) -> list[str]:
-    problems = []
-    for row in rows:
-        if not row.mask_file:
-            continue
-        try:
-            row.record["mask"] = {"bytes": read_mask(folder / row.mask_file, size=row.size), "path": None}
-        except BadImage as error:
-            problems.append(f"{row.mask_file}: {error}")
-    return [f"{len(problems)} masks left out, their films kept (first: {problems[0]})"] if problems else []
-
-
-def _add_boxes(folder: Path, rows: list[_Row]) -> list[str]:
-    by_file = defaultdict(list)
-    for row in rows:
-        # A file may be listed in several rows, under several image ids.
-        by_file[row.file].append(row)
-    num_clipped, outside = 0, []
-    for number, file, box, label in read_box_table(folder):
-        for row in by_file.get(file, ()):
-            # Boxes drawn by hand often reach a pixel over the edge.
-            clipped = clip_box(box, row.size)
-            if clipped is None:
-                outside.append(number)
-                continue
-            num_clipped += clipped != box
-            row.record["boxes"].append({**clipped._asdict(), "label": finding_name(label)})
-    notes = [f"{num_clipped} boxes cut at the edge of their film"] if num_clipped else []
-    return notes + ([f"{len(outside)} boxes outside their film left out (first: row {outside[0]})"] if outside else [])
-
-
-def _counts(table: Table, rows: list[_Row]) -> Iterator[str]:
+def _counts(table: Table, rows: list[FolderRow]) -> Iterator[str]:
     by_region = Counter(REGIONS[row.record["region"]] for row in rows)
     yield f"{len(by_region)} of {len(REGIONS)} regions: " + ", ".join(f"{k} {n}" for k, n in by_region.most_common())
     num_prompts = sum(row.record["text_source"] == "label-prompt" for row in rows)
     if num_prompts:
         yield f"{num_prompts} texts made from labels"
-    num_unread = sum(bool(row.get("age") or row.get("age_months")) and read_age(row) is None for _, row in table.rows)
-    if num_unread:
-        yield f"{num_unread} ages not understood, left blank"
+
+
+def _unread(table: Table) -> Iterator[str]:
+    """Notes on cells that were not understood, and on columns that were not used."""
+    if "patient_id" not in table.columns:
+        yield "no patient column: every image counts as its own patient"
+    elif num_blank := sum(not row["patient_id"] for _, row in table.rows):
+        yield f"{num_blank} films without a patient: each counts as its own"
+    num_ages = sum(bool(row.get("age") or row.get("age_months")) and read_age(row) is None for _, row in table.rows)
+    if num_ages:
+        yield f"{num_ages} ages not understood, left blank"
+    num_sexes = sum(bool(row.get("sex")) and not read_sex(row["sex"]) for _, row in table.rows)
+    if num_sexes:
+        yield f"{num_sexes} sexes not understood, left blank (expected F or M)"
+    if table.unused:
+        yield f"columns not used: {', '.join(table.unused[:_MOST_LABELS])}"

@@ -1,60 +1,18 @@
-"""Labels turned into plain findings and into sentences; templates are in label_prompts.json, words in findings.json."""
+"""Labels turned into sentences; templates are in label_prompts.json, words in findings.json."""
 
 import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from pedclip.anatomy import display_name
-from pedclip.findings import label_name, wording
+from pedclip.data.label_terms import Labels
+from pedclip.findings import wording
 
-_NEGATION: Final = re.compile(r"(no|without|negative for)\s+")
 _ADULT: Final = 18 * 12  # months
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The labels that somebody gave a film.
-
-    Args:
-        findings: Lower-case terms that are present; empty where the film was called normal.
-        absent: Lower-case terms that were said to be absent ("bone tumor" of "no bone tumor"), only without findings.
-    """
-
-    findings: tuple[str, ...]
-    absent: tuple[str, ...]
-
-
-def read_labels(finding: str, label: str) -> Labels | None:
-    """Terms of the two label columns of a row.
-
-    Terms are separated by ";" or "|"; underscores become blanks, remarks in parentheses go. `finding` holds the
-    words and `label` often a code of them: where every term of `finding` is normal, the code is not a finding.
-
-    Args:
-        finding: Such as "Cardiomegaly; Effusion" or "no bone tumor", may be blank.
-        label: Such as "malignant", "bacterial_pneumonia" or "normal", may be blank.
-
-    Returns:
-        The labels, or None where nobody labelled the film.
-
-    Example:
-        >>> read_labels("osteosarcoma", "malignant")
-        Labels(findings=('osteosarcoma', 'malignant'), absent=())
-        >>> read_labels("no bone tumor", "normal")
-        Labels(findings=(), absent=('bone tumor',))
-    """
-    words, codes = _terms(finding), _terms(label)
-    if not words and not codes:
-        return None
-    is_normal = bool(words) and all(_is_negative(term) for term in words)
-    found = [] if is_normal else [term for term in words + codes if not _is_negative(term)]
-    absent = [] if found else [rest for term in words + codes if (rest := _NEGATION.sub("", term, count=1)) != term]
-    return Labels(tuple(dict.fromkeys(found)), tuple(dict.fromkeys(absent)))
 
 
 def label_text(
@@ -110,15 +68,6 @@ def patient_words(age_months: float | None, age_group: str = "") -> str:
 def _prompts() -> dict[str, Any]:
     content: dict[str, Any] = json.loads((files("pedclip.data") / "label_prompts.json").read_text(encoding="utf-8"))
     return content
-
-
-def _terms(cell: str) -> list[str]:
-    names = (label_name(re.sub(r"\([^)]*\)", "", term)) for term in re.split(r"[;|]", cell))
-    return [name for name in names if name]
-
-
-def _is_negative(term: str) -> bool:
-    return term == "normal" or _NEGATION.match(term) is not None
 
 
 def _statements(labels: Labels, key: str) -> Iterable[str]:

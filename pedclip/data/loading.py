@@ -2,10 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from datasets import Dataset, DatasetDict, Value, concatenate_datasets
 
@@ -17,13 +17,22 @@ from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import is_triplets, load_triplets
 
-__all__ = ["load", "read_folder"]
+__all__ = ["load", "read_folder", "read_source", "summary"]
 
 PHANTOM: Final = "phantom"
 FOLDER: Final = "folder"  # loader of cards whose data are a folder with a table
 MODES: Final = ("auto", "given", "hash")
 _IDS: Final = ("image_id", "patient_id", "study_id")
+PATIENTS: Final = ("column", "independent")
 _log = logging.getLogger(__name__)
+
+
+class _Options(NamedTuple):
+    """Options of folders: `columns`, `split` and `patients` of `load`."""
+
+    columns: Mapping[str, str] | None
+    split: str
+    patients: str
 
 
 def load(
@@ -32,10 +41,50 @@ def load(
     root: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     split: str = "auto",
+    patients: str = "column",
     left_out: str | Path | None = None,
     **phantom: Any,
 ) -> DatasetDict:
-    """Triplets by name or from disk.
+    """Triplets by name or from disk: those of `read_source`, which also gives what was left out and noted.
+
+    Args:
+        name_or_path: As in `read_source`, as are the others.
+        root: Of a data card.
+        columns: Role to column name.
+        split: "auto", "given" or "hash".
+        patients: "column" or "independent".
+        left_out: File for the list of rows left out.
+        **phantom: Arguments of `pedclip.data.phantom.generate`.
+
+    Returns:
+        Splits "train", "validation" and "test" with the features of the schema; a split may be empty.
+
+    Raises:
+        FileNotFoundError: As in `read_source`, as are the others.
+        CardError: No such card.
+        FolderDiffers: Not the folder of the card.
+        TableError: A table that cannot be read as meant.
+        TripletsError: A triplet directory that is incomplete.
+        NothingUsable: Not one usable row.
+        ValueError: Unknown mode, or arguments that do not go together.
+    """
+    reading = read_source(
+        name_or_path, root=root, columns=columns, split=split, patients=patients, left_out=left_out, **phantom
+    )
+    return reading.triplets
+
+
+def read_source(
+    name_or_path: str | Path | Sequence[str | Path],
+    *,
+    root: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str = "auto",
+    patients: str = "column",
+    left_out: str | Path | None = None,
+    **phantom: Any,
+) -> FolderReading:
+    """Triplets by name or from disk, with the rows left out and what else a reader should know.
 
     Several sources, or a folder whose subfolders are sources, are joined: identifiers get the prefix "<folder>/", so
     that they cannot collide. What each folder held, and how many rows were left out, is logged.
@@ -48,11 +97,13 @@ def load(
         columns: Role (text, region, patient_id, … as in columns.json) to column name, for tables with other names.
         split: "auto" takes the given split where it has training rows, else a hash of the patient; "given" and "hash"
             decide it. Phantom and triplet directories keep theirs; a data card says which split it has.
+        patients: "column", or "independent" to state that no two films of a folder are of one patient. Without a
+            column of patients, a table with columns that nobody recognizes is refused unless this is stated.
         left_out: File for the list of rows left out, with the reasons; written even if there is none.
         **phantom: Arguments of `pedclip.data.phantom.generate`.
 
     Returns:
-        Splits "train", "validation" and "test" with the features of the schema; a split may be empty.
+        The triplets, what was left out, and notes: unread ages and sexes, unused columns, where the split is from.
 
     Raises:
         FileNotFoundError: No such path, nothing in it that is a source, or a data card without `root`.
@@ -61,21 +112,23 @@ def load(
         TableError: See `pedclip.data.folder.read_folder`.
         TripletsError: A triplet directory is incomplete or differs from the schema.
         NothingUsable: A single folder of which every row was left out.
-        ValueError: Unknown split mode, two sources with the same folder name, or phantom arguments without "phantom".
+        ValueError: Unknown mode, two sources with the same folder name, or phantom arguments without "phantom".
     """
-    if split not in MODES:
-        raise ValueError(f"split: expected one of {', '.join(MODES)}, got {split!r}.")
+    for name, value, modes in (("split", split, MODES), ("patients", patients, PATIENTS)):
+        if value not in modes:
+            raise ValueError(f"{name}: expected one of {', '.join(modes)}, got {value!r}.")
     # At once, before minutes of reading end in a misspelt role.
     check_roles(columns or {}, "images")
+    options = _Options(columns, split, patients)
     if root is not None:
-        return _finish(lambda: _read_card(name_or_path, root, columns, split, phantom), left_out)
+        return _finish(lambda: _read_card(name_or_path, root, options, phantom), left_out)
     sources = _sources(name_or_path, columns or {})
     if phantom and PHANTOM not in sources:
         raise ValueError(f"{', '.join(phantom)}: only 'phantom' takes such arguments, and it is not among the data.")
-    return _finish(lambda: _read_all(sources, columns, split, phantom), left_out)
+    return _finish(lambda: _read_all(sources, options, phantom), left_out)
 
 
-def _finish(read: Callable[[], FolderReading], path: str | Path | None) -> DatasetDict:
+def _finish(read: Callable[[], FolderReading], path: str | Path | None) -> FolderReading:
     """Read, write the list of what was left out (also where that is all), and log the counts."""
     try:
         reading = read()
@@ -83,13 +136,21 @@ def _finish(read: Callable[[], FolderReading], path: str | Path | None) -> Datas
         _write_list(path, error.left_out)
         raise
     _write_list(path, reading.left_out)
-    _report(reading)
-    return reading.triplets
+    for line in summary(reading):
+        _log.info("%s", line)
+    return reading
 
 
-def _read_card(
-    name: object, root: str | Path, columns: Mapping[str, str] | None, split: str, phantom: Mapping[str, Any]
-) -> FolderReading:
+def summary(reading: FolderReading) -> Iterator[str]:
+    """Lines on a reading: its notes, the triplets of each split, and what was left out, by reason."""
+    yield from reading.notes
+    counts = ", ".join(f"{split} {len(reading.triplets[split])}" for split in SPLITS)
+    yield f"triplets: {counts}; {len(reading.left_out)} rows left out"
+    for (source, reason), count in Counter((item.source, item.reason) for item in reading.left_out).most_common():
+        yield f"left out of {source}: {count} × {reason} ({reason.meaning})"
+
+
+def _read_card(name: object, root: str | Path, options: _Options, phantom: Mapping[str, Any]) -> FolderReading:
     from pedclip.data.cards import read_card, require_folder
 
     if phantom:
@@ -99,12 +160,12 @@ def _read_card(
         raise ValueError(f"{name} is drawn, not read: leave root out.")
     if card.loader == FOLDER:
         require_folder(card, root)
-        return _read_all(_sources(Path(root), columns or {}), columns, split, {})
-    if columns:
+        return _read_all(_sources(Path(root), options.columns or {}), options, {})
+    if options.columns:
         raise ValueError(f"columns: {name} has the columns of its data card; leave the argument out.")
     from pedclip.data.adapters.build import read_card_folder
 
-    return read_card_folder(card, root, split=split)
+    return read_card_folder(card, root, split=options.split)
 
 
 def _sources(name_or_path: str | Path | Sequence[str | Path], columns: Mapping[str, str]) -> list[str | Path]:
@@ -184,16 +245,14 @@ def _name(source: str | Path) -> str:
     return PHANTOM if source == PHANTOM else Path(source).resolve().name
 
 
-def _read_all(
-    sources: Sequence[str | Path], columns: Mapping[str, str] | None, split: str, phantom: Mapping[str, Any]
-) -> FolderReading:
+def _read_all(sources: Sequence[str | Path], options: _Options, phantom: Mapping[str, Any]) -> FolderReading:
     if len(sources) == 1:
-        return _read(sources[0], columns, split, phantom)
+        return _read(sources[0], options, phantom)
     readings, notes, left_out = {}, [], []
     for source in sources:
         name = _name(source)
         try:
-            readings[name] = reading = _read(source, columns, split, phantom)
+            readings[name] = reading = _read(source, options, phantom)
         except NothingUsable as error:
             left_out += error.left_out
             notes.append(f"{name}: no row can be used")
@@ -211,16 +270,14 @@ def _read_all(
     return FolderReading(triplets, left_out, notes)
 
 
-def _read(
-    source: str | Path, columns: Mapping[str, str] | None, split: str, phantom: Mapping[str, Any]
-) -> FolderReading:
+def _read(source: str | Path, options: _Options, phantom: Mapping[str, Any]) -> FolderReading:
     if source == PHANTOM:
         from pedclip.data.phantom import generate
 
         return FolderReading(generate(**phantom), [], [])
     if is_triplets(Path(source)):
         return FolderReading(load_triplets(source), [], [])
-    return read_folder(source, columns=columns, split=split)
+    return read_folder(source, columns=options.columns, split=options.split, patients=options.patients)
 
 
 def _prefixed(dataset: Dataset, name: str) -> Dataset:
@@ -235,12 +292,3 @@ def _prefixed(dataset: Dataset, name: str) -> Dataset:
 def _write_list(path: str | Path | None, left_out: Sequence[LeftOut]) -> None:
     if path is not None:
         write_left_out(path, left_out)
-
-
-def _report(reading: FolderReading) -> None:
-    for note in reading.notes:
-        _log.info("%s", note)
-    counts = ", ".join(f"{split} {len(reading.triplets[split])}" for split in SPLITS)
-    _log.info("triplets: %s; %d rows left out", counts, len(reading.left_out))
-    for (source, words), count in Counter((item.source, item.words) for item in reading.left_out).most_common(10):
-        _log.info("left out of %s: %d × %s", source, count, words)

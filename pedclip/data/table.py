@@ -1,17 +1,28 @@
 """The table of a folder of images: which file it is, and which column means what."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pedclip.data.label_terms import is_known, list_items
+from pedclip.findings import finding_name, label_name
 from pedclip.triplets.annotations import Box
 from pedclip.triplets.columns import check_roles, find_roles, first_of, usual_names
-from pedclip.triplets.tabular import TableError, cell_text, open_table
+from pedclip.triplets.encoding import cell_text
+from pedclip.triplets.film_paths import FilmPaths
+from pedclip.triplets.tabular import SUFFIXES, TableError, open_table
+from pedclip.triplets.values import is_blank
 
 TABLE: Final = "metadata.csv"
 BOXES: Final = "boxes.csv"
-_SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
+LABELS: Final = "labels.csv"
+_OURS: Final = (BOXES, LABELS)
+_TRUTH: Final = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t", "x"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n", "f"), False),
+}
+_UNCERTAIN: Final = ("-1", "-1.0")
 _BOX_COLUMNS: Final = ("file", "x", "y", "w", "h")
 
 _Rows = list[tuple[int, Mapping[str, Any]]]
@@ -24,12 +35,17 @@ class Table:
     Args:
         path: The file.
         columns: Role (a key of columns.json) to the name of its column in the file.
-        rows: Row number (the header of a CSV file is row 1) and, for each role, the cell as text without outer blanks.
+        rows: Row number (the header of a CSV file is row 1) and, for each role, the cell as text without outer blanks;
+            missing values in any spelling are "".
+        unused: Columns that have no role.
+        own: Own labels of `labels.csv`, as `pedclip.data.label_terms.terms_of` takes them.
     """
 
     path: Path
     columns: Mapping[str, str]
     rows: Sequence[tuple[int, Mapping[str, str]]]
+    unused: Sequence[str] = ()
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def error(self, role: str, rows: Sequence[int], message: str) -> TableError:
         """An error about cells of one column."""
@@ -56,7 +72,8 @@ def find_table(folder: Path, columns: Mapping[str, str] | None = None) -> Table 
     if (folder / TABLE).is_file():
         return read_table(folder / TABLE, columns)
     # A folder may hold other tables, such as word lists; only files that point at images count.
-    candidates = [path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES and path.name != BOXES]
+    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
+    candidates = [path for path in files if path.name not in _OURS and not path.name.startswith(".")]
     tables = [table for path in candidates if (table := _read_if_images(path, columns or {})) is not None]
     if len(tables) > 1:
         names = " and ".join(table.path.name for table in tables)
@@ -65,7 +82,7 @@ def find_table(folder: Path, columns: Mapping[str, str] | None = None) -> Table 
 
 
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
-    """Rows of a CSV (UTF-8, commas), JSON Lines or Parquet file.
+    """Rows of a CSV, JSON Lines or Parquet file.
 
     Raises:
         TableError: Unreadable, without rows, without an image column, or without a column named in `columns`.
@@ -89,7 +106,7 @@ def read_box_table(folder: Path) -> Iterator[tuple[int, str, Box, str]]:
         numbers = []
         for name in _BOX_COLUMNS[1:]:
             try:
-                numbers.append(float(row[name]))
+                numbers.append(float(cell_text(row[name]).replace(",", ".")))
             except ValueError:
                 raise TableError(f"{path}, row {number}, column {name!r}: expected a number of pixels.") from None
         yield number, cell_text(row["file"]), Box(*numbers), cell_text(row.get("label"))
@@ -105,9 +122,48 @@ def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
             f"{path} has no image column; its columns are {', '.join(present)}. "
             "Name the one that holds the file names, e.g. columns={'image': 'x'}; known names are in columns.json."
         )
-    cells = [(number, {role: _cell(row.get(name), role) for role, name in roles.items()}) for number, row in rows]
     # Text throughout: whoever reads a cell decides what is a number.
-    return Table(path, roles, cells)
+    cells = [(number, {role: _cell(row.get(name), role) for role, name in roles.items()}) for number, row in rows]
+    flags = {} if "finding" in roles or "label" in roles else _flag_columns(rows, [*present], set(roles.values()))
+    if flags:
+        roles = {**roles, "finding": ", ".join(flags)}
+        cells = [
+            (number, {**plain, "finding": _flagged(row, flags)})
+            for (number, plain), (_, row) in zip(cells, rows, strict=True)
+        ]
+    unused = [name for name in present if name and name not in roles.values() and name not in flags]
+    return Table(path, roles, cells, unused, _own_labels(path.parent))
+
+
+def _flag_columns(rows: _Rows, names: Sequence[str], taken: set[str]) -> dict[str, str]:
+    """Columns that are called after a finding and say yes or no for each film, with the finding."""
+    flags = {}
+    for name in names:
+        finding = label_name(name)
+        if name in taken or not finding or not is_known(finding):
+            continue
+        values = {_cell(row.get(name), "finding").lower() for _, row in rows} - {""}
+        if values and values <= {*_TRUTH, *_UNCERTAIN}:
+            flags[name] = finding
+    return flags
+
+
+def _flagged(row: Mapping[str, Any], flags: Mapping[str, str]) -> str:
+    """One cell for what the columns of findings say of a film; an uncertain finding is not said."""
+    told = {finding: _TRUTH.get(_cell(row.get(name), "finding").lower()) for name, finding in flags.items()}
+    found = [finding for finding, is_there in told.items() if is_there]
+    return "; ".join(found or [f"no {finding}" for finding, is_there in told.items() if is_there is False])
+
+
+def _own_labels(folder: Path) -> dict[str, str]:
+    """Label to finding of `labels.csv`, if there is one; a blank finding says that the label is one."""
+    path = folder / LABELS
+    if not path.is_file():
+        return {}
+    rows = _read(path)
+    if missing := [name for name in ("label", "finding") if rows and name not in rows[0][1]]:
+        raise TableError(f"{path} has no column {' and '.join(missing)}; expected label,finding.")
+    return {finding_name(cell_text(row["label"])): cell_text(row["finding"]) for _, row in rows}
 
 
 def _read_if_images(path: Path, columns: Mapping[str, str]) -> Table | None:
@@ -115,8 +171,9 @@ def _read_if_images(path: Path, columns: Mapping[str, str]) -> Table | None:
     present = _names(rows)
     usual = [name for name in present if first_of(usual_names("images")["image"], [name])]
     image = next((name for name in (columns.get("image", ""), *usual) if name in present), "")
-    files = (_cell(row.get(image), "image") for _, row in rows)
-    return _by_role(path, rows, columns) if any(file and (path.parent / file).is_file() for file in files) else None
+    files = [file for _, row in rows if (file := _cell(row.get(image), "image"))]
+    paths = FilmPaths(path.parent)
+    return _by_role(path, rows, columns) if any(map(paths.has, files)) else None
 
 
 def _read(path: Path) -> _Rows:
@@ -135,7 +192,10 @@ def _names(rows: _Rows) -> list[str]:
 
 
 def _cell(value: Any, role: str) -> str:
-    """A cell as text; of a list of files the first."""
+    """A cell as text, "" for a missing value in any spelling; of a list of files the first."""
     # A study of several images is represented by its first.
-    is_files = role in {"image", "mask"} and isinstance(value, list | tuple)
-    return cell_text(next(filter(None, value), None) if is_files else value)
+    if role in {"image", "mask"}:
+        items = value if isinstance(value, list | tuple) else list_items(cell_text(value))
+        value = next(filter(None, items), None)
+    text = cell_text(value)
+    return "" if is_blank(text) else text

@@ -10,6 +10,7 @@ from pedclip.data.table import Table
 from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.splits import split_of
 
+GIVEN_NOTE: Final = "split as given"
 GIVEN: Final = {
     "train": "train",
     "training": "train",
@@ -93,7 +94,7 @@ def read_splits(table: Table, mode: str) -> tuple[list[str], str]:
         given = _given_splits(table)
         # Folders with a holdout alone are common; "auto" makes them usable for training.
         if mode == "given" or "train" in given:
-            return given, "split as given"
+            return given, GIVEN_NOTE
         note = "split by hash of the patient, because the given split has no training rows"
     else:
         note = "split by hash of the patient"
@@ -101,8 +102,11 @@ def read_splits(table: Table, mode: str) -> tuple[list[str], str]:
 
 
 def patient_of(row: Mapping[str, str]) -> str:
-    """Identifier of the patient of a row; of the image where the table has no column for patients."""
-    return row["patient_id"] if "patient_id" in row else image_id_of(row)
+    """Identifier of the patient of a row; of the image where nothing says who the patient is."""
+    if row.get("patient_id") or "patient_id" not in row:
+        return row.get("patient_id") or image_id_of(row)
+    # Marked, as a patient may have the number of an image; an image that is not named is nobody's.
+    return f"image {image_id_of(row)}" if image_id_of(row) else ""
 
 
 def image_id_of(row: Mapping[str, str]) -> str:

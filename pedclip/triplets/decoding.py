@@ -93,10 +93,19 @@ def read_film(source: str | Path | bytes) -> StoredFilm:
     Raises:
         BadImage: As in `decode`; the pixels are decoded once to find out.
     """
+    return read_film_and_pixels(source)[0]
+
+
+def read_film_and_pixels(source: str | Path | bytes) -> tuple[StoredFilm, Pixels]:
+    """A file as `read_film` stores it, and its pixels (H, W), decoded once.
+
+    Raises:
+        BadImage: As in `decode`.
+    """
     content = _content(source)
     pixels, is_plain = _decode(content)
     height, width = pixels.shape
-    return StoredFilm((without_metadata(content) if is_plain else None) or _png(pixels), height, width)
+    return StoredFilm((without_metadata(content) if is_plain else None) or _png(pixels), height, width), pixels
 
 
 def read_mask(source: str | Path | bytes, *, size: tuple[int, int]) -> bytes:

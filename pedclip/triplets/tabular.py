@@ -1,17 +1,17 @@
 """Tables as rows of cells: CSV (also TSV), JSON Lines and Parquet; a broken row costs only itself.
 
-Parquet is read by pyarrow and cells of CSV by Python's `csv`. Neither pandas nor `pyarrow.csv` says at which byte a row
-starts, so that no row could be read again by itself, and both give up all rows behind a quote that does not close.
+Neither pandas nor `pyarrow.csv` says at which byte a row starts, and both give up the rows behind an open quote.
 """
 
 import csv
-import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, TextIO
+from typing import Any, BinaryIO, Final, Literal
+
+from pedclip.triplets.encoding import UTF16, decoded, delimiter_of, drop_blank_end, open_text
 
 TableFormat = Literal["csv", "jsonl", "parquet"]
 
@@ -24,7 +24,7 @@ _KINDS: Final[dict[str, TableFormat]] = {
 }
 SUFFIXES: Final = tuple(_KINDS)
 _MAX_LINE_BYTES: Final = 2_000_000  # a longer line is no row of a table
-_DELIMITERS: Final = ",;\t|"
+_MAX_CELL: Final = 131_072  # characters, as Python's `csv` has it; the longest reports have 20,000
 _NAMED_BY: Final = 1000  # rows of a JSON Lines file that say which columns it has
 
 
@@ -109,17 +109,16 @@ class TableFile:
 
 
 def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
-    """A table by the ending of its name: .csv and .tsv (UTF-8), .jsonl and .ndjson, or .parquet, in any case.
+    """A table by the ending of its name: .csv and .tsv, .jsonl and .ndjson, or .parquet, in any case.
 
     Args:
         path: The file.
-        is_strict: True where every row must have as many cells as the header, between the most frequent of comma,
-            semicolon, tab and bar; False for commas alone, rows of any length, and .gz.
+        is_strict: True where every row must have as many cells as the header; False for rows of any length, UTF-16 and
+            .gz. Either way cells stand between the most frequent of comma, semicolon, tab and bar.
 
     Raises:
         TableError: Another ending, unreadable as a whole, or a first line that does not name every column once.
     """
-    # An archive is never unpacked: a small file could fill the disk.
     stem = path.with_suffix("") if path.suffix == ".gz" and not is_strict else path
     kind = _KINDS.get(stem.suffix.lower())
     if kind is None:
@@ -130,7 +129,7 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
             case "csv" if is_strict:
                 names, delimiter = _strict_header(path)
             case "csv":
-                names = _lenient_header(path)
+                names, delimiter = _lenient_header(path)
             case "jsonl":
                 names = _json_names(path)
             case "parquet":
@@ -145,26 +144,8 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
 
 def unreadable(path: Path, error: Exception) -> TableError:
     """The error for a file that cannot be read as a whole."""
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return TableError(f"{path} cannot be read ({reason}); it is damaged, or no text in UTF-8.")
-
-
-def open_text(path: Path) -> TextIO:
-    """A text table for reading, unpacked on the way where its name ends in .gz; as `csv` wants it."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def cell_text(value: Any) -> str:
-    """A cell as text without outer blanks: "" for what is missing, the filled items of a list with "; " between."""
-    if isinstance(value, list | tuple):
-        return "; ".join(text for item in value if (text := cell_text(item)))
-    if value is None or value != value:  # NaN
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # identifiers that a spreadsheet made into numbers
-    return str(value).strip()
+    why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return TableError(f"{path} cannot be read ({why}); it is damaged, or no text in UTF-8, UTF-16 or Windows-1252.")
 
 
 def state_of(path: Path) -> tuple[int, int]:
@@ -176,8 +157,12 @@ def state_of(path: Path) -> tuple[int, int]:
 def _strict_header(path: Path) -> tuple[list[str], str]:
     """Names in the first line of a CSV file, and its delimiter."""
     with path.open("rb") as file:
-        text = file.readline(_MAX_LINE_BYTES).decode("utf-8-sig")
-    delimiter = max(_DELIMITERS, key=text.count)
+        line = file.readline(_MAX_LINE_BYTES)
+    # Rows are found by their byte, which needs one byte per line end.
+    if line[:2] in UTF16:
+        raise TableError(f"{path} is saved as UTF-16 (Excel's 'Unicode text'); save it as 'CSV UTF-8'.")
+    text = decoded(line)
+    delimiter = delimiter_of(text)
     names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
     if not any(names) or len(set(names)) < len(names):
         raise TableError(f"{path}: the first line must name every column once.")
@@ -203,6 +188,7 @@ def _strict_rows(table: TableFile, position: int) -> Iterator[TableRow]:
                 return
             except (csv.Error, UnicodeDecodeError) as error:
                 problem = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "a quote that does not close"
+            drop_blank_end(cells, len(table.names))
             if cells and len(cells) != len(table.names):
                 problem = f"{len(cells)} cells under {len(table.names)} names; is a quote open, or a comma not quoted?"
             if problem:
@@ -216,21 +202,25 @@ def _decoded(file: BinaryIO, lines: list[int]) -> Iterator[str]:
     """Lines of a file as text; `lines` gets the length of each in bytes."""
     while line := file.readline(_MAX_LINE_BYTES):
         lines.append(len(line))
-        yield line.decode("utf-8")
+        yield line.decode("utf-8", errors="cp1252")
 
 
-def _lenient_header(path: Path) -> list[str]:
+def _lenient_header(path: Path) -> tuple[list[str], str]:
     with open_text(path) as file:
-        return [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]
+        delimiter = delimiter_of(file.readline(_MAX_LINE_BYTES))
+    with open_text(path) as file:
+        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+        return [name.strip() for name in next(reader, [])], delimiter
 
 
 def _lenient_rows(table: TableFile) -> Iterator[TableRow]:
     """Rows of any length: absent cells are "", and what is too much is a problem of a row that can be read."""
     with open_text(table.path) as file:
         # Not strict: published tables have stray quotes within cells.
-        reader = csv.reader(file, skipinitialspace=True)
+        reader = csv.reader(file, delimiter=table.delimiter, skipinitialspace=True)
         next(reader, None)
         for number, cells in enumerate(reader, start=2):
+            drop_blank_end(cells, len(table.names))
             problem = "more cells than the header has names" if len(cells) > len(table.names) else ""
             if cells:
                 padded = cells + [""] * (len(table.names) - len(cells))
@@ -238,8 +228,7 @@ def _lenient_rows(table: TableFile) -> Iterator[TableRow]:
 
 
 def _json_names(path: Path) -> list[str]:
-    # Keys may differ from row to row; the first thousand say which there are.
-    names: dict[str, None] = {}
+    names: dict[str, None] = {}  # keys may differ from row to row
     for row in _json_rows(path, 0):
         names.update(dict.fromkeys(row.cells or ()))
         if row.number > _NAMED_BY:
@@ -265,7 +254,19 @@ def _json_row(line: bytes, position: int, number: int) -> TableRow:
         return TableRow(position, number, None, f"not JSON ({type(error).__name__})")
     if not isinstance(cells, dict):
         return TableRow(position, number, None, f"expected a JSON object, got {type(cells).__name__}")
-    return TableRow(position, number, cells)
+    return _of_size(TableRow(position, number, cells))
+
+
+def _of_size(row: TableRow) -> TableRow:
+    """The row, broken where a cell is longer than one of a CSV file may be: no report is, and it would stop the run."""
+    longest = max((len(cell) for cell in (row.cells or {}).values() if isinstance(cell, str)), default=0)
+    return (
+        row
+        if longest <= _MAX_CELL
+        else TableRow(
+            row.position, row.number, None, f"a cell of {longest:,} characters; at most {_MAX_CELL:,} are read"
+        )
+    )
 
 
 def _parquet_file(path: Path) -> Any:
@@ -276,9 +277,8 @@ def _parquet_file(path: Path) -> Any:
 
 def _parquet_rows(path: Path) -> Iterator[TableRow]:
     with _parquet_file(path) as file:
-        # In batches: a table of reports need not fit into memory.
         rows = (cells for batch in file.iter_batches(batch_size=1000) for cells in batch.to_pylist())
-        yield from (TableRow(position, position + 1, cells) for position, cells in enumerate(rows))
+        yield from (_of_size(TableRow(position, position + 1, cells)) for position, cells in enumerate(rows))
 
 
 @lru_cache(maxsize=8)  # by the state of the file as well, so that a table that was changed is read anew

@@ -1,4 +1,4 @@
-"""Cells of a table read as view, sex and age."""
+"""Cells of a table read as view, sex and age; missing values spelt out are blank."""
 
 import math
 import re
@@ -14,7 +14,26 @@ _VIEWS: Final = {
 }
 
 
-_UNKNOWN_VIEWS: Final = {"", "unknown", "n/a", "na", "nan", "none", "other"}
+# As tables and the programs that write them spell a missing value.
+_BLANKS: Final = {
+    *("", "nan", "-nan", "none", "null", "nil", "n/a", "#n/a", "na", "n.a.", "<na>", "nat", "nd", "n.d.", "\\n", "."),
+    *(
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        "?",
+        "unknown",
+        "not available",
+        "not given",
+        "missing",
+        "#value!",
+        "#ref!",
+        "undefined",
+    ),
+}
+_UNKNOWN_VIEWS: Final = {"", "other"}
 
 
 _SEXES: Final = {
@@ -23,13 +42,29 @@ _SEXES: Final = {
 }
 
 
-_MONTHS: Final = {"D": 12 / 365.25, "W": 12 * 7 / 365.25, "M": 1.0, "Y": 12.0}
+_MONTHS: Final = {
+    **dict.fromkeys(("d", "day", "days"), 12 / 365.25),
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 12 * 7 / 365.25),
+    **dict.fromkeys(("m", "mo", "mos", "mon", "mth", "mths", "month", "months"), 1.0),
+    **dict.fromkeys(("y", "yr", "yrs", "yo", "year", "years"), 12.0),
+}
+_AGE_PART: Final = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+)\.?")
 
 
 _OLDEST: Final = 120 * 12  # months
 
 
 _OLDEST_BONES: Final = 20 * 12  # months
+
+
+def is_blank(cell: str) -> bool:
+    """True where a cell says that its value is missing, in whichever of the usual spellings.
+
+    Example:
+        >>> is_blank(" NaN "), is_blank("N/A"), is_blank("nano")
+        (True, True, False)
+    """
+    return cell.strip().lower() in _BLANKS
 
 
 def read_view(cell: str) -> str:
@@ -42,7 +77,7 @@ def read_view(cell: str) -> str:
     # What stands in brackets describes the view and does not name it.
     plain = " ".join(re.sub(r"\([^)]*\)", "", cell).lower().split())
     first = re.split(r"\W", plain, maxsplit=1)[0]
-    if plain in _UNKNOWN_VIEWS or not re.search(r"[a-z]", plain):
+    if plain in _UNKNOWN_VIEWS or is_blank(plain) or not re.search(r"[a-z]", plain):
         return ""
     return _VIEWS.get(first, plain)
 
@@ -53,35 +88,42 @@ def read_sex(cell: str) -> str:
 
 
 def read_age(row: Mapping[str, str]) -> float | None:
-    """Age in months from `age_months`, else from `age` in years or as DICOM writes it ("018M").
+    """Age in months from `age_months`, else from `age` in years, with its unit, or as DICOM writes it ("018M").
 
     Returns:
         Months in [0, 1440], None where it is blank, not a number or out of range.
 
     Example:
-        >>> read_age({"age": "2"}), read_age({"age": "018M"}), read_age({"age": "adult"})
-        (24.0, 18.0, None)
+        >>> read_age({"age": "2"}), read_age({"age": "018M"}), read_age({"age": "3y6m"}), read_age({"age": "adult"})
+        (24.0, 18.0, 42.0, None)
     """
-    if cell := row.get("age_months", ""):
-        months = _number(cell)
-    # DICOM's age string: three digits and a unit (PS3.5, VR AS).
-    elif match := re.fullmatch(r"(\d{1,3})([DWMY])", row.get("age", "").upper()):
-        months = int(match[1]) * _MONTHS[match[2]]
-    else:
-        months = 12 * _number(row.get("age", ""))
+    cell = row.get("age_months", "")
+    months = _months(row.get("age", ""), 12.0) if is_blank(cell) else _months(cell, 1.0)
     # Out of range is unknown: 999 stands for "not given" in many tables.
     return months if 0 <= months <= _OLDEST else None
 
 
+def _months(cell: str, unit: float) -> float:
+    """The sum of the numbers in a cell, each times its own unit or the one given; NaN where it is not understood."""
+    # "5-year-old", "5 years old", "2 years and 3 months", "5 Y/O"
+    plain = re.sub(r"[-\s]+(old|of age)$", "", cell.strip().lower())
+    plain = re.sub(r"(?<=\d)-(?=[a-z])|,?\s+and\s+|,\s+|(?<=y)/(?=o)", " ", plain)
+    if not re.search(r"[a-z]", plain):
+        return unit * _number(plain)
+    if _AGE_PART.sub("", plain).strip() or any(word not in _MONTHS for _, word in _AGE_PART.findall(plain)):
+        return math.nan
+    return sum(_number(number) * _MONTHS[word] for number, word in _AGE_PART.findall(plain))
+
+
 def read_bone_age(row: Mapping[str, str]) -> float | None:
     """Bone age in months, from 0 to 20 years, None where it is not given."""
-    months = _number(row.get("bone_age_months", ""))
+    months = _months(row.get("bone_age_months", ""), 1.0)
     return months if 0 <= months <= _OLDEST_BONES else None
 
 
 def _number(cell: str) -> float:
     """The number in a cell, NaN (which is in no range) where there is none."""
     try:
-        return float(cell)
+        return float(cell.replace(",", ".") if "." not in cell else cell)  # many languages write a decimal comma
     except ValueError:
         return math.nan

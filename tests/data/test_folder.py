@@ -111,9 +111,11 @@ def test_unusable_rows_are_listed_and_the_others_kept(make: Callable[..., Path])
     (folder / "empty.png").write_bytes(b"")
     Image.new("L", (30, 30)).save(folder / "black.png")
     reading = read_folder(folder)
-    assert set(rows(reading)) == {"good.png", "h.png"}
+    assert set(rows(reading)) == {"good.png", "h.png", "j.png"}
+    assert rows(reading)["j.png"]["patient_id"] == "image j.png"
+    assert "1 films without a patient: each counts as its own" in reading.notes
     found = reasons(reading)
-    assert list(found) == [3, 4, 5, 6, 7, 8, 10, 11]
+    assert list(found) == [3, 4, 5, 6, 7, 8, 10]
     for number, words in {
         3: "no such file",
         4: "empty file",
@@ -122,7 +124,6 @@ def test_unusable_rows_are_listed_and_the_others_kept(make: Callable[..., Path])
         7: "thorax_or_spine",
         8: "neither text nor a label",
         10: "no image file named",
-        11: "patient is blank",
     }.items():
         assert words in found[number]
     assert reading.left_out[0].file == "absent.png"
@@ -347,7 +348,7 @@ def test_two_tables_to_choose_from_is_an_error(make: Callable[..., Path]) -> Non
     ("content", "message"),
     [
         (b"file,text\na.png,one,two\n", "row 2: more cells than the header"),
-        (b"file,text\na.png,\xff\xfe\n", "cannot be read .*UTF-8"),
+        (b"file,text\na.png,\x81\n", "cannot be read .*UTF-8"),
         (b"file,text\n", "has no rows"),
     ],
 )
@@ -371,3 +372,148 @@ def test_ages_are_months(make: Callable[..., Path], column: str, cell: str, mont
     reading = read_folder(make(f"file,region,text,{column}", f"a.png,knee,Clear.,{cell}"))
     assert rows(reading)["a.png"]["age_months"] == months
     assert any("ages not understood" in note for note in reading.notes) == (months is None)
+
+
+# --- own tables: missing values, labels, paths, patients ---
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "NULL", "N/A", "-", ".", "#N/A"])
+def test_missing_values_spelt_out_are_blank_in_every_column(make: Callable[..., Path], word: str) -> None:
+    lines = [f"{i}.png,wrist,No fracture {i}.,{word},{word},{word},{word}" for i in range(12)]
+    folder = make("file,region,text,patient_id,sex,age,label", *lines, f"x.png,wrist,{word},p,F,5,{word}")
+    reading = read_folder(folder)
+    found = rows(reading)
+    assert {row["patient_id"] for row in found.values()} == {f"image {i}.png" for i in range(12)}
+    assert len({row["split"] for row in found.values()}) > 1
+    assert all(row["findings"] is None for row in found.values())
+    assert reasons(reading) == {14: "neither text nor a label"}
+    assert not any("not understood" in note for note in reading.notes)
+
+
+def test_a_table_whose_patient_column_has_an_unknown_name_stops(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text,kind_nr", *(f"{i}.png,knee,Clear.,p{i // 3}" for i in range(9)))
+    with pytest.raises(
+        TableError, match=r"no column of patients .* columns are file, text, region, kind_nr\. Name the"
+    ):
+        read_folder(folder)
+    told = read_folder(folder, columns={"patient_id": "kind_nr"})
+    assert {row["patient_id"] for row in rows(told).values()} == {"p0", "p1", "p2"}
+    stated = read_folder(folder, patients="independent")
+    assert len({row["patient_id"] for row in rows(stated).values()}) == 9
+    assert "columns not used: kind_nr" in stated.notes
+
+
+def test_labels_that_are_no_findings_are_refused_all_at_once(make: Callable[..., Path]) -> None:
+    folder = make(
+        "file,region,label", "a.png,knee,1", "b.png,knee,zork; fracture", "c.png,knee,1", "d.png,knee,effusion"
+    )
+    with pytest.raises(TableError, match=r"column 'label': 2 labels .*: '1' \(2×\), 'zork' \(1×\)\. .*labels\.csv"):
+        read_folder(folder)
+    (folder / "labels.csv").write_text("label,finding\n1,joint effusion\nzork,\n")
+    found = rows(read_folder(folder))
+    assert [found[f"{name}.png"]["findings"] for name in "abcd"] == [
+        ["joint effusion"],
+        ["zork", "fracture"],
+        ["joint effusion"],
+        ["effusion"],
+    ]
+
+
+def test_sentences_in_a_column_of_labels_are_not_quoted(make: Callable[..., Path]) -> None:
+    folder = make("file,region,findings", "a.png,knee,There is a fracture of the left distal radius of Anna Smith.")
+    with pytest.raises(TableError, match=r"1 cells are sentences, not labels") as error:
+        read_folder(folder)
+    assert "Smith" not in str(error.value)
+
+
+def test_columns_called_after_findings_are_labels(make: Callable[..., Path]) -> None:
+    folder = make(
+        "file,region,fracture,metal", "a.png,wrist,1,0", "b.png,wrist,0,0", "c.png,wrist,1,yes", "d.png,wrist,,"
+    )
+    reading = read_folder(folder)
+    findings = {key: row["findings"] for key, row in rows(reading).items()}
+    assert findings == {"a.png": ["fracture"], "b.png": [], "c.png": ["fracture", "metal"]}
+    assert reasons(reading) == {5: "neither text nor a label"}
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("img\\1.png", "img/1.png"),
+        ("D:\\study\\img\\1.png", "img/1.png"),
+        ("/mnt/other/img/1.png", "img/1.png"),
+        ("source/img/1.png", "img/1.png"),
+        ("IMG/1.PNG", "img/1.png"),
+        ("1", "1.png"),
+        ("1.2.840.7", "1.2.840.7.dcm.png"),
+        ("1.png", "img/1.png"),
+        ("R\u00f6ntgen.png", "Ro\u0308ntgen.png"),
+        ("['a.png', 'b.png']", "a.png"),
+    ],
+)
+def test_a_film_is_found_however_its_name_is_written(tmp_path: Path, written: str, stored: str) -> None:
+    folder = tmp_path / "source"
+    (folder / "img").mkdir(parents=True)
+    stored = stored.replace(".dcm.png", ".png")
+    (folder / stored).write_bytes(png())
+    quoted = f'"{written}"'
+    (folder / "metadata.csv").write_text(f"file,region,text\n{quoted},knee,Clear.\n", encoding="utf-8")
+    assert len(rows(read_folder(folder))) == 1
+
+
+def test_a_name_of_several_films_is_listed_and_another_folder_is_not_guessed(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "1,knee,Clear.", "test/2.png,knee,Clear.", "3.png,knee,Clear.", images=["3.png"])
+    for name in ("a/1.png", "b/1.png", "train/2.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(png(7))
+    reading = read_folder(folder)
+    assert list(rows(reading)) == ["3.png"]
+    assert "2 files of this name" in reasons(reading)[2]
+    assert "no such file" in reasons(reading)[3]
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "encoding"),
+    [(";", "utf-8"), ("\t", "utf-8-sig"), ("|", "utf-8"), ("\t", "utf-16"), (";", "cp1252"), (";", "utf-8-sig")],
+)
+def test_a_table_as_a_spreadsheet_saves_it(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    lines = ["file,region,text,age,patient_id", "a.png,knee,Kein Röntgen‑Befund.,5*5,p"]
+    content = "\n".join(lines).replace(",", delimiter).replace("*", "," if delimiter == ";" else ".").replace("‑", "-")
+    (tmp_path / "a.png").write_bytes(png())
+    (tmp_path / "metadata.csv").write_bytes(content.encode(encoding))
+    row = rows(read_folder(tmp_path))["a.png"]
+    assert (row["text"], row["age_months"]) == ("Kein Röntgen-Befund.", 66)
+
+
+def test_repeated_rows_and_boxes_are_used_once_and_listed(make: Callable[..., Path]) -> None:
+    folder = make(
+        "file,region,text", "a.png,knee,Clear.", "b.png,knee,Clear.", "a.png,knee,Clear.", images=["a.png", "b.png"]
+    )
+    (folder / "boxes.csv").write_text("file,x,y,w,h,label\na.png,1,2,3,4,x\na.png,1,2,3,4,x\nc.png,1,2,3,4,x\n")
+    reading = read_folder(folder)
+    assert len(rows(reading)["a.png"]["boxes"]) == 1
+    assert [(item.file, item.row, str(item.reason), item.detail) for item in reading.left_out] == [
+        ("a.png", 4, "same-film", "repeats row 2"),
+        ("boxes.csv", 3, "bad-annotation", "the same box a second time"),
+        ("boxes.csv", 4, "bad-annotation", "no triplet of this file"),
+    ]
+
+
+def test_the_same_film_of_two_patients_is_in_one_part(make: Callable[..., Path]) -> None:
+    big = io.BytesIO()
+    smooth = np.add.outer(np.arange(64) ** 2 % 97, np.arange(64) * 3 % 89).astype(np.uint8)
+    Image.fromarray(smooth).save(big, "PNG")
+    names = [f"{i}.png" for i in range(8)]
+    folder = make("file,region,text,patient_id", *(f"{name},knee,Clear.,d{name}" for name in names))
+    for name in names[:6]:
+        (folder / name).write_bytes(big.getvalue())
+    assert len({split_of(f"d{name}") for name in names[:6]}) > 1
+    reading = read_folder(folder)
+    assert len({rows(reading)[name]["split"] for name in names[:6]}) == 1
+    assert any(note.endswith("under two patients; such patients share a part") for note in reading.notes)
+    splits = ["train", "test", "train", "val", "train", "train", "train", "train"]
+    lines = [f"{name},knee,Clear.,p{name},{split}" for name, split in zip(names, splits, strict=True)]
+    (folder / "metadata.csv").write_text("\n".join(["file,region,text,patient_id,split", *lines]))
+    reading = read_folder(folder)
+    assert sorted(rows(reading)) == ["1.png", "6.png", "7.png"]
+    assert {str(item.reason) for item in reading.left_out} == {"same-film"}

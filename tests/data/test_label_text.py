@@ -6,7 +6,8 @@ from importlib.resources import files
 import pytest
 
 from pedclip.anatomy import display_name
-from pedclip.data.label_text import Labels, label_text, patient_words, read_labels
+from pedclip.data.label_terms import Labels, read_labels
+from pedclip.data.label_text import label_text, patient_words
 
 PROMPTS = json.loads((files("pedclip.data") / "label_prompts.json").read_text(encoding="utf-8"))
 KEYS = [f"image-{number}" for number in range(40)]

@@ -1,6 +1,7 @@
 """Tables: every row is read, read again, or named with its problem; nothing of it is quoted."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pyarrow
@@ -8,7 +9,8 @@ import pytest
 from pyarrow import parquet
 
 from pedclip.triplets.columns import find_roles, usual_names
-from pedclip.triplets.tabular import TableError, TableRow, cell_text, open_table
+from pedclip.triplets.encoding import cell_text
+from pedclip.triplets.tabular import TableError, TableRow, open_table
 
 
 def saved(path: Path, content: bytes) -> Path:
@@ -16,7 +18,7 @@ def saved(path: Path, content: bytes) -> Path:
     return path
 
 
-CSV = b'\xef\xbb\xbfid;text\n1;"two\nlines"\n\n4;\xff\n3;a;b\n2;"open\n5;last'
+CSV = b'\xef\xbb\xbfid;text\n1;"two\nlines"\n\n4;\x81\n3;a;b\n2;"open\n5;last'
 JSON = b'{"id": 1, "text": "one"}\n\n{bad\n[1]\n{"id": 5}\n'
 
 
@@ -85,7 +87,7 @@ def test_lenient_rows_may_be_short_spaced_long_or_packed(tmp_path: Path) -> None
         ("t.xlsx", b"PK", r"t\.xlsx is no table that can be read; save it as one of \.csv, \.tsv"),
         ("t.csv", b"", "must name every column once"),
         ("t.csv", b"a,b,a\n1,2,3\n", "must name every column once"),
-        ("t.csv", "a,b\n".encode("utf-16"), "cannot be read .* no text in UTF-8"),
+        ("t.csv", "a,b\n".encode("utf-16"), "is saved as UTF-16 .*save it as 'CSV UTF-8'"),
         ("t.parquet", b"PAR1 no", "cannot be read .*it is damaged"),
     ],
 )
@@ -112,3 +114,21 @@ def test_columns_are_found_by_their_usual_names_and_by_what_is_told(tmp_path: Pa
     with pytest.raises(TableError, match=r"'reprot': …\}: unknown role; did you mean 'report'\? expected one of"):
         find_roles(tmp_path, names, {"reprot": "note"}, "reports")
     assert {"age", "sex", "view"} <= set(usual_names("images")) & set(usual_names("reports"))
+
+
+def test_a_cell_too_large_for_a_report_breaks_its_row_in_every_format(tmp_path: Path) -> None:
+    huge = "x" * 200_000
+    parquet.write_table(pyarrow.table({"id": ["1", "2"], "text": [huge, "b"]}), tmp_path / "t.parquet")
+    saved(tmp_path / "t.jsonl", json.dumps({"id": "1", "text": huge}).encode() + b'\n{"id": "2", "text": "b"}\n')
+    saved(tmp_path / "t.csv", f"id,text\n1,{huge}\n2,b\n".encode())
+    for name in ("t.parquet", "t.jsonl", "t.csv"):
+        assert [row.cells is None for row in open_table(tmp_path / name).rows()] == [True, False]
+
+
+def test_windows_tables_and_commas_at_the_end_of_lines_are_read(tmp_path: Path) -> None:
+    table = saved(tmp_path / "t.csv", "id;text\n1;Größe normal\n2;b;\n".encode("cp1252"))
+    assert [row.cells for row in open_table(table).rows()] == [
+        {"id": "1", "text": "Größe normal"},
+        {"id": "2", "text": "b"},
+    ]
+    assert cell_text("a\x00b\x07\x9fc\n\td") == "abc\n\td"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pedclip.triplets.dicom_header import inflated
+from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.left_out import LeftOut, Reason
-from pedclip.triplets.tabular import TableFile, cell_text
+from pedclip.triplets.tabular import TableFile
 
 MAX_REPORT_BYTES: Final = 2_000_000  # a text file or structured report; the longest radiology reports have 20,000
 _SR_DEPTH: Final = 16

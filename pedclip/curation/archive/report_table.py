@@ -7,8 +7,9 @@ from typing import Any
 
 from pedclip.curation.archive.report_location import ReportLocation, ReportTable
 from pedclip.triplets.columns import find_roles, first_of, usual_names
+from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.left_out import LeftOut, Reason
-from pedclip.triplets.tabular import TableError, cell_text, open_table
+from pedclip.triplets.tabular import TableError, open_table
 
 
 @dataclass(frozen=True, slots=True)

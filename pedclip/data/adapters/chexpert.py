@@ -6,7 +6,7 @@ from typing import Final
 
 from pedclip.data.adapters.reader import Reader, Row, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
-from pedclip.data.label_text import Labels
+from pedclip.data.label_terms import Labels
 from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.values import read_age, read_sex, read_view
 

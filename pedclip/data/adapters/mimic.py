@@ -9,7 +9,7 @@ from pedclip.curation.report.language import OtherLanguage
 from pedclip.data.adapters.chexpert import certain_labels, uncertain_findings
 from pedclip.data.adapters.reader import Reader, Row, one_of
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.label_text import Labels
+from pedclip.data.label_terms import Labels
 from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.values import read_view
 

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from pedclip.data.adapters.sample import Sample
 from pedclip.data.cards import Card, pick
-from pedclip.data.label_text import Labels, read_labels
+from pedclip.data.label_terms import Labels, labels_from
+from pedclip.findings import label_name
 from pedclip.triplets.dicom_header import inflated
+from pedclip.triplets.encoding import open_text
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
-from pedclip.triplets.tabular import TableError, open_table, open_text, unreadable
+from pedclip.triplets.tabular import TableError, open_table, unreadable
 from pedclip.triplets.values import read_age, read_sex, read_view
 
 Row = Mapping[str, str]
@@ -107,9 +109,9 @@ def labels_of(terms: Sequence[str], absent: Sequence[str] = ()) -> Labels:
         terms: What is present, such as "Pleural effusion".
         absent: What is said to be absent; kept only where nothing is present.
     """
-    # Through the reader of free tables, so that "No finding" and the like mean the same everywhere.
-    present = read_labels(";".join(terms), "")
-    findings = present.findings if present else ()
+    # In the words of free tables, so that "No finding" and the like mean the same everywhere; never split.
+    names = [name for term in terms if (name := label_name(term))]
+    findings = labels_from(names, []).findings
     return Labels(findings, () if findings else tuple(term.lower() for term in absent))
 
 

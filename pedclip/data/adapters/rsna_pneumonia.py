@@ -8,7 +8,7 @@ from typing import Final
 from pedclip.data.adapters.annotations import sized_box
 from pedclip.data.adapters.reader import Reader, flag, labels_of, one_of
 from pedclip.data.adapters.sample import OF_PATIENT, LabeledBox, Sample
-from pedclip.data.label_text import Labels
+from pedclip.data.label_terms import Labels
 from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.tabular import TableError
 

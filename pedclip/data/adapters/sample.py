@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.data.label_text import Labels
+from pedclip.data.label_terms import Labels
 from pedclip.triplets.annotations import Box, clip_box
 from pedclip.triplets.left_out import Reason, Unusable
 
