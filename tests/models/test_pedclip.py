@@ -4,13 +4,14 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
 from pedclip.models.config import PedCLIPConfig
-from pedclip.models.pedclip import PedCLIP
+from pedclip.models.pedclip import PedCLIP, default_preprocess
 from pedclip.models.text import train_tokenizer
 from pedclip.weights import SHIPPED, shipped_folder
 
@@ -55,6 +56,36 @@ def test_embedding_is_the_projected_image_token() -> None:
     features = model.encode_image(torch.randn(2, 3, 16, 16))
     projected = torch.nn.functional.normalize(model.image_projection(features.tokens[:, 0]), dim=-1)
     torch.testing.assert_close(features.embedding, projected)
+
+
+def test_text_embedding_is_the_projected_first_token() -> None:
+    model = tiny(projection_dim=24)
+    features = model.encode_text(**model.tokenize(TEXTS))
+    projected = torch.nn.functional.normalize(model.text_projection(features.tokens[:, 0]), dim=-1)
+    torch.testing.assert_close(features.embedding, projected)
+
+
+def test_every_switch_of_the_configuration_reaches_its_block() -> None:
+    changes = {"gate_threshold": 0.25, "detach_gate": True, "mobe_implementation": "loop", "gate_input": "pre_norm"}
+    plain, switched = (tiny(**given).image_encoder.vit.blocks[-1] for given in ({}, changes))
+    found = [
+        (block.mobe.threshold, block.mobe.detach_gate, block.mobe.implementation, block.gate_input)
+        for block in (plain, switched)
+    ]
+    assert found == [(0.0, False, "auto", "post_norm"), (0.25, True, "loop", "pre_norm")]
+    assert torch.equal(plain.mobe.w1[0], plain.mobe.w1[1])  # copies, unless asked otherwise
+    random = tiny(expert_init="random").image_encoder.vit.blocks[-1].mobe
+    assert not torch.equal(random.w1[0], random.w1[1])
+
+
+@pytest.mark.parametrize(("size", "resize"), [(224, 256), (112, 128), (16, 18)])
+def test_default_preprocessing_is_an_eighth_larger_with_the_statistics_of_the_weights(size: int, resize: int) -> None:
+    preprocess = default_preprocess(size, None)
+    assert (preprocess.size, preprocess.resize, preprocess.augment) == (size, resize, "none")
+    assert preprocess.mean == preprocess.std == (0.5, 0.5, 0.5)
+    published = SimpleNamespace(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert default_preprocess(size, published).mean == (0.1, 0.2, 0.3)
+    assert default_preprocess(size, published).std == (0.4, 0.5, 0.6)
 
 
 def test_padding_does_not_change_a_text() -> None:

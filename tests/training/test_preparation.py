@@ -12,7 +12,7 @@ from PIL import Image
 
 from pedclip.anatomy import REGIONS
 from pedclip.training.config import RunConfig
-from pedclip.training.preparation import prepare
+from pedclip.training.preparation import load_triplets_of, prepare
 from pedclip.training.resume import claim_run
 from pedclip.triplets.arrays import qualified_patients
 from pedclip.triplets.pseudonyms import pseudonym, read_salt
@@ -95,6 +95,24 @@ def test_no_film_for_training_names_the_list(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source", PATIENTS, splits=SPLITS)
     with pytest.raises(ValueError, match=r"leaves no image in the training split; see .*left_out\.csv"):
         prepare(config_of(source, regions=("skull",)), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        ("phantom", {"studies": 5, "seed": 7, "size": 40}),
+        ("archive, phantom", {"studies": 5, "seed": 7, "size": 40}),
+        ("archive", {}),  # files are what they are
+    ],
+)
+def test_drawn_films_alone_are_sized_and_seeded_by_the_run(
+    data: str, options: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("pedclip.data.load", lambda *names, **given: asked.append((names, given)))
+    config = dataclasses.replace(tiny_config(seed=7), data=data, studies=5, phantom_size=40)
+    load_triplets_of(config, split="test")
+    assert asked == [((data,), {"left_out": None, "split": "test"} | options)]
 
 
 @pytest.mark.parametrize("patient", ["7", "a+b/7", "x/7"])
