@@ -98,7 +98,7 @@ def _assign(report: ParsedReport, filmed: tuple[str, ...]) -> dict[str, list[Sen
         if line.sentence_type == "heading":
             _enter(location, report, index, filmed)
         elif line.sentence_type == "finding":
-            owners = _owners_in(location, line, filmed, headed)
+            owners = line.films & set(filmed) or _owners_in(location, line, filmed, headed)
             for region in owners:
                 sentences[region].append(line.sentence)
             # A sentence of all films says nothing about whose the next one is.

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pedclip.anatomy import find_mentions
-from pedclip.curation.report.lexicon import Hit, words_of
+from pedclip.curation.report.lexicon import Hit, mentions_in, words_of
 
 # Where a clause may end; the verb is for "The effusion was discussed with …".
 _BOUNDARY: Final = re.compile(
@@ -42,8 +41,7 @@ def finding_clause(text: str, hits: Sequence[Hit]) -> tuple[int, int] | None:
     """The span of the finding in a sentence that is a notification, None where nothing but one can be cut out.
 
     Example:
-        >>> from pedclip.anatomy import find_mentions
-    from pedclip.curation.report.lexicon import scan
+        >>>     from pedclip.curation.report.lexicon import scan
         >>> text = "Displaced fracture of the ulna; orthopedics was paged."
         >>> text[slice(*finding_clause(text, scan(text)))]
         'Displaced fracture of the ulna'
@@ -93,8 +91,7 @@ def is_superseded(text: str, hits: Sequence[Hit], addendum: str, added: Sequence
         added: Listed terms in that.
 
     Example:
-        >>> from pedclip.anatomy import find_mentions
-    from pedclip.curation.report.lexicon import scan
+        >>>     from pedclip.curation.report.lexicon import scan
         >>> def is_taken_back(one, other): return is_superseded(one, scan(one), other, scan(other))
         >>> is_taken_back("No fracture.", "There is a buckle fracture."), is_taken_back("No effusion.", "A fracture.")
         (True, False)
@@ -109,7 +106,7 @@ def is_superseded(text: str, hits: Sequence[Hit], addendum: str, added: Sequence
     if is_negative == is_now_negative:
         return False
     # "Normal wrist." is all taken back by one finding.
-    is_of_part = any(mention.kind == "structure" for mention in find_mentions(text))
+    is_of_part = any(mention.kind == "structure" for mention in mentions_in(text))
     is_overall = is_negative and not _topics(text, hits) and not is_of_part and len(text.split()) <= _LONGEST_OVERALL
     return bool(shared) or (is_overall and any("finding:pathology" in hit.tags for hit in added))
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
-from pedclip.anatomy import Laterality, Mention, find_laterality, find_mentions, is_paired
-from pedclip.curation.report.lexicon import Hit, scan, word_lists, words_of
+from pedclip.anatomy import Laterality, Mention, find_laterality, is_paired
+from pedclip.curation.report.lexicon import Hit, mentions_in, scan, word_lists, words_of
 
 _PLURALS: Final = ("s", "feet", "femora", "humeri")
 _BARE: Final = frozenset(
@@ -56,7 +56,7 @@ def _silent_words() -> frozenset[str]:
 
 @lru_cache(maxsize=16_384)  # the same headings stand in thousands of reports
 def _read(text: str) -> Label | None:
-    return _label(text, scan(text), find_mentions(text))
+    return _label(text, scan(text), mentions_in(text))
 
 
 def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label | None:
@@ -113,7 +113,7 @@ def side_of(mention: Mention, text: str) -> Laterality:
     """The side said of a film: "both" for a plural ("hips, AP and lateral") as for the word.
 
     Example:
-        >>> side_of(find_mentions("Both knees")[0], "Both knees"), side_of(find_mentions("AP hips")[0], "AP hips")
+        >>> side_of(mentions_in("Both knees")[0], "Both knees"), side_of(mentions_in("AP hips")[0], "AP hips")
         ('both', 'both')
     """
     word = text[mention.start : mention.end].lower()

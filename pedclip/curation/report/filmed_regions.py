@@ -53,6 +53,9 @@ def filmed_regions(report: Report, *, given: Iterable[str] = ()) -> dict[str, La
     given = tuple(given)
     if unknown := next((name for name in given if name not in REGIONS and name != NECK), None):
         raise UnknownRegion(unknown, f"expected one of pedclip.anatomy.REGIONS or {NECK!r}, got {unknown[:60]!r}.")
+    if report.is_note:  # only what it says of films counts, not what was examined by hand
+        told = [region for line in report.lines for region in sorted(line.films)]
+        return {name: _side(name, (), report) for name in dict.fromkeys([*given, *told])}
     if _is_of_other_modality(report):
         return {name: "" for name in given}
     # What is named counts; only where nothing is does the next, weaker evidence speak.
@@ -151,8 +154,11 @@ def _film_claims(report: ParsedReport) -> list[_Claim]:
 
 
 def _is_of_other_modality(report: ParsedReport) -> bool:
-    """True where the exam line names CT, MRI or ultrasound and no film."""
-    tags = {tag for line in _exam_lines(report) for hit in scan(line) for tag in hit.tags}
+    """True where the exam line, or without one the technique, names CT, MRI or ultrasound and no film."""
+    lines = list(_exam_lines(report)) or [
+        report.text[section.start : section.end] for section in report.sections if section.name == "technique"
+    ]
+    tags = {tag for line in lines for hit in scan(line) for tag in hit.tags}
     return "cue:modality" in tags and "cue:film" not in tags
 
 

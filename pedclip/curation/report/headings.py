@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +18,8 @@ SECTIONS: Final = (
 _JOINED: Final = re.compile(r"\s*[/&,+]\s*|\s+(?:and|or)\s+")
 _SHORTEST: Final = 6  # letters of a word that may be misspelt: shorter ones resemble too many others
 _LONG: Final = 10  # letters of a word in which two may be wrong
-_LIKENESS: Final = {1: 0.8, 2: 0.85}  # of `difflib`, by number of wrong letters
+_MOST_WRONG: Final = 2
+_LIKENESS: Final = (0.8, 0.85)  # of `difflib`, for short and for long words
 _TERM: Final = re.compile(
     r"(?:^[ \t*#=_\-–—>]*|(?<=[.!?]\s)[ \t]*)(?P<term>(?:(?:final|first|second|third|radiology|late)[ \t]+)?"
     r"(?:(?P<sure>addend(?:um|a))|(?:amendment|amended report|revised report|revision|correction|corrected "
@@ -76,6 +76,9 @@ def section_of(heading: str) -> str | None:
     spelled = " ".join(heading.lower().split())
     if (name := terms().get(spelled)) or not spelled:
         return name
+    first = re.match(r"[a-z]*", spelled)[0]  # type: ignore[index]
+    if first not in _qualifiers() and corrected(first) not in _words():
+        return None  # most words before a colon
     plain = re.sub(rf"^(?:(?:{'|'.join(_lists()['qualifiers'])})\s+)+", "", spelled)
     parts = [" ".join(map(corrected, part.split())) for part in _JOINED.split(plain)]
     names = [terms().get(part) for part in parts]
@@ -92,15 +95,17 @@ def corrected(word: str) -> str:
     """
     if len(word) < _SHORTEST or word in _words() or is_listed(word):
         return word
-    for count, least in _LIKENESS.items():
-        if count > 1 and len(word) < _LONG:
-            break
-        # Words that become equal by dropping a letter or two of each.
-        for form in _without(word, count):
-            known = _shortened(count).get(form)
-            if known and SequenceMatcher(None, word, known).ratio() >= least:
-                return known
-    return word
+    # Words of much the same letters first, as the comparison proper is slow.
+    letters, least = _bits(word), _LIKENESS[len(word) >= _LONG]
+    most_wrong = 2 * _MOST_WRONG if len(word) >= _LONG else _MOST_WRONG
+    near = [known for known, own in _spelled().get(len(word), ()) if (letters ^ own).bit_count() <= most_wrong]
+    likeness, known = max(((SequenceMatcher(None, word, one).ratio(), one) for one in near), default=(0.0, word))
+    return known if likeness >= least else word
+
+
+@cache
+def _qualifiers() -> frozenset[str]:
+    return frozenset(term.split()[0].removesuffix("'s") for term in _lists()["qualifiers"])
 
 
 @cache
@@ -109,16 +114,22 @@ def _words() -> frozenset[str]:
 
 
 @cache
-def _shortened(count: int) -> dict[str, str]:
-    """Words of the headings by what is left of them without some letters."""
+def _spelled() -> dict[int, list[tuple[str, int]]]:
+    """Words that may be misspelt with their letters, by the lengths of what they may be misspelt as."""
     own = {word for term, name in terms().items() if name != "other" for word in term.split() if len(word) >= _SHORTEST}
-    return {form: word for word in sorted(own) if count == 1 or len(word) >= _LONG for form in _without(word, count)}
+    by_length: dict[int, list[tuple[str, int]]] = {}
+    for word in sorted(own, key=lambda word: (-len(word), word)):
+        for length in range(len(word) - _MOST_WRONG, len(word) + _MOST_WRONG + 1):
+            by_length.setdefault(length, []).append((word, _bits(word)))
+    return by_length
 
 
-def _without(word: str, count: int) -> Iterator[str]:
-    yield word
-    for places in combinations(range(len(word)), count):
-        yield "".join(letter for place, letter in enumerate(word) if place not in places)
+def _bits(word: str) -> int:
+    """The letters of a word as a set of bits."""
+    bits = 0
+    for letter in word:
+        bits |= 1 << (ord(letter) & 63)
+    return bits
 
 
 def addenda(text: str) -> Iterator[tuple[int, int, int]]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pedclip.curation.report.lexicon import is_listed
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_LOOKED_AT: Final = 4000  # characters, enough for any language to show
+_LOOKED_AT: Final = 1000  # characters, enough for any language to show
 _FEWEST: Final = 3  # different words of another language by which a report is in it
 _FEWEST_SHORT: Final = 2  # where no English word at all is there; a long word counts twice
 _TELLING: Final = 6  # letters of a long word

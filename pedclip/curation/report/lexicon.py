@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
+
+from pedclip.anatomy import Mention, find_mentions
 
 # Soft tissue and airway films: none of the 23 regions, yet their sentences belong to no other film.
 NECK: Final = "neck"
@@ -14,6 +16,7 @@ NECK: Final = "neck"
 _WORD: Final = re.compile(r"[a-z0-9]+", re.IGNORECASE | re.ASCII)
 _END: Final = ""  # key of a node under which the tags of a complete term stand
 _SHORTEST_STEM: Final = 3
+_NO_TAGS: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,16 @@ def word_lists() -> dict[str, Any]:
     return dict(json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8")))
 
 
-def words_of(text: str) -> Iterator[tuple[str, int, int]]:
+@lru_cache(maxsize=256)  # several tests look at the same sentence
+def words_of(text: str) -> tuple[tuple[str, int, int], ...]:
     """Each run of letters and digits in lower case, with its span; hyphens and slashes separate words."""
-    for match in _WORD.finditer(text):
-        yield match[0].lower(), *match.span()
+    return tuple((match[0].lower(), *match.span()) for match in _WORD.finditer(text))
+
+
+@lru_cache(maxsize=256)
+def mentions_in(text: str) -> tuple[Mention, ...]:
+    """`anatomy.find_mentions`, kept for the tests that follow on the same sentence."""
+    return tuple(find_mentions(text))
 
 
 def scan(text: str) -> list[Hit]:
@@ -44,23 +53,28 @@ def scan(text: str) -> list[Hit]:
         >>> sorted(scan("Follow-up is advised.")[0].tags)
         ['cue:recommendation']
     """
-    words = list(_WORD.finditer(text))
-    hits, first = [], 0
-    while first < len(words):
+    spans = [match.span() for match in _WORD.finditer(text)]
+    # Lower case keeps the places of letters in ASCII only.
+    words = text.lower() if text.isascii() else text
+    begun = [_begun_by(words[start:end]) for start, end in spans]
+    hits, free = [], 0  # free: index of the first word behind the last hit, so that hits never overlap
+    for first, nodes in enumerate(begun):
+        if not nodes or first < free:
+            continue
         # Several nodes at once, as a word may satisfy a term and a stem: "fractures", "fractur*".
-        nodes: Sequence[dict[str, Any]] = _begun_by(words[first][0])
-        last, tags = first, frozenset[str]()
-        position = first
+        tags, last, position = _NO_TAGS, first, first
         while nodes:
             found = [node[_END] for node in nodes if _END in node]
             if found:
-                last, tags = position, frozenset().union(*found)
+                last, tags = position, found[0] if len(found) == 1 else frozenset().union(*found)
             position += 1
-            following = _forms(words[position][0]) if position < len(words) else ()
-            nodes = [node[form] for node in nodes for form in following if form in node]
+            if position == len(spans):
+                break
+            following = _forms(words[slice(*spans[position])])
+            nodes = tuple(node[form] for node in nodes for form in following if form in node) if following else ()
         if tags:
-            hits.append(Hit(words[first].start(), words[last].end(), tags))
-        first = last + 1  # behind the longest term, so that hits never overlap
+            hits.append(Hit(spans[first][0], spans[last][1], frozenset(tags)))
+            free = last + 1
     return hits
 
 

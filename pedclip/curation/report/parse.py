@@ -6,13 +6,13 @@ from functools import cached_property, lru_cache
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from pedclip.anatomy import Laterality, Mention, find_mentions
+from pedclip.anatomy import Laterality, Mention
 from pedclip.curation.privacy.identifiers import Identifier, find_identifiers
 from pedclip.curation.report.clauses import finding_clause, is_superseded
 from pedclip.curation.report.exam_labels import Label, label_of
 from pedclip.curation.report.language import other_language
-from pedclip.curation.report.lexicon import Hit, scan
-from pedclip.curation.report.notes import is_note, tells_film
+from pedclip.curation.report.lexicon import Hit, mentions_in, scan
+from pedclip.curation.report.notes import film_of, is_note, is_of_films, main_part, result_start, tells_film
 from pedclip.curation.report.sections import SECTIONS, Section, split_sections
 from pedclip.curation.report.sentence_types import (
     TYPE_OF_SECTION,
@@ -40,6 +40,7 @@ class Line:
     label: Label | None  # what it says was filmed, where it says nothing else
     mentions: tuple[Mention, ...]  # body parts in it, spans within the sentence
     hits: tuple[Hit, ...]  # terms of the word lists in it
+    films: frozenset[str] = frozenset()  # of a clinical note: regions of the film whose result it tells
 
     def regions(self, *fields: str) -> set[str]:
         """Regions that the sentence names; fields are "name", "structure", "hint" or "label"."""
@@ -81,8 +82,8 @@ class ParsedReport:
             for section in self.sections
             for sentence in split_sentences(self.text, section.start, section.end)
         ]
-        if is_note(self.text):
-            lines = _film_results(lines)
+        if self.is_note:
+            lines = _film_results(lines, self.text)
         elif not any(section.name in ("indication", "history") for section in self.sections):
             _mark_history(lines)
         lines = _with_labels(lines, self.text)
@@ -96,6 +97,11 @@ class ParsedReport:
         from pedclip.curation.report.filmed_regions import filmed_regions
 
         return filmed_regions(self)
+
+    @cached_property
+    def is_note(self) -> bool:
+        """True where this is a clinical note, of which only the results of films are findings."""
+        return is_note(self.text)
 
     @cached_property
     def other_language(self) -> str:
@@ -170,7 +176,7 @@ def _with_labels(lines: list[Line], text: str) -> list[Line]:
     kept = []
     for number, line in enumerate(lines):
         before = lines[number - 1] if number else None
-        if before and line.sentence_type == "finding" and _needs_label(line) and _is_label_of(before, line, text):
+        if before and line.sentence_type == "finding" and _is_label_of(before, line, text) and _needs_label(line):
             start, end = before.sentence.start, line.sentence.end
             sentence = Sentence(text[start:end], start, end, line.sentence.number or before.sentence.number)
             words = _words_of(sentence.text)
@@ -189,8 +195,11 @@ def _needs_label(line: Line) -> bool:
 
 def _is_label_of(before: Line, line: Line, text: str) -> bool:
     """True where a heading stands before a value on its line and names neither a film nor a section."""
-    label, gap = before.label, text[before.sentence.end : line.sentence.start]
-    if label is None or before.sentence_type != "heading" or before.section is not line.section or gap.strip(" \t"):
+    label = before.label
+    if label is None or before.sentence_type != "heading":
+        return False
+    gap = text[before.sentence.end : line.sentence.start]
+    if before.section is not line.section or gap.strip(" \t"):
         return False
     is_short = len(line.sentence.text.split()) <= _SHORTEST_VALUE or not label.side
     return is_short and not any(label.named) and not label.is_other_modality and not label.has_gap
@@ -210,26 +219,38 @@ def _mark_superseded(lines: list[Line]) -> None:
                 lines[k] = replace(line, sentence_type="administrative")
 
 
-def _film_results(lines: list[Line]) -> list[Line]:
+def _film_results(lines: list[Line], text: str) -> list[Line]:
     """Lines of a clinical note: findings are what it says of films, and what goes on about the same film."""
     results: list[Line] = []
-    film: set[str] = set()  # regions of the film that the sentence before tells of
+    film: frozenset[str] = frozenset()  # regions of the film that the sentence before tells of
+    main, is_of_film = main_part(text), False
     for number, line in enumerate(lines):
-        # Results under a heading of their own are a report within the note.
-        if line.section.name == "findings" and line.section is not lines[0].section:
-            results.append(line)
-            continue
-        words = _words_of(line.sentence.text)
+        words, sentence = _words_of(line.sentence.text), line.sentence
+        is_first = number == 0 or line.section is not lines[number - 1].section
+        is_of_film = is_of_films(text, line.section.start) if is_first else is_of_film
         regions = {mention.region for mention in words.mentions} | _regions_of(words.hits)
-        is_same = bool(film) and number > 0 and line.section is lines[number - 1].section
-        if tells_film(line.sentence.text, words.hits, words.mentions):
-            film = {mention.region for mention in words.mentions if mention.kind == "name"} or {"chest"}
-        elif not (is_same and words.sentence_type == "finding" and regions & film and _is_assessed(words.hits)):
-            film = set()
+        is_result = words.label is None
+        if any("cue:modality" in hit.tags for hit in words.hits):
+            is_result = is_of_film = False  # what follows is of that scan
+        if tells_film(sentence.text, words.hits):
+            film = film_of(sentence.text, words.mentions) or main
+            start = result_start(sentence.text, words.mentions)
+            sentence = Sentence(sentence.text[start:], sentence.start + start, sentence.end, sentence.number)
+        elif is_of_film and is_result and words.sentence_type == "finding":
+            film = (frozenset() if is_first else film) or frozenset(_names_of(words.mentions)) or main
+        elif is_first or not (
+            is_result and words.sentence_type == "finding" and regions & film and _is_assessed(words.hits)
+        ):
+            film = frozenset()
         # A part of the body is examined by hand under "Chest:"; that opens no film.
-        sentence_type: SentenceType = "finding" if film else "history"
-        results.append(Line(line.sentence, line.section, sentence_type, None, words.mentions, words.hits))
+        results.append(
+            Line(sentence, line.section, "finding" if film else "history", None, words.mentions, words.hits, film)
+        )
     return results
+
+
+def _names_of(mentions: Iterable[Mention]) -> list[str]:
+    return [mention.region for mention in mentions if mention.kind == "name"]
 
 
 def _regions_of(hits: Iterable[Hit]) -> set[str]:
@@ -238,8 +259,7 @@ def _regions_of(hits: Iterable[Hit]) -> set[str]:
 
 
 def _is_assessed(hits: Iterable[Hit]) -> bool:
-    tags = {tag for hit in hits for tag in hit.tags}
-    return "cue:modality" not in tags and any(tag.startswith("finding:") for tag in tags)
+    return any(tag.startswith("finding:") for hit in hits for tag in hit.tags)
 
 
 def _line(sentence: Sentence, section: Section) -> Line:
@@ -270,7 +290,7 @@ class _Words(NamedTuple):
 
 @lru_cache(maxsize=8192)  # the same normal sentence occurs in thousands of reports
 def _words_of(text: str) -> _Words:
-    hits, mentions = tuple(scan(text)), tuple(find_mentions(text))
+    hits, mentions = tuple(scan(text)), mentions_in(text)
     sentence_type = type_of_prose(text, hits)
     clause = finding_clause(text, hits) if sentence_type == "administrative" else None
     return _Words(sentence_type, label_of(text, hits, mentions), mentions, hits, clause)

@@ -82,7 +82,7 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
         names = [one.name for one in _same_exam(found, number)]
         own = is_told or "findings" in names
         whole = Section(heading.name, heading.body, end)
-        for part in [whole] if is_told and heading.name == "exam" else _at_film_names(whole, report_text):
+        for part in [whole] if is_told else _at_film_names(whole, report_text):
             own = own or part.name == "findings"
             sections += [part] if own and (is_told or part.name != "exam") else _at_findings(part, report_text, names)
     trimmed = (_trimmed(section, report_text) for section in sections)

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from pedclip.anatomy import find_mentions
-from pedclip.curation.report.lexicon import Hit, words_of
+from pedclip.curation.report.lexicon import Hit, mentions_in, words_of
 
 SentenceType = Literal["finding", "history", "comparison", "technique", "recommendation", "administrative", "heading"]
 
@@ -67,13 +66,14 @@ def type_of_prose(text: str, hits: Sequence[Hit]) -> SentenceType:
         'comparison'
     """
     # The order of the tests matters: each one stands for what is surer than all that follow.
-    cues = {tag.removeprefix("cue:") for tag in _tags(hits) if tag.startswith("cue:")}
-    is_assessed = any(tag.startswith("finding:") for tag in _tags(hits))
+    tags = _tags(hits)
+    cues = {tag[4:] for tag in tags if tag.startswith("cue:")}
+    is_assessed = any(tag.startswith("finding:") for tag in tags)
     if "administrative" in cues or _is_removed(text, hits) or _is_only_carried(text, hits, cues):
         return "administrative"
     if _is_advice_of_film(text, cues) or ("recommendation" in cues and _is_recommendation(text, hits)):
         return "recommendation"
-    if _CONDITIONAL.match(text) and cues & _ADVISED:
+    if cues & _ADVISED and _CONDITIONAL.match(text):
         return "recommendation"
     if _is_of_earlier_film(text, cues):
         return "comparison"
@@ -111,12 +111,12 @@ def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
     tags = _tags(hits)
     if "cue:request" in tags:  # "Exclude fracture."
         return "finding:inference" not in tags
-    if next(words_of(text), ("", 0, 0))[0] in _DENIALS:
+    if next(iter(words_of(text)), ("", 0, 0))[0] in _DENIALS:
         return False
     if "cue:told" in tags or ({"cue:date", "cue:film"} <= tags and not is_of_film):
         return True  # also "Hand films last Monday were negative."
     if "cue:past" in tags:
-        return not is_of_film and ("finding:pathology" not in tags or bool(find_mentions(text)))
+        return not is_of_film and ("finding:pathology" not in tags or bool(mentions_in(text)))
     if tags & {"cue:symptom", "cue:background", "cue:history"}:
         is_seen = "cue:film" in tags and "finding:pathology" in tags
         return "finding:assessment" not in tags and not is_seen
@@ -137,7 +137,7 @@ def begins_findings(text: str, hits: Sequence[Hit], *, is_sure: bool) -> bool:
     tags = _tags(hits)
     if not tags.isdisjoint(_TOLD) or may_be_history(text, hits, is_of_film=True):
         return False
-    first = next(words_of(text), ("", 0, 0))[0]
+    first = next(iter(words_of(text)), ("", 0, 0))[0]
     is_said = "finding:assessment" in tags or first in _DENIALS or _THERE.match(text) is not None
     return is_said if is_sure else is_said or "finding:pathology" in tags
 
@@ -161,7 +161,7 @@ def _is_removed(text: str, hits: Sequence[Hit]) -> bool:
 
 def _is_recommendation(text: str, hits: Sequence[Hit]) -> bool:
     """True where the advice is all: a finding before it makes the sentence a finding."""
-    first = next(words_of(text), ("", 0, 0))[0]
+    first = next(iter(words_of(text)), ("", 0, 0))[0]
     cue = _first(hits, "cue:recommendation") or 0
     before = _tags(hit for hit in hits if hit.start < cue)
     if first not in _SUSPICION_FIRST and any(tag.startswith("finding:") for tag in before):
@@ -185,9 +185,11 @@ def _is_only_carried(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
 
 def _is_of_earlier_film(text: str, cues: set[str]) -> bool:
     """True where a sentence tells of another examination ("A fracture was seen on earlier films in our file.")."""
-    if _ON_FILE.search(text) and cues & {"film", "views", "prior", "compared", "modality", "no_prior"}:
+    if not cues & {"film", "views", "prior", "compared", "modality", "no_prior"}:
+        return False
+    if _ON_FILE.search(text):
         return True
-    return bool(_EARLIER_FILM.search(text) and _PAST.search(text) and not _NOW.search(text))
+    return bool("prior" in cues and _EARLIER_FILM.search(text) and _PAST.search(text) and not _NOW.search(text))
 
 
 def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:
@@ -199,7 +201,7 @@ def _is_only_flaw(text: str, hits: Sequence[Hit]) -> bool:
 def _is_only_prior(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
     """True where a sentence only names an earlier study ("Outside films, May 2020."); region and date are a title."""
     tags = ("cue:prior", "cue:date", "cue:film", "cue:views", "cue:modality", "cue:filler", "cue:compared")
-    named = [(m.start, m.end) for m in find_mentions(text)] if "prior" in cues else []
+    named = [(m.start, m.end) for m in mentions_in(text)] if "prior" in cues else []
     return bool(cues & {"prior", "date"}) and _all_words_in(text, [*_spans(hits, tags), *named])
 
 
@@ -209,7 +211,7 @@ def _is_only_change(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
     spans = _spans(hits, tags)
     if "compared" in cues:  # "the heart and lungs are unchanged since the prior film", "compared with chest CT of May"
         spans += _spans(hits, ("cue:modality", "cue:film"))
-        spans += [(mention.start, mention.end) for mention in find_mentions(text)]
+        spans += [(mention.start, mention.end) for mention in mentions_in(text)]
     return _all_words_in(text, spans)
 
 
@@ -217,7 +219,7 @@ def _is_result_before(text: str, hits: Sequence[Hit], cue: str) -> bool:
     """True where a sentence gives a result before it comes to the cue ("COPD, as in the patient's history of")."""
     start = _first(hits, cue) or 0
     is_found = any(tag.startswith("finding:") for hit in hits if hit.start < start for tag in hit.tags)
-    return is_found and ("finding:inference" in _tags(hits) or any(m.start < start for m in find_mentions(text)))
+    return is_found and ("finding:inference" in _tags(hits) or any(m.start < start for m in mentions_in(text)))
 
 
 def _is_result_despite_limits(hits: Sequence[Hit]) -> bool:
@@ -238,14 +240,14 @@ def _is_history(text: str, hits: Sequence[Hit], cues: set[str]) -> bool:
 
 
 def _names_structure(text: str) -> bool:
-    return any(mention.kind == "structure" for mention in find_mentions(text))
+    return any(mention.kind == "structure" for mention in mentions_in(text))
 
 
 def _is_only_symptoms(text: str, hits: Sequence[Hit]) -> bool:
     """True where a sentence lists complaints ("Fever and dry cough.")."""
     spans = _spans(hits, ("cue:symptom", "cue:filler"))
     is_list = sum("cue:symptom" in hit.tags for hit in hits) > 1
-    return is_list or (not find_mentions(text) and _all_words_in(text, spans))
+    return is_list or (not mentions_in(text) and _all_words_in(text, spans))
 
 
 def _tags(hits: Iterable[Hit]) -> set[str]:
