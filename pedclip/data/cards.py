@@ -3,7 +3,6 @@
 A card is Markdown with a YAML header. People read the text, the loader reads the header, so that neither can drift.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +14,7 @@ import yaml
 from huggingface_hub import RepoCard
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pedclip.triplets.encoding import open_text
+from pedclip.triplets.tabular import TableError, open_table
 
 _INSTALLED: Final = Path("share", "pedclip", "data_cards")
 _MOST_NAMES: Final = 24  # columns named in one line of an error
@@ -254,9 +253,8 @@ def access_words(card: Card) -> str:
 def header_of(path: Path) -> tuple[str, ...]:
     """Names in the first line of a CSV file (also .gz), without outer blanks; empty where it cannot be read."""
     try:
-        with open_text(path) as file:
-            return tuple(name.strip() for name in next(csv.reader(file), []))
-    except (OSError, UnicodeDecodeError, csv.Error, EOFError):
+        return open_table(path, is_strict=False).names
+    except TableError:
         return ()
 
 

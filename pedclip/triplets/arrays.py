@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pedclip.anatomy import REGIONS
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -25,7 +27,7 @@ class TripletArrays:
         digests: N digests of the stored films, by which they are known under any name; () where nobody asked.
 
     Raises:
-        ValueError: The lengths differ.
+        ValueError: The lengths differ, or a region is none of the 23; with the rows.
     """
 
     images: np.ndarray
@@ -40,6 +42,11 @@ class TripletArrays:
         lengths |= {len(self.digests)} if self.digests else set()
         if len(lengths) != 1:
             raise ValueError(f"images, texts, regions and patients have different lengths: {sorted(lengths)}")
+        # -1, the libraries' "no label", would count from the end of the regions.
+        wrong = np.flatnonzero((self.regions < 0) | (self.regions >= len(REGIONS)))
+        if len(wrong):
+            first = ", ".join(f"{row} ({self.regions[row]})" for row in wrong[:20])
+            raise ValueError(f"{len(wrong)} regions outside 0 to {len(REGIONS) - 1}, in rows {first}")
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -19,6 +19,7 @@ def open_text(path: Path) -> TextIO:
     """
     file: Any = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
     encoding = "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
+    # The mark is read again with the text, which drops it.
     file.seek(0)
     return io.TextIOWrapper(file, encoding=encoding, errors="cp1252", newline="")
 
@@ -60,6 +61,7 @@ def without_control(text: str) -> str:
 
 def delimiter_of(header: str) -> str:
     """The most frequent of the usual delimiters outside quotes; a comma where there is none."""
+    # A quoted name may hold commas of its own.
     plain = re.sub(r'"[^"]*"', "", header)
     return max(_DELIMITERS, key=plain.count)
 

@@ -51,10 +51,12 @@ class FilmPaths:
                 return direct
         except (OSError, ValueError):  # a name that no file can have, such as one of 300 characters
             return direct
+        # Only where the name does not fit as it is: walking a folder of many films takes seconds.
         key = path_key(written)
         found = self._matches(key, self._by_name)
         if not found and not key.endswith(_SUFFIXES):
             found = self._matches(key, self._by_stem)
+        # Never a guess: the wrong film under a text is worse than none.
         if len(found) > 1:
             raise Unusable(Reason.NO_FILM, f"{len(found)} files of this name could be meant; write the path of one")
         return self.folder / found[0] if found else direct
@@ -100,6 +102,7 @@ class FilmPaths:
     def _by_stem(self) -> dict[str, list[tuple[str, str]]]:
         stems: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for name, paths in self._by_name.items():
+            # Any other ending, as in "1.2.840.7", is part of the name.
             for suffix in _SUFFIXES:
                 if name.endswith(suffix):
                     cut = -len(suffix)

@@ -110,6 +110,7 @@ def _months(cell: str, unit: float) -> float:
     plain = re.sub(r"(?<=\d)-(?=[a-z])|,?\s+and\s+|,\s+|(?<=y)/(?=o)", " ", plain)
     if not re.search(r"[a-z]", plain):
         return unit * _number(plain)
+    # Every word must be a unit: "5 years or so" is not 5 years.
     if _AGE_PART.sub("", plain).strip() or any(word not in _MONTHS for _, word in _AGE_PART.findall(plain)):
         return math.nan
     return sum(_number(number) * _MONTHS[word] for number, word in _AGE_PART.findall(plain))

@@ -67,7 +67,8 @@ def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Labele
         try:
             if len(cells) != 5:
                 raise BadAnnotation(f"YOLO line of {len(cells)} numbers instead of 5")
-            # `isdecimal` also refuses "-1", which would count from the end of the names.
+            # Some tools write the class as "3.0"; `isdecimal` also refuses "-1", which would count from the end.
+            cells[0] = cells[0].removesuffix(".0")
             if not cells[0].isdecimal() or int(cells[0]) >= len(names):
                 raise BadAnnotation(f"unknown label: class {cells[0][:20]!r}; expected 0 to {len(names) - 1}")
             x, y, width, height = numbers(cells[1:])

@@ -37,14 +37,16 @@ def read_hands(reader: Reader) -> Iterator[Sample]:
     The official split is used where more than the training part is in the folder; the training part alone is split by
     hash.
     """
-    parts = [part for part in _PARTS if (reader.root / part.table).is_file()]
-    for part in parts:
-        yield from _read_part(reader, part, part.split if len(parts) > 1 else "")
+    tables = {part: reader.official(part.table, [part.image, part.months, part.sex]) for part in _PARTS}
+    found = {part: table for part, table in tables.items() if table}
+    for part, table in found.items():
+        yield from _read_part(reader, part, table, part.split if len(found) > 1 else "")
 
 
-def _read_part(reader: Reader, part: _Part, split: str) -> Iterator[Sample]:
+def _read_part(reader: Reader, part: _Part, table: Path, split: str) -> Iterator[Sample]:
     # Archives unpack into folders of different names, so films are found by their stem.
-    films = reader.index(part.images)
+    # The film's own folder may be spelt with capitals.
+    films = reader.index("**/*.png") if table.parent != reader.root else reader.index(part.images)
 
     def build(number: int, row: Row) -> Sample:
         image = row[part.image]
@@ -68,7 +70,7 @@ def _read_part(reader: Reader, part: _Part, split: str) -> Iterator[Sample]:
             text_source="label-prompt",
         )
 
-    rows = reader.rows(reader.root / part.table, [part.image, part.months, part.sex])
+    rows = reader.rows(table, [part.image, part.months, part.sex])
     yield from reader.samples(rows, build, lambda row: f"{row[part.image]}.png")
 
 

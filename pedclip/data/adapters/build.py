@@ -227,7 +227,12 @@ def _sentences(sample: Sample) -> str:
 
 def _boxes(sample: Sample, size: Size, refuse: Callable[[int, BadAnnotation], None]) -> list[dict[str, Any]]:
     boxes = []
+    seen = set()
     for box in (box.in_pixels(size) for box in sample.boxes):
+        if (key := replace(box, row=0)) in seen:
+            refuse(box.row, BadAnnotation("the same box a second time"))
+            continue
+        seen.add(key)
         inside = box.clipped(size)
         if inside is None:
             refuse(box.row, BadAnnotation(f"box outside the image of {size[1]}×{size[0]} pixels"))

@@ -1,11 +1,14 @@
 """COVIDx CXR: one line per film with patient, file, class and the collection it was taken from."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from pedclip.data.adapters.reader import Reader, labels_of, one_of
 from pedclip.data.adapters.sample import DEVELOPMENT, Sample
 from pedclip.triplets.left_out import Reason, Unusable
+from pedclip.triplets.values import is_blank
 
 _CLASSES: Final = {
     "normal": [],
@@ -24,12 +27,9 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
     if has_validation:
         parts = {"test": "test", "val": "validation", "train": "train"}
 
-    def build(number: int, row: tuple[str, list[str]]) -> Sample:
-        part, cells = row
-        if len(cells) != 4:
-            detail = f"line of {len(cells)} words; expected patient, file, class and collection"
-            raise Unusable(Reason.BROKEN_ROW, detail)
-        patient, file, label, collection = cells
+    def build(number: int, row: tuple[str, str]) -> Sample:
+        part, line = row
+        patient, file, label, collection = _fields(line, reader.root / part)
         terms = _CLASSES[one_of(label, tuple(_CLASSES))]
         return Sample(
             path=reader.root / part / file,
@@ -37,7 +37,7 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
             row=number,
             image_id=f"{part}/{file}",
             # Collections number their patients independently.
-            patient_id=f"{collection}/{patient}",
+            patient_id=f"{collection}/{patient}" if patient else f"{part}/{file}",
             region="chest",
             split=parts[part],
             # "negative" denies COVID-19 and nothing else.
@@ -45,6 +45,28 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
         )
 
     for part in parts:
-        lines = reader.lines(reader.root / f"{part}.txt", separator=None)
-        named = ((number, (part, cells)) for number, cells in lines)
-        yield from reader.samples(named, build, lambda row: f"{row[0]}/{row[1][1] if len(row[1]) > 1 else ''}")
+        lines = reader.lines(reader.root / f"{part}.txt", separator="\n")
+        named = ((number, (part, cells[0])) for number, cells in lines)
+        yield from reader.samples(named, build, lambda row: f"{row[0]}/{row[1][:80]}")
+
+
+def _fields(line: str, folder: Path) -> tuple[str, str, str, str]:
+    """Patient, file, class and collection of a line; patient and file may hold blanks, the first lists no collection.
+
+    Raises:
+        Unusable: No class where it should stand, or no file.
+    """
+    words = [*re.finditer(r"\S+", line)]
+    labels = [place for place in (-2, -1) if len(words) >= 2 and words[place][0] in _CLASSES]
+    if not labels or len(words) + labels[0] < 1:
+        detail = f"line of {len(words)} words; expected patient, file, class and collection"
+        raise Unusable(Reason.BROKEN_ROW, detail)
+    label, collection = words[labels[0]][0], words[-1][0] if labels[0] == -2 else ""
+    front = line[: words[labels[0]].start()].rstrip()
+    starts = [word.start() for word in words if word.start() < len(front)]
+    # Where a blank may be of either, the file that is there decides; else a name has none.
+    start = next((start for start in starts[1:] if (folder / front[start:]).is_file()), starts[-1])
+    if start == starts[-1] and not (folder / front[start:]).is_file() and (folder / front).is_file():
+        start = 0
+    patient = front[:start].strip()
+    return "" if is_blank(patient) else patient, front[start:], label, collection

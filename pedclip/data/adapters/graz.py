@@ -1,8 +1,10 @@
 """GRAZPEDWRI-DX: `dataset.csv`, PNG films, and boxes as YOLO or Pascal VOC files beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
+
+import yaml
 
 from pedclip.data.adapters.annotations import voc_boxes, yolo_boxes
 from pedclip.data.adapters.reader import Reader, Row, flag, labels_of, one_of
@@ -28,6 +30,7 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
     films = reader.index("**/*.png")
     yolo, voc = reader.index("**/labels/**/*.txt"), reader.index("**/*.xml")
     table = reader.file("dataset.csv")
+    names = _class_names(reader)
 
     def build(number: int, row: Row) -> Sample:
         stem = row["filestem"]
@@ -39,10 +42,14 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
         boxes: tuple[LabeledBox, ...] = ()
         # Each box is published in both formats; one is enough.
         if stem in yolo:
-            boxes = yolo_boxes(yolo[stem], reader.card.box_labels, refuse)
+            boxes = yolo_boxes(yolo[stem], names, refuse)
         elif stem in voc:
             boxes = voc_boxes(voc[stem], reader.card.box_labels, refuse)
-        boxes = tuple(box for box in boxes if box.label != _MARKER)
+        # A copy with other classes has some that the card does not know.
+        unknown = [box for box in boxes if box.label not in reader.card.box_labels]
+        for box in unknown:
+            refuse(box.row, BadAnnotation(f"unknown label {box.label[:40]!r}"))
+        boxes = tuple(box for box in boxes if box.label != _MARKER and box not in unknown)
         # Flags of the table and names of boxes overlap; each finding is named once.
         flagged = [word for name, word in _COLUMNS.items() if flag(row, name, no=("", "0", "0.0"))]
         drawn = [_WORDS.get(box.label, box.label) for box in boxes]
@@ -63,3 +70,18 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
         )
 
     yield from reader.samples(reader.rows(table, reader.card.files[0].columns), build, lambda row: row["filestem"])
+
+
+def _class_names(reader: Reader) -> Sequence[str]:
+    """Labels by class number: as a `names` of a YAML file beside the YOLO files has them, else as the card does."""
+    for path in sorted(reader.root.glob("**/*.yaml")):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        names = content.get("names") if isinstance(content, dict) else None
+        if isinstance(names, dict):
+            names = [names[number] for number in sorted(names)]
+        if isinstance(names, list) and names:
+            return [str(name) for name in names]
+    return reader.card.box_labels

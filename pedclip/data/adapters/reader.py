@@ -3,11 +3,12 @@
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.cards import Card, pick
+from pedclip.data.cards import Card, header_of, pick
 from pedclip.data.label_terms import Labels, labels_from
 from pedclip.findings import label_name
 from pedclip.triplets.dicom_header import inflated
@@ -41,6 +42,24 @@ class Reader:
     def file(self, *names: str) -> Path:
         """The first of some files that exists, else where the first would be."""
         return next((self.root / name for name in names if (self.root / name).is_file()), self.root / names[0])
+
+    def official(self, name: str, columns: Sequence[str] = ()) -> Path | None:
+        """A table of the data set: where it belongs, else by its name, in any case, in a folder below.
+
+        A table of a near name with all the columns is read too; one without them is listed.
+        """
+        if (self.root / name).is_file():
+            return self.root / name
+        tables = [path for path in sorted(self.root.rglob("*")) if path.suffix.lower() in {".csv", ".txt"}]
+        same = [path for path in tables if path.name.lower() == name.lower()]
+        near = set(get_close_matches(Path(name).stem.lower(), [path.stem.lower() for path in tables], n=5, cutoff=0.8))
+        found = same or [path for path in tables if path.stem.lower() in near]
+        fitting = [path for path in found if set(columns) <= set(header_of(path))]
+        for path in found:
+            if fitting != [path]:
+                detail = f"a table like {name}, not read: {len(fitting)} such have its columns"
+                self.leave_out(path.relative_to(self.root).as_posix(), 0, Unusable(Reason.UNKNOWN_VALUE, detail))
+        return fitting[0] if len(fitting) == 1 else None
 
     def rows(self, path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
         """Rows of a CSV file (also .gz), one at a time, with their number; the header is row 1.
