@@ -20,8 +20,8 @@ from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.extractor import LLMExtractor
 from pedclip.curation.llm.prompts import Prompt
 from pedclip.curation.pipeline import IdentifiersFound, NothingCurated, curate
-from pedclip.curation.privacy.identifiers import pseudonym, read_salt
 from pedclip.triplets.decoding import decode
+from pedclip.triplets.pseudonyms import pseudonym, read_salt
 from pedclip.triplets.splits import split_of
 from tests.curation.archive.archive_files import film, make_archive, picture, report, rows_of, save_picture, triplets_of
 
