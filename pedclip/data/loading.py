@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict, Value, concatenate_datasets
 
 from pedclip.data.folder import FolderReading, NothingUsable, read_folder, table_missing
 from pedclip.data.table import find_table
-from pedclip.triplets.columns import check_roles
+from pedclip.triplets.columns import PATIENTS, check_roles
 from pedclip.triplets.left_out import LeftOut, write_left_out
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS
@@ -23,7 +23,6 @@ PHANTOM: Final = "phantom"
 FOLDER: Final = "folder"  # loader of cards whose data are a folder with a table
 MODES: Final = ("auto", "given", "hash")
 _IDS: Final = ("image_id", "patient_id", "study_id")
-PATIENTS: Final = ("column", "independent")
 _log = logging.getLogger(__name__)
 
 

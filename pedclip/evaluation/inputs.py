@@ -29,6 +29,7 @@ class EvaluationInputs:
         triplets: Triplets to evaluate, of other patients.
         films: The same, decoded and squared for the model.
         num_dropped: Films left out because the model knows their patient.
+        notes: What was noticed and left out when the films were read, one line each.
         config: As from `data_config`; names the data that ``train`` and, unless told otherwise, ``triplets`` are of.
     """
 
@@ -37,10 +38,11 @@ class EvaluationInputs:
     triplets: "Dataset"
     films: TripletArrays
     num_dropped: int
+    notes: tuple[str, ...]
     config: RunConfig
 
 
-def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> EvaluationInputs:
+def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path, patients: str = "column") -> EvaluationInputs:
     """Model and films of an evaluation; nobody the model was trained on is among them.
 
     The split of named folders is taken as given (``holdout`` counts as test). Where one of them has no split column,
@@ -53,6 +55,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
             the demo's phantom (none of whose patients they have seen).
         split: "test" or "validation".
         run: Folder of this evaluation; gets the image cache and ``left_out.csv``.
+        patients: As in `pedclip.data.load`, of named data.
 
     Raises:
         FileNotFoundError: The training run's ``training.json`` or ``patients.json`` is not beside the checkpoint.
@@ -63,8 +66,10 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
     model = PedCLIP.from_pretrained(checkpoint)
     left_out = run / LEFT_OUT_FILE
     # The training films of the run are needed anyway: baselines learn from them.
-    own = load_triplets_of(config, left_out=None if data else left_out)
-    candidates = _load_named(replace(config, data=data), left_out) if data else own
+    own, notes = load_triplets_of(config, left_out=None if data else left_out)
+    candidates = own
+    if data:
+        candidates, notes = _load_named(replace(config, data=data, patients=patients), left_out)
     # Named data may hold films of the training run under the same names.
     triplets, num_dropped = drop_seen_patients(candidates[split], trained / PATIENTS_FILE, split=split)
     if not len(triplets):
@@ -73,7 +78,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path) -> Evalua
             f"({num_dropped} films dropped); name other data or the other split"
         )
     films = to_arrays(triplets, run / "cache", size=model.preprocess.resize)
-    return EvaluationInputs(model, own["train"], triplets, films, num_dropped, config)
+    return EvaluationInputs(model, own["train"], triplets, films, num_dropped, notes, config)
 
 
 def training_run(checkpoint: Path) -> Path:
@@ -108,7 +113,7 @@ def data_config(checkpoint: Path) -> RunConfig:
     return replace(load_profile("demo"), model=config.model) if trained == checkpoint else config
 
 
-def _load_named(asked: RunConfig, left_out: Path) -> "DatasetDict":
+def _load_named(asked: RunConfig, left_out: Path) -> tuple["DatasetDict", tuple[str, ...]]:
     from pedclip.triplets.tabular import TableError
 
     try:
@@ -164,12 +169,14 @@ class ProbeInputs:
         triplets: By split.
         films: The same, decoded and squared for the model.
         num_dropped: By split, films left out because pre-training knows their patient.
+        notes: What was noticed and left out when the films were read, one line each.
     """
 
     model: PedCLIP
     triplets: "DatasetDict"
     films: Mapping[str, TripletArrays]
     num_dropped: Mapping[str, int]
+    notes: tuple[str, ...]
 
     @property
     def patients(self) -> dict[str, Any]:
@@ -177,7 +184,9 @@ class ProbeInputs:
         return {split: films.patients for split, films in self.films.items()}
 
 
-def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, run: Path) -> ProbeInputs:
+def open_probe_inputs(
+    checkpoint: Path, *, data: str, root: str, studies: int, run: Path, patients: str = "column"
+) -> ProbeInputs:
     """Model and films for probes, as `without_seen_patients` leaves them.
 
     Args:
@@ -187,15 +196,17 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
         root: Folder of the data set of a card; "" for everything else.
         studies: Of the phantom.
         run: Folder of this evaluation; gets the image cache and ``left_out.csv``.
+        patients: As in `pedclip.data.load`, of named data.
 
     Raises:
         FileNotFoundError: As `training_run` and `pedclip.data.load`.
         ValueError: As `without_seen_patients`.
     """
-    from pedclip.data.loading import PHANTOM, load
+    from pedclip.data.loading import PHANTOM, read_source, summary
 
     config = data_config(checkpoint)
-    options: dict[str, Any] = {"left_out": run / LEFT_OUT_FILE}
+    # How the training data tell patients apart was said when the model was trained.
+    options: dict[str, Any] = {"left_out": run / LEFT_OUT_FILE, "patients": patients if data else config.patients}
     # What the checkpoint goes with, unless told otherwise.
     name = data or config.data
     if root:
@@ -205,7 +216,8 @@ def open_probe_inputs(checkpoint: Path, *, data: str, root: str, studies: int, r
         workers = min(_MAX_WORKERS, os.cpu_count() or 1)
         options |= {"studies": studies, "seed": config.training.seed, "size": config.phantom_size, "workers": workers}
     # Patients are dropped before any film is decoded for the cache.
-    triplets, num_dropped = without_seen_patients(load(name, **options), [checkpoint])
+    reading = read_source(name, **options)
+    triplets, num_dropped = without_seen_patients(reading.triplets, [checkpoint])
     model = PedCLIP.from_pretrained(checkpoint)
     films = {split: to_arrays(triplets[split], run / "cache" / split, size=model.preprocess.resize) for split in SPLITS}
-    return ProbeInputs(model, triplets, films, num_dropped)
+    return ProbeInputs(model, triplets, films, num_dropped, tuple(summary(reading)))

@@ -31,6 +31,8 @@ from pedclip.notebook.parameter_types import (
     zero_or_at_least,
 )
 
+Patients = Literal["column", "independent"]
+
 
 class Parameters(BaseModel):
     """Parameters of every notebook. Types are strict: "true" is a text, 1 is a number and not a bool."""
@@ -95,6 +97,7 @@ class PretrainParameters(Parameters):
     """Notebook 03: pre-training."""
 
     data: Places = "phantom"
+    patients: Patients = "column"
     studies: Annotated[
         int,
         AfterValidator(zero_or_at_least(20)),
@@ -123,6 +126,7 @@ class ZeroShotParameters(Parameters):
     """Notebook 04: zero-shot evaluation."""
 
     data: Places = ""
+    patients: Patients = "column"
     checkpoint: Place = "pedclip-phantom-small"
     split: Literal["test", "validation"] = "test"  # never the films that were trained on
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
@@ -139,6 +143,7 @@ class FrozenParameters(Parameters):
     root: Annotated[
         str, AfterValidator(root_of_card), Field(description="'' or the folder of the data card that data names")
     ] = ""
+    patients: Patients = "column"
     checkpoint: Place = "pedclip-phantom-small"
     studies: Annotated[int, Field(ge=200)] = 1500  # of the phantom; others have as many as they have
     num_bootstrap: Annotated[int, Field(ge=100)] = 500

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 from pedclip.artefacts import read_json
 from pedclip.models.config import PedCLIPConfig, check_types
 from pedclip.objectives.registry import names as objective_names
+from pedclip.triplets.columns import PATIENTS
 
 LearningRateSchedule = Literal["cosine", "constant"]
 Sampler = Literal["uniform", "sqrt"]
@@ -139,6 +140,8 @@ class RunConfig:
         data: "phantom", a folder, or several separated by commas; see ``pedclip.data.load``.
         studies: Number of phantom studies.
         phantom_size: Side of the phantom's films, pixels.
+        patients: "column", or "independent" to state that no two films of a folder are of one patient; see
+            ``pedclip.data.load``.
         model: Architecture.
         training: Optimization.
     """
@@ -146,11 +149,13 @@ class RunConfig:
     data: str = "phantom"
     studies: int = 600
     phantom_size: int = 224
+    patients: str = "column"
     model: PedCLIPConfig = field(default_factory=PedCLIPConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         check_types(self)
+        _require(self.patients in PATIENTS, "patients", self.patients, f"one of {PATIENTS}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in ``training.json``."""

@@ -21,11 +21,13 @@ class PreparedData:
 
     Attributes:
         triplets: As loaded, with every field of the schema.
+        notes: What was noticed and left out, one line each, for the reader of a notebook.
         train: Training arrays.
         validation: Validation arrays, possibly empty.
     """
 
     triplets: "DatasetDict"
+    notes: tuple[str, ...]
     train: TripletArrays
     validation: TripletArrays
 
@@ -42,7 +44,7 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
         RunInUse: Another process works in the folder.
     """
     with run_lock(run):  # the run that trains here may be another one
-        triplets = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
+        triplets, notes = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
         # Cached at the size before the crop: every epoch crops anew without decoding again.
         size = default_preprocess(config.model.image_size, None).resize
         train, validation = (
@@ -52,27 +54,30 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
     # A run needs films to train on, while one without validation is merely not measured.
     if not len(train):
         raise ValueError(f"data={config.data!r} leaves no image in the training split; see {run / LEFT_OUT_FILE}")
-    return PreparedData(triplets, train, validation)
+    return PreparedData(triplets, notes, train, validation)
 
 
-def load_triplets_of(config: RunConfig, *, left_out: Path | None = None, split: str = "auto") -> "DatasetDict":
-    """Triplets of a run, of the regions that have an expert.
+def load_triplets_of(
+    config: RunConfig, *, left_out: Path | None = None, split: str = "auto"
+) -> tuple["DatasetDict", tuple[str, ...]]:
+    """Triplets of a run, of the regions that have an expert, and the lines that `pedclip.data.summary` has on them.
 
     Args:
-        config: Names the data and the regions.
+        config: Names the data, the regions and how patients are told apart.
         left_out: File for what was left out.
         split: See ``pedclip.data.load``.
     """
     # Imported here: a GPU image without `datasets` can train on arrays that were prepared elsewhere.
-    from pedclip.data import load
+    from pedclip.data.loading import read_source, summary
 
     options: dict[str, Any] = {}
     # Only drawn films are sized and seeded by the run; files are what they are.
     if "phantom" in (part.strip() for part in config.data.split(",")):
         options = {"studies": config.studies, "seed": config.training.seed, "size": config.phantom_size}
-    triplets = load(config.data, left_out=left_out, split=split, **options)
+    reading = read_source(config.data, left_out=left_out, split=split, patients=config.patients, **options)
+    triplets = reading.triplets
     # "<" of sets: with all regions nothing is filtered, whatever their order.
     if set(config.model.regions) < set(REGIONS):
         wanted = {REGIONS.index(region) for region in config.model.regions}
         triplets = triplets.filter(lambda region: region in wanted, input_columns="region")
-    return triplets
+    return triplets, tuple(summary(reading))

@@ -6,11 +6,12 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pedclip.triplets.tabular import TableError
 
 Roles = Literal["images", "reports"]
+PATIENTS: Final = ("column", "independent")  # ways to tell patients apart
 
 
 def find_roles(path: Path, names: Sequence[str], columns: Mapping[str, str], table: Roles) -> dict[str, str]:

@@ -66,7 +66,7 @@ def test_two_processes_write_a_checkpoint(tmp_path: Path) -> None:
 
 
 def prepared() -> PreparedData:
-    return PreparedData({}, tiny_arrays(16), tiny_arrays(4))
+    return PreparedData({}, (), tiny_arrays(16), tiny_arrays(4))
 
 
 def test_several_devices_become_one_torchrun_with_the_same_configuration(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from PIL import Image
 
 from pedclip.anatomy import REGIONS
+from pedclip.data.folder import FolderReading
 from pedclip.training.config import RunConfig
 from pedclip.training.preparation import load_triplets_of, prepare
 from pedclip.training.resume import claim_run
@@ -109,10 +110,20 @@ def test_drawn_films_alone_are_sized_and_seeded_by_the_run(
     data: str, options: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("pedclip.data.load", lambda *names, **given: asked.append((names, given)))
+
+    def read(*names: str, **given: object) -> FolderReading:
+        asked.append((names, given))
+        return FolderReading(
+            DatasetDict({split: Dataset.from_dict({"region": []}) for split in ("train", "validation", "test")}),
+            [],
+            ["a note"],
+        )
+
+    monkeypatch.setattr("pedclip.data.loading.read_source", read)
     config = dataclasses.replace(tiny_config(seed=7), data=data, studies=5, phantom_size=40)
-    load_triplets_of(config, split="test")
-    assert asked == [((data,), {"left_out": None, "split": "test"} | options)]
+    _, notes = load_triplets_of(config, split="test")
+    assert asked == [((data,), {"left_out": None, "split": "test", "patients": "column"} | options)]
+    assert notes == ("a note", "triplets: train 0, validation 0, test 0; 0 rows left out")
 
 
 @pytest.mark.parametrize("patient", ["7", "a+b/7", "x/7"])
