@@ -17,6 +17,7 @@ _CLASSES: Final = {
     "positive": ["covid-19"],
     "negative": [],
 }
+_PICTURES: Final = (".png", ".jpg", ".jpeg")
 
 
 def read_covidx(reader: Reader) -> Iterator[Sample]:
@@ -30,7 +31,6 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
     def build(number: int, row: tuple[str, str]) -> Sample:
         part, line = row
         patient, file, label, collection = _fields(line, reader.root / part)
-        terms = _CLASSES[one_of(label, tuple(_CLASSES))]
         return Sample(
             path=reader.root / part / file,
             file=f"{part}/{file}",
@@ -41,26 +41,34 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
             region="chest",
             split=parts[part],
             # "negative" denies COVID-19 and nothing else.
-            labels=labels_of(terms, absent=["covid-19"] if label == "negative" else []),
+            labels=labels_of(_CLASSES[label], absent=["covid-19"] if label == "negative" else []),
         )
 
     for part in parts:
         lines = reader.lines(reader.root / f"{part}.txt", separator="\n")
         named = ((number, (part, cells[0])) for number, cells in lines)
-        yield from reader.samples(named, build, lambda row: f"{row[0]}/{row[1][:80]}")
+        yield from reader.samples(named, build, lambda row: f"{row[0]}/{_named_file(row[1])}")
+
+
+def _named_file(line: str) -> str:
+    """The word of a line that is a picture's name, else the line, shortened."""
+    return next((word for word in line.split() if word.lower().endswith(_PICTURES)), line[:80])
 
 
 def _fields(line: str, folder: Path) -> tuple[str, str, str, str]:
     """Patient, file, class and collection of a line; patient and file may hold blanks, the first lists no collection.
 
     Raises:
-        Unusable: No class where it should stand, or no file.
+        Unusable: No class where it should stand, an unknown one, or no file.
     """
     words = [*re.finditer(r"\S+", line)]
     labels = [place for place in (-2, -1) if len(words) >= 2 and words[place][0] in _CLASSES]
+    if not labels and len(words) >= 4:
+        labels = [-2]
     if not labels or len(words) + labels[0] < 1:
         detail = f"line of {len(words)} words; expected patient, file, class and collection"
         raise Unusable(Reason.BROKEN_ROW, detail)
+    one_of(words[labels[0]][0], tuple(_CLASSES))
     label, collection = words[labels[0]][0], words[-1][0] if labels[0] == -2 else ""
     front = line[: words[labels[0]].start()].rstrip()
     starts = [word.start() for word in words if word.start() < len(front)]

@@ -87,5 +87,5 @@ def test_an_unclosed_quote_in_a_large_table_costs_one_row(tmp_path: Path) -> Non
 
 def test_a_table_of_another_encoding_is_an_error_in_words(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_bytes("study_id,report\nS1,text\n".encode("utf-16"))
-    with pytest.raises(TableError, match="text in UTF-8"):
+    with pytest.raises(TableError, match="saved as UTF-16"):
         list(read_report_rows(tmp_path / "r.csv"))

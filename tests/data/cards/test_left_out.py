@@ -216,7 +216,7 @@ def test_truncated_coloured_and_repeated_films_are_listed(root: Path) -> None:
     put(root / "train" / "0.png", png()[:150])
     Image.new("RGB", (40, 40), (200, 10, 10)).save(root / "train" / "1.png")
     change(root / "train.txt", "2 2.png COVID-19 cohen", "2 6.png COVID-19 cohen")
-    change(root / "train.txt", "3 3.png normal rsna\n", "3 3.png normal\n")
+    change(root / "train.txt", "3 3.png normal rsna\n", "3 3.png rsna\n")
     count, listed = load_listed("covidx", root)
     reasons = {row[0]: row[2] for row in listed}
     assert reasons["train/0.png"].startswith("truncated or corrupt")
