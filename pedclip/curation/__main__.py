@@ -28,6 +28,7 @@ from pedclip.curation.llm.client import Backend, BackendError, ServerBackend
 from pedclip.curation.llm.local_model import find_folder, load_folder
 from pedclip.curation.pipeline import CurationResult, curate
 from pedclip.curation.shards import items_of
+from pedclip.triplets.left_out import reason_counts
 
 if TYPE_CHECKING:
     from pedclip.curation.llm.extractor import LLMExtractor
@@ -132,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check(options)
         archive = read_archive(options.archive, options.reports, columns=_columns(options.column))
+        # Before the long part, and also where a run stops: a wrong table shows here.
+        for line in reason_counts(archive.left_out):
+            _log.info("left out of the archive: %s", line)
         if options.dry_run:
             print(_plan(archive, options))
             return 0
@@ -144,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sheet = result.datasheet
     print(f"{sheet['triplets']} triplets of {sheet['patients']} patients: {result.triplets}")
     print(f"{result.num_left_out} files, rows or films left out: {result.triplets.with_name('left_out.csv')}")
+    print("".join(f"  {line}\n" for line in result.reasons), end="")
     return 0
 
 

@@ -22,7 +22,7 @@ from pedclip.curation.datasheet import data_sheet
 from pedclip.curation.duplicates import joined_groups, near_images, near_texts
 from pedclip.curation.excerpts import Extractor
 from pedclip.curation.shards import CurationSettings, fingerprint_of, is_done, load_chunk, read_chunk, save_chunk
-from pedclip.triplets.left_out import LEFT_OUT_FILE, LeftOut, Reason, write_left_out
+from pedclip.triplets.left_out import LEFT_OUT_FILE, LeftOut, Reason, reason_counts, write_left_out
 from pedclip.triplets.pseudonyms import read_salt
 from pedclip.triplets.splits import SPLITS, split_of
 
@@ -41,11 +41,13 @@ class CurationResult:
         triplets: Folder for `pedclip.data.load`.
         datasheet: Content of `datasheet.json`.
         num_left_out: Rows of `left_out.csv`.
+        reasons: How often each reason is in it, in words.
     """
 
     triplets: Path
     datasheet: dict[str, Any]
     num_left_out: int
+    reasons: tuple[str, ...] = ()
 
 
 class IdentifiersFound(ValueError):
@@ -165,9 +167,8 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Cur
     write_left_out(folder / LEFT_OUT_FILE, left_out)
     rows = concatenate_datasets(list(datasets))
     if not len(rows):
-        # The commonest say what is wrong with the archive as a whole.
-        reasons = Counter(item.reason for item in left_out).most_common(4)
-        listed = ", ".join(f"{count} × {reason}" for reason, count in reasons)
+        # They say what is wrong with the archive as a whole.
+        listed = "; ".join(reason_counts(left_out))
         raise NothingCurated(f"no film became a triplet ({listed}); {folder / LEFT_OUT_FILE} lists all.")
     patients = list(rows["patient_id"])
     duplicates = list(_duplicates(parts, records, patients))
@@ -193,7 +194,7 @@ def _finish(archive: Archive, parts: Sequence[Path], folder: Path, settings: Cur
         },
     )
     write_json(folder / "datasheet.json", sheet)  # last: where it is, everything is
-    return CurationResult(folder / "triplets", sheet, len(left_out))
+    return CurationResult(folder / "triplets", sheet, len(left_out), tuple(reason_counts(left_out)))
 
 
 def _without_pixels(triplets: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,6 +1,7 @@
 """The list of what became no triplet: one set of reasons and one file, `left_out.csv`, for archives and data sets."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -90,6 +91,26 @@ class LeftOut:
     def words(self) -> str:
         """The detail, or where there is none the meaning of the reason."""
         return self.detail or self.reason.meaning
+
+
+def reason_counts(items: Iterable[LeftOut]) -> Iterator[str]:
+    """How often each reason and detail comes, the most frequent first; of a reason with many details the meaning.
+
+    Args:
+        items: May be empty.
+
+    Example:
+        >>> [*reason_counts([LeftOut("a", Reason.NO_REPORT), LeftOut("b", Reason.NO_REPORT)])]
+        ['2 × no-report (no report for the film)']
+    """
+    counts: Counter[Reason] = Counter()
+    details: dict[Reason, set[str]] = {}
+    for item in items:
+        counts[item.reason] += 1
+        details.setdefault(item.reason, set()).add(item.words)
+    for reason, count in counts.most_common():
+        words = details[reason].pop() if len(details[reason]) == 1 else reason.meaning
+        yield f"{count} × {reason} ({words})"
 
 
 def write_left_out(path: str | Path, items: Iterable[LeftOut]) -> Path:

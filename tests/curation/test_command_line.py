@@ -201,3 +201,11 @@ def test_what_is_missing_is_said_in_one_line(
     assert line.startswith("error: ")
     assert message in line
     assert [path.name for path in tmp_path.iterdir()] == ["films"]
+
+
+def test_reasons_are_printed_with_their_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        film(tmp_path / f"films/s{number}/im", number, BodyPartExamined="KNEE")
+    (tmp_path / "films/s0/report.txt").write_text(report("knee"))
+    assert main(["--archive", str(tmp_path / "films"), "--output", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "  2 × no-report (no report for the film)"

@@ -1,6 +1,7 @@
 """Reports of an archive before they have films: rows of a table joined by study, text files, structured reports."""
 
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -112,9 +113,10 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[L
     name = file.path.relative_to(root).as_posix()
     try:
         text = read_structured(file.path) if file.is_structured else read_text(file.path)
-    # The class of the error alone: its message may quote the file.
+    # Of other errors the class alone: their message may quote the file.
     except (OSError, ValueError) as error:
-        left_out.append(LeftOut(name, Reason.CORRUPT, f"report ({type(error).__name__})"))
+        why = str(error) if type(error) is ValueError else type(error).__name__
+        left_out.append(LeftOut(name, Reason.CORRUPT, f"report ({why})"))
         return None
     if not text:
         left_out.append(LeftOut(name, Reason.EMPTY_REPORT))
@@ -123,7 +125,7 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[L
     ids = [value for value in (file.study, file.accession, "" if file.is_structured else file.path.stem) if value]
     keys = [f"id:{match_key(value)}" for value in ids]
     # Same folder and stem as the film.
-    keys.append(f"beside:{file.path.with_suffix('')}")
+    keys += beside_keys(file.path)
     if is_alone:
         keys.append(f"folder:{file.path.parent}")
     if file.patient:
@@ -135,6 +137,12 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[L
     return KnownReport(location, digest, study, file.patient, tuple(keys))
 
 
+def beside_keys(path: Path) -> tuple[str, str]:
+    """Keys of a file for others of its name in its folder: as it is written, then in any case."""
+    name = f"beside:{path.with_suffix('')}"
+    return name, f"any case {match_key(name)}"
+
+
 def match_key(identifier: str) -> str:
-    """An identifier as it is compared: systems differ in case and pad with blanks."""
-    return identifier.strip().casefold()
+    """An identifier as it is compared: systems differ in case, in the form of accents, and pad with blanks."""
+    return unicodedata.normalize("NFC", identifier.strip()).casefold()

@@ -19,11 +19,17 @@ from typing import Final
 
 from pedclip.curation.archive.files import FilmFile, PictureFile, ReportFile, find_files
 from pedclip.curation.archive.image_region import region_of_words, side_of_words, view_of
-from pedclip.curation.archive.known_reports import KnownReport, known_reports, match_key
+from pedclip.curation.archive.known_reports import KnownReport, beside_keys, known_reports, match_key
 from pedclip.curation.archive.studies import Archive, ArchiveError, Film, RegionHint, Study
-from pedclip.triplets.left_out import LeftOut, Reason
+from pedclip.triplets.film_paths import FilmPaths
+from pedclip.triplets.left_out import LeftOut, Reason, Unusable, reason_counts
 
 _SEPARATORS: Final = re.compile(r"[ _.\-]+")
+# By True for a row of a table.
+_NO_PATIENT: Final = {
+    True: "columns={'patient_id': …} names another column of the table",
+    False: "neither a text file nor a picture says whose it is; list the reports with their patients in a table",
+}
 
 
 def read_archive(
@@ -75,31 +81,47 @@ class _Finder:
 
     def __init__(self, root: Path, reports: Iterable[KnownReport], names: Iterable[Path]) -> None:
         self.by_key: dict[str, list[KnownReport]] = defaultdict(list)
-        self.by_file: dict[str, list[KnownReport]] = defaultdict(list)
+        self.by_file: dict[str, list[tuple[KnownReport, str]]] = defaultdict(list)  # and how its row writes it
+        paths = [*names]
         # A bare file name is enough only where no other film has it.
-        self.unique = {name for name, count in Counter(path.name for path in names).items() if count == 1}
+        self.unique = {name for name, count in Counter(path.name for path in paths).items() if count == 1}
         self.root = root
+        self.by_path: dict[Path, list[tuple[KnownReport, str]]] = defaultdict(list)
+        known = {name for path in paths for name in self._names(path)}
+        files = FilmPaths(root)
         for report in reports:
             for key in report.keys:
                 self.by_key[key].append(report)
             for file in report.cells:
-                self.by_file[Path(file).as_posix().removeprefix("./")].append(report)
+                written = Path(file).as_posix().removeprefix("./")
+                self.by_file[written].append((report, file))
+                # Written on another machine: with backslashes, a drive, another case or other accents.
+                if written not in known and (path := _elsewhere(files, file)):
+                    self.by_path[path].append((report, file))
 
     def named(self, path: Path) -> tuple[list[KnownReport], str]:
         """Reports whose rows name a file, and how they write it."""
-        inside = path.relative_to(self.root)
-        # The whole path is exact; a name or stem is looked up only where it is unique.
-        tries = [inside.as_posix()]
-        if path.name in self.unique:
-            tries += [path.name, path.stem]
-        for file in tries:
-            if found := self.by_file.get(file):
-                return found, file
-        return [], ""
+        exact = (self.by_file.get(name) for name in self._names(path))
+        found = next(filter(None, exact), None) or self.by_path.get(path, [])
+        return [report for report, _ in found], found[0][1] if found else ""
+
+    def _names(self, path: Path) -> list[str]:
+        """What a row may call a file: its path; its name or stem only where that is unique."""
+        inside = path.relative_to(self.root).as_posix()
+        return [inside, path.name, path.stem] if path.name in self.unique else [inside]
 
     def first(self, keys: Iterable[str]) -> KnownReport | None:
         """The report of the first key that leads to exactly one."""
         return next((found[0] for key in keys if len(found := self.by_key.get(key, [])) == 1), None)
+
+
+def _elsewhere(files: FilmPaths, written: str) -> Path | None:
+    try:
+        path = files.find(written)
+        return path if path.is_file() else None
+    # Several could be meant, or no file can have such a name: the row then has no film.
+    except (Unusable, OSError, ValueError):
+        return None
 
 
 def _assign(
@@ -140,14 +162,14 @@ def _by_study(root: Path, films: Iterable[FilmFile], left_out: list[LeftOut]) ->
 def _file_keys(item: FilmFile, num_studies: Mapping[str, int]) -> Iterator[str]:
     if item.accession:
         yield f"id:{match_key(item.accession)}"
-    yield f"beside:{item.film.path.with_suffix('')}"
+    yield from beside_keys(item.film.path)
     yield f"folder:{item.film.path.parent}"
     if item.patient and num_studies[match_key(item.patient)] == 1:
         yield f"patient:{match_key(item.patient)}"
 
 
 def _picture_keys(path: Path, root: Path) -> Iterator[str]:
-    yield f"beside:{path.with_suffix('')}"
+    yield from beside_keys(path)
     # "S1_0_lat" is tried as itself, then "S1_0", then "S1".
     ends = [len(path.stem), *(match.start() for match in reversed([*_SEPARATORS.finditer(path.stem)]))]
     yield from (f"id:{match_key(path.stem[:end])}" for end in ends if end)
@@ -207,7 +229,7 @@ def _studies(root: Path, reports: Iterable[KnownReport], left_out: list[LeftOut]
             left_out.append(report.location.left_out(root, Reason.NO_FILM))
         elif len(patients) > 1 or not (patient := next(iter(patients))):
             reason = Reason.SEVERAL_PATIENTS if len(patients) > 1 else Reason.NO_PATIENT
-            detail = "" if len(patients) > 1 else "columns={'patient_id': …} names another column of the table"
+            detail = "" if len(patients) > 1 else _NO_PATIENT[bool(report.location.row)]
             # Each film too, so that every file of the archive is accounted for.
             names = (film.path.relative_to(root).as_posix() for film in report.films)
             left_out += [report.location.left_out(root, reason, detail), *(LeftOut(n, reason, detail) for n in names)]
@@ -216,8 +238,7 @@ def _studies(root: Path, reports: Iterable[KnownReport], left_out: list[LeftOut]
             studies.append(Study(report.study_id, patient, report.location, films))
     # Not a single study: the paths or the columns are wrong, and the counts say which.
     if not studies:
-        counts = Counter(item.reason for item in left_out).most_common()
-        reasons = ", ".join(f"{count} × {reason}" for reason, count in counts) or "the folder is empty"
+        reasons = "; ".join(reason_counts(left_out)) or "the folder is empty"
         raise ArchiveError(f"{root}: not one report with a film ({reasons}).")
     # In an order that does not depend on the file system.
     return tuple(sorted(studies, key=lambda study: study.study_id))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pedclip.triplets.dicom_header import inflated
-from pedclip.triplets.encoding import cell_text
+from pedclip.triplets.encoding import cell_text, decoded, without_control
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.tabular import TableFile
 
@@ -100,17 +100,22 @@ class ReportLocation:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text file.
+    """A text file in UTF-8, UTF-16 or Windows-1252, without control characters.
 
     Raises:
-        ValueError: Larger than `MAX_REPORT_BYTES`, or not UTF-8.
+        ValueError: Larger than `MAX_REPORT_BYTES`, or in none of these encodings.
     """
     with path.open("rb") as file:
         # One byte more tells a file that is too large from one that just fits.
         content = file.read(MAX_REPORT_BYTES + 1)
     if len(content) > MAX_REPORT_BYTES:
         raise ValueError(f"larger than {MAX_REPORT_BYTES:,} bytes")
-    return content.decode("utf-8-sig").strip()
+    try:
+        text = decoded(content)
+    except UnicodeDecodeError:
+        raise ValueError("text that is neither UTF-8, UTF-16 nor Windows-1252") from None
+    # Line ends as Python reads them: Windows writes two characters for one.
+    return without_control(text.replace("\r\n", "\n")).strip()
 
 
 def read_structured(path: Path) -> str:
@@ -128,7 +133,8 @@ def read_structured(path: Path) -> str:
             warnings.simplefilter("ignore")
             # A deflated one can grow a thousandfold.
             content = io.BytesIO(inflated(path.read_bytes()))
-            return "\n".join(_text_items(pydicom.dcmread(content).get("ContentSequence") or [], 0)).strip()
+            items = pydicom.dcmread(content).get("ContentSequence") or []
+            return without_control("\n".join(_text_items(items, 0))).strip()
     except (pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException, *_DAMAGED) as error:
         raise ValueError(f"damaged structured report ({type(error).__name__})") from error
 

@@ -1,6 +1,7 @@
 """Archives in every layout: each file ends in a study or in the list of rejected ones, with the reason."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pedclip.curation.archive.reader import read_archive
 from pedclip.curation.archive.studies import Archive, ArchiveError, RegionHint
 from pedclip.triplets.left_out import LeftOut
 from pedclip.triplets.tabular import TableError
-from tests.curation.archive.archive_files import film, reasons, report, structured_report, table
+from tests.curation.archive.archive_files import film, reasons, report, save_picture, structured_report, table
 
 
 def files_of(folder: Path) -> set[str]:
@@ -238,3 +239,66 @@ def test_a_link_to_a_film_inside_the_archive_is_that_film(tmp_path: Path) -> Non
     archive = read_archive(tmp_path)
     assert [image.path.name for study in archive.studies for image in study.images] == ["1"]
     assert reasons(archive) == {"by_name": "no-report"}  # nothing beside the link says which report
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Ärm\\Film {n}.png",
+        "D:\\export\\films\\Ärm\\Film {n}.png",
+        "/mnt/data/films/Ärm/Film {n}.png",
+        "ärm/FILM {n}.PNG",
+        "films/Ärm/Film {n}.png",
+        "./Ärm/Film {n}.png",
+        ".\\Ärm\\Film {n}",
+        "film {n}.png",
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_from_another_machine_names_its_films(tmp_path: Path, written: str, form: str) -> None:
+    for number in (1, 2):
+        save_picture(tmp_path / "films" / "Ärm" / f"Film {number}.png", number)
+    rows = [
+        {"image": unicodedata.normalize(form, written.format(n=n)), "patient": f"P{n}", "report": report("knee")}  # type: ignore[arg-type]
+        for n in (1, 2)
+    ]
+    archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", rows))
+    assert archive.left_out == ()
+    found = [(study.patient_id, image.path.name) for study in archive.studies for image in study.images]
+    assert sorted(found) == [("P1", "Film 1.png"), ("P2", "Film 2.png")]
+
+
+def test_a_name_of_two_films_is_given_to_neither(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        save_picture(tmp_path / "films" / folder / "1.png", ord(folder))
+    rows = [{"image": r"C:\scans\1.PNG", "patient": "P1", "report": report("knee")}]
+    with pytest.raises(ArchiveError, match=r"2 × no-report .*1 × no-film"):
+        read_archive(tmp_path / "films", table(tmp_path / "r.csv", rows))
+
+
+def test_texts_beside_pictures_without_a_patient_say_what_is_missing(tmp_path: Path) -> None:
+    save_picture(tmp_path / "1.png", 1)
+    (tmp_path / "1.TXT").write_text(report("knee"))
+    with pytest.raises(
+        ArchiveError, match=r"2 × no-patient \(neither a text file nor a picture says whose it is; list"
+    ):
+        read_archive(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_text_reports_of_every_usual_encoding_are_read_without_control_characters(
+    tmp_path: Path, encoding: str
+) -> None:
+    film(tmp_path / "1.dcm", 1)
+    (tmp_path / "1.txt").write_bytes(f"Länge\x00 \x1b3 cm – {report('knee')}\r\nEnd.".encode(encoding))
+    (study,) = read_archive(tmp_path).studies
+    assert study.read_report().text == f"Länge 3 cm – {report('knee')}\nEnd."
+
+
+def test_a_text_of_no_encoding_is_listed_with_the_cause(tmp_path: Path) -> None:
+    for number in (1, 2):
+        film(tmp_path / f"{number}.dcm", number, StudyInstanceUID=f"7.{number}")
+        (tmp_path / f"{number}.txt").write_text(report("knee"))
+    (tmp_path / "2.txt").write_bytes(b"bad \x81\x8d")
+    details = {item.name: item.detail for item in read_archive(tmp_path).left_out}
+    assert details["2.txt"] == "report (text that is neither UTF-8, UTF-16 nor Windows-1252)"
