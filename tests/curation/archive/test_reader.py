@@ -259,7 +259,7 @@ def test_a_table_from_another_machine_names_its_films(tmp_path: Path, written: s
     for number in (1, 2):
         save_picture(tmp_path / "films" / "Ärm" / f"Film {number}.png", number)
     rows = [
-        {"image": unicodedata.normalize(form, written.format(n=n)), "patient": f"P{n}", "report": report("knee")}  # type: ignore[arg-type]
+        {"image": unicodedata.normalize(form, written.format(n=n)), "patient": f"P{n}", "report": report("knee")}
         for n in (1, 2)
     ]
     archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", rows))
