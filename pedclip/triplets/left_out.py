@@ -94,7 +94,7 @@ class LeftOut:
 
 
 def reason_counts(items: Iterable[LeftOut]) -> Iterator[str]:
-    """How often each reason and detail comes, the most frequent first; of a reason with many details the meaning.
+    """Counts of each reason, with its detail, the most frequent first; of a reason with several details its meaning.
 
     Args:
         items: May be empty.

@@ -106,7 +106,7 @@ class _Finder:
         return [report for report, _ in found], found[0][1] if found else ""
 
     def _names(self, path: Path) -> list[str]:
-        """What a row may call a file: its path; its name or stem only where that is unique."""
+        """Names of a file in a row: its path; its bare name or stem only where that is unique."""
         inside = path.relative_to(self.root).as_posix()
         return [inside, path.name, path.stem] if path.name in self.unique else [inside]
 
