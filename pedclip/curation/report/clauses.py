@@ -41,7 +41,7 @@ def finding_clause(text: str, hits: Sequence[Hit]) -> tuple[int, int] | None:
     """The span of the finding in a sentence that is a notification, None where nothing but one can be cut out.
 
     Example:
-        >>>     from pedclip.curation.report.lexicon import scan
+        >>> from pedclip.curation.report.lexicon import scan
         >>> text = "Displaced fracture of the ulna; orthopedics was paged."
         >>> text[slice(*finding_clause(text, scan(text)))]
         'Displaced fracture of the ulna'
@@ -91,7 +91,7 @@ def is_superseded(text: str, hits: Sequence[Hit], addendum: str, added: Sequence
         added: Listed terms in that.
 
     Example:
-        >>>     from pedclip.curation.report.lexicon import scan
+        >>> from pedclip.curation.report.lexicon import scan
         >>> def is_taken_back(one, other): return is_superseded(one, scan(one), other, scan(other))
         >>> is_taken_back("No fracture.", "There is a buckle fracture."), is_taken_back("No effusion.", "A fracture.")
         (True, False)

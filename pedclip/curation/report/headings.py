@@ -91,7 +91,7 @@ def corrected(word: str) -> str:
 
     Example:
         >>> corrected("findigns"), corrected("reccomendation"), corrected("medication"), corrected("fracture")
-        ('findings', 'recommendation', 'medication', 'fracture')
+        ('findings', 'recommendation', 'medications', 'fracture')
     """
     if len(word) < _SHORTEST or word in _words() or is_listed(word):
         return word
