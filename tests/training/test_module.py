@@ -291,25 +291,29 @@ def test_recall_of_the_nearest_five_in_loops() -> None:
 
 def test_validation_embeds_as_the_model_is_used_and_forgets() -> None:
     logged: dict[str, Tensor] = {}
-    module, rows = lone_module(tiny_config({"expert_init": "random"}), tiny_arrays(32), epoch=0, logged=logged)
-    parts = [rows[[0, 1, 2, 3]], rows[[4, 5, 6, 21]]]
-    found = []
+    config = tiny_config({"expert_init": "random", "mobe_layers": (0, 1)})
+    module, rows = lone_module(config, tiny_arrays(32), epoch=0, logged=logged)
+    batch = rows[[0, 1, 2, 3, 4, 5, 6, 21]]
     with torch.no_grad():
-        for _ in range(2):
-            for number, batch in enumerate(parts):
-                module.validation_step(batch, number)
-            module.on_validation_epoch_end()
-            found.append({name: float(value) for name, value in logged.items()})
-        batch = rows[[0, 1, 2, 3, 4, 5, 6, 21]]
         image = module.model.encode_image(to_pixels(batch["images"], module.model.preprocess))
         text = module.model.encode_text(batch["input_ids"], batch["attention_mask"])
+        first, last = (logits.argmax(-1) for logits in image.gate_logits)
+        # As if the last gate were right on the first five films, so that its accuracy is 5/8.
+        batch["regions"] = torch.where(torch.arange(8) < 5, last, (last + 1) % 23)
+        assert (first == batch["regions"]).float().mean() != 0.625
+        found = []
+        for _ in range(2):
+            for number, part in enumerate((slice(4), slice(4, 8))):
+                module.validation_step({name: values[part] for name, values in batch.items()}, number)
+            module.on_validation_epoch_end()
+            found.append({name: float(value) for name, value in logged.items()})
     assert found[0] == found[1]  # the second round holds no row of the first
+    assert found[0]["val/gate_accuracy"] == 0.625
     expected = {
         "image": image.embedding,
         "text": text.embedding,
         "text_ids": batch["text_ids"],
         "region": batch["regions"],
-        "gate": image.gate_logits[-1].argmax(-1),
     }
     for name, value in validation_metrics(expected, module.model.temperature).items():
         assert found[0][name] == pytest.approx(float(value), rel=1e-5), name

@@ -38,3 +38,8 @@ def test_without_teacher_and_with_nothing_else() -> None:
 def test_out_of_range_raises(arguments: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="is not allowed"):
         expert_schedule(*arguments)
+
+
+def test_a_negative_last_weight_raises() -> None:
+    with pytest.raises(ValueError, match=r"lambda_end=-0\.1 is not allowed"):
+        expert_schedule(0, lambda_end=-0.1)
