@@ -39,6 +39,7 @@ _GENERAL: Final = re.compile(
     r"|mineraliz|bone density|joint spaces?|physes|growth plates?|normal (?:alignment|mineraliz)|negative\b)",
     re.IGNORECASE,
 )
+_ANYWHERE: Final = re.compile(r"\b(?:foreign bod|soft tissue|swelling|abnormalit|lytic|blastic)", re.IGNORECASE)
 _PLACED: Final = re.compile(rf"\b(?:on|in|of|at) (?:the )?(?:(?:{_SIDE}) )*\Z", re.IGNORECASE)
 
 
@@ -237,8 +238,9 @@ def _neighbours_in(
 
 def _is_general(line: Line) -> bool:
     """True where a sentence is of no part in particular ("No fracture or dislocation.", "Soft tissues are normal.")."""
-    is_denial = bool(_DENIED.match(line.sentence.text)) and _is_of_bone(line)
-    return (is_denial or bool(_GENERAL.match(line.sentence.text))) and not line.regions("name", "structure")
+    text = line.sentence.text
+    is_denial = bool(_DENIED.match(text)) and (_is_of_bone(line) or bool(_ANYWHERE.search(text)))
+    return (is_denial or bool(_GENERAL.match(text))) and not line.regions("name", "structure")
 
 
 def film_named_in(line: Line, filmed: Collection[str]) -> str | None:

@@ -202,6 +202,7 @@ def test_a_survey_names_its_films_by_what_it_describes() -> None:
         ("Lungs: Clear.", "Lungs: Clear."),
         ("Heart: Normal size.", "Heart: Normal size."),
         ("Fracture: None.", "Fracture: None."),
+        ("Pleural line: Not displaced.", "Pleural line: Not displaced."),
         ("Lungs: The lungs are clear.", "The lungs are clear."),
         ("Bones: No fracture.", "No fracture."),
         ("Chest: Clear.", "Clear."),
@@ -210,3 +211,15 @@ def test_a_survey_names_its_films_by_what_it_describes() -> None:
 )
 def test_a_value_keeps_its_label_where_it_says_nothing_alone(lines: str, kept: str) -> None:
     assert texts(f"CHEST\nFINDINGS:\n{lines}\n") == {"chest": kept}
+
+
+def test_a_denial_of_anything_under_a_joint_heading_is_of_all_its_films() -> None:
+    found = texts("FINDINGS: Forearm and elbow. The radial head is dislocated. No foreign body.")
+    assert found == {"forearm": "No foreign body.", "elbow": "The radial head is dislocated. No foreign body."}
+
+
+def test_films_of_others_and_shields_are_no_findings() -> None:
+    text = (
+        "ANKLE. FINDINGS: No gap. Outside films from 2012 became available for comparison. Gonadal shielding was used."
+    )
+    assert texts(text) == {"ankle": "No gap."}

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from pedclip.anatomy import Laterality, Mention
 from pedclip.curation.privacy.identifiers import Identifier, find_identifiers
-from pedclip.curation.report.clauses import finding_clause, is_superseded
+from pedclip.curation.report.clauses import finding_clause, is_correction, is_superseded, tells_error
 from pedclip.curation.report.exam_labels import Label, label_of
 from pedclip.curation.report.language import other_language
 from pedclip.curation.report.lexicon import Hit, mentions_in, scan
@@ -87,7 +87,7 @@ class ParsedReport:
         elif not any(section.name in ("indication", "history") for section in self.sections):
             _mark_history(lines)
         lines = _with_labels(lines, self.text)
-        _mark_superseded(lines)
+        _mark_superseded(lines, self.text)
         return tuple(lines)
 
     @cached_property
@@ -188,9 +188,9 @@ def _with_labels(lines: list[Line], text: str) -> list[Line]:
 def _needs_label(line: Line) -> bool:
     """True where a value only judges ("Normal size.") and does not say of what."""
     text = line.sentence.text
-    return (
-        len(text.split()) <= _LONGEST_VALUE and not line.regions("name", "structure") and is_bare_value(text, line.hits)
-    )
+    if len(text.split()) > _LONGEST_VALUE or line.regions("name", "structure"):
+        return False
+    return text[:4].lower() == "not " or is_bare_value(text, line.hits)
 
 
 def _is_label_of(before: Line, line: Line, text: str) -> bool:
@@ -205,17 +205,23 @@ def _is_label_of(before: Line, line: Line, text: str) -> bool:
     return is_short and not any(label.named) and not label.is_other_modality and not label.has_gap
 
 
-def _mark_superseded(lines: list[Line]) -> None:
+def _mark_superseded(lines: list[Line], text: str) -> None:
     """In place: what an addendum takes back is no finding."""
     added = [line for line in lines if line.section.name == "addendum" and line.sentence_type == "finding"]
+    is_corrected = any(is_correction(text[line.section.start : line.section.end]) for line in added)
     for k, line in enumerate(lines if added else ()):
-        if line.sentence_type != "finding" or line.section.name == "addendum":
+        if line.sentence_type != "finding":
+            continue
+        if line.section.name == "addendum":
+            if tells_error(line.sentence.text, line.hits):
+                lines[k] = replace(line, sentence_type="administrative")
             continue
         regions = line.regions("name")
         for new in added:
             if regions and new.regions("name") and not regions & new.regions("name"):
                 continue  # of another film
-            if is_superseded(line.sentence.text, line.hits, new.sentence.text, new.hits):
+            words = line.sentence.text, line.hits, new.sentence.text, new.hits
+            if is_superseded(*words, is_corrected=is_corrected):
                 lines[k] = replace(line, sentence_type="administrative")
 
 

@@ -267,7 +267,7 @@ def _begins_findings(name: str, before: Sentence, sentence: Sentence, text: str,
     if name in ("indication", "history") and "\n" not in break_before and has_impression:
         return False
     is_sure = not is_paragraph and (has_impression or name == "exam" or "\n" not in break_before)
-    if not begins_findings(sentence.text, scan(sentence.text), is_sure=is_sure):
+    if not begins_findings(sentence.text, scan(sentence.text), is_sure=is_sure, is_apart=is_paragraph):
         return False
     tags = {tag for hit in scan(text) for tag in hit.tags}
     return "cue:modality" not in tags or "cue:film" in tags  # an ultrasound is no film, with or without a heading

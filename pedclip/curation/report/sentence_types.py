@@ -45,6 +45,7 @@ _NOW: Final = re.compile(
     re.IGNORECASE,
 )
 _PAST: Final = re.compile(r"\b(?:was|were|had|showed|demonstrated|revealed)\b", re.IGNORECASE)
+_SHORTEST_SENTENCE: Final = 3  # words of a name of a disease, which may be what was asked for
 _OF_VALUES: Final = frozenset(
     "size sized bilaterally bilateral left right limits contour contours position caliber shape configuration "
     "yes no none absent "
@@ -123,7 +124,7 @@ def may_be_history(text: str, hits: Sequence[Hit], *, is_of_film: bool) -> bool:
     return _all_words_in(text, _spans(hits, ("cue:filler",)))  # "None."
 
 
-def begins_findings(text: str, hits: Sequence[Hit], *, is_sure: bool) -> bool:
+def begins_findings(text: str, hits: Sequence[Hit], *, is_sure: bool, is_apart: bool = False) -> bool:
     """True where a sentence behind a history can be the first of the findings.
 
     Args:
@@ -131,6 +132,7 @@ def begins_findings(text: str, hits: Sequence[Hit], *, is_sure: bool) -> bool:
         hits: Listed terms in it.
         is_sure: Take only what says how something is ("is normal", "there is", "no"): the name of a disease alone may
             be what was asked for.
+        is_apart: Take also what names a part or a device ("A PICC ends in the SVC."), as a blank line is before it.
     """
     if type_of_prose(text, hits) != "finding" or text.rstrip().endswith("?"):
         return False
@@ -139,6 +141,8 @@ def begins_findings(text: str, hits: Sequence[Hit], *, is_sure: bool) -> bool:
         return False
     first = next(iter(words_of(text)), ("", 0, 0))[0]
     is_said = "finding:assessment" in tags or first in _DENIALS or _THERE.match(text) is not None
+    if is_apart and any(tag.startswith(("hint:", "structure:")) for tag in tags):
+        return len(text.split()) > _SHORTEST_SENTENCE
     return is_said if is_sure else is_said or "finding:pathology" in tags
 
 

@@ -19,6 +19,10 @@ from pedclip.curation.report.lexicon import scan
         ("There is free air, and the surgeon was called to the reading room.", "There is free air"),
         ("Dr. X was notified; there is a small effusion.", "there is a small effusion."),
         ("New consolidation, which was communicated to the ward.", "New consolidation"),
+        ("Free intraperitoneal air is present and the ward was informed by phone.", "Free "
+            "intraperitoneal air is present"),
+        ("Right lower lobe collapse, and a message was left.", "Right lower lobe collapse"),
+        ("Dr. X was notified at 10:20 of a misplaced tube in the bronchus.", "a misplaced tube in the bronchus."),
     ],
 )  # fmt: skip
 def test_the_finding_of_a_notification_is_kept(sentence: str, finding: str) -> None:
@@ -31,7 +35,8 @@ def test_the_finding_of_a_notification_is_kept(sentence: str, finding: str) -> N
 @pytest.mark.parametrize(
     "sentence",
     ["The results were discussed with Dr. X.", "Dr. X was notified at 3 pm.", "These findings were called to the "
-        "ward, at 14:03.", "Thank you."],
+        "ward, at 14:03.", "Thank you.", "Please see the separate report of the abdomen.",
+        "Dr. X was notified of the effusion."],
 )  # fmt: skip
 def test_a_notification_alone_leaves(sentence: str) -> None:
     assert finding_clause(sentence, scan(sentence)) is None
@@ -48,6 +53,8 @@ def test_a_notification_alone_leaves(sentence: str) -> None:
         ("Small pneumothorax.", "There is no pneumothorax; the line was a fold of skin.", True),
         ("Fracture of the left radius.", "The fracture is on the right, not the left.", True),
         ("No effusion.", "There is a fracture.", False),
+        ("Normal.", "There is a gap in the cortex.", True),
+        ("Normal.", "The physes are open.", False),
         ("No left effusion.", "Small right effusion.", False),
         ("Small effusion.", "The effusion is moderate.", False),
         ("No fracture.", "Compared with the outside film, no change of the fracture.", False),
@@ -67,3 +74,11 @@ def test_the_correction_is_kept_and_the_corrected_is_not(head: str) -> None:
     above = f"{head}{new}\n\nLEFT WRIST\nFINDINGS: No fracture. No effusion."
     assert extract_regions(below)["wrist"].text == f"No effusion. {new}"
     assert extract_regions(above)["wrist"].text == f"{new} No effusion."
+
+
+def test_a_correction_of_the_side_in_another_sentence_of_the_addendum() -> None:
+    report = "LEFT FOOT\nFINDINGS: Fracture of the right fifth metatarsal. No swelling.\nADDENDUM: {} {}"
+    new = "Fracture of the left fifth metatarsal."
+    corrected = extract_regions(report.format("The side was wrong.", new), ["foot"])["foot"].text
+    assert corrected == f"No swelling. {new}"
+    assert "right" in extract_regions(report.format("Seen again.", new), ["foot"])["foot"].text

@@ -10,8 +10,8 @@ OTHER = {
     "pleural."],
     "German": ["Keine Fraktur.", "Herz normal groß. Kein Erguss.", "FINDINGS: Kein Erguss. Keine "
     "Fraktur.", "Unauffälliger Befund."],
-    "Italian": ["Torace: non versamento. Ombra cardiaca nei limiti."],
-    "Portuguese": ["Raio-X de tórax: sem alterações. Coração de tamanho normal."],
+    "Italian": ["Torace: non versamento. Ombra cardiaca nei limiti.", "Non fratture. Rapporti articolari conservati."],
+    "Portuguese": ["Raio-X de tórax: sem alterações. Coração de tamanho normal.", "Sem fraturas. Espaços preservados."],
     "Dutch": ["X-thorax: geen infiltraat, geen pleuravocht."],
     "Polish": ["Zdjęcie klatki piersiowej: serce i płuca bez zmian."],
     "Turkish": ["Akciğer grafisi: kalp ve akciğerler doğal."],

@@ -143,6 +143,13 @@ def test_findings_without_a_heading_follow_what_leads_up_to_them(before: str) ->
     assert impression[-2:] == [("findings", f"There is a gap. {FOUND}"), ("impression", "Fracture.")]
 
 
+def test_behind_a_blank_line_what_names_a_part_or_a_device_begins_the_findings() -> None:
+    report = "PORTABLE CHEST\n\nINDICATION: Line placement.\n\n{}\n\nIMPRESSION: Normal."
+    tube = "A right PICC ends in the mid SVC. The other ends there too."
+    assert named(report.format(tube))[-2] == ("findings", tube)
+    assert named(report.format("Known lung disease."))[1] == ("indication", "Line placement.\n\nKnown lung disease.")
+
+
 def test_findings_on_the_line_of_the_exam_or_a_history() -> None:
     assert named("EXAM: Left wrist, two views. There is a gap. No effusion.")[-1] == (
         "findings",
