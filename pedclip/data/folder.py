@@ -98,7 +98,7 @@ def read_folder(
     left_out += unusable + same
     if not rows:
         raise NothingUsable(folder, left_out, table.unused)
-    for problems, words in (add_masks(paths, rows, source), add_boxes(folder, rows, source)):
+    for problems, words in (add_masks(paths, rows, source), add_boxes(paths, rows, source)):
         left_out += problems
         notes += words
     notes += [*same_notes, *_counts(table, rows), *_unread(table)]
@@ -172,7 +172,9 @@ def _without_repeated(table: Table) -> tuple[Table, list[LeftOut]]:
         else:
             # Both rows are named, as either may be the wrong one.
             role = "image_id" if row.get("image_id") else "image"
-            raise table.error(role, [before, number], "the same image id twice; each row needs one of its own.")
+            hint = "; if it says who the patient is, pass columns={'patient_id': '" + table.columns[role] + "'}"
+            detail = f"the same image id twice; each row needs one of its own{hint if role == 'image_id' else ''}."
+            raise table.error(role, [before, number], detail)
     return replace(table, rows=kept), left_out
 
 
@@ -257,10 +259,15 @@ def _counts(table: Table, rows: list[FolderRow]) -> Iterator[str]:
 
 def _unread(table: Table) -> Iterator[str]:
     """Notes on cells that were not understood, and on columns that were not used."""
+    has_study = "study_id" in table.columns
+    of_study = ", those of one study as one" if has_study else ""
+    patients = {row.get("patient_id", "") for _, row in table.rows}
     if "patient_id" not in table.columns:
-        yield "no patient column: every image counts as its own patient"
+        yield f"no patient column: every {'study' if has_study else 'image'} counts as its own patient"
     elif num_blank := sum(not row["patient_id"] for _, row in table.rows):
-        yield f"{num_blank} films without a patient: each counts as its own"
+        yield f"{num_blank} films without a patient: each counts as its own{of_study}"
+    elif len(patients) == 1 and len(table.rows) > 1:
+        yield f"all {len(table.rows)} films are of one patient, and so in one part"
     num_ages = sum(bool(row.get("age") or row.get("age_months")) and read_age(row) is None for _, row in table.rows)
     if num_ages:
         yield f"{num_ages} ages not understood, left blank"

@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pedclip.data.table import BOXES, read_box_table
 from pedclip.findings import finding_name
 from pedclip.triplets.annotations import clip_box
 from pedclip.triplets.decoding import BadImage, read_mask
-from pedclip.triplets.film_paths import FilmPaths, path_key
+from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 
 
@@ -41,20 +40,20 @@ def add_masks(paths: FilmPaths, rows: list[FolderRow], source: str) -> tuple[lis
     return left_out, [f"{len(left_out)} masks left out, their films kept (first: {first})"]
 
 
-def add_boxes(folder: Path, rows: list[FolderRow], source: str) -> tuple[list[LeftOut], list[str]]:
+def add_boxes(paths: FilmPaths, rows: list[FolderRow], source: str) -> tuple[list[LeftOut], list[str]]:
     """Give every row the boxes of its film; a box that cannot be used, or comes twice, is listed."""
     by_file = defaultdict(list)
     for row in rows:
         # A file may be listed in several rows, under several image ids.
-        by_file[path_key(row.file)].append(row)
+        by_file[_place(paths, row.file)].append(row)
     left_out: list[LeftOut] = []
     num_clipped, outside, seen = 0, [], set()
 
     def refuse(number: int, detail: str) -> None:
         left_out.append(LeftOut(BOXES, Reason.BAD_ANNOTATION, detail, number, source))
 
-    for number, file, box, label in read_box_table(folder):
-        key = (path_key(file), box, finding_name(label))
+    for number, file, box, label in read_box_table(paths.folder):
+        key = (_place(paths, file), box, finding_name(label))
         if key in seen:
             refuse(number, "the same box a second time")
             continue
@@ -62,6 +61,9 @@ def add_boxes(folder: Path, rows: list[FolderRow], source: str) -> tuple[list[Le
         if not by_file.get(key[0]):
             refuse(number, "no triplet of this file")
         for row in by_file.get(key[0], ()):
+            if not (box.width > 0 and box.height > 0):
+                refuse(number, f"box without area ({box.width:g} wide, {box.height:g} high)")
+                continue
             # Boxes drawn by hand often reach a pixel over the edge.
             clipped = clip_box(box, row.size)
             if clipped is None:
@@ -73,3 +75,11 @@ def add_boxes(folder: Path, rows: list[FolderRow], source: str) -> tuple[list[Le
     notes = [f"{num_clipped} boxes cut at the edge of their film"] if num_clipped else []
     notes += [f"{len(outside)} boxes outside their film left out (first: row {outside[0]})"] if outside else []
     return left_out, notes
+
+
+def _place(paths: FilmPaths, file: str) -> str:
+    """The film that a cell means, however it is written; the cell itself where there is none."""
+    try:
+        return str(paths.find(file))
+    except Unusable:
+        return file

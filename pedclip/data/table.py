@@ -1,5 +1,7 @@
 """The table of a folder of images: which file it is, and which column means what."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from pedclip.triplets.columns import check_roles, find_roles, first_of, usual_na
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.tabular import SUFFIXES, TableError, open_table
-from pedclip.triplets.values import is_blank
+from pedclip.triplets.values import is_blank, names_nobody
 
 TABLE: Final = "metadata.csv"
 BOXES: Final = "boxes.csv"
@@ -22,6 +24,7 @@ _TRUTH: Final = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t", "x"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", "n", "f"), False),
 }
+_NUMBERS: Final = re.compile(r"Unnamed: \d+|index|level_\d|row(_?n(umber|o))?|nr\.?|no\.?|#", re.IGNORECASE)
 _UNCERTAIN: Final = ("-1", "-1.0")
 _BOX_COLUMNS: Final = ("file", "x", "y", "w", "h")
 
@@ -103,13 +106,16 @@ def read_box_table(folder: Path) -> Iterator[tuple[int, str, Box, str]]:
         missing = [name for name in _BOX_COLUMNS if name not in row]
         if missing:
             raise TableError(f"{path} has no column {', '.join(missing)}; expected file,x,y,w,h,label.")
+        # A film without findings often has a row without a box.
+        if all(is_blank(cell_text(row[name])) for name in _BOX_COLUMNS[1:]):
+            continue
         numbers = []
         for name in _BOX_COLUMNS[1:]:
             try:
                 numbers.append(float(cell_text(row[name]).replace(",", ".")))
             except ValueError:
                 raise TableError(f"{path}, row {number}, column {name!r}: expected a number of pixels.") from None
-        yield number, cell_text(row["file"]), Box(*numbers), cell_text(row.get("label"))
+        yield number, cell_text(row["file"]), Box(*numbers), _cell(row.get("label"), "label")
 
 
 def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
@@ -131,8 +137,15 @@ def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
             (number, {**plain, "finding": _flagged(row, flags)})
             for (number, plain), (_, row) in zip(cells, rows, strict=True)
         ]
-    unused = [name for name in present if name and name not in roles.values() and name not in flags]
+    named = [name for name in present if name not in roles.values() and name not in flags]
+    unused = [name for name in named if not _is_running_number(name, rows)]
     return Table(path, roles, cells, unused, _own_labels(path.parent))
+
+
+def _is_running_number(name: str, rows: _Rows) -> bool:
+    """True for the numbers of rows that a program wrote beside them: they say nothing, and no two are the same."""
+    values = [cell_text(row.get(name)) for _, row in rows]
+    return not name or (bool(_NUMBERS.fullmatch(name)) and len(set(values)) == len(values))
 
 
 def _flag_columns(rows: _Rows, names: Sequence[str], taken: set[str]) -> dict[str, str]:
@@ -179,7 +192,11 @@ def _read_if_images(path: Path, columns: Mapping[str, str]) -> Table | None:
 def _read(path: Path) -> _Rows:
     """Rows that can be read; the first that cannot is an error, as the table is the user's own to mend."""
     rows: _Rows = []
-    for row in open_table(path, is_strict=False).rows():
+    table = open_table(path, is_strict=False)
+    # The second would take the place of the first, and its cells would be lost.
+    if twice := [name for name, count in Counter(table.names).items() if name and count > 1]:
+        raise TableError(f"{path} has two columns named {twice[0]!r}; rename one, or take it away.")
+    for row in table.rows():
         if row.cells is None or row.problem:
             hint = "; quote cells with commas" if row.cells else ""
             raise TableError(f"{path}, row {row.number}: {row.problem}{hint}.")
@@ -198,4 +215,4 @@ def _cell(value: Any, role: str) -> str:
         items = value if isinstance(value, list | tuple) else list_items(cell_text(value))
         value = next(filter(None, items), None)
     text = cell_text(value)
-    return "" if is_blank(text) else text
+    return "" if is_blank(text) or (role == "patient_id" and names_nobody(text)) else text

@@ -102,11 +102,15 @@ def read_splits(table: Table, mode: str) -> tuple[list[str], str]:
 
 
 def patient_of(row: Mapping[str, str]) -> str:
-    """Identifier of the patient of a row; of the image where nothing says who the patient is."""
-    if row.get("patient_id") or "patient_id" not in row:
-        return row.get("patient_id") or image_id_of(row)
+    """Identifier of the patient of a row; of the study, else of the image, where nothing says who the patient is."""
+    if patient := row.get("patient_id"):
+        return patient
+    if study := row.get("study_id"):
+        # The films of one study are of one child.
+        return f"study {study}"
     # Marked, as a patient may have the number of an image; an image that is not named is nobody's.
-    return f"image {image_id_of(row)}" if image_id_of(row) else ""
+    image = image_id_of(row)
+    return f"image {image}" if image and "patient_id" in row else image
 
 
 def image_id_of(row: Mapping[str, str]) -> str:
@@ -119,6 +123,8 @@ def _given_splits(table: Table) -> list[str]:
     splits = []
     for number, row in table.rows:
         split = GIVEN.get(row["split"].lower())
+        if not row["split"]:
+            raise table.error("split", [number], "blank; fill it in, or pass split='hash' to split by patient.")
         if split is None:
             known = ", ".join(GIVEN)
             raise table.error("split", [number], f"expected one of {known}, got {row['split'][:40]!r}.")

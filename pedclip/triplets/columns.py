@@ -32,8 +32,10 @@ def find_roles(path: Path, names: Sequence[str], columns: Mapping[str, str], tab
         if name not in names:
             known = ", ".join(names)
             raise TableError(f"{path} has no column {name!r} (for {role!r});{_hint(name, names)} its columns: {known}.")
+    # A column that was told to be one thing is no other by its name.
+    free = [name for name in names if name not in columns.values()]
     # The most telling alias first, whatever the order of the columns.
-    found = {role: name for role, aliases in usual_names(table).items() if (name := first_of(aliases, names))}
+    found = {role: name for role, aliases in usual_names(table).items() if (name := first_of(aliases, free))}
     return {**found, **columns}
 
 

@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
-from pedclip.triplets.encoding import UTF16, decoded, delimiter_of, drop_blank_end, open_text
+from pedclip.triplets.csv_rows import MAX_CELL, MAX_LINE_BYTES, header_line, lenient_header, lenient_records
+from pedclip.triplets.encoding import UTF16, decoded, delimiter_of, drop_blank_end
 
 TableFormat = Literal["csv", "jsonl", "parquet"]
 
@@ -23,8 +24,6 @@ _KINDS: Final[dict[str, TableFormat]] = {
     ".parquet": "parquet",
 }
 SUFFIXES: Final = tuple(_KINDS)
-_MAX_LINE_BYTES: Final = 2_000_000  # a longer line is no row of a table
-_MAX_CELL: Final = 131_072  # characters, as Python's `csv` has it; the longest reports have 20,000
 _NAMED_BY: Final = 1000  # rows of a JSON Lines file that say which columns it has
 
 
@@ -60,6 +59,7 @@ class TableFile:
         state: As from `state_of`.
         delimiter: Between the cells of a CSV file.
         is_strict: False where cells of a CSV file may follow blanks, be absent at the end of a row, or be too many.
+        header: Row of a CSV file in which the names stand, counted from 1.
     """
 
     path: Path
@@ -68,6 +68,7 @@ class TableFile:
     state: tuple[int, int]
     delimiter: str = ","
     is_strict: bool = True
+    header: int = 1
 
     def rows(self) -> Iterator[TableRow]:
         """All rows, one at a time; a broken one costs only itself.
@@ -124,18 +125,18 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
     if kind is None:
         raise TableError(f"{path} is no table that can be read; save it as one of {', '.join(SUFFIXES)}.")
     try:
-        delimiter = ","
+        delimiter, header = ",", 1
         match kind:
             case "csv" if is_strict:
                 names, delimiter = _strict_header(path)
             case "csv":
-                names, delimiter = _lenient_header(path)
+                names, delimiter, header = lenient_header(path)
             case "jsonl":
                 names = _json_names(path)
             case "parquet":
                 with _parquet_file(path) as file:
                     names = file.schema_arrow.names
-        return TableFile(path, kind, tuple(names), state_of(path), delimiter, is_strict)
+        return TableFile(path, kind, tuple(names), state_of(path), delimiter, is_strict, header)
     except TableError:
         raise
     except (OSError, ValueError, EOFError, csv.Error) as error:
@@ -157,7 +158,7 @@ def state_of(path: Path) -> tuple[int, int]:
 def _strict_header(path: Path) -> tuple[list[str], str]:
     """Names in the first line of a CSV file, and its delimiter."""
     with path.open("rb") as file:
-        line = file.readline(_MAX_LINE_BYTES)
+        line = header_line(file)
     # Rows are found by their byte, which needs one byte per line end.
     if line[:2] in UTF16:
         raise TableError(f"{path} is saved as UTF-16 (Excel's 'Unicode text'); save it as 'CSV UTF-8'.")
@@ -176,7 +177,8 @@ def _strict_rows(table: TableFile, position: int) -> Iterator[TableRow]:
     a cell beyond the limit of the csv module; then only the line where the row starts is given up.
     """
     with table.path.open("rb") as file:
-        position, number = position or len(file.readline(_MAX_LINE_BYTES)), 2
+        header_line(file)
+        position, number = position or file.tell(), table.header + 1
         while True:
             file.seek(position)
             lines: list[int] = []  # lengths in bytes of the lines of this row
@@ -200,31 +202,22 @@ def _strict_rows(table: TableFile, position: int) -> Iterator[TableRow]:
 
 def _decoded(file: BinaryIO, lines: list[int]) -> Iterator[str]:
     """Lines of a file as text; `lines` gets the length of each in bytes."""
-    while line := file.readline(_MAX_LINE_BYTES):
+    while line := file.readline(MAX_LINE_BYTES):
         lines.append(len(line))
         yield line.decode("utf-8", errors="cp1252")
 
 
-def _lenient_header(path: Path) -> tuple[list[str], str]:
-    with open_text(path) as file:
-        delimiter = delimiter_of(file.readline(_MAX_LINE_BYTES))
-    with open_text(path) as file:
-        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
-        return [name.strip() for name in next(reader, [])], delimiter
-
-
 def _lenient_rows(table: TableFile) -> Iterator[TableRow]:
     """Rows of any length: absent cells are "", and what is too much is a problem of a row that can be read."""
-    with open_text(table.path) as file:
-        # Not strict: published tables have stray quotes within cells.
-        reader = csv.reader(file, delimiter=table.delimiter, skipinitialspace=True)
-        next(reader, None)
-        for number, cells in enumerate(reader, start=2):
-            drop_blank_end(cells, len(table.names))
-            problem = "more cells than the header has names" if len(cells) > len(table.names) else ""
-            if cells:
-                padded = cells + [""] * (len(table.names) - len(cells))
-                yield TableRow(0, number, dict(zip(table.names, padded, strict=False)), problem)
+    for number, cells, problem in lenient_records(table.path, table.delimiter, table.header):
+        if problem:
+            yield TableRow(0, number, None, problem)
+            continue
+        drop_blank_end(cells, len(table.names))
+        problem = "more cells than the header has names" if len(cells) > len(table.names) else ""
+        if cells:
+            padded = cells + [""] * (len(table.names) - len(cells))
+            yield TableRow(0, number, dict(zip(table.names, padded, strict=False)), problem)
 
 
 def _json_names(path: Path) -> list[str]:
@@ -240,7 +233,7 @@ def _json_rows(path: Path, position: int) -> Iterator[TableRow]:
     number = 0
     with path.open("rb") as file:
         file.seek(position)
-        while line := file.readline(_MAX_LINE_BYTES):
+        while line := file.readline(MAX_LINE_BYTES):
             number += 1
             if line.strip():
                 yield _json_row(line, position, number)
@@ -262,9 +255,9 @@ def _of_size(row: TableRow) -> TableRow:
     longest = max((len(cell) for cell in (row.cells or {}).values() if isinstance(cell, str)), default=0)
     return (
         row
-        if longest <= _MAX_CELL
+        if longest <= MAX_CELL
         else TableRow(
-            row.position, row.number, None, f"a cell of {longest:,} characters; at most {_MAX_CELL:,} are read"
+            row.position, row.number, None, f"a cell of {longest:,} characters; at most {MAX_CELL:,} are read"
         )
     )
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 _VIEWS: Final = {
@@ -12,36 +13,49 @@ _VIEWS: Final = {
     "pa": "PA",
     "frontal": "frontal",
 }
-
-
-# As tables and the programs that write them spell a missing value.
-_BLANKS: Final = {
-    *("", "nan", "-nan", "none", "null", "nil", "n/a", "#n/a", "na", "n.a.", "<na>", "nat", "nd", "n.d.", "\\n", "."),
-    *(
-        "-",
-        "--",
-        "---",
-        "–",
-        "—",
-        "?",
-        "unknown",
-        "not available",
-        "not given",
-        "missing",
-        "#value!",
-        "#ref!",
-        "undefined",
-    ),
-}
+# As tables and the programs that write them spell a missing value, without marks around it.
+_BLANKS: Final = frozenset(
+    {
+        *("", "nan", "none", "null", "nil", "n/a", "na", "n.a", "nat", "nd", "n.d", "n/d", "pd.na", "np.nan"),
+        *(
+            "unknown",
+            "unk",
+            "not known",
+            "undefined",
+            "unspecified",
+            "not specified",
+            "missing",
+            "empty",
+            "blank",
+            "void",
+        ),
+        *(
+            "not available",
+            "not applicable",
+            "not given",
+            "none given",
+            "not recorded",
+            "not reported",
+            "no data",
+            "tbd",
+        ),
+    }
+)
+_SPREADSHEET_ERROR: Final = re.compile(r"#[a-z/0]+[!?]|-?1\.#\w+")  # "#REF!", "#DIV/0!", "1.#QNAN"
+_MARKS: Final = " \t\r\n\xa0\ufeff-–—_/\\|.,;:*#?!\"'`[](){}<>"  # around "[]", "(null)", "['nan']"
+# What programs that take names away leave in their place.
+_NOBODY: Final = frozenset(
+    {
+        *("anonymous", "anonymized", "anonymised", "anonym", "anon", "anonymous patient", "deidentified"),
+        *("de-identified", "redacted", "removed", "withheld", "confidential", "x", "xx", "xxx", "xxxx"),
+    }
+)
+_LONGEST_BLANK: Final = 24  # characters
 _UNKNOWN_VIEWS: Final = {"", "other"}
-
-
 _SEXES: Final = {
     **dict.fromkeys(("f", "female", "woman", "girl"), "F"),
     **dict.fromkeys(("m", "male", "man", "boy"), "M"),
 }
-
-
 _MONTHS: Final = {
     **dict.fromkeys(("d", "day", "days"), 12 / 365.25),
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 12 * 7 / 365.25),
@@ -49,22 +63,33 @@ _MONTHS: Final = {
     **dict.fromkeys(("y", "yr", "yrs", "yo", "year", "years"), 12.0),
 }
 _AGE_PART: Final = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+)\.?")
-
-
 _OLDEST: Final = 120 * 12  # months
-
-
 _OLDEST_BONES: Final = 20 * 12  # months
 
 
+@lru_cache(maxsize=4096)  # most cells of a column are the same few
 def is_blank(cell: str) -> bool:
-    """True where a cell says that its value is missing, in whichever of the usual spellings.
+    """True where a cell says that its value is missing, in whichever of the usual spellings; marks alone say nothing.
 
     Example:
-        >>> is_blank(" NaN "), is_blank("N/A"), is_blank("nano")
-        (True, True, False)
+        >>> is_blank(" NaN "), is_blank("(null)"), is_blank("#REF!"), is_blank("nano"), is_blank("-1")
+        (True, True, True, False, False)
     """
-    return cell.strip().lower() in _BLANKS
+    # All of them are short, and most cells of a table are not.
+    if len(cell) > _LONGEST_BLANK:
+        return not cell.strip()
+    plain = cell.strip(_MARKS).lower()
+    return plain in _BLANKS or _SPREADSHEET_ERROR.fullmatch(cell.strip().lower()) is not None
+
+
+def names_nobody(cell: str) -> bool:
+    """True where a cell for a patient is blank, or holds what is written over all names of an archive alike.
+
+    Example:
+        >>> names_nobody("ANONYMOUS"), names_nobody("n/a"), names_nobody("anon-17"), names_nobody("0")
+        (True, True, False, False)
+    """
+    return is_blank(cell) or cell.strip(_MARKS).lower() in _NOBODY
 
 
 def read_view(cell: str) -> str:

@@ -266,7 +266,8 @@ def test_the_same_patient_in_two_given_splits_is_an_error(make: Callable[..., Pa
 @pytest.mark.parametrize("value", ["trian", ""])
 def test_unknown_split_is_an_error(make: Callable[..., Path], value: str) -> None:
     folder = make("file,region,text,split", "a.png,knee,Ok then.,train", f"b.png,knee,Ok then.,{value}")
-    with pytest.raises(TableError, match=f"row 3, column 'split': expected one of train.*got '{value}'"):
+    message = f"expected one of train.*got '{value}'" if value else "blank; fill it in, or pass split='hash'"
+    with pytest.raises(TableError, match=f"row 3, column 'split': {message}"):
         read_folder(folder)
 
 
@@ -517,3 +518,91 @@ def test_the_same_film_of_two_patients_is_in_one_part(make: Callable[..., Path])
     reading = read_folder(folder)
     assert sorted(rows(reading)) == ["1.png", "6.png", "7.png"]
     assert {str(item.reason) for item in reading.left_out} == {"same-film"}
+
+
+@pytest.mark.parametrize("word", ["unk", "(null)", "[]", "['nan']", "#DIV/0!", "1.#QNAN", "not applicable", "...", "_"])
+def test_other_spellings_of_missing_values_are_blank_too(make: Callable[..., Path], word: str) -> None:
+    folder = make(
+        "file,region,text,patient_id,label,age,sex,side,mask",
+        f"a.png,knee,Ok then.,{word},{word},{word},{word},{word},{word}",
+        f"b.png,knee,{word},{word},fracture,{word},{word},{word},{word}",
+        f"c.png,{word},Ok then.,p,,,,,",
+    )
+    reading = read_folder(folder)
+    found = rows(reading)
+    assert {name: row["patient_id"] for name, row in found.items()} == {"a.png": "image a.png", "b.png": "image b.png"}
+    assert found["a.png"]["findings"] is None
+    assert found["b.png"]["text_source"] == "label-prompt"
+    assert (found["a.png"]["sex"], found["a.png"]["laterality"], found["a.png"]["mask"]) == ("", "", None)
+    assert reasons(reading) == {4: "region is blank"}
+
+
+def test_what_a_program_writes_over_all_names_is_no_patient(make: Callable[..., Path]) -> None:
+    lines = [f"{name}.png,knee,Ok then.,ANONYMIZED" for name in "ab"]
+    assert {row["patient_id"] for row in rows(read_folder(make("file,region,text,patient", *lines))).values()} == {
+        "image a.png",
+        "image b.png",
+    }
+
+
+def test_films_of_one_study_are_of_one_patient(make: Callable[..., Path]) -> None:
+    lines = [f"{number}.png,knee,Ok then.,s{number % 2}" for number in range(12)]
+    reading = read_folder(make("file,region,text,study_id", *lines))
+    splits = {(row["study_id"], row["split"]) for row in rows(reading).values()}
+    assert len(splits) == 2
+    assert "no patient column: every study counts as its own patient" in reading.notes
+
+
+def test_a_column_may_be_told_to_be_the_patient_whatever_its_name(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text,ID", "a.png,knee,Ok then.,p", "b.png,knee,Ok then.,p")
+    with pytest.raises(TableError, match=r"row 2 and 3, column 'ID'.*pass columns=\{'patient_id': 'ID'\}"):
+        read_folder(folder)
+    found = rows(read_folder(folder, columns={"patient_id": "ID"}))
+    assert {name: row["patient_id"] for name, row in found.items()} == {"a.png": "p", "b.png": "p"}
+
+
+def test_numbers_of_rows_are_no_patients(make: Callable[..., Path]) -> None:
+    lines = [f"{name}.png,knee,Ok then.,{number}" for number, name in enumerate("ab")]
+    assert len(rows(read_folder(make("file,region,text,Unnamed: 0", *lines)))) == 2
+    # The same number twice may be a child.
+    with pytest.raises(TableError, match="no column of patients"):
+        read_folder(make("file,region,text,index", *(f"{line[:-1]}7" for line in lines), name="twice"))
+
+
+def test_a_quote_left_open_swallows_no_rows(make: Callable[..., Path]) -> None:
+    lines = ["a.png,knee,Ok then.", 'b.png,knee,"Ok then.', "c.png,knee,Ok then."]
+    with pytest.raises(TableError, match=r"metadata\.csv, row 3: a quote that does not close"):
+        read_folder(make("file,region,text", *lines, images=[]))
+
+
+def test_two_columns_of_one_name_are_refused(make: Callable[..., Path]) -> None:
+    with pytest.raises(TableError, match="two columns named 'patient'"):
+        read_folder(make("file,region,text,patient,patient", "a.png,knee,Ok then.,p,q"))
+
+
+@pytest.mark.parametrize("start", ["sep=;\n", "\n", "\ufeffsep=;\r\n\r\n"])
+def test_lines_before_the_names_are_passed_over(tmp_path: Path, start: str) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    content = f"{start}file;region;text;patient\na.png;knee;Ok, then.;p"
+    (tmp_path / "metadata.csv").write_text(content, encoding="utf-8")
+    assert rows(read_folder(tmp_path))["a.png"]["text"] == "Ok, then."
+
+
+def test_boxes_find_their_film_as_rows_do_and_blank_ones_are_none(make: Callable[..., Path]) -> None:
+    folder = make("file,region,label", "C:\\x\\a.png,knee,fracture", "b.png,knee,normal", images=["a.png", "b.png"])
+    lines = [
+        "file,x,y,w,h,label",
+        "a,1,1,4,4,unk",
+        "./a.png,1,1,4,4,unk",
+        "b.png,,,,,",
+        "b.png,1,1,-2,3,",
+        "b.png,nan,1,2,2,",
+    ]
+    (folder / "boxes.csv").write_text("\n".join(lines), encoding="utf-8")
+    reading = read_folder(folder)
+    assert rows(reading)["C:\\x\\a.png"]["boxes"] == [{"x": 1, "y": 1, "width": 4, "height": 4, "label": ""}]
+    assert reasons(reading) == {
+        3: "the same box a second time",
+        5: "box without area (-2 wide, 3 high)",
+        6: "box outside its film",
+    }

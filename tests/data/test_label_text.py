@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from pedclip.anatomy import display_name
-from pedclip.data.label_terms import Labels, read_labels
+from pedclip.data.label_terms import Labels, read_labels, terms_of
 from pedclip.data.label_text import label_text, patient_words
 
 PROMPTS = json.loads((files("pedclip.data") / "label_prompts.json").read_text(encoding="utf-8"))
@@ -94,3 +94,20 @@ def test_every_template_of_the_prompt_set_is_whole() -> None:
 )
 def test_patient_in_words(months: float | None, group: str, words: str) -> None:
     assert patient_words(months, group) == words
+
+
+@pytest.mark.parametrize(
+    ("cell", "terms"),
+    [
+        ("{'fracture': True, 'metal': False}", ["fracture"]),
+        ('{"fracture": "no", "metal": "yes"}', ["metal"]),
+        ("{'fracture': nan}", ["{'fracture': nan}"]),
+        ("frozenset({'fracture', 'metal'})", ["fracture", "metal"]),
+        ("array(['fracture', 'metal'], dtype=object)", ["fracture", "metal"]),
+        ("[['fracture'], ['metal']]", ["fracture", "metal"]),
+        ('["fracture [old]", "unk"]', ["fracture [old]"]),
+        ("['fracture' 'metal']", ["fracture", "metal"]),
+    ],
+)
+def test_lists_and_dictionaries_of_programs_say_what_they_say(cell: str, terms: list[str]) -> None:
+    assert terms_of(cell) == terms

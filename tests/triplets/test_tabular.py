@@ -132,3 +132,26 @@ def test_windows_tables_and_commas_at_the_end_of_lines_are_read(tmp_path: Path) 
         {"id": "2", "text": "b"},
     ]
     assert cell_text("a\x00b\x07\x9fc\n\td") == "abc\n\td"
+
+
+def test_an_open_quote_costs_its_row_alone_in_lenient_tables(tmp_path: Path) -> None:
+    content = b'a,b\n1,"two\nlines"\n2,"open\n3,"x" y\n4,' + b"z" * 140_000 + b'\n5,end\n6,"last'
+    rows = list(open_table(saved(tmp_path / "t.csv", content), is_strict=False).rows())
+    assert [(row.number, row.cells) for row in rows if row.cells] == [
+        (2, {"a": "1", "b": "two\nlines"}),
+        (4, {"a": "3", "b": "x y"}),
+        (6, {"a": "5", "b": "end"}),
+        (7, {"a": "6", "b": "last"}),
+    ]
+    assert [(row.number, row.problem) for row in rows if row.problem] == [
+        (3, "a quote that does not close"),
+        (5, "a cell of more than 131,072 characters"),
+    ]
+
+
+def test_a_line_with_the_delimiter_before_the_names_is_no_header(tmp_path: Path) -> None:
+    table = open_table(saved(tmp_path / "t.csv", b"\xef\xbb\xbfsep=;\r\nid;text\r\n1;a\r\n2;b\r\n"))
+    assert table.names == ("id", "text")
+    rows = list(table.rows())
+    assert [row.cells for row in rows] == [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]
+    assert table.read_again(rows[1].position, ["text"]) == {"text": "b"}

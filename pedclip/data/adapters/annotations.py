@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pedclip.data.adapters.sample import BadAnnotation, LabeledBox, Mask, Size
+from pedclip.triplets.encoding import decoded
 
 Refuse = Callable[[int, BadAnnotation], None]  # line of an annotation that was left out, and why
 
@@ -61,7 +62,7 @@ def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Labele
         refuse: Called for every line that is left out.
     """
     boxes = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(path, refuse).splitlines(), start=1):
         if not (cells := line.split()):
             continue
         try:
@@ -81,6 +82,14 @@ def yolo_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Labele
     return tuple(boxes)
 
 
+def _text(path: Path, refuse: Refuse) -> str:
+    try:
+        return decoded(path.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(0, BadAnnotation(f"annotation cannot be read ({type(error).__name__})"))
+        return ""
+
+
 def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[LabeledBox, ...]:
     """Boxes of a Pascal VOC file: XML with `object/name` and `object/bndbox` in pixels.
 
@@ -91,7 +100,7 @@ def voc_boxes(path: Path, names: Sequence[str], refuse: Refuse) -> tuple[Labeled
     """
     try:
         root = ElementTree.fromstring(path.read_bytes())
-    except ElementTree.ParseError as error:
+    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:  # an encoding that is not known too
         refuse(0, BadAnnotation(f"annotation is not XML ({error})"))
         return ()
     boxes = []

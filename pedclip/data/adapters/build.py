@@ -27,6 +27,7 @@ from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS, split_of
 from pedclip.triplets.storage import make_split
+from pedclip.triplets.values import names_nobody
 
 _THREADS: Final = 8
 _AHEAD: Final = 64  # images decoded before they are asked for; bounds the memory
@@ -138,7 +139,7 @@ def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str
     first: dict[str, str] = {}
     for made in rows:
         sample = made.sample
-        if not sample.patient_id.strip():
+        if names_nobody(sample.patient_id):
             error = Unusable(Reason.NO_PATIENT, "patient is blank; without it the split could leak")
             reader.leave_out(sample.file, sample.row, error)
         elif sample.image_id in images:

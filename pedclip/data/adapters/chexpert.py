@@ -29,7 +29,8 @@ def read_chexpert(reader: Reader) -> Iterator[Sample]:
 
 def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
     # "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
-    parts = row["Path"].split("/")
+    file = row["Path"].replace("\\", "/")  # copies made on Windows
+    parts = file.split("/")
     if len(parts) < 4 or not parts[-3].startswith("patient"):
         raise Unusable(Reason.BROKEN_ROW, f"Path of {len(parts)} parts; expected …/part/patient/study/image")
     labels = certain_labels(row, reader.card.labels)
@@ -37,8 +38,8 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
         raise Unusable(Reason.NO_TEXT, "no label that is certain")
     view = "lateral" if row[_VIEW] == "Lateral" else read_view(row["AP/PA"]) or "frontal"
     return Sample(
-        path=reader.file("/".join(parts[-4:]), row["Path"]),
-        file=row["Path"],
+        path=reader.file("/".join(parts[-4:]), file),
+        file=file,
         row=number,
         image_id="/".join(parts[-3:]),
         patient_id=parts[-3],

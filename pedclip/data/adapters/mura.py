@@ -19,7 +19,9 @@ def read_mura(reader: Reader) -> Iterator[Sample]:
         studies = {}
         for number, cells in reader.lines(table):
             if len(cells) == 2:
-                studies[cells[0].strip("/")] = cells[1]  # the list ends folders with a slash, paths of films do not
+                studies[cells[0].replace("\\", "/").strip("/")] = cells[
+                    1
+                ]  # the list ends folders with a slash, paths of films do not
             else:
                 error = Unusable(Reason.BROKEN_ROW, f"{len(cells)} cells; expected study and label")
                 reader.leave_out(table.name, number, error)
@@ -33,6 +35,7 @@ def read_mura(reader: Reader) -> Iterator[Sample]:
 
 def _sample(reader: Reader, split: str, studies: dict[str, str], number: int, file: str) -> Sample:
     # "MURA-v1.1/train/XR_SHOULDER/patient00001/study1_positive/image1.png"
+    file = file.replace("\\", "/")  # copies made on Windows
     parts = file.split("/")
     if len(parts) < 5:
         raise Unusable(Reason.BROKEN_ROW, f"path of {len(parts)} parts; expected …/region/patient/study/image")

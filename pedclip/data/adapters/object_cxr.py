@@ -22,7 +22,7 @@ def read_object_cxr(reader: Reader) -> Iterator[Sample]:
 
 
 def _build(reader: Reader, part: str, split: str, number: int, row: Row) -> Sample:
-    file = row["image_name"].rsplit("/", 1)[-1]  # some tables write the folder too
+    file = row["image_name"].replace("\\", "/").rsplit("/", 1)[-1]  # some tables write the folder too
     shapes = parse_shapes(row["annotation"], partial(reader.leave_out, file, number))
     return Sample(
         path=reader.root / part / file,

@@ -31,7 +31,8 @@ def read_radimagenet(reader: Reader) -> Iterator[Sample]:
 
 def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
     # "radiology_ai/MR/knee/<label>/<file>.png"
-    parts = row["filename"].split("/")
+    file = row["filename"].replace("\\", "/")  # copies made on Windows
+    parts = file.split("/")
     if len(parts) < 4:
         raise Unusable(Reason.BROKEN_ROW, f"path of {len(parts)} parts; expected …/modality/anatomy/label/file")
     modality = one_of(parts[-4], tuple(_MODALITIES), "modality")
@@ -41,8 +42,8 @@ def _build(reader: Reader, split: str, number: int, row: Row) -> Sample:
     if not label:
         raise Unusable(Reason.NO_TEXT, "label is blank")
     return Sample(
-        path=reader.file(row["filename"], "/".join(parts[-4:])),
-        file=row["filename"],
+        path=reader.file(file, "/".join(parts[-4:])),
+        file=file,
         row=number,
         # Names of files repeat between folders.
         image_id="/".join(parts[-4:]),

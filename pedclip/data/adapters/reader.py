@@ -15,7 +15,7 @@ from pedclip.triplets.dicom_header import inflated
 from pedclip.triplets.encoding import open_text
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 from pedclip.triplets.tabular import TableError, open_table, unreadable
-from pedclip.triplets.values import read_age, read_sex, read_view
+from pedclip.triplets.values import is_blank, names_nobody, read_age, read_sex, read_view
 
 Row = Mapping[str, str]
 _HEADER_TAGS: Final = ["PatientID", "PatientAge", "PatientSex", "ViewPosition"]
@@ -76,8 +76,11 @@ class Reader:
         if missing := [name for name, found in either.items() if not found]:
             raise TableError(f"{path} has no column {', '.join(missing)}; its columns: {', '.join(table.names)}.")
         for row in table.rows():
-            # Published tables pad their cells with blanks.
-            cells = {name: cell.strip() for name, cell in (row.cells or {}).items()}
+            if row.cells is None:
+                self.leave_out(path.name, row.number, Unusable(Reason.BROKEN_ROW, row.problem))
+                continue
+            # Published tables pad their cells with blanks, and copies of them spell missing values out.
+            cells = {name: "" if is_blank(cell) else cell.strip() for name, cell in row.cells.items()}
             yield row.number, cells | {name: cells[found] for name, found in either.items()}
 
     def lines(self, path: Path, separator: str | None = ",") -> Iterator[tuple[int, list[str]]]:
@@ -169,7 +172,8 @@ def dicom_facts(content: bytes) -> dict[str, Any]:
         "age_months": read_age({"age": age}),
         "sex": read_sex(sex),
         "view": read_view(view),
-        "patient_id": patient,
+        # A name that a whole archive was given would put all its films into one part.
+        "patient_id": "" if names_nobody(patient) else patient,
     }
     # What the header leaves blank must not overwrite what the tables say.
     return {name: value for name, value in facts.items() if value not in (None, "")}

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from pedclip.data import load
+from pedclip.data.folder import NothingUsable
 from pedclip.triplets.arrays import TripletArrays
 from pedclip.triplets.left_out import LeftOut, Reason, write_left_out
+from tests.data.cards.layouts import LAYOUTS, dicom, load_listed, put_table
 
 
 def film(path: Path, seed: int) -> None:
@@ -75,3 +77,57 @@ def test_a_region_outside_the_23_is_refused_with_its_row(region: int) -> None:
     images = np.zeros((2, 4, 4), np.uint8)
     with pytest.raises(ValueError, match=rf"1 regions outside 0 to 22, in rows 1 \({region}\)"):
         TripletArrays(images, ["a", "b"], np.array([0, region]), ["p", "q"])
+
+
+FILMS = [(1, "train"), (1, "train"), (2, "train"), (3, "test"), (4, "test"), (5, "train")]
+
+
+@pytest.mark.parametrize("name", ["chexpert", "mura", "object-cxr", "radimagenet"])
+def test_windows_paths_in_an_official_table_cost_no_film(tmp_path: Path, name: str) -> None:
+    LAYOUTS[name](tmp_path, FILMS)
+    before = load_listed(name, tmp_path)
+    for path in tmp_path.glob("*.csv"):
+        path.write_text(
+            path.read_text()
+            .replace("/", "\\")
+            .replace("Frontal\\Lateral", "Frontal/Lateral")
+            .replace("AP\\PA", "AP/PA")
+        )
+    assert load_listed(name, tmp_path) == before
+
+
+def test_missing_values_spelt_out_in_an_official_table_are_blank(tmp_path: Path) -> None:
+    LAYOUTS["grazpedwri-dx"](tmp_path, FILMS)
+    before = load_listed("grazpedwri-dx", tmp_path)
+    header, *rows = csv.reader((tmp_path / "dataset.csv").read_text().splitlines())
+    put_table(tmp_path / "dataset.csv", header, [[cell or "NaN" for cell in row] for row in rows])
+    assert load_listed("grazpedwri-dx", tmp_path) == before
+    # A patient that is missing is no patient of several films.
+    put_table(tmp_path / "dataset.csv", header, [[row[0], "None", *row[2:]] for row in rows])
+    with pytest.raises(NothingUsable, match="patient is blank"):
+        load("grazpedwri-dx", root=tmp_path)
+
+
+def test_an_open_quote_in_an_official_table_costs_its_row(tmp_path: Path) -> None:
+    LAYOUTS["grazpedwri-dx"](tmp_path, FILMS)
+    lines = (tmp_path / "dataset.csv").read_text().splitlines()
+    lines[2] = f'"{lines[2]}'
+    (tmp_path / "dataset.csv").write_text("\n".join(lines))
+    assert load_listed("grazpedwri-dx", tmp_path) == (5, [["dataset.csv", "3", "a quote that does not close"]])
+
+
+def test_annotations_in_another_encoding_stop_no_run(tmp_path: Path) -> None:
+    LAYOUTS["grazpedwri-dx"](tmp_path, FILMS)
+    first, second, *_ = sorted(tmp_path.glob("**/labels/*.txt"))
+    first.write_bytes(b"\xff\xfe" + "3 0.5 0.5 0.25 0.5\n".encode("utf-16-le"))
+    second.write_bytes(b"3 0.5 0.5 0.25 0.5 \x81\n")
+    count, listed = load_listed("grazpedwri-dx", tmp_path)
+    assert (count, listed) == (6, [[second.name, "", "annotation cannot be read (UnicodeDecodeError)"]])
+
+
+def test_a_name_given_to_all_patients_of_a_data_set_is_none(tmp_path: Path) -> None:
+    LAYOUTS["chd-cxr"](tmp_path, FILMS)
+    for path in tmp_path.glob("**/*.dcm"):
+        path.write_bytes(dicom(patient="Anonymized"))
+    data = load("chd-cxr", root=tmp_path)
+    assert len({row["patient_id"] for split in data.values() for row in split}) == len(FILMS)
