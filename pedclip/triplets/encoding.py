@@ -17,7 +17,7 @@ def open_text(path: Path) -> TextIO:
 
     UTF-8 or, with their marks, UTF-16; a line that is not UTF-8 is read as Windows-1252, as older Excel writes it.
     """
-    file: Any = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    file: Any = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
     encoding = "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
     # The mark is read again with the text, which drops it.
     file.seek(0)

@@ -120,7 +120,7 @@ def open_table(path: Path, *, is_strict: bool = True) -> TableFile:
     Raises:
         TableError: Another ending, unreadable as a whole, or a first line that does not name every column once.
     """
-    stem = path.with_suffix("") if path.suffix == ".gz" and not is_strict else path
+    stem = path.with_suffix("") if path.suffix.lower() == ".gz" and not is_strict else path
     kind = _KINDS.get(stem.suffix.lower())
     if kind is None:
         raise TableError(f"{path} is no table that can be read; save it as one of {', '.join(SUFFIXES)}.")

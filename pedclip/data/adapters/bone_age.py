@@ -37,7 +37,7 @@ def read_hands(reader: Reader) -> Iterator[Sample]:
     The official split is used where more than the training part is in the folder; the training part alone is split by
     hash.
     """
-    tables = {part: reader.official(part.table, [part.image, part.months, part.sex]) for part in _PARTS}
+    tables = {part: reader.official(part.table, columns=[part.image, part.months, part.sex]) for part in _PARTS}
     found = {part: table for part, table in tables.items() if table}
     for part, table in found.items():
         yield from _read_part(reader, part, table, part.split if len(found) > 1 else "")

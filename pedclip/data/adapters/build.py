@@ -18,7 +18,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.data.adapters import find_adapter
 from pedclip.data.adapters.reader import Reader, dicom_facts
 from pedclip.data.adapters.sample import DEVELOPMENT, BadAnnotation, Sample, Size
-from pedclip.data.cards import Card, check_table, require_folder
+from pedclip.data.cards import Card, check_folder, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.label_text import label_text, patient_words
 from pedclip.triplets.decoding import BadImage, read_film
@@ -31,6 +31,7 @@ from pedclip.triplets.values import names_nobody
 
 _THREADS: Final = 8
 _AHEAD: Final = 64  # images decoded before they are asked for; bounds the memory
+_MANY: Final = 50  # folders, of which none can be told to be the data set
 _AT_ONCE: Final = 100  # rows held before they are written
 
 
@@ -66,16 +67,33 @@ def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> Fo
         FolderDiffers: Something required is missing; with the table of the card's rules.
         NothingUsable: Not one image can be used.
     """
-    checks = require_folder(card, root)
-    reader = Reader(card, Path(root))
+    inner = _inner(card, Path(root))
+    checks = require_folder(card, inner)
+    reader = Reader(card, inner)
     folder = Path(get_temporary_cache_files_directory()) / f"{card.name}-{uuid.uuid4().hex}"
     triplets = write_rows(stream_rows(reader, split=split), folder)
     if not any(len(part) for part in triplets.values()):
         raise NothingUsable(Path(root), reader.left_out)
     notes = [f"{card.pretty_name}, official split: {card.official_split}"]
+    notes += [f"read from {inner}"] if inner != Path(root) else []
+    # Tables stand for films that nobody listed: they are named, not only counted.
+    notes += [f"{item.file}: {item.detail}" for item in reader.left_out if item.file in reader.not_read]
     if any(check.state == "differs" for check in checks):
         notes.append(f"not the published number of files:\n{check_table(checks)}")
     return FolderReading(triplets, reader.left_out, notes)
+
+
+def _inner(card: Card, root: Path) -> Path:
+    """The folder that holds the data set: the one given, or the only one in it that does, as archives unpack."""
+    if not root.is_dir() or _is_complete(card, root):
+        return root
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    found = [path for path in folders if _is_complete(card, path)] if len(folders) <= _MANY else []
+    return found[0] if len(found) == 1 else root
+
+
+def _is_complete(card: Card, root: Path) -> bool:
+    return all(check.state != "missing" for check in check_folder(card, root))
 
 
 def stream_rows(reader: Reader, *, split: str = "auto") -> Iterator[tuple[str, dict[str, Any]]]:

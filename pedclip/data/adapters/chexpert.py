@@ -17,13 +17,14 @@ _VIEW: Final = "Frontal/Lateral"
 
 def read_chexpert(reader: Reader) -> Iterator[Sample]:
     """Chest films; the official validation part is the test part unless there is a `test.csv`."""
-    has_test = reader.file("test.csv").is_file()
+    columns = ["Path", "Sex", "Age", _VIEW, "AP/PA", *reader.card.labels]
+    has_test = reader.official("test.csv", columns=columns)
     parts = {"test": "test", "valid": "validation", "train": "train"}
     if not has_test:
         # The official test part was not published at first: then "valid" is what one tests on.
         parts = {"valid": "test", "train": DEVELOPMENT}
     for part, split in parts.items():
-        rows = reader.rows(reader.root / f"{part}.csv", ["Path", "Sex", "Age", _VIEW, "AP/PA", *reader.card.labels])
+        rows = reader.rows(reader.table(f"{part}.csv", columns=columns), columns)
         yield from reader.samples(rows, partial(_build, reader, split), lambda row: row["Path"])
 
 

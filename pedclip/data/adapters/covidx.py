@@ -22,7 +22,7 @@ _PICTURES: Final = (".png", ".jpg", ".jpeg")
 
 def read_covidx(reader: Reader) -> Iterator[Sample]:
     """Chest films of three or two classes; the patient is the patient of its collection."""
-    has_validation = (reader.root / "val.txt").is_file()
+    has_validation = reader.official("val.txt")
     parts = {"test": "test", "train": DEVELOPMENT}
     # Later releases have a validation list.
     if has_validation:
@@ -45,7 +45,7 @@ def read_covidx(reader: Reader) -> Iterator[Sample]:
         )
 
     for part in parts:
-        lines = reader.lines(reader.root / f"{part}.txt", separator="\n")
+        lines = reader.lines(reader.table(f"{part}.txt"), separator="\n")
         named = ((number, (part, cells[0])) for number, cells in lines)
         yield from reader.samples(named, build, lambda row: f"{row[0]}/{_named_file(row[1])}")
 

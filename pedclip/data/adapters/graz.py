@@ -29,7 +29,7 @@ def read_graz(reader: Reader) -> Iterator[Sample]:
     """Wrist films with their boxes; findings are the table's flags and the names of the boxes."""
     films = reader.index("**/*.png")
     yolo, voc = reader.index("**/labels/**/*.txt"), reader.index("**/*.xml")
-    table = reader.file("dataset.csv")
+    table = reader.table("dataset.csv", columns=reader.card.files[0].columns)
     names = _class_names(reader)
 
     def build(number: int, row: Row) -> Sample:

@@ -66,7 +66,7 @@ def read_mimic(reader: Reader) -> Iterator[Sample]:
 def _rows(reader: Reader, table: str, columns: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
     name = f"{_VERSION}-{table}.csv"
     # As downloaded, or unpacked.
-    return reader.rows(reader.file(f"{name}.gz", name), columns)
+    return reader.rows(reader.table(f"{name}.gz", name, columns=columns), columns)
 
 
 def _labels(reader: Reader) -> dict[str, tuple[Labels, tuple[str, ...]]]:

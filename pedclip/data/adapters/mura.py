@@ -15,7 +15,7 @@ _ABNORMAL: Final = {"1": ["abnormality"], "0": []}
 def read_mura(reader: Reader) -> Iterator[Sample]:
     """Films of seven regions, each with the label of its study; the published validation part is the test part."""
     for part, split in _PARTS.items():
-        table = reader.root / f"{part}_labeled_studies.csv"
+        table = reader.table(f"{part}_labeled_studies.csv")
         studies = {}
         for number, cells in reader.lines(table):
             if len(cells) == 2:
@@ -29,7 +29,7 @@ def read_mura(reader: Reader) -> Iterator[Sample]:
         def build(number: int, cells: list[str], split: str = split, studies: dict[str, str] = studies) -> Sample:
             return _sample(reader, split, studies, number, cells[0])
 
-        rows = reader.lines(reader.root / f"{part}_image_paths.csv")
+        rows = reader.lines(reader.table(f"{part}_image_paths.csv"))
         yield from reader.samples(rows, build, lambda cells: cells[0])
 
 

@@ -42,7 +42,8 @@ def read_nih(reader: Reader) -> Iterator[Sample]:
 
     # Test first: whoever is in it is refused in training.
     for is_test in (True, False):
-        rows = reader.rows(reader.file(*_TABLES), reader.card.files[0].columns)
+        columns = reader.card.files[0].columns
+        rows = reader.rows(reader.table(*_TABLES, columns=columns), columns)
         chosen = ((line, row) for line, row in rows if (official.get(row["Image Index"]) == "test") == is_test)
         yield from reader.samples(chosen, build, lambda row: row["Image Index"])
 
@@ -50,17 +51,18 @@ def read_nih(reader: Reader) -> Iterator[Sample]:
 def _official(reader: Reader) -> dict[str, str]:
     official: dict[str, str] = {}
     for name, split in (("train_val_list.txt", DEVELOPMENT), ("test_list.txt", "test")):
-        if (reader.root / name).is_file():
-            official |= {cells[0]: split for _, cells in reader.lines(reader.root / name)}
+        if path := reader.official(name):
+            official |= {cells[0]: split for _, cells in reader.lines(path)}
     return official
 
 
 def _boxes(reader: Reader) -> dict[str, list[LabeledBox]]:
-    path = reader.root / "BBox_List_2017.csv"
+    columns = ["Image Index", "Finding Label", *_BOX]
+    path = reader.official("BBox_List_2017.csv", columns=columns)
     boxes: dict[str, list[LabeledBox]] = defaultdict(list)  # by file name
-    if not path.is_file():
+    if not path:
         return boxes
-    for number, row in reader.rows(path, ["Image Index", "Finding Label", *_BOX]):
+    for number, row in reader.rows(path, columns):
         try:
             name = _MEANT.get(row["Finding Label"], row["Finding Label"])
             if name not in reader.card.labels and name not in _MEANT.values():

@@ -8,16 +8,17 @@ from pedclip.data.adapters.reader import Reader, Row, labels_of
 from pedclip.data.adapters.sample import DEVELOPMENT, LabeledBox, Sample
 
 _LABEL = "foreign object"
+_COLUMNS = ("image_name|image_path", "annotation")
 
 
 def read_object_cxr(reader: Reader) -> Iterator[Sample]:
     """Chest films with a box around each foreign object, and the filled shapes as the mask."""
     parts = {"dev": "test", "train": DEVELOPMENT}
     # Without the test part, "dev" is the part to test on.
-    if (reader.root / "test.csv").is_file():
+    if reader.official("test.csv", columns=_COLUMNS):
         parts = {"test": "test", "dev": "validation", "train": "train"}
     for part, split in parts.items():
-        rows = reader.rows(reader.root / f"{part}.csv", ["image_name|image_path", "annotation"])
+        rows = reader.rows(reader.table(f"{part}.csv", columns=_COLUMNS), _COLUMNS)
         yield from reader.samples(rows, partial(_build, reader, part, split), lambda row: row["image_name"])
 
 

@@ -25,7 +25,8 @@ _REGIONS: Final = {
 def read_radimagenet(reader: Reader) -> Iterator[Sample]:
     """Slices with one label each; the text names the modality, the region and the label."""
     for part, split in _PARTS.items():
-        rows = reader.rows(reader.file(f"RadiologyAI_{part}.csv"), ["filename", "label"])
+        columns = ["filename", "label"]
+        rows = reader.rows(reader.table(f"RadiologyAI_{part}.csv", columns=columns), columns)
         yield from reader.samples(rows, partial(_build, reader, split), lambda row: row["filename"])
 
 

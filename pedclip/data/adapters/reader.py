@@ -3,13 +3,14 @@
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from pedclip.data.adapters.sample import Sample
-from pedclip.data.cards import Card, header_of, pick
+from pedclip.data.cards import Card, pick, table_names
 from pedclip.data.label_terms import Labels, labels_from
+from pedclip.data.official_tables import OfficialTables
 from pedclip.findings import label_name
 from pedclip.triplets.dicom_header import inflated
 from pedclip.triplets.encoding import open_text
@@ -29,11 +30,13 @@ class Reader:
         card: The card.
         root: The folder.
         left_out: Filled by `leave_out`.
+        not_read: Tables that may have been meant, filled by `official`.
     """
 
     card: Card
     root: Path
     left_out: list[LeftOut] = field(default_factory=list)
+    not_read: set[str] = field(default_factory=set)
 
     def leave_out(self, file: str, row: int, error: Unusable) -> None:
         """Note that something was left out, and why."""
@@ -43,23 +46,24 @@ class Reader:
         """The first of some files that exists, else where the first would be."""
         return next((self.root / name for name in names if (self.root / name).is_file()), self.root / names[0])
 
-    def official(self, name: str, columns: Sequence[str] = ()) -> Path | None:
-        """A table of the data set: where it belongs, else by its name, in any case, in a folder below.
+    def table(self, *names: str, columns: Sequence[str] = ()) -> Path:
+        """A table that must be there: `official`, else where it would be."""
+        return self.official(*names, columns=columns) or self.root / names[0]
 
-        A table of a near name with all the columns is read too; one without them is listed.
-        """
-        if (self.root / name).is_file():
-            return self.root / name
-        tables = [path for path in sorted(self.root.rglob("*")) if path.suffix.lower() in {".csv", ".txt"}]
-        same = [path for path in tables if path.name.lower() == name.lower()]
-        near = set(get_close_matches(Path(name).stem.lower(), [path.stem.lower() for path in tables], n=5, cutoff=0.8))
-        found = same or [path for path in tables if path.stem.lower() in near]
-        fitting = [path for path in found if set(columns) <= set(header_of(path))]
-        for path in found:
-            if fitting != [path]:
-                detail = f"a table like {name}, not read: {len(fitting)} such have its columns"
-                self.leave_out(path.relative_to(self.root).as_posix(), 0, Unusable(Reason.UNKNOWN_VALUE, detail))
-        return fitting[0] if len(fitting) == 1 else None
+    def official(self, *names: str, columns: Sequence[str] = ()) -> Path | None:
+        """A table of the data set, as `OfficialTables.find` finds it; what may be meant and is not read is listed."""
+        path, not_read = self.tables.find(*names, columns=columns)
+        for file, why in not_read:
+            # Asked for in two parts of an adapter, listed once.
+            if file not in self.not_read:
+                self.not_read.add(file)
+                self.leave_out(file, 0, Unusable(Reason.UNKNOWN_VALUE, why))
+        return path
+
+    @cached_property
+    def tables(self) -> OfficialTables:
+        """The tables of the folder; read once, when first one is asked for."""
+        return OfficialTables(self.root, table_names(self.card))
 
     def rows(self, path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
         """Rows of a CSV file (also .gz), one at a time, with their number; the header is row 1.

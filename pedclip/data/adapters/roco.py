@@ -20,20 +20,19 @@ _OTHER: Final = re.compile(
 def read_roco(reader: Reader) -> Iterator[Sample]:
     """Radiographs with their caption; the article stands for the patient."""
     for part in _PARTS:
-        folder = reader.root / "data" / part / "radiology"
         articles = _articles(reader, part)
 
         # Bound as defaults, so that the closure does not follow the loop.
         def build(number: int, cells: list[str], part: str = part, articles: dict[str, str] = articles) -> Sample:
             return _sample(reader, part, articles, number, cells)
 
-        lines = reader.lines(folder / "captions.txt", separator="\t")
+        lines = reader.lines(reader.table(f"data/{part}/radiology/captions.txt"), separator="\t")
         yield from reader.samples(lines, build, lambda cells: cells[0])
 
 
 def _articles(reader: Reader, part: str) -> dict[str, str]:
     """Article of each figure: "ROCO_00001,PMC123_figure.jpg,CC BY" is of PMC123."""
-    lines = reader.lines(reader.root / "data" / part / "radiology" / "licences.txt")
+    lines = reader.lines(reader.table(f"data/{part}/radiology/licences.txt"))
     return {cells[0]: cells[1].split("_")[0] for _, cells in lines if len(cells) >= 2}
 
 

@@ -51,9 +51,10 @@ def read_rsna_pneumonia(reader: Reader) -> Iterator[Sample]:
 
 
 def _classes(reader: Reader) -> dict[str, Labels]:
-    path = reader.root / "stage_2_detailed_class_info.csv"
+    columns = ["patientId", "class"]
+    path = reader.table("stage_2_detailed_class_info.csv", columns=columns)
     labels = {}
-    for number, row in reader.rows(path, ["patientId", "class"]):
+    for number, row in reader.rows(path, columns):
         try:
             labels[row["patientId"]] = labels_of(_CLASSES[one_of(row["class"], tuple(_CLASSES))])
         except Unusable as error:
@@ -63,10 +64,11 @@ def _classes(reader: Reader) -> dict[str, Labels]:
 
 def _boxes(reader: Reader) -> tuple[dict[str, int], dict[str, list[LabeledBox]]]:
     """First line of every film of the table, and its boxes."""
-    path = reader.root / "stage_2_train_labels.csv"
+    columns = ["patientId", *_EDGES, "Target"]
+    path = reader.table("stage_2_train_labels.csv", columns=columns)
     first: dict[str, int] = {}
     boxes: dict[str, list[LabeledBox]] = defaultdict(list)
-    for number, row in reader.rows(path, ["patientId", *_EDGES, "Target"]):
+    for number, row in reader.rows(path, columns):
         first.setdefault(row["patientId"], number)  # a film is reported by its first line
         try:
             if flag(row, "Target"):  # a row without a target has blank coordinates
@@ -77,8 +79,8 @@ def _boxes(reader: Reader) -> tuple[dict[str, int], dict[str, list[LabeledBox]]]
 
 
 def _patients(reader: Reader) -> dict[str, str]:
-    path = reader.root / _MAPPING
-    if not path.is_file():
+    path = reader.official(_MAPPING)
+    if not path:
         return {}
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from typing import Final
 
 from pedclip.data.adapters.annotations import runs_mask
 from pedclip.data.adapters.reader import Reader, labels_of
-from pedclip.data.adapters.sample import OF_PATIENT, Sample
+from pedclip.data.adapters.sample import OF_PATIENT, BadAnnotation, Sample
 from pedclip.triplets.left_out import Reason, Unusable
 
 _TABLES: Final = ("stage_2_train.csv", "train-rle.csv")
@@ -18,12 +18,16 @@ def read_siim(reader: Reader) -> Iterator[Sample]:
     """Chest films with the joined mask of their pneumothoraces."""
     # Films lie in folders of their study and series, and are found by their stem.
     films = reader.index("**/*.dcm")
-    path = reader.file(*_TABLES)
+    columns = ["ImageId", "EncodedPixels"]
     masks: dict[str, list[str]] = defaultdict(list)
     first: dict[str, int] = {}
-    for number, row in reader.rows(path, ["ImageId", "EncodedPixels"]):
-        masks[row["ImageId"]].append(row["EncodedPixels"])  # one row per mask, several per film
-        first.setdefault(row["ImageId"], number)
+    for number, row in reader.rows(reader.table(*_TABLES, columns=columns), columns):
+        image, runs = row["ImageId"], row["EncodedPixels"]
+        first.setdefault(image, number)
+        if runs and runs in masks[image]:
+            reader.leave_out(f"{image}.dcm", number, BadAnnotation("the same mask a second time"))
+        else:
+            masks[image].append(runs)  # one row per mask, several per film
 
     def build(number: int, image: str) -> Sample:
         film = films.get(image, reader.root / f"{image}.dcm")

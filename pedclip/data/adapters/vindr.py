@@ -31,8 +31,8 @@ def read_pedi_cxr(reader: Reader) -> Iterator[Sample]:
     """Chest films of children; findings are the diagnoses of the image, boxes the local findings."""
     for part in _PARTS:
         boxes = _read_boxes(reader, part)
-        table = reader.file(f"image_labels_{part}.csv", f"annotations/image_labels_{part}.csv")
-        rows = reader.rows(table, ["image_id", *reader.card.labels])
+        columns, name = ["image_id", *reader.card.labels], f"image_labels_{part}.csv"
+        rows = reader.rows(reader.table(name, f"annotations/{name}", columns=columns), columns)
         folder = reader.root / part
 
         # Bound as defaults, so that the closure does not follow the loop.
@@ -60,10 +60,11 @@ _Boxes = dict[str, list[LabeledBox]]
 
 
 def _read_boxes(reader: Reader, part: str) -> _Boxes:
-    path = reader.file(f"annotations_{part}.csv", f"annotations/annotations_{part}.csv")
+    columns, table = ["image_id", "class_name", *_CORNERS], f"annotations_{part}.csv"
+    path = reader.table(table, f"annotations/{table}", columns=columns)
     boxes: _Boxes = defaultdict(list)
     known = reader.card.box_labels
-    for number, row in reader.rows(path, ["image_id", "class_name", *_CORNERS]):
+    for number, row in reader.rows(path, columns):
         name = row["class_name"]
         # A film without local findings has one blank row.
         if name == _NORMAL and not any(row[column] for column in _CORNERS):
