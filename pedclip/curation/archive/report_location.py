@@ -15,6 +15,7 @@ from pedclip.triplets.dicom_header import inflated
 from pedclip.triplets.encoding import cell_text, decoded, without_control
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.tabular import TableFile
+from pedclip.triplets.values import is_blank
 
 MAX_REPORT_BYTES: Final = 2_000_000  # a text file or structured report; the longest radiology reports have 20,000
 _SR_DEPTH: Final = 16
@@ -43,7 +44,7 @@ class ReportTable:
     def text(self, cells: Mapping[str, Any]) -> str:
         """The report in the text columns of a row: each filled one under its heading."""
         parts = ((heading, cell_text(cells.get(name))) for heading, name in self.columns)
-        return "\n".join(f"{heading}: {text}" if heading else text for heading, text in parts if text)
+        return "\n".join(f"{heading}: {text}" if heading else text for heading, text in parts if not is_blank(text))
 
 
 @dataclass(frozen=True, slots=True)

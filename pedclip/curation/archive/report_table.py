@@ -10,6 +10,7 @@ from pedclip.triplets.columns import find_roles, first_of, usual_names
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.tabular import TableError, open_table
+from pedclip.triplets.values import is_blank, names_nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,11 @@ def _sections(path: Path, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _cell(value: Any, role: str) -> Any:
-    """A cell as text; of a column of images the tuple of files."""
+    """A cell as text, "" for a missing value in any spelling; of a column of images the tuple of files."""
     if role != "image":
-        return cell_text(value)
+        text = cell_text(value)
+        # Else every row that spells it out would be of one patient, or of one study.
+        return "" if is_blank(text) or (role == "patient_id" and names_nobody(text)) else text
     # Several files in one cell, as tables of studies write them.
     items = value if isinstance(value, list | tuple) else cell_text(value).replace("|", ";").split(";")
-    return tuple(text for item in items if (text := cell_text(item)))
+    return tuple(text for item in items if not is_blank(text := cell_text(item)))

@@ -302,3 +302,19 @@ def test_a_text_of_no_encoding_is_listed_with_the_cause(tmp_path: Path) -> None:
     (tmp_path / "2.txt").write_bytes(b"bad \x81\x8d")
     details = {item.name: item.detail for item in read_archive(tmp_path).left_out}
     assert details["2.txt"] == "report (text that is neither UTF-8, UTF-16 nor Windows-1252)"
+
+
+@pytest.mark.parametrize("word", ["nan", "NULL", "-", "(null)", "n/a"])
+def test_missing_values_spelt_out_join_no_rows_and_are_no_report(tmp_path: Path, word: str) -> None:
+    root = tmp_path / "films"
+    for number in range(4):
+        save_picture(root / f"{number}.png", number)
+    rows = [
+        {"image": f"{number}.png", "study_id": word, "accession": word, "patient_id": f"p{number}", "report": text}
+        for number, text in enumerate([report("knee"), report("hand"), word, report("wrist")])
+    ]
+    rows[3]["patient_id"] = word
+    archive = read_archive(root, table(tmp_path / "reports.csv", rows))
+    assert {study.patient_id for study in archive.studies} == {"p0", "p1"}
+    found = reasons(archive)
+    assert (found["reports.csv, row 4"], found["reports.csv, row 5"]) == ("empty-report", "no-patient")
