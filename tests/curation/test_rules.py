@@ -202,6 +202,7 @@ def test_a_survey_names_its_films_by_what_it_describes() -> None:
         ("Lungs: Clear.", "Lungs: Clear."),
         ("Heart: Normal size.", "Heart: Normal size."),
         ("Fracture: None.", "Fracture: None."),
+        ("Soft tissues: Swollen.", "Soft tissues: Swollen."),
         ("Pleural line: Not displaced.", "Pleural line: Not displaced."),
         ("Lungs: The lungs are clear.", "The lungs are clear."),
         ("Bones: No fracture.", "No fracture."),
@@ -223,3 +224,10 @@ def test_films_of_others_and_shields_are_no_findings() -> None:
         "ANKLE. FINDINGS: No gap. Outside films from 2012 became available for comparison. Gonadal shielding was used."
     )
     assert texts(text) == {"ankle": "No gap."}
+
+
+def test_a_disease_of_one_part_is_a_finding_and_no_heading() -> None:
+    assert texts("ABDOMEN. IMPRESSION: Pneumatosis of the right colon.") == {
+        "abdomen": "Pneumatosis of the right colon."
+    }
+    assert texts("ABDOMEN. IMPRESSION: Portal venous gas.") == {"abdomen": "Portal venous gas."}

@@ -77,7 +77,7 @@ def _is_finding(text: str, start: int, end: int, hits: Iterable[Hit]) -> bool:
     tags = {tag for hit in own for tag in hit.tags}
     if "cue:administrative" in tags or not any(map(str.isalpha, text[start:end])):
         return False
-    if "finding:pathology" in tags:
+    if tags & {"finding:pathology", "finding:bone"}:
         return True
     # "Free intraperitoneal air is present", "Slipped capital epiphysis", but no "findings on the chest film".
     is_of_part = any(tag.startswith(("hint:", "structure:")) for tag in tags) or any(

@@ -24,7 +24,7 @@ _TERM: Final = re.compile(
     r"(?:^[ \t*#=_\-–—>]*|(?<=[.!?]\s)[ \t]*)(?P<term>(?:(?:final|first|second|third|radiology|late)[ \t]+)?"
     r"(?:(?P<sure>addend(?:um|a))|(?:amendment|amended report|revised report|revision|correction|corrected "
     r"report|erratum))"
-    r"(?:[ \t]+(?:note|report|begins?|starts?|to (?:the )?(?:above |original |final )*report))?)(?![\w-])",
+    r"(?:[ \t]+(?:note|report|begins?|starts?|to (?:the )?(?:above |original |final )*report))?)(?!\w|-\w)",
     re.IGNORECASE | re.MULTILINE,
 )
 _MONTHS: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"

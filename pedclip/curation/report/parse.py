@@ -190,7 +190,9 @@ def _needs_label(line: Line) -> bool:
     text = line.sentence.text
     if len(text.split()) > _LONGEST_VALUE or line.regions("name", "structure"):
         return False
-    return text[:4].lower() == "not " or is_bare_value(text, line.hits)
+    # "Joint space: Widened.", "Fat pads: Not displaced."
+    is_single = (" " not in text and not line.regions("hint")) or text[:4].lower() == "not "
+    return is_single or is_bare_value(text, line.hits)
 
 
 def _is_label_of(before: Line, line: Line, text: str) -> bool:
@@ -243,7 +245,11 @@ def _film_results(lines: list[Line], text: str) -> list[Line]:
             start = result_start(sentence.text, words.mentions)
             sentence = Sentence(sentence.text[start:], sentence.start + start, sentence.end, sentence.number)
         elif is_of_film and is_result and words.sentence_type == "finding":
-            film = (frozenset() if is_first else film) or frozenset(_names_of(words.mentions)) or main
+            film = (
+                (frozenset() if is_first else film)
+                or frozenset(m.region for m in words.mentions if m.kind == "name")
+                or main
+            )
         elif is_first or not (
             is_result and words.sentence_type == "finding" and regions & film and _is_assessed(words.hits)
         ):
@@ -253,10 +259,6 @@ def _film_results(lines: list[Line], text: str) -> list[Line]:
             Line(sentence, line.section, "finding" if film else "history", None, words.mentions, words.hits, film)
         )
     return results
-
-
-def _names_of(mentions: Iterable[Mention]) -> list[str]:
-    return [mention.region for mention in mentions if mention.kind == "name"]
 
 
 def _regions_of(hits: Iterable[Hit]) -> set[str]:

@@ -12,7 +12,7 @@ from pedclip.curation.report.exam_labels import LONGEST, read_label
 from pedclip.curation.report.headings import SECTIONS, corrected, section_of, words_within_clause
 from pedclip.curation.report.lexicon import scan
 from pedclip.curation.report.notes import is_note
-from pedclip.curation.report.sentence_types import begins_findings
+from pedclip.curation.report.sentence_types import begins_findings, type_of_prose
 from pedclip.curation.report.sentences import Sentence, split_sentences
 
 __all__ = ["SECTIONS", "Section", "split_sections"]
@@ -263,6 +263,8 @@ def _begins_findings(name: str, before: Sentence, sentence: Sentence, text: str,
         return False
     break_before = text[before.end : sentence.start]
     is_paragraph = break_before.count("\n") > 1
+    if not is_paragraph and type_of_prose(before.text, scan(before.text)) == "technique":  # "Cast obscures detail."
+        is_paragraph = re.search(r"\n[ \t\r]*\n\s*\Z", text[: before.start]) is not None
     # On the same line only what nothing else can be is a finding, and only where there is no other.
     if name in ("indication", "history") and "\n" not in break_before and has_impression:
         return False

@@ -21,6 +21,7 @@ from pedclip.curation.report.lexicon import scan
         ("New consolidation, which was communicated to the ward.", "New consolidation"),
         ("Free intraperitoneal air is present and the ward was informed by phone.", "Free "
             "intraperitoneal air is present"),
+        ("Widened joint space; this was conveyed verbally to Dr. X.", "Widened joint space"),
         ("Right lower lobe collapse, and a message was left.", "Right lower lobe collapse"),
         ("Dr. X was notified at 10:20 of a misplaced tube in the bronchus.", "a misplaced tube in the bronchus."),
     ],
@@ -36,7 +37,8 @@ def test_the_finding_of_a_notification_is_kept(sentence: str, finding: str) -> N
     "sentence",
     ["The results were discussed with Dr. X.", "Dr. X was notified at 3 pm.", "These findings were called to the "
         "ward, at 14:03.", "Thank you.", "Please see the separate report of the abdomen.",
-        "Dr. X was notified of the effusion."],
+        "Dr. X was notified of the effusion.",
+        "Orthopedics aware.", "I called the result to the nurse."],
 )  # fmt: skip
 def test_a_notification_alone_leaves(sentence: str) -> None:
     assert finding_clause(sentence, scan(sentence)) is None
@@ -66,7 +68,14 @@ def test_what_an_addendum_takes_back(sentence: str, addendum: str, is_taken_back
 
 
 @pytest.mark.parametrize(
-    "head", ["ADDENDUM: ", "ADDENDUM\n", "Addendum #1 by Dr. Smith at 14:03: ", "ADDENDUM BY DR. ___ ON ___: "]
+    "head",
+    [
+        "ADDENDUM: ",
+        "ADDENDUM\n",
+        "Addendum #1 by Dr. Smith at 14:03: ",
+        "ADDENDUM BY DR. ___ ON ___: ",
+        "-----ADDENDUM-----\n",
+    ],
 )
 def test_the_correction_is_kept_and_the_corrected_is_not(head: str) -> None:
     new = "There is a subtle buckle fracture."

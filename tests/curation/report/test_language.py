@@ -12,7 +12,7 @@ OTHER = {
     "Fraktur.", "Unauffälliger Befund."],
     "Italian": ["Torace: non versamento. Ombra cardiaca nei limiti.", "Non fratture. Rapporti articolari conservati."],
     "Portuguese": ["Raio-X de tórax: sem alterações. Coração de tamanho normal.", "Sem fraturas. Espaços preservados."],
-    "Dutch": ["X-thorax: geen infiltraat, geen pleuravocht."],
+    "Dutch": ["X-thorax: geen infiltraat, geen pleuravocht.", "X-pols links: torusfractuur van de distale radius."],
     "Polish": ["Zdjęcie klatki piersiowej: serce i płuca bez zmian."],
     "Turkish": ["Akciğer grafisi: kalp ve akciğerler doğal."],
     "another script": ["Рентген грудной клетки: без патологии.", "胸部X線：異常なし。肺野は清。心拡大なし",

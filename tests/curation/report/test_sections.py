@@ -147,6 +147,7 @@ def test_behind_a_blank_line_what_names_a_part_or_a_device_begins_the_findings()
     report = "PORTABLE CHEST\n\nINDICATION: Line placement.\n\n{}\n\nIMPRESSION: Normal."
     tube = "A right PICC ends in the mid SVC. The other ends there too."
     assert named(report.format(tube))[-2] == ("findings", tube)
+    assert named(f"LEFT WRIST\nINDICATION: Fall.\n\nCast obscures detail. {FOUND}")[-1] == ("findings", FOUND)
     assert named(report.format("Known lung disease."))[1] == ("indication", "Line placement.\n\nKnown lung disease.")
 
 
