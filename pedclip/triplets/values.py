@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 
 _VIEWS: Final = {
@@ -67,7 +66,6 @@ _OLDEST: Final = 120 * 12  # months
 _OLDEST_BONES: Final = 20 * 12  # months
 
 
-@lru_cache(maxsize=4096)  # most cells of a column are the same few
 def is_blank(cell: str) -> bool:
     """True where a cell says that its value is missing, in whichever of the usual spellings; marks alone say nothing.
 
@@ -78,8 +76,9 @@ def is_blank(cell: str) -> bool:
     # All of them are short, and most cells of a table are not.
     if len(cell) > _LONGEST_BLANK:
         return not cell.strip()
-    plain = cell.strip(_MARKS).lower()
-    return plain in _BLANKS or _SPREADSHEET_ERROR.fullmatch(cell.strip().lower()) is not None
+    return cell.strip(_MARKS).lower() in _BLANKS or (
+        "#" in cell and _SPREADSHEET_ERROR.fullmatch(cell.strip().lower()) is not None
+    )
 
 
 def names_nobody(cell: str) -> bool:
