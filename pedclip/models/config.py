@@ -8,6 +8,8 @@ from pedclip.anatomy import REGIONS
 from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, IMAGE_STEMS, ExpertInit, GateInput, ImageStem
 from pedclip.models.mobe import IMPLEMENTATIONS, Implementation
 
+MAX_REGIONS: Final = 200  # experts of one block
+
 ARCHITECTURE_DEFAULT: Final = 0  # a size of 0 takes the architecture's own
 
 
@@ -74,6 +76,8 @@ class PedCLIPConfig:
             name,
             "timm's name of an architecture, such as 'vit_base_patch16_224', without hub or folder",
         )
+        # Before the names are compared and an error quotes them: every region is an expert, in every block.
+        _require(len(self.regions) <= MAX_REGIONS, "regions", f"{len(self.regions)} names", f"at most {MAX_REGIONS}")
         # JSON has no tuples, so a loaded configuration brings lists.
         object.__setattr__(self, "regions", tuple(self.regions))
         object.__setattr__(self, "mobe_layers", tuple(self.mobe_layers))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 from datasets.utils import logging as datasets_logging
 
+from pedclip.anatomy import REGIONS
 from pedclip.artefacts import atomic_folder
 from pedclip.triplets.schema import FEATURES, OPTIONAL, with_optional
 from pedclip.triplets.splits import SPLITS
@@ -130,14 +131,15 @@ def load_triplets(path: str | Path) -> DatasetDict:
         path: The folder.
 
     Raises:
-        TripletsError: No triplets there, a shard is missing or unreadable, its schema differs, or an image is neither
-            in it nor a file inside the folder.
+        TripletsError: No triplets there, a shard is missing or unreadable, its schema differs, a region is none of the
+            23, or an image is neither in it nor a file inside the folder.
     """
     shards = _shards(_folder(path))
     has_files = False
     for file in (file for files in shards.values() for file in files):
         # Every shard, before one is opened: an error then names the file.
         _check_features(_features(file), str(file))
+        _check_regions(file)
         has_files = _check_images(file) or has_files
     with _without_progress_bars():
         triplets = {split: _read_split(files) if files else make_split([]) for split, files in shards.items()}
@@ -152,6 +154,23 @@ def _folder(path: str | Path) -> Path:
     if not is_triplets(folder := Path(path)):
         raise TripletsError(f"{folder} holds no triplets: expected train-00000-of-0000N.parquet and the like.")
     return folder
+
+
+def _check_regions(file: Path) -> None:
+    """Refuse a shard with a region that is none of the 23: -1 would be read as the last one."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        regions = pyarrow.parquet.read_table(file, columns=["region"])["region"].to_pylist()
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
+        raise TripletsError(f"{file} cannot be read ({error}); copy it again or make it again.") from error
+    wrong = [(row, value) for row, value in enumerate(regions, start=1) if value not in range(len(REGIONS))]
+    if wrong:
+        listed = ", ".join(f"{row} ({value})" for row, value in wrong[:20]) + (", …" if len(wrong) > 20 else "")
+        raise TripletsError(
+            f"{file}: {len(wrong)} regions outside 0 to {len(REGIONS) - 1}, in rows {listed}; leave these rows out."
+        )
 
 
 def _check_images(file: Path) -> bool:

@@ -314,3 +314,9 @@ def test_an_untrained_twin_depends_on_its_seed_alone() -> None:
     embeddings = [twin.encode_image(pixels).embedding for twin in (first, again, other)]
     assert torch.equal(embeddings[0], embeddings[1])
     assert not torch.allclose(embeddings[0], embeddings[2])
+
+
+def test_many_regions_are_refused_before_a_model_is_built() -> None:
+    with pytest.raises(ValueError, match=r"regions='20000 names' is not allowed: at most 200") as error:
+        PedCLIPConfig(regions=tuple(f"region {number}" for number in range(20_000)))
+    assert len(str(error.value)) < 100

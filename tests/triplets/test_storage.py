@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from datasets import Dataset, DatasetDict, Value, load_dataset
 from PIL import Image
@@ -187,3 +189,15 @@ def test_killed_in_the_middle_leaves_no_set(tmp_path: Path) -> None:
     assert not (tmp_path / "set").exists()
     save_triplets(triplets(), tmp_path / "set")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["cache", "set", "whole"]
+
+
+@pytest.mark.parametrize("region", [-1, 23, None])
+def test_a_region_outside_the_23_is_refused_with_its_rows(tmp_path: Path, region: int | None) -> None:
+    save_triplets(triplets(4), tmp_path / "t")
+    file = tmp_path / "t/train-00000-of-00001.parquet"
+    table = parquet.read_table(file)
+    values = [0, region, 2, region]
+    column = pyarrow.array(values, type=table.schema.field("region").type)
+    parquet.write_table(table.set_column(table.column_names.index("region"), "region", column), file)
+    with pytest.raises(TripletsError, match=rf"{file.name}: 2 regions outside 0 to 22, in rows 2 \({region}\), 4 "):
+        load_triplets(tmp_path / "t")

@@ -12,6 +12,7 @@ from pedclip.curation.excerpts import Excerpt, joined
 from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.prompts import MODES, Mode, NumberedReport, Prompt, extract_prompt, strip_prompt
 from pedclip.curation.llm.responses import Rejection, Sourced, read_cleaned, read_kept, read_rewritten, read_selected
+from pedclip.triplets.encoding import without_control
 
 SOURCES: Final[dict[Mode, str]] = {"select": "llm-select", "rewrite": "llm-rewrite"}
 
@@ -103,4 +104,5 @@ def _excerpt(part: tuple[Sourced, ...], report: NumberedReport, mode: Mode) -> E
     # The sentences of the report stand behind the text in either mode, each once.
     sentences = joined((report.sentences[number] for number in sorted({number for number, _ in part})), source="")
     text = sentences.text if mode == "select" else " ".join(text for _, text in part)
-    return Excerpt(text, sentences.sentences, SOURCES[mode])
+    # A model may write what no report holds.
+    return Excerpt(without_control(text), sentences.sentences, SOURCES[mode])

@@ -22,6 +22,7 @@ from pedclip.data.cards import Card, check_folder, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.label_text import label_text, patient_words
 from pedclip.triplets.decoding import BadImage, read_film
+from pedclip.triplets.encoding import without_control
 from pedclip.triplets.film_bounds import read_file
 from pedclip.triplets.left_out import Reason, Unusable
 from pedclip.triplets.schema import FEATURES
@@ -75,6 +76,7 @@ def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> Fo
     if not any(len(part) for part in triplets.values()):
         raise NothingUsable(Path(root), reader.left_out)
     notes = [f"{card.pretty_name}, official split: {card.official_split}"]
+    notes += [f"{len(reader.nobody)} films without a patient: each counts as its own"] if reader.nobody else []
     notes += [f"read from {inner}"] if inner != Path(root) else []
     # Tables stand for films that nobody listed: they are named, not only counted.
     notes += [f"{item.file}: {item.detail}" for item in reader.left_out if item.file in reader.not_read]
@@ -99,8 +101,9 @@ def _is_complete(card: Card, root: Path) -> bool:
 def stream_rows(reader: Reader, *, split: str = "auto") -> Iterator[tuple[str, dict[str, Any]]]:
     """Split and row of the schema for every usable image, in the order of the tables; nothing is kept in memory.
 
-    A patient who turns up in a second split, or an image listed twice, is left out there and listed in
-    `reader.left_out`; adapters give test before validation before training, so that no test patient is trained on.
+    A film without a patient is its own, and noted in `reader.nobody`. A patient who turns up in a second split, or an
+    image listed twice, is left out there and listed in `reader.left_out`; adapters give test before validation before
+    training, so that no test patient is trained on.
 
     Args:
         reader: Card, folder and list of what was left out.
@@ -158,9 +161,11 @@ def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str
     for made in rows:
         sample = made.sample
         if names_nobody(sample.patient_id):
-            error = Unusable(Reason.NO_PATIENT, "patient is blank; without it the split could leak")
-            reader.leave_out(sample.file, sample.row, error)
-        elif sample.image_id in images:
+            # Its own patient, as in a folder with a table: a name for nobody would be one patient of many films.
+            sample = replace(sample, patient_id=f"film {sample.image_id}")
+            made = made._replace(sample=sample, row=made.row and {**made.row, "patient_id": sample.patient_id})
+            reader.nobody.append(sample.file)
+        if sample.image_id in images:
             error = Unusable(Reason.SAME_FILM, "the same image id a second time")
             reader.leave_out(sample.file, sample.row, error)
         else:
@@ -203,7 +208,7 @@ def make_row(sample: Sample) -> Made:
     problems: list[tuple[int, Unusable]] = []
     row = {
         "image": image,
-        "text": sample.text or _sentences(sample),
+        "text": without_control(sample.text).strip() or _sentences(sample),
         "region": REGIONS.index(sample.region),
         "laterality": sample.laterality,
         "view": sample.view,
@@ -217,7 +222,7 @@ def make_row(sample: Sample) -> Made:
         "boxes": _boxes(sample, size, lambda line, error: problems.append((line, error))),
         "mask": _mask(sample, size, lambda line, error: problems.append((line, error))),
         "bone_age_months": sample.bone_age_months,
-        "text_source": sample.text_source if sample.text else "label-prompt",
+        "text_source": sample.text_source if without_control(sample.text).strip() else "label-prompt",
     }
     if not row["text"]:
         return Made(sample, None, [(sample.row, Unusable(Reason.NO_TEXT, "neither text nor a label"))])

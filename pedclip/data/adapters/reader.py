@@ -13,7 +13,7 @@ from pedclip.data.label_terms import Labels, labels_from
 from pedclip.data.official_tables import OfficialTables
 from pedclip.findings import label_name
 from pedclip.triplets.dicom_header import inflated
-from pedclip.triplets.encoding import open_text
+from pedclip.triplets.encoding import open_text, without_control
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 from pedclip.triplets.tabular import TableError, open_table, unreadable
 from pedclip.triplets.values import is_blank, names_nobody, read_age, read_sex, read_view
@@ -31,12 +31,14 @@ class Reader:
         root: The folder.
         left_out: Filled by `leave_out`.
         not_read: Tables that may have been meant, filled by `official`.
+        nobody: Films without a patient.
     """
 
     card: Card
     root: Path
     left_out: list[LeftOut] = field(default_factory=list)
     not_read: set[str] = field(default_factory=set)
+    nobody: list[str] = field(default_factory=list)
 
     def leave_out(self, file: str, row: int, error: Unusable) -> None:
         """Note that something was left out, and why."""
@@ -84,7 +86,8 @@ class Reader:
                 self.leave_out(path.name, row.number, Unusable(Reason.BROKEN_ROW, row.problem))
                 continue
             # Published tables pad their cells with blanks, and copies of them spell missing values out.
-            cells = {name: "" if is_blank(cell) else cell.strip() for name, cell in row.cells.items()}
+            clean = {name: without_control(cell) for name, cell in row.cells.items()}
+            cells = {name: "" if is_blank(cell) else cell.strip() for name, cell in clean.items()}
             yield row.number, cells | {name: cells[found] for name, found in either.items()}
 
     def lines(self, path: Path, separator: str | None = ",") -> Iterator[tuple[int, list[str]]]:
@@ -97,7 +100,7 @@ class Reader:
             with open_text(path) as file:
                 for number, line in enumerate(file, start=1):
                     if line.strip():
-                        yield number, [cell.strip() for cell in line.rstrip("\n").split(separator)]
+                        yield number, [cell.strip() for cell in without_control(line).rstrip("\n").split(separator)]
         except (OSError, UnicodeDecodeError, EOFError) as error:
             raise unreadable(path, error) from error
 

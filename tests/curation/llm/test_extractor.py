@@ -129,6 +129,18 @@ def test_hallucinating_writer_ends_in_rules() -> None:
     assert "not in the report: disease, perthes" in server.payloads[2]["messages"][3]["content"]
 
 
+def test_control_characters_of_a_writer_leave_the_excerpt() -> None:
+    noisy = f"{EXPECTED['knee']}\x00\x1b"
+
+    def model(payload: dict[str, Any], _: int) -> str:
+        first = '{"text"' in payload["messages"][1]["content"]
+        return writing_model(payload) if first else json.dumps({"excerpts": EXPECTED | {"knee": noisy}})
+
+    found, _, _ = run(model, mode="rewrite")
+    assert found["knee"].source == "llm-rewrite"
+    assert found["knee"].text.isprintable()
+
+
 @pytest.mark.parametrize("mode", ["select", "rewrite"])
 @pytest.mark.parametrize(
     "attack",

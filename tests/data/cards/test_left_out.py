@@ -233,3 +233,61 @@ def test_a_patient_of_two_published_parts_stays_in_the_test_part(root: Path) -> 
     ((file, row, reason),) = listed
     assert (file.split("/")[1], row) == ("train", "1")
     assert reason in {f"patient of the {part} part who is in the test part too" for part in ("train", "validation")}
+
+
+def _again(path: Path, line: str) -> None:
+    path.write_text(path.read_text().rstrip("\n") + f"\n{line}\n")
+
+
+def _twice_voc(root: Path) -> None:
+    shutil.rmtree(root / "folder_structure" / "yolov5")
+    path = root / "folder_structure" / "pascalvoc" / "0001_0000000001_01_WRI-L1_F010.xml"
+    voc_file(path, "fracture", (2, 3, 9, 11))
+    content = path.read_text()
+    item = content[content.index("<object>") : content.index("</annotation>")]
+    path.write_text(content.replace(item, item * 2))
+
+
+DOUBLED: list[tuple[str, Callable[[Path], None]]] = [
+    (
+        "grazpedwri-dx",
+        lambda root: _again(
+            root / "folder_structure/yolov5/labels/0001_0000000001_01_WRI-L1_F010.txt", "3 0.5 0.5 0.25 0.5"
+        ),
+    ),
+    ("grazpedwri-dx", _twice_voc),
+    (
+        "pedi-cxr",
+        lambda root: _again(root / "annotations_train.csv", f"{1:032x},R2,Lung hyperinflation,2,3,10,12"),
+    ),
+    (
+        "nih-chestxray14",
+        lambda root: _again(root / "BBox_List_2017.csv", "00000000_000.png,Infiltrate,2.5,3,10,11.5,,,"),
+    ),
+    ("rsna-pneumonia", lambda root: _again(root / "stage_2_train_labels.csv", "00000001-dddd,2.0,3.0,5.0,6.0,1")),
+    ("object-cxr", lambda root: change(root / "train.csv", "0 2 3 8 9;", "0 2 3 8 9;0 2 3 8 9;")),
+    (
+        "siim-acr-pneumothorax",
+        lambda root: _again(root / "train-rle.csv", f"1.2.276.0.7230010.3.1.4.8323329.1.1517875160.1,{24} 1"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "double"), DOUBLED)
+def test_a_box_or_mask_given_twice_is_kept_once_and_listed(
+    name: str, double: Callable[[Path], None], root: Path
+) -> None:
+    LAYOUTS[name](root, FILMS)
+    double(root)
+    count, listed = load_listed(name, root)
+    assert count == len(FILMS) + (name == "rsna-bone-age")
+    ((_, _, reason),) = listed
+    assert reason in {"the same box a second time", "the same mask a second time"}
+
+
+def test_control_characters_leave_the_text_of_a_card(root: Path) -> None:
+    LAYOUTS["roco"](root, FILMS)
+    change(root / "data/train/radiology/captions.txt", "radiograph of the knee", "radio\x00graph of \x1bthe\x85 knee")
+    data = pedclip.data.load("roco", root=root)
+    assert sum(map(len, data.values())) == len(FILMS)
+    assert all(text.isprintable() for split in SPLITS for text in data[split]["text"])
