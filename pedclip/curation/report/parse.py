@@ -188,11 +188,10 @@ def _with_labels(lines: list[Line], text: str) -> list[Line]:
 def _needs_label(line: Line) -> bool:
     """True where a value only judges ("Normal size.") and does not say of what."""
     text = line.sentence.text
-    if len(text.split()) > _LONGEST_VALUE or line.regions("name", "structure"):
-        return False
+    is_long = len(text.split()) > _LONGEST_VALUE or line.regions("name", "structure")
     # "Joint space: Widened.", "Fat pads: Not displaced."
     is_single = (" " not in text and not line.regions("hint")) or text[:4].lower() == "not "
-    return is_single or is_bare_value(text, line.hits)
+    return not is_long and (is_single or is_bare_value(text, line.hits))
 
 
 def _is_label_of(before: Line, line: Line, text: str) -> bool:
@@ -211,20 +210,17 @@ def _mark_superseded(lines: list[Line], text: str) -> None:
     """In place: what an addendum takes back is no finding."""
     added = [line for line in lines if line.section.name == "addendum" and line.sentence_type == "finding"]
     is_corrected = any(is_correction(text[line.section.start : line.section.end]) for line in added)
-    for k, line in enumerate(lines if added else ()):
-        if line.sentence_type != "finding":
-            continue
-        if line.section.name == "addendum":
-            if tells_error(line.sentence.text, line.hits):
-                lines[k] = replace(line, sentence_type="administrative")
-            continue
-        regions = line.regions("name")
-        for new in added:
-            if regions and new.regions("name") and not regions & new.regions("name"):
-                continue  # of another film
-            words = line.sentence.text, line.hits, new.sentence.text, new.hits
-            if is_superseded(*words, is_corrected=is_corrected):
-                lines[k] = replace(line, sentence_type="administrative")
+    findings = [(k, line) for k, line in enumerate(lines) if line.sentence_type == "finding"] if added else []
+    for k, line in findings:
+        text, regions = line.sentence.text, line.regions("name")
+        is_added = line.section.name == "addendum"
+        is_gone = is_added and tells_error(text, line.hits)
+        for new in () if is_added else added:
+            is_of_another = regions and new.regions("name") and not regions & new.regions("name")
+            words = text, line.hits, new.sentence.text, new.hits
+            is_gone = is_gone or (not is_of_another and is_superseded(*words, is_corrected=is_corrected))
+        if is_gone:
+            lines[k] = replace(line, sentence_type="administrative")
 
 
 def _film_results(lines: list[Line], text: str) -> list[Line]:
