@@ -1,6 +1,5 @@
 """Labels: the headings and exam lines that only say which part was filmed ("Right knee, 2 views:")."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -13,8 +12,6 @@ _PLURALS: Final = ("s", "feet", "femora", "humeri")
 _BARE: Final = frozenset(
     "the left right both bilateral lt rt visualized other and".split()
 )  # around the name of a group
-# A word of every name of a group, so that most texts are not looked at further.
-_GROUP: Final = re.compile(r"spin|skeleton|long bones|extremit|limb|legs|arms|vertebra", re.IGNORECASE)
 LONGEST: Final = 160  # characters; longer text is prose
 
 
@@ -60,7 +57,7 @@ def _read(text: str) -> Label | None:
 
 
 def _label(text: str, hits: Sequence[Hit], mentions: Sequence[Mention]) -> Label | None:
-    if _GROUP.search(text) and (group := _group(text)):
+    if group := _group(text):
         side = find_laterality(_sides([word for word, _, _ in words_of(text)]))
         return Label(tuple(group), (side,) * len(group), (False,) * len(group), "", False, False, is_group=True)
     other = [hit for hit in hits if "cue:modality" in hit.tags]

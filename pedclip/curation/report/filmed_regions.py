@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice, takewhile
 from typing import Final
 
@@ -71,7 +71,8 @@ def _exam_lines(report: ParsedReport) -> Iterator[str]:
 
 
 def _exam_line(report: ParsedReport, section: Section) -> str:
-    return _COMPARED.split(report.text[section.start : section.end], maxsplit=1)[0]
+    text = report.text[section.start : section.end]
+    return _COMPARED.split(text, maxsplit=1)[0] if "compar" in text.lower() else text
 
 
 def films_of_exam(report: ParsedReport, section: Section) -> tuple[str, ...]:
@@ -84,12 +85,13 @@ def _exam_claims(report: ParsedReport) -> list[_Claim]:
     return [claim for line in _exam_lines(report) for item in _ITEMS.split(line) for claim in _claims_in(item)]
 
 
-def _claims_in(item: str) -> list[_Claim]:
+@lru_cache(maxsize=4096)  # the same few lines stand in thousands of reports
+def _claims_in(item: str) -> tuple[_Claim, ...]:
     """Films named in one item of an exam line."""
     hits = scan(item)
     tags = {tag for hit in hits for tag in hit.tags}
     if "cue:modality" in tags and "cue:film" not in tags:
-        return []  # "CT of the head" beside the films
+        return ()  # "CT of the head" beside the films
     claims = [(mention.start, _Claim(mention.region, side_of(mention, item))) for mention in find_mentions(item)]
     fields = ("name:", "label:")
     claims += [
@@ -98,7 +100,7 @@ def _claims_in(item: str) -> list[_Claim]:
         for tag in sorted(hit.tags)
         if tag.startswith(fields)
     ]
-    return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]  # in order of position
+    return tuple(claim for _, claim in sorted(claims, key=lambda pair: pair[0]))  # in order of position
 
 
 def _named_claims(report: ParsedReport) -> list[_Claim]:
@@ -158,8 +160,13 @@ def _is_of_other_modality(report: ParsedReport) -> bool:
     lines = list(_exam_lines(report)) or [
         report.text[section.start : section.end] for section in report.sections if section.name == "technique"
     ]
-    tags = {tag for line in lines for hit in scan(line) for tag in hit.tags}
+    tags = frozenset[str]().union(*map(_tags, lines))
     return "cue:modality" in tags and "cue:film" not in tags
+
+
+@lru_cache(maxsize=4096)
+def _tags(line: str) -> frozenset[str]:
+    return frozenset(tag for hit in scan(line) for tag in hit.tags)
 
 
 def _described(report: ParsedReport) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Final
 
 from pedclip.curation.report.lexicon import is_listed
@@ -76,13 +77,20 @@ def section_of(heading: str) -> str | None:
     spelled = " ".join(heading.lower().split())
     if (name := terms().get(spelled)) or not spelled:
         return name
-    first = re.match(r"[a-z]*", spelled)[0]  # type: ignore[index]
-    if first not in _qualifiers() and corrected(first) not in _words():
+    if not may_begin(spelled[: len(spelled) - len(spelled.lstrip(ascii_lowercase))]):
         return None  # most words before a colon
-    plain = re.sub(rf"^(?:(?:{'|'.join(_lists()['qualifiers'])})\s+)+", "", spelled)
-    parts = [" ".join(map(corrected, part.split())) for part in _JOINED.split(plain)]
-    names = [terms().get(part) for part in parts]
+    parts = [part.split() for part in _JOINED.split(_qualified().sub("", spelled))]
+    # The comparison with listed words is slow, and most candidates are the end of a sentence.
+    if any(len(word) < _SHORTEST and word not in _words() for part in parts for word in part):
+        return None
+    names = [terms().get(" ".join(map(corrected, part))) for part in parts]
     return names[0] if all(names) and "other" not in names else None
+
+
+@lru_cache(maxsize=16_384)
+def may_begin(letters: str) -> bool:
+    """True where a heading may begin with these letters, in lower case, and then something else or nothing."""
+    return letters in _begins() or letters in _qualifiers() or corrected(letters) in _words()
 
 
 @lru_cache(maxsize=16_384)
@@ -98,14 +106,26 @@ def corrected(word: str) -> str:
     # Words of much the same letters first, as the comparison proper is slow.
     letters, least = _bits(word), _LIKENESS[len(word) >= _LONG]
     most_wrong = 2 * _MOST_WRONG if len(word) >= _LONG else _MOST_WRONG
-    near = [known for known, own in _spelled().get(len(word), ()) if (letters ^ own).bit_count() <= most_wrong]
-    likeness, known = max(((SequenceMatcher(None, word, one).ratio(), one) for one in near), default=(0.0, word))
+    near = (known for known, own in _spelled().get(len(word), ()) if (letters ^ own).bit_count() <= most_wrong)
+    compared = [(SequenceMatcher(None, word, known), known) for known in near]
+    alike = ((both.ratio(), known) for both, known in compared if both.quick_ratio() >= least)
+    likeness, known = max(alike, default=(0.0, word))
     return known if likeness >= least else word
+
+
+@cache
+def _begins() -> frozenset[str]:
+    return frozenset(term[: len(term) - len(term.lstrip(ascii_lowercase))] for term in terms())
 
 
 @cache
 def _qualifiers() -> frozenset[str]:
     return frozenset(term.split()[0].removesuffix("'s") for term in _lists()["qualifiers"])
+
+
+@cache
+def _qualified() -> re.Pattern[str]:
+    return re.compile(rf"^(?:(?:{'|'.join(_lists()['qualifiers'])})\s+)+")
 
 
 @cache

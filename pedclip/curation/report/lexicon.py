@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from pedclip.anatomy import Mention, find_mentions
 # Soft tissue and airway films: none of the 23 regions, yet their sentences belong to no other film.
 NECK: Final = "neck"
 
-_WORD: Final = re.compile(r"[a-z0-9]+", re.IGNORECASE | re.ASCII)
+_WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _END: Final = ""  # key of a node under which the tags of a complete term stand
 _SHORTEST_STEM: Final = 3
 _NO_TAGS: Final[frozenset[str]] = frozenset()
@@ -53,27 +53,23 @@ def scan(text: str) -> list[Hit]:
         >>> sorted(scan("Follow-up is advised.")[0].tags)
         ['cue:recommendation']
     """
-    spans = [match.span() for match in _WORD.finditer(text)]
-    # Lower case keeps the places of letters in ASCII only.
-    words = text.lower() if text.isascii() else text
-    begun = [_begun_by(words[start:end]) for start, end in spans]
+    words = words_of(text)
     hits, free = [], 0  # free: index of the first word behind the last hit, so that hits never overlap
-    for first, nodes in enumerate(begun):
-        if not nodes or first < free:
+    for first, (word, start, _) in enumerate(words):
+        state = _begun_by(word)
+        if state is None or first < free:
             continue
-        # Several nodes at once, as a word may satisfy a term and a stem: "fractures", "fractur*".
         tags, last, position = _NO_TAGS, first, first
-        while nodes:
-            found = [node[_END] for node in nodes if _END in node]
-            if found:
-                last, tags = position, found[0] if len(found) == 1 else frozenset().union(*found)
+        while state:
+            if state.tags:
+                last, tags = position, state.tags
             position += 1
-            if position == len(spans):
+            if position == len(words) or not state.goes_on:
                 break
-            following = _forms(words[slice(*spans[position])])
-            nodes = tuple(node[form] for node in nodes for form in following if form in node) if following else ()
+            following = _forms(words[position][0])
+            state = state.behind(following) if following else None
         if tags:
-            hits.append(Hit(spans[first][0], spans[last][1], frozenset(tags)))
+            hits.append(Hit(start, words[last][2], tags))
             free = last + 1
     return hits
 
@@ -113,10 +109,33 @@ def is_listed(word: str) -> bool:
     return not _vocabulary().isdisjoint((word, word.removesuffix("s"))) or word in word_lists()["label"]
 
 
+class _State:
+    """Nodes of the tree that the words read so far lead to: several, as one may be a word and a stem ("fractur*")."""
+
+    def __init__(self, nodes: Sequence[dict[str, Any]]) -> None:
+        self.tags = frozenset[str]().union(*(node.get(_END, ()) for node in nodes))  # of the terms that end here
+        self.goes_on = any(word != _END for node in nodes for word in node)
+        self._nodes = nodes
+        self._behind: dict[tuple[str, ...], _State | None] = {}  # bounded, as there are only listed spellings
+
+    def behind(self, forms: tuple[str, ...]) -> "_State | None":
+        """The state behind a word with these spellings, None where no term goes on so."""
+        if forms not in self._behind:
+            nodes = [node[form] for node in self._nodes for form in forms if form in node]
+            self._behind[forms] = _State(nodes) if nodes else None
+        return self._behind[forms]
+
+
+@cache
+def _begin() -> _State:
+    return _State([_trie()])
+
+
 @lru_cache(maxsize=65_536)
-def _begun_by(word: str) -> tuple[dict[str, Any], ...]:
-    """Nodes of the terms that a word of the text may begin."""
-    return tuple(_trie()[form] for form in _forms(word) if form in _trie())
+def _begun_by(word: str) -> _State | None:
+    """Terms that a word of the text may begin."""
+    forms = _forms(word)
+    return _begin().behind(forms) if forms else None
 
 
 @lru_cache(maxsize=65_536)

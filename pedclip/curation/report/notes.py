@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 
 from pedclip.anatomy import Mention, find_mentions
@@ -10,7 +11,8 @@ from pedclip.curation.report.lexicon import Hit
 
 # Headings that a note has and the report of a film has not.
 _NOTE: Final = re.compile(
-    r"(?:^|[.;]\s|\n)[ \t]*(?:history of present illness|past (?:medical|surgical) history|social history|family "
+    r"(?:\A|[.;\n](?:(?<=\n)|(?<=[.;])\s))[ \t]*(?=[^.;:\n]*:)"
+    r"(?:history of present illness|past (?:medical|surgical) history|social history|family "
     r"history"
     r"|(?:physical|general|gen) exam(?:ination)?|review of systems|hospital course|(?:current |discharge )?medications"
     r"|vital signs|hpi|pmh|shx|fhx|meds|cc|subjective|objective|(?:pre-?|post-?)operative diagnos[ie]s|cause of death"
@@ -53,6 +55,7 @@ _JOINED: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=16)  # asked for the sections, and again for the lines
 def is_note(text: str) -> bool:
     """True where the headings are those of a note, not of a report."""
     return _NOTE.search(text) is not None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from string import ascii_letters
 from typing import Final
 
 from pedclip.curation.report import headings
@@ -28,13 +29,12 @@ _OF_FILM: Final = re.compile(
     r"(?P<name>[A-Za-z][^:\n]{2,50}):",
     re.IGNORECASE | re.MULTILINE,
 )
-_ADDED: Final = re.compile(r"addend|amend|correct|revis|erratum", re.IGNORECASE)  # in the heading of every addendum
+_ADDED: Final = ("addend", "amend", "correct", "revis", "erratum")  # in the heading of every addendum
 _SEVERAL: Final = re.compile(r"[.!?;][)\]\"]*\s+\S|\n[ \t]*\S")  # more than one sentence, maybe
-_WORD_START: Final = re.compile(r"(?<![\w-])[a-z]", re.IGNORECASE | re.ASCII)
+_FIRST_WORD: Final = re.compile(r"(?<![\w-])[A-Za-z]+", re.ASCII)
 _AFTER_SENTENCE: Final = ".;!?:)]"
 _OPEN_BRACKET: Final = re.compile(r"[(\[][^()\[\]]*\Z")
 _CLOSED_BEHIND: Final = re.compile(r"[^()\[\]\n]*[)\]]")
-_LAST_WORD: Final = re.compile(r"[A-Za-z]+\Z")
 _CONTEXT: Final = ("exam", "indication", "history", "comparison", "technique", "recommendation", "addendum")
 # A line of its own that may be a misspelt heading; listed ones are found by `_on_line`.
 _LONE_LINE: Final = re.compile(r"^[ \t]*(?P<term>[A-Z][A-Za-z]{5,20}(?:[ ][A-Za-z]{2,20}){0,3})[ \t]*$", re.MULTILINE)
@@ -77,9 +77,8 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
     ends = [*(heading.start for heading in found[1:]), len(report_text)]
     sections: list[Section] = []
     is_told = is_note(report_text)  # a note goes on telling the history; no findings begin there
-    for number, (heading, end) in enumerate(zip(found, ends, strict=True)):
+    for heading, end, names in zip(found, ends, _names_by_exam(found), strict=True):
         # Findings without a heading of their own can hide in another section of the same exam.
-        names = [one.name for one in _same_exam(found, number)]
         own = is_told or "findings" in names
         whole = Section(heading.name, heading.body, end)
         for part in [whole] if is_told else _at_film_names(whole, report_text):
@@ -89,11 +88,12 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
     return tuple(section for section in trimmed if section.end > section.start)
 
 
-def _same_exam(found: list[_Heading], number: int) -> list[_Heading]:
-    """Headings of the exam to which a heading belongs: each exam line with something under it begins another."""
-    begins = [k for k, one in enumerate(found) if one.name == "exam" and k and found[k - 1].name != "exam"]
-    start = max((k for k in begins if k <= number), default=0)
-    return found[max(start, 1) : min((k for k in begins if k > number), default=len(found))]
+def _names_by_exam(found: list[_Heading]) -> Iterator[list[str]]:
+    """For each heading the names in its exam: each exam line with something under it begins another."""
+    names = [one.name for one in found]
+    begins = [k for k in range(1, len(names)) if names[k] == "exam" and names[k - 1] != "exam"]
+    for start, stop in pairwise([0, *begins, len(names)]):
+        yield from [names[max(start, 1) : stop]] * (stop - start)
 
 
 @cache
@@ -102,38 +102,41 @@ def _on_line() -> re.Pattern[str]:
     longest_first = sorted(headings.terms(), key=len, reverse=True)
     any_term = "|".join(re.escape(term).replace(r"\ ", r"[ \t]+") for term in longest_first)
     end = r"[ \t]*[.\-–—]?[ \t]*$|[ \t]+[-–—][ \t]+|[ ]*\t[ \t]*(?=\S)"
-    return re.compile(rf"^[ \t]*(?P<term>{any_term})(?:{end})", re.IGNORECASE | re.ASCII | re.MULTILINE)
+    begin = r"^(?![ \t]*[a-z]+:)[ \t]*"  # "FINDINGS:" has one
+    return re.compile(rf"{begin}(?P<term>{any_term})(?:{end})", re.IGNORECASE | re.ASCII | re.MULTILINE)
 
 
 def _headings(text: str) -> list[_Heading]:
     found = {}  # by position, as all searches may meet the same heading
-    for match in _on_line().finditer(text):
+    for match in _at_lines(_on_line(), text):
         start, stop = match.span("term")
         if not _is_within_clause(text, start, stop):
             found[start] = _Heading(section_of(match["term"]) or "other", start, match.end())
-    for match in _LONE_LINE.finditer(text):
+    for match in _at_lines(_LONE_LINE, text):
         last = match["term"].lower().rpartition(" ")[2]
         if corrected(last) != last and (name := section_of(match["term"])):
             found[match.start("term")] = _Heading(name, match.start("term"), match.end())
     for colon in re.finditer(":", text):
         begin = max(0, colon.start() - _LONGEST_HEADING)
-        before = _NUMBERED.sub("", _BRACKET.sub("", text[begin : colon.start()]))
-        last_word = _LAST_WORD.search(before.rstrip())
-        if not last_word or corrected(last_word[0].lower()) not in _last_words():
+        before = text[begin : colon.start()]
+        before = _BRACKET.sub("", before) if before.rstrip().endswith(")") else before
+        before = _NUMBERED.sub("", before) if before.rstrip()[-1:].isdecimal() else before
+        if corrected(_last_word(before.rstrip()).lower()) not in _last_words():
             continue  # most colons stand behind no listed word
         # The longest run of words that is a heading: "clinical history", not "history".
-        for word in _WORD_START.finditer(before):
-            name = section_of(before[word.start() :])
+        for word in _FIRST_WORD.finditer(before):
+            name = section_of(before[word.start() :]) if headings.may_begin(word[0].lower()) else None
             if name and _opens_section(text, begin + word.start(), colon.start()):
                 found[begin + word.start()] = _Heading(name, begin + word.start(), colon.end())
                 break
-    for match in _OF_FILM.finditer(text):
+    for match in _at_lines(_OF_FILM, text):
         label = read_label(match["name"])
         if label and any(label.named):
             found[match.start("term")] = _Heading(
                 section_of(match["term"]) or "findings", match.start("term"), match.start("name")
             )
-    has_addenda = _ADDED.search(text) is not None
+    small = text.lower()
+    has_addenda = any(word in small for word in _ADDED)
     return _with_addenda(text, found) if has_addenda else [found[start] for start in sorted(found)]
 
 
@@ -156,7 +159,23 @@ def _with_addenda(text: str, found: dict[int, _Heading]) -> list[_Heading]:
 
 @cache
 def _last_words() -> frozenset[str]:
-    return frozenset(word[0] for term in headings.terms() if (word := _LAST_WORD.search(term)))
+    return frozenset(map(_last_word, headings.terms())) - {""}
+
+
+def _last_word(text: str) -> str:
+    """The letters at the end of a text, "" where it ends otherwise."""
+    return text[len(text.rstrip(ascii_letters)) :]
+
+
+def _at_lines(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Matches of a pattern that begins a line and ends on it: much faster than to try it at every character."""
+    start = 0
+    while True:
+        if match := pattern.match(text, start):
+            yield match
+        start = text.find("\n", start) + 1
+        if not start:
+            return
 
 
 def _opens_section(text: str, start: int, end: int) -> bool:
@@ -182,8 +201,7 @@ def _is_within_clause(text: str, start: int, end: int) -> bool:
         return False  # written as a heading, whatever the line before it ends with
     if before.endswith(","):  # "Left wrist, Indication: fall", but "callus, Age: 5 weeks, is seen"
         return is_identity or text[start].islower()
-    word = _LAST_WORD.search(before)
-    return word is not None and word[0] in words_within_clause()
+    return _last_word(before) in words_within_clause()
 
 
 def _preamble(text: str, names: list[str]) -> str:

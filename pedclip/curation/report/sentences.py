@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pedclip.curation.report.exam_labels import LONGEST, read_label
@@ -13,12 +14,14 @@ _SHORT_LINE: Final = 50  # characters: a shorter line was ended on purpose, a lo
 _MARKS: Final = " \t\r\n*•·-–—.,;:|>_=~▪▫◦●○■□‣⁃→➢✓"
 _BULLETS: Final = frozenset("*•·-–—>▪▫◦●○■□‣⁃→➢✓")
 
+# One class of signs in front, for which the search runs through a text without trying the rest at every letter.
 _CANDIDATE: Final = re.compile(
-    r"(?P<stop>[.!?]+[\"'”’)\]]*(?=\s|$))"
-    r"|(?P<glued>(?<=[a-z][a-z])\.(?=[A-Z][a-z]))"
-    r"|(?P<line>[ \t\r]*\n)"
-    r"|(?P<bracket>(?<!\S)\(?\d{1,2}\)(?=\s))"
+    r"[.!?\n(\d](?:(?P<line>(?<=\n))"
+    r"|(?P<stop>(?<=[.!?])[.!?]*[\"'”’)\]]*(?=\s|$))"
+    r"|(?P<glued>(?<=[a-z][a-z]\.)(?=[A-Z][a-z]))"
+    r"|(?P<bracket>(?<!\S[(\d])(?:(?<=\()\d{1,2}|(?<=\d)\d?)\)(?=\s)))"
 )
+_LAST: Final = re.compile(r"(?<![\w.])[\w.]*\Z")  # the last word, with the stops of its abbreviation
 _LONGEST_ITEM: Final = 12  # characters of a list number with what stands around it
 _NUMBER: Final = re.compile(r"(?<![\w.,/-])(\d{1,2})\Z", re.ASCII)
 _FIRST_NUMBER: Final = re.compile(r"[\s*•·]*\(?(\d{1,2})[.)][.\s]+(?=\S)", re.ASCII)
@@ -37,6 +40,7 @@ _RUN_ON: Final = re.compile(
 )
 _LONGEST_NAME: Final = 60  # characters of a name that runs on
 _ROMAN: Final = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
+_COLON_OR_DASH: Final = re.compile(r"[:–—-]")  # without which no name is glued to a sentence
 _GLUED_HEADING: Final = re.compile(r"([A-Za-z][^:\n]{0,80}?)(?::|\s[-–—](?=\s))[\s]*")
 
 
@@ -123,10 +127,10 @@ def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
         return False  # "Cough, ? infiltrate"
     if candidate.lastgroup == "line":
         return _ends_line(text, begin, candidate, following)
-    last = re.search(r"[\w.]*\Z", text[max(begin, candidate.start() - 12) : candidate.start()])
-    word = last[0].lower().lstrip(".") if last else ""
     if candidate[0][0] != "." or not following:
         return True
+    last = _LAST.search(text[max(begin, candidate.start() - 12) : candidate.start()])
+    word = last[0].lower().lstrip(".") if last else ""
     # "no" is a number's abbreviation ("no. 3") unless a sentence follows ("Effusion: no. The heart …").
     if word in _NEVER_LAST and not (word == "no" and following.isupper()):
         return False
@@ -150,6 +154,19 @@ def _ends_line(text: str, begin: int, candidate: re.Match[str], following: str) 
 
 def _parts(text: str, begin: int, end: int, number: int) -> Iterator[Sentence]:
     """The sentence between two boundaries, and before it the labels glued to its front."""
+    part = text[begin:end]
+    for start, stop, first in _spans(part, number):
+        yield Sentence(part[start:stop], begin + start, begin + stop, first)
+
+
+@lru_cache(maxsize=8192)  # the same normal sentence occurs in thousands of reports
+def _spans(text: str, number: int) -> tuple[tuple[int, int, int], ...]:
+    return tuple(_spans_in(text, number))
+
+
+def _spans_in(text: str, number: int) -> Iterator[tuple[int, int, int]]:
+    """Start, end and list number of each label and of the sentence."""
+    begin, end = 0, len(text)
     while True:
         item = _FIRST_NUMBER.match(text, begin, end)
         first = number if item and number == int(item[1]) else 0
@@ -165,15 +182,15 @@ def _parts(text: str, begin: int, end: int, number: int) -> Iterator[Sentence]:
             return
         # "Left knee: no fracture" is a label and a sentence; several labels may follow each other.
         if stop := _end_of_name(text, begin, end):
-            yield Sentence(text[begin:stop], begin, stop, first)
+            yield begin, stop, first
             begin, number = stop, 0
             continue
-        glued = _GLUED_HEADING.match(text, begin, end)
+        glued = _COLON_OR_DASH.search(text, begin, end) and _GLUED_HEADING.match(text, begin, end)
         if not glued or glued.end() >= end or not read_label(glued[1]):
-            yield Sentence(text[begin:end], begin, end, first)
+            yield begin, end, first
             return
         stop = glued.start() + len(glued[0].rstrip())
-        yield Sentence(text[begin:stop], begin, stop, first)
+        yield begin, stop, first
         begin, number = glued.end(), 0
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# One search tells whether there is anything to do at all.
-_SUSPECT: Final = re.compile(r"[^\n\t -~]|[\\&<~|]|\*\*|_x000|\bpage[ \t]+\d", re.IGNORECASE)
+# What tells whether there is anything to do at all: signs other than plain ones, that is without & < \ | ~
+_SUSPECT: Final = re.compile(r"[^\n\t -%'-;=-\[\]-{}]")
+_PAGE_NUMBER: Final = re.compile(r"\bpage[ \t]+\d", re.IGNORECASE)
 _TAGS: Final = (
     "html|head|body|title|p|br|hr|div|span|font|b|i|u|s|em|strong|small|big|sub|sup|center|pre|code|h[1-6]|ul|ol"
     "|li|dl|dt|dd|"
@@ -95,7 +96,10 @@ def plain_text(text: str) -> PlainText:
         'Lungs are clear.\nHeart < 50%.'
     """
     if not _SUSPECT.search(text):
-        return PlainText(text)
+        small = text.lower()
+        is_numbered = "page" in small and _PAGE_NUMBER.search(text)
+        if not is_numbered and "**" not in text and "_x000" not in small:
+            return PlainText(text)
     editor = _Editor(text)
     if text.lstrip("\ufeff \t\r\n").startswith("{\\rtf"):
         from pedclip.curation.report.rtf import rtf_pieces
