@@ -18,7 +18,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.data.adapters import find_adapter
 from pedclip.data.adapters.reader import Reader, dicom_facts
 from pedclip.data.adapters.sample import DEVELOPMENT, BadAnnotation, Sample, Size
-from pedclip.data.cards import Card, check_folder, check_table, require_folder
+from pedclip.data.cards import Card, FolderDiffers, check_folder, check_table, require_folder
 from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.label_text import label_text, patient_words
 from pedclip.triplets.decoding import BadImage, read_film
@@ -68,8 +68,14 @@ def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> Fo
         FolderDiffers: Something required is missing; with the table of the card's rules.
         NothingUsable: Not one image can be used.
     """
-    inner = _inner(card, Path(root))
-    checks = require_folder(card, inner)
+    inner = Path(root)
+    try:
+        checks = require_folder(card, inner)
+    except FolderDiffers:
+        # Counting the files of a large set takes seconds: a second time only where the first look fails.
+        if (inner := _inner(card, Path(root))) == Path(root):
+            raise
+        checks = require_folder(card, inner)
     reader = Reader(card, inner)
     folder = Path(get_temporary_cache_files_directory()) / f"{card.name}-{uuid.uuid4().hex}"
     triplets = write_rows(stream_rows(reader, split=split), folder)
@@ -87,7 +93,7 @@ def read_card_folder(card: Card, root: str | Path, *, split: str = "auto") -> Fo
 
 def _inner(card: Card, root: Path) -> Path:
     """The folder that holds the data set: the one given, or the only one in it that does, as archives unpack."""
-    if not root.is_dir() or _is_complete(card, root):
+    if not root.is_dir():
         return root
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     found = [path for path in folders if _is_complete(card, path)] if len(folders) <= _MANY else []
