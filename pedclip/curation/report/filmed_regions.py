@@ -17,7 +17,10 @@ from pedclip.curation.report.sections import Section
 _COMMONEST: Final = "chest"  # of two films with equal evidence, the one of which far more are taken
 _ITEMS: Final = re.compile(r"[;\n]|(?<=[a-z]{2})\.\s|(?<!\S)\d{1,2}[.)]\s", re.IGNORECASE)
 _COMPARED: Final = re.compile(r"\bcompar(?:ison|ed)\b(?! view)", re.IGNORECASE)
-_NO_FILM: Final = {"cue:modality", "cue:organ"}  # what CT, MRI and ultrasound show, and a film hardly
+# What CT, MRI and ultrasound show, and a film hardly; "beyond" holds what no film shows at all.
+_NO_FILM: Final = {"cue:modality", "cue:organ", "cue:beyond"}
+_OF_FILM: Final = re.compile(r"x-?\s?rays?\b|radiograph|\bfilms?\b|\bviews?\b|\bCXR\b|\bKUB\b|portable", re.IGNORECASE)
+_FEWEST_BEYOND: Final = 2  # different terms: one may be a remark or an advice
 _FILM_GAP: Final = 25  # characters between the name of a region and the word that makes it a film
 
 
@@ -156,12 +159,30 @@ def _film_claims(report: ParsedReport) -> list[_Claim]:
 
 
 def _is_of_other_modality(report: ParsedReport) -> bool:
-    """True where the exam line, or without one the technique, names CT, MRI or ultrasound and no film."""
-    lines = list(_exam_lines(report)) or [
+    """True where the exam line, or without one the technique or the findings, are of CT, MRI, ultrasound, no film."""
+    exams = list(_exam_lines(report))
+    lines = exams or [
         report.text[section.start : section.end] for section in report.sections if section.name == "technique"
     ]
     tags = frozenset[str]().union(*map(_tags, lines))
-    return "cue:modality" in tags and "cue:film" not in tags
+    if "cue:film" in tags:
+        return bool(not exams and _shows_no_film(report))
+    return "cue:modality" in tags or _shows_no_film(report)
+
+
+def _shows_no_film(report: ParsedReport) -> bool:
+    """True where findings speak of what no film shows, in more sentences than of films ("The labrum is torn.")."""
+    lines = [line for line in report.lines if line.sentence_type in ("finding", "technique")]
+    beyond = [line for line in lines if any("cue:beyond" in hit.tags for hit in line.hits)]
+    terms = {
+        line.sentence.text[hit.start : hit.end].lower()
+        for line in beyond
+        for hit in line.hits
+        if "cue:beyond" in hit.tags
+    }
+    if len(terms) < _FEWEST_BEYOND:
+        return False
+    return len(beyond) > sum(_OF_FILM.search(line.sentence.text) is not None for line in lines)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from pedclip.curation.report.clauses import finding_clause, is_correction, is_su
 from pedclip.curation.report.exam_labels import Label, label_of
 from pedclip.curation.report.language import other_language
 from pedclip.curation.report.lexicon import Hit, mentions_in, scan
-from pedclip.curation.report.notes import film_of, is_note, is_of_films, main_part, result_start, tells_film
+from pedclip.curation.report.notes import NoteReader, is_note, result_start, tells_care
 from pedclip.curation.report.sections import SECTIONS, Section, split_sections
 from pedclip.curation.report.sentence_types import (
     TYPE_OF_SECTION,
@@ -76,12 +76,7 @@ class ParsedReport:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Sentences with their types and the body parts that they name, in order of position."""
-        # Sentences never cross a heading: each section is split on its own.
-        lines = [
-            _line(sentence, section)
-            for section in self.sections
-            for sentence in split_sentences(self.text, section.start, section.end)
-        ]
+        lines = list(self._split)
         if self.is_note:
             lines = _film_results(lines, self.text)
         elif not any(section.name in ("indication", "history") for section in self.sections):
@@ -89,6 +84,16 @@ class ParsedReport:
         lines = _with_labels(lines, self.text)
         _mark_superseded(lines, self.text)
         return tuple(lines)
+
+    @cached_property
+    def _split(self) -> tuple[Line, ...]:
+        """Sentences with what their own words say."""
+        # Sentences never cross a heading: each section is split on its own.
+        return tuple(
+            _line(sentence, section)
+            for section in self.sections
+            for sentence in split_sentences(self.text, section.start, section.end)
+        )
 
     @cached_property
     def filmed_regions(self) -> Mapping[str, Laterality]:
@@ -101,7 +106,10 @@ class ParsedReport:
     @cached_property
     def is_note(self) -> bool:
         """True where this is a clinical note, of which only the results of films are findings."""
-        return is_note(self.text)
+        if is_note(self.text):
+            return True
+        names_film = any(line.label and any(line.label.named) and line.section.name == "exam" for line in self._split)
+        return not names_film and tells_care((line.sentence.text, line.hits) for line in self._split)
 
     @cached_property
     def other_language(self) -> str:
@@ -223,47 +231,31 @@ def _mark_superseded(lines: list[Line], text: str) -> None:
             lines[k] = replace(line, sentence_type="administrative")
 
 
-def _film_results(lines: list[Line], text: str) -> list[Line]:
+def _film_results(lines: Iterable[Line], text: str) -> list[Line]:
     """Lines of a clinical note: findings are what it says of films, and what goes on about the same film."""
     results: list[Line] = []
-    film: frozenset[str] = frozenset()  # regions of the film that the sentence before tells of
-    main, is_of_film = main_part(text), False
-    for number, line in enumerate(lines):
+    reader, section = NoteReader(text), None
+    for line in lines:
         words, sentence = _words_of(line.sentence.text), line.sentence
-        is_first = number == 0 or line.section is not lines[number - 1].section
-        is_of_film = is_of_films(text, line.section.start) if is_first else is_of_film
-        regions = {mention.region for mention in words.mentions} | _regions_of(words.hits)
-        is_result = words.label is None
-        if any("cue:modality" in hit.tags for hit in words.hits):
-            is_result = is_of_film = False  # what follows is of that scan
-        if tells_film(sentence.text, words.hits):
-            film = film_of(sentence.text, words.mentions) or main
+        if line.section is not section:
+            reader.enter_section(line.section.start)
+            section = line.section
+        if words.label:
+            reader.read_label(sentence.text, sentence.start, frozenset(words.label.regions))
+        films = reader.films_in(
+            sentence.text,
+            sentence.start,
+            words.hits,
+            words.mentions,
+            is_finding=words.label is None and words.sentence_type == "finding",
+        )
+        if films:
             start = result_start(sentence.text, words.mentions)
             sentence = Sentence(sentence.text[start:], sentence.start + start, sentence.end, sentence.number)
-        elif is_of_film and is_result and words.sentence_type == "finding":
-            film = (
-                (frozenset() if is_first else film)
-                or frozenset(m.region for m in words.mentions if m.kind == "name")
-                or main
-            )
-        elif is_first or not (
-            is_result and words.sentence_type == "finding" and regions & film and _is_assessed(words.hits)
-        ):
-            film = frozenset()
         # A part of the body is examined by hand under "Chest:"; that opens no film.
-        results.append(
-            Line(sentence, line.section, "finding" if film else "history", None, words.mentions, words.hits, film)
-        )
+        kind: SentenceType = "finding" if films else "history"
+        results.append(Line(sentence, line.section, kind, None, words.mentions, words.hits, films))
     return results
-
-
-def _regions_of(hits: Iterable[Hit]) -> set[str]:
-    tags = (tag.partition(":") for hit in hits for tag in hit.tags)
-    return {region for kind, _, region in tags if kind in ("name", "structure", "hint")}
-
-
-def _is_assessed(hits: Iterable[Hit]) -> bool:
-    return any(tag.startswith("finding:") for hit in hits for tag in hit.tags)
 
 
 def _line(sentence: Sentence, section: Section) -> Line:

@@ -56,3 +56,24 @@ def test_every_listed_term_is_found_in_a_sentence() -> None:
             for term in terms:
                 found = scan(f"Zz {term.replace('*', '')} zz.")
                 assert any(f":{name}" in "".join(hit.tags) for hit in found), term
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FINDINGS: The labrum of the hip is torn. There is marrow edema of the femoral head.",
+        "Low attenuation lesion of the neck with mild rim enhancement. The epiglottis is normal.",
+        "The kidneys are normal in echotexture, no hydronephrosis. Color flow in the femoral vein.",
+        "Ejection fraction is 60%. The mitral valve opens well. No pericardial effusion, heart size is normal.",
+        "Increased tracer uptake over the skull. Radionuclide activity of the ribs is normal.",
+    ],
+)
+def test_findings_of_what_no_film_shows_are_of_no_film(text: str) -> None:
+    assert filmed_regions(text) == {}
+    assert filmed_regions("EXAM: Chest x-ray.\n" + text).keys() == {"chest"}
+
+
+def test_one_remark_on_what_no_film_shows_leaves_the_film() -> None:
+    assert filmed_regions("Two views of the shoulder. No fracture. The rotator cuff is not seen.").keys() == {
+        "shoulder"
+    }
