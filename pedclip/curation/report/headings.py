@@ -77,7 +77,7 @@ def section_of(heading: str) -> str | None:
     spelled = " ".join(heading.lower().split())
     if (name := terms().get(spelled)) or not spelled:
         return name
-    if not may_begin(spelled[: len(spelled) - len(spelled.lstrip(ascii_lowercase))]):
+    if not _may_be_joined(spelled[: len(spelled) - len(spelled.lstrip(ascii_lowercase))]):
         return None  # most words before a colon
     parts = [part.split() for part in _JOINED.split(_qualified().sub("", spelled))]
     # The comparison with listed words is slow, and most candidates are the end of a sentence.
@@ -90,7 +90,12 @@ def section_of(heading: str) -> str | None:
 @lru_cache(maxsize=16_384)
 def may_begin(letters: str) -> bool:
     """True where a heading may begin with these letters, in lower case, and then something else or nothing."""
-    return letters in _begins() or letters in _qualifiers() or corrected(letters) in _words()
+    return letters in _begins() or _may_be_joined(letters)
+
+
+def _may_be_joined(letters: str) -> bool:
+    """True where a heading that is not listed as a whole may begin with these letters."""
+    return letters in _qualifiers() or corrected(letters) in _words()
 
 
 @lru_cache(maxsize=16_384)
