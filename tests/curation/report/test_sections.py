@@ -173,3 +173,9 @@ def test_findings_on_the_line_of_the_exam_or_a_history() -> None:
 def test_a_history_of_several_lines_stays_whole(history: str) -> None:
     assert named(f"EXAM: Left wrist.\nHISTORY: {history}\nFINDINGS: Normal.")[1] == ("history", history)
     assert named(f"EXAM: Left wrist.\nHISTORY: {history}\nIMPRESSION: Normal.")[1] == ("history", history)
+
+
+def test_a_joined_heading_begins_with_a_listed_word() -> None:
+    text = "CHIEF COMPLAINT: Cough.\nX-RAY AND LABORATORY DATA: Sodium was 140.\nASSESSMENT AND PLAN: Observe.\n"
+    sections = [(section.name, text[section.start : section.end]) for section in split_sections(text)]
+    assert [name for name, content in sections if "Sodium" in content] == ["history"]
