@@ -205,6 +205,7 @@ def test_a_survey_names_its_films_by_what_it_describes() -> None:
         ("Soft tissues: Swollen.", "Soft tissues: Swollen."),
         ("Pleural line: Not displaced.", "Pleural line: Not displaced."),
         ("Lungs: The lungs are clear.", "The lungs are clear."),
+        ("Alignment: Anatomic alignment.", "Anatomic alignment."),
         ("Bones: No fracture.", "No fracture."),
         ("Chest: Clear.", "Clear."),
         ("Pneumothorax: No\nEffusion: Small left", "Pneumothorax: No. Effusion: Small left"),

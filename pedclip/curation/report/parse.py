@@ -1,5 +1,6 @@
 """A report parsed once: sections, sentences with their types, filmed regions, identifiers."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -24,6 +25,7 @@ from pedclip.curation.report.sentence_types import (
 from pedclip.curation.report.sentences import Sentence, split_sentences
 from pedclip.curation.report.transport import PlainText, plain_text
 
+_TELLING: Final = re.compile(r"[^\W\d_]{4,}")  # words long enough to be of a label
 _LONGEST_VALUE: Final = 6  # words of a value that a label may belong to
 _SHORTEST_VALUE: Final = 3  # words of one that says less than its side ("Left: Normal.")
 # Sections that never name what was filmed.
@@ -184,7 +186,12 @@ def _with_labels(lines: list[Line], text: str) -> list[Line]:
     kept = []
     for number, line in enumerate(lines):
         before = lines[number - 1] if number else None
-        if before and line.sentence_type == "finding" and _is_label_of(before, line, text) and _needs_label(line):
+        if (
+            before
+            and line.sentence_type == "finding"
+            and _is_label_of(before, line, text)
+            and _needs_label(line, before)
+        ):
             start, end = before.sentence.start, line.sentence.end
             sentence = Sentence(text[start:end], start, end, line.sentence.number or before.sentence.number)
             words = _words_of(sentence.text)
@@ -193,9 +200,11 @@ def _with_labels(lines: list[Line], text: str) -> list[Line]:
     return kept
 
 
-def _needs_label(line: Line) -> bool:
+def _needs_label(line: Line, label: Line) -> bool:
     """True where a value only judges ("Normal size.") and does not say of what."""
     text = line.sentence.text
+    if any(word.lower() in label.sentence.text.lower() for word in _TELLING.findall(text)):
+        return False  # "Alignment: Anatomic alignment."
     is_long = len(text.split()) > _LONGEST_VALUE or line.regions("name", "structure")
     # "Joint space: Widened.", "Fat pads: Not displaced."
     is_single = (" " not in text and not line.regions("hint")) or text[:4].lower() == "not "
