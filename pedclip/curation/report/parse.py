@@ -186,12 +186,7 @@ def _with_labels(lines: list[Line], text: str) -> list[Line]:
     kept = []
     for number, line in enumerate(lines):
         before = lines[number - 1] if number else None
-        if (
-            before
-            and line.sentence_type == "finding"
-            and _is_label_of(before, line, text)
-            and _needs_label(line, before)
-        ):
+        if before and line.sentence_type == "finding" and _is_label_of(before, line, text):
             start, end = before.sentence.start, line.sentence.end
             sentence = Sentence(text[start:end], start, end, line.sentence.number or before.sentence.number)
             words = _words_of(sentence.text)
@@ -212,7 +207,7 @@ def _needs_label(line: Line, label: Line) -> bool:
 
 
 def _is_label_of(before: Line, line: Line, text: str) -> bool:
-    """True where a heading stands before a value on its line and names neither a film nor a section."""
+    """True where a heading before a value on its line names neither film nor section and the value needs it."""
     label = before.label
     if label is None or before.sentence_type != "heading":
         return False
@@ -220,7 +215,8 @@ def _is_label_of(before: Line, line: Line, text: str) -> bool:
     if before.section is not line.section or gap.strip(" \t"):
         return False
     is_short = len(line.sentence.text.split()) <= _SHORTEST_VALUE or not label.side
-    return is_short and not any(label.named) and not label.is_other_modality and not label.has_gap
+    is_word = not any(label.named) and not label.is_other_modality and not label.has_gap
+    return is_short and is_word and _needs_label(line, before)
 
 
 def _mark_superseded(lines: list[Line], text: str) -> None:
