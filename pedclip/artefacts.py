@@ -184,7 +184,7 @@ def clear_partial_files(folder: Path) -> None:
     for leftover in folder.glob(".*.partial"):
         # Work in progress of this machine stays; of another one nobody can tell, so the caller vouches.
         own = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]+\.partial$", leftover.name)
-        if leftover.is_file() and not (own and _is_alive(int(own[1]))):
+        if leftover.is_file() and not (own and is_alive(int(own[1]))):
             leftover.unlink(missing_ok=True)
 
 
@@ -196,7 +196,7 @@ def _clear_leftovers(destination: Path) -> None:
             continue
         # Of this machine alone: a process number of another one says nothing here.
         pid, _, _ = leftover.name.removeprefix(prefix).partition("-")
-        if not pid.isdigit() or _is_alive(int(pid)) or not leftover.is_dir():
+        if not pid.isdigit() or is_alive(int(pid)) or not leftover.is_dir():
             continue
         if leftover.suffix == ".old" and not destination.exists():
             # Killed between the two renames: the old folder comes back.
@@ -205,7 +205,7 @@ def _clear_leftovers(destination: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """True where a process of this machine has this number (another user's included)."""
     try:
         # Signal 0 is not sent: it only asks.

@@ -49,7 +49,7 @@ class OfficialTables:
         lacking = {path: missing_columns(path, columns) for path in same or near}
         fitting = [path for path, missing in lacking.items() if not missing and (same or columns)]
         # Copies of one table are one.
-        if len({path.read_bytes() for path in fitting}) > 1:
+        if len(fitting) > 1 and len({path.read_bytes() for path in fitting}) > 1:
             fitting = []
         others = [(path, missing) for path, missing in lacking.items() if path not in fitting]
         return (fitting[0] if fitting else None), [self._problem(path, names[0], missing) for path, missing in others]

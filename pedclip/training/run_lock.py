@@ -12,6 +12,8 @@ from typing import Final
 from filelock import SoftFileLease, Timeout
 from torch import distributed
 
+from pedclip.artefacts import is_alive
+
 LOCK_FILE: Final = ".lock"
 # A holder on this machine that is dead is recognised at once. One elsewhere cannot be asked: it touches the file every
 # three seconds, and is taken for dead when it has not done so for thirty.
@@ -96,15 +98,7 @@ def _acquire(lock: SoftFileLease, run: Path, lease_seconds: float) -> None:
 def _is_alive_here(lock: SoftFileLease) -> bool:
     # Only where the name is all of the identity: a container may have the name of its predecessor.
     owner = lock.owner
-    if owner is None or owner.hostname != socket.gethostname():
-        return False
-    try:
-        os.kill(owner.pid, 0)  # signal 0 is not sent: it only asks
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's process, so alive
-        return True
-    return True
+    return owner is not None and owner.hostname == socket.gethostname() and is_alive(owner.pid)
 
 
 def _holder(lock: SoftFileLease) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.artefacts import atomic_folder, write_json
-from pedclip.triplets.film_bounds import read_file
+from pedclip.triplets.pixels.film_bounds import read_file
 from pedclip.triplets.transforms import square
 
 if TYPE_CHECKING:

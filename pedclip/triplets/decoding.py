@@ -13,15 +13,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image
 
-from pedclip.triplets.dicom_header import is_dicom
-from pedclip.triplets.film_bounds import MAX_FILE_BYTES as MAX_FILE_BYTES
-from pedclip.triplets.film_bounds import MAX_PIXELS as MAX_PIXELS
-from pedclip.triplets.film_bounds import MIN_SIZE as MIN_SIZE
-from pedclip.triplets.film_bounds import BadImage as BadImage
-from pedclip.triplets.film_bounds import read_file
-from pedclip.triplets.grey_levels import Pixels as Pixels
-from pedclip.triplets.image_metadata import without_metadata
-from pedclip.triplets.picture_film import film_of_picture, open_picture
+from pedclip.triplets.pixels.dicom_header import is_dicom
+from pedclip.triplets.pixels.film_bounds import MAX_FILE_BYTES as MAX_FILE_BYTES
+from pedclip.triplets.pixels.film_bounds import MAX_PIXELS as MAX_PIXELS
+from pedclip.triplets.pixels.film_bounds import MIN_SIZE as MIN_SIZE
+from pedclip.triplets.pixels.film_bounds import BadImage as BadImage
+from pedclip.triplets.pixels.film_bounds import read_file
+from pedclip.triplets.pixels.grey_levels import Pixels as Pixels
+from pedclip.triplets.pixels.image_metadata import without_metadata
+from pedclip.triplets.pixels.picture_film import film_of_picture, open_picture
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def decode(source: str | Path | bytes) -> Pixels:
     pixels with the padding value become black. The array is checked, not the header that describes it. Where headers
     are incomplete or contradict themselves, these rules hold:
 
-        optional element    empty or meaningless is absent; see `pedclip.triplets.grey_levels`
+        optional element    empty or meaningless is absent; see `pedclip.triplets.pixels.grey_levels`
         required element    missing or empty: refused, with its name
         inverse             MONOCHROME1 or Presentation LUT Shape INVERSE, whichever is there; both invert once
         bits                only those that Bits Stored counts; where High Bit is not the highest of them, those below
@@ -142,7 +142,7 @@ def _decode(content: bytes) -> tuple[Pixels, bool]:
     """The film, and True where the file already is plain 8-bit grey."""
     if is_dicom(content):
         # Not before the first DICOM: its reader takes a while to load.
-        from pedclip.triplets.dicom_film import film_of_dicom
+        from pedclip.triplets.pixels.dicom_film import film_of_dicom
 
         pixels, is_plain = _guarded(lambda: film_of_dicom(content)), False
     else:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from datasets import Dataset, Image
 
-from pedclip.triplets.film_bounds import MAX_FILE_BYTES
+from pedclip.triplets.pixels.film_bounds import MAX_FILE_BYTES
 from pedclip.triplets.schema import FEATURES
 
 _COLUMNS: Final = tuple(name for name, feature in FEATURES.items() if isinstance(feature, Image))

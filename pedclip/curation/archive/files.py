@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, Final
 from pedclip.curation.archive.image_region import is_radiograph, region_of_tags, region_of_words, side_of_words, view_of
 from pedclip.curation.archive.report_location import MAX_REPORT_BYTES
 from pedclip.curation.archive.studies import Film, RegionHint
-from pedclip.triplets.dicom_header import inflated, integer, is_deflated, is_dicom, required
-from pedclip.triplets.film_bounds import MAX_FILE_BYTES, MAX_PIXELS, MIN_SIZE, BadImage, read_file
 from pedclip.triplets.left_out import LeftOut, Reason
+from pedclip.triplets.pixels.dicom_header import inflated, integer, is_deflated, is_dicom, required
+from pedclip.triplets.pixels.film_bounds import MAX_FILE_BYTES, MAX_PIXELS, MIN_SIZE, BadImage, read_file
 
 _HEAD: Final = 4096  # bytes
 _MAX_DEPTH: Final = 40  # folders

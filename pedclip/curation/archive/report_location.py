@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pedclip.triplets.dicom_header import inflated
 from pedclip.triplets.encoding import cell_text, decoded, without_control
 from pedclip.triplets.left_out import LeftOut, Reason
+from pedclip.triplets.pixels.dicom_header import inflated
 from pedclip.triplets.tabular import TableFile
 from pedclip.triplets.values import is_blank
 

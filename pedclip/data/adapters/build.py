@@ -23,8 +23,8 @@ from pedclip.data.folder import FolderReading, NothingUsable
 from pedclip.data.label_text import label_text, patient_words
 from pedclip.triplets.decoding import BadImage, read_film
 from pedclip.triplets.encoding import without_control
-from pedclip.triplets.film_bounds import read_file
 from pedclip.triplets.left_out import Reason, Unusable
+from pedclip.triplets.pixels.film_bounds import read_file
 from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS, split_of
 from pedclip.triplets.storage import make_split

@@ -12,9 +12,9 @@ from pedclip.data.cards import Card, pick, table_names
 from pedclip.data.label_terms import Labels, labels_from
 from pedclip.data.official_tables import OfficialTables
 from pedclip.findings import label_name
-from pedclip.triplets.dicom_header import inflated
 from pedclip.triplets.encoding import open_text, without_control
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
+from pedclip.triplets.pixels.dicom_header import inflated
 from pedclip.triplets.tabular import TableError, open_table, unreadable
 from pedclip.triplets.values import is_blank, names_nobody, read_age, read_sex, read_view
 

@@ -3,7 +3,7 @@
 import struct
 from typing import Final
 
-from pedclip.triplets.codestreams import MARKER
+from pedclip.triplets.pixels.codestreams import MARKER
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PIXEL_CHUNKS: Final = (b"IHDR", b"IDAT", b"IEND")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from pedclip.triplets.film_bounds import PALETTE, TWO_LEVELS, BadImage, check_size
+from pedclip.triplets.pixels.film_bounds import PALETTE, TWO_LEVELS, BadImage, check_size
 
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 _PLAIN: Final = b"1.2.840.10008.1.2.1".ljust(len(_DEFLATED), b"\0")

@@ -6,12 +6,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.triplets.codestreams import check_scans, coded_size, color_space, is_start
-from pedclip.triplets.dicom_codecs import missing_decoder
-from pedclip.triplets.dicom_header import Layout, integer, layout_of, read_header, texts
-from pedclip.triplets.film_bounds import BadImage, bounded_memory
-from pedclip.triplets.grey_levels import Pixels, develop
-from pedclip.triplets.picture_film import grey_of_channels
+from pedclip.triplets.pixels.codestreams import check_scans, coded_size, color_space, is_start
+from pedclip.triplets.pixels.dicom_codecs import missing_decoder
+from pedclip.triplets.pixels.dicom_header import Layout, integer, layout_of, read_header, texts
+from pedclip.triplets.pixels.film_bounds import BadImage, bounded_memory
+from pedclip.triplets.pixels.grey_levels import Pixels, develop
+from pedclip.triplets.pixels.picture_film import grey_of_channels
 
 _SLACK: Final = 2**20  # bytes by which coded pixels may be larger than the pixels: tables, profiles, noise
 

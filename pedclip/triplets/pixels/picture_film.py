@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pedclip.triplets.codestreams import check_scans, coded_size
-from pedclip.triplets.film_bounds import MAX_PIXELS, PALETTE, TWO_LEVELS, BadImage, bounded_memory, check_size
-from pedclip.triplets.grey_levels import Pixels, to_bytes
+from pedclip.triplets.pixels.codestreams import check_scans, coded_size
+from pedclip.triplets.pixels.film_bounds import MAX_PIXELS, PALETTE, TWO_LEVELS, BadImage, bounded_memory, check_size
+from pedclip.triplets.pixels.grey_levels import Pixels, to_bytes
 
 _FORMATS: Final = ("PNG", "JPEG", "TIFF")
 _COLOR_SPREAD: Final = 24  # grey levels between channels that JPEG's chroma may leave in a grey film

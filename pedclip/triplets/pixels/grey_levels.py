@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.triplets.dicom_header import integer, numbers, texts
-from pedclip.triplets.film_bounds import BadImage
+from pedclip.triplets.pixels.dicom_header import integer, numbers, texts
+from pedclip.triplets.pixels.film_bounds import BadImage
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.floating[Any]]

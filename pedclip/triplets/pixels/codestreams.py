@@ -4,7 +4,7 @@ import re
 import struct
 from typing import Final, NamedTuple
 
-from pedclip.triplets.film_bounds import BadImage
+from pedclip.triplets.pixels.film_bounds import BadImage
 
 # A marker is no stuffed byte (FF 00) and no restart (FF D0 to FF D7), which stand among the coded pixels.
 MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")

@@ -15,11 +15,11 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from pedclip.triplets import film_bounds
-from pedclip.triplets.codestreams import coded_size
 from pedclip.triplets.decoding import BadImage, decode, read_film
-from pedclip.triplets.dicom_header import inflated
-from pedclip.triplets.film_bounds import MAX_FILE_BYTES, bounded_memory, read_file
+from pedclip.triplets.pixels import film_bounds
+from pedclip.triplets.pixels.codestreams import coded_size
+from pedclip.triplets.pixels.dicom_header import inflated
+from pedclip.triplets.pixels.film_bounds import MAX_FILE_BYTES, bounded_memory, read_file
 from tests.triplets.films import RAMP, dicom, encoded
 
 MEBIBYTE = 2**20
@@ -157,7 +157,7 @@ def test_large_picture_in_a_small_dicom_is_not_decoded(monkeypatch: pytest.Monke
     header["PixelData"].VR = "OB"
     file = io.BytesIO()
     header.save_as(file, enforce_file_format=True)
-    monkeypatch.setattr("pedclip.triplets.dicom_film.missing_decoder", lambda _: "")
+    monkeypatch.setattr("pedclip.triplets.pixels.dicom_film.missing_decoder", lambda _: "")
     with pytest.raises(BadImage, match="a film of 3000×3000 pixels in a DICOM of 32×24"):
         decode(file.getvalue())
 
