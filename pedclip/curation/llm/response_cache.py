@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from filelock import FileLock
+
 from pedclip.curation.llm.client import Response
 from pedclip.curation.llm.prompts import Prompt
 
@@ -57,13 +59,16 @@ class ResponseCache:
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {self.path.parent} for the response cache; make it first.")
         _refuse_other_files(self.path)
-        try:
-            self._connection = _connect(self.path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, unreadable, disk full: the file may be sound
-                raise
-            _move_aside(self.path)
-            self._connection = _connect(self.path)
+        # SQLite does not wait when two processes turn one new file to write-ahead mode, but refuses the second; and
+        # of two that find a damaged file only the first may move it aside.
+        with FileLock(f"{self.path}.lock", timeout=_WAIT):
+            try:
+                self._connection = _connect(self.path)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):  # locked, unreadable, disk full: the file may be sound
+                    raise
+                _move_aside(self.path)
+                self._connection = _connect(self.path)
 
     def get(self, key: str) -> Response | None:
         """The response stored under a key, or None."""
