@@ -56,7 +56,7 @@ def killed_and_resumed(folder: Path, kills: Sequence[Kill], **training: object) 
     for kill in kills:
         child = os.fork()
         if child == 0:
-            _die(kill, lambda: run(folder, **training))
+            die(kill, lambda: run(folder, **training))
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), (kill, status)
         if (folder / "checkpoint").exists():
@@ -64,7 +64,7 @@ def killed_and_resumed(folder: Path, kills: Sequence[Kill], **training: object) 
     return run(folder, **training)
 
 
-def _die(kill: Kill, work: Callable[[], object]) -> None:
+def die(kill: Kill, work: Callable[[], object]) -> None:
     owner, name = PLACES[kill.place]
     original, count = getattr(owner, name), 0
 
