@@ -4,18 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from datasets import DatasetDict
 
 from pedclip.anatomy import REGIONS
-from pedclip.curation.duplicates import image_hash, thumbnail
 from pedclip.data.folder_annotations import FolderRow, add_boxes, add_masks
 from pedclip.data.label_terms import read_labels, unknown_terms
 from pedclip.data.label_text import label_text, patient_words
-from pedclip.data.same_films import Fingerprint, in_one_part
+from pedclip.data.same_films import Fingerprint, fingerprint, in_one_part
 from pedclip.data.table import BOXES, LABELS, TABLE, Table, find_table
 from pedclip.data.table_rows import (
     GIVEN_NOTE,
@@ -42,11 +41,21 @@ _MOST_LABELS: Final = 100  # in one message
 
 @dataclass(frozen=True)
 class FolderReading:
-    """Result of reading: the triplets, the rows left out, and what else there is to know."""
+    """Result of reading: the triplets, the rows left out, and what else there is to know.
+
+    Attributes:
+        triplets: By part.
+        left_out: Rows and annotations.
+        notes: In words.
+        fingerprints: Of the films by image id, where they were decoded; else none.
+        is_drawn: True where the parts are drawn by the patient.
+    """
 
     triplets: DatasetDict
     left_out: list[LeftOut]
     notes: list[str]
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)
+    is_drawn: bool = False
 
 
 class NothingUsable(ValueError):
@@ -94,7 +103,9 @@ def read_folder(
     splits, split_note = read_splits(table, split)
     notes, paths, source = [split_note], FilmPaths(folder), folder.resolve().name
     rows, prints, unusable = _read_rows(table, splits, paths)
-    rows, same, same_notes = in_one_part(rows, prints, is_given=split_note == GIVEN_NOTE, source=source)
+    by_image = {row.record["image_id"]: found for row, found in zip(rows, prints, strict=True)}
+    is_given = split_note == GIVEN_NOTE
+    rows, same, same_notes = in_one_part(rows, prints, is_given=is_given, source=source)
     left_out += unusable + same
     if not rows:
         raise NothingUsable(folder, left_out, table.unused)
@@ -103,7 +114,8 @@ def read_folder(
         notes += words
     notes += [*same_notes, *_counts(table, rows), *_unread(table)]
     triplets = DatasetDict({name: make_split([row.record for row in rows if row.split == name]) for name in SPLITS})
-    return FolderReading(triplets, sorted(left_out, key=lambda item: (item.file == BOXES, item.row)), notes)
+    left_out.sort(key=lambda item: (item.file == BOXES, item.row))
+    return FolderReading(triplets, left_out, notes, by_image, not is_given)
 
 
 def table_missing(folder: Path) -> FileNotFoundError:
@@ -197,11 +209,11 @@ def _read_rows(
             if isinstance(film, Unusable):
                 left_out.append(LeftOut(row["image"], film.reason, str(film), number, source))
                 continue
-            stored, fingerprint = film
+            stored, found = film
             record = {**described, "image": {"bytes": stored.content, "path": None}, "source": source}
             size = stored.height, stored.width
             rows.append(FolderRow(number, split, row["image"], row.get("mask", ""), size, record))
-            prints.append(fingerprint)
+            prints.append(found)
     return rows, prints, left_out
 
 
@@ -210,7 +222,7 @@ def _try_film(paths: FilmPaths, file: str) -> tuple[StoredFilm, Fingerprint] | U
         film, pixels = read_film_and_pixels(paths.find(file))
     except Unusable as error:
         return error
-    return film, (image_hash(pixels), thumbnail(pixels))
+    return film, fingerprint(pixels)
 
 
 def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: str) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from datasets import Dataset, DatasetDict, Value, concatenate_datasets
+from datasets import DatasetDict
 
 from pedclip.data.folder import FolderReading, NothingUsable, read_folder, table_missing
 from pedclip.data.table import find_table
+from pedclip.data.union import join
 from pedclip.triplets.columns import PATIENTS, check_roles
 from pedclip.triplets.left_out import LeftOut, write_left_out
-from pedclip.triplets.schema import FEATURES
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import is_triplets, load_triplets
 
@@ -22,7 +22,6 @@ __all__ = ["load", "read_folder", "read_source", "summary"]
 PHANTOM: Final = "phantom"
 FOLDER: Final = "folder"  # loader of cards whose data are a folder with a table
 MODES: Final = ("auto", "given", "hash")
-_IDS: Final = ("image_id", "patient_id", "study_id")
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +85,8 @@ def read_source(
     """Triplets by name or from disk, with the rows left out and what else a reader should know.
 
     Several sources, or a folder whose subfolders are sources, are joined: identifiers get the prefix "<folder>/", so
-    that they cannot collide. What each folder held, and how many rows were left out, is logged.
+    that they cannot collide, and a film that is in two of them is in one part. What each folder held, and how many rows
+    were left out, is logged.
 
     Args:
         name_or_path: "phantom"; a triplet directory; a folder of images with a table; a folder of such folders;
@@ -251,22 +251,14 @@ def _read_all(sources: Sequence[str | Path], options: _Options, phantom: Mapping
     for source in sources:
         name = _name(source)
         try:
-            readings[name] = reading = _read(source, options, phantom)
+            readings[name] = _read(source, options, phantom)
         except NothingUsable as error:
             left_out += error.left_out
             notes.append(f"{name}: no row can be used")
-            continue
-        left_out += reading.left_out
-        notes += [f"{name}: {note}" for note in reading.notes]
     if not readings:
         raise NothingUsable(Path(sources[0]).parent, left_out)
-    triplets = DatasetDict(
-        {
-            key: concatenate_datasets([_prefixed(reading.triplets[key], name) for name, reading in readings.items()])
-            for key in SPLITS
-        }
-    )
-    return FolderReading(triplets, left_out, notes)
+    joined = join(readings)
+    return FolderReading(joined.triplets, [*left_out, *joined.left_out], [*notes, *joined.notes])
 
 
 def _read(source: str | Path, options: _Options, phantom: Mapping[str, Any]) -> FolderReading:
@@ -277,15 +269,6 @@ def _read(source: str | Path, options: _Options, phantom: Mapping[str, Any]) -> 
     if is_triplets(Path(source)):
         return FolderReading(load_triplets(source), [], [])
     return read_folder(source, columns=options.columns, split=options.split, patients=options.patients)
-
-
-def _prefixed(dataset: Dataset, name: str) -> Dataset:
-    """The same triplets with "<name>/" before every identifier; images are not touched."""
-    for column in _IDS:
-        # A blank stays blank: "source/" would be one patient for all without one.
-        values = [f"{name}/{value}" if value else "" for value in dataset[column]]
-        dataset = dataset.remove_columns(column).add_column(column, values, feature=Value("string"))
-    return dataset.select_columns(list(FEATURES))
 
 
 def _write_list(path: str | Path | None, left_out: Sequence[LeftOut]) -> None:

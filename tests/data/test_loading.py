@@ -12,8 +12,10 @@ from datasets import DatasetDict
 from PIL import Image
 
 import pedclip.data
-from pedclip.data.folder import NothingUsable
+from pedclip.data.folder import FolderReading, NothingUsable
+from pedclip.data.loading import read_source
 from pedclip.triplets.schema import FEATURES
+from pedclip.triplets.splits import split_of
 from pedclip.triplets.storage import make_split, save_triplets
 from pedclip.triplets.tabular import TableError
 from tests.triplets.triplet_rows import triplet
@@ -29,7 +31,7 @@ def make_source(folder: Path, *lines: str) -> Path:
     (folder / "metadata.csv").write_text("\n".join(("file,region,text,patient_id,split", *lines)))
     for seed, line in enumerate(lines):
         if (name := line.split(",")[0]) != "absent.png":
-            pixels = np.random.default_rng(seed).integers(0, 255, (20, 20), dtype=np.uint8)
+            pixels = np.random.default_rng([seed, *folder.name.encode()]).integers(0, 255, (20, 20), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / name)
     return folder
 
@@ -151,3 +153,55 @@ def test_columns_with_other_names_are_passed_on(parent: Path) -> None:
         pedclip.data.load(parent / "one")
     data = pedclip.data.load(parent / "one", columns={"image": "bild", "text": "befund"})
     assert data["train"]["text"] == ["Clear."]
+
+
+def copied(source: Path, film: str, other: Path, name: str) -> None:
+    (other / name).write_bytes((source / film).read_bytes())
+
+
+def parts(reading: FolderReading) -> dict[str, str]:
+    return {image: split for split, data in reading.triplets.items() for image in data["image_id"]}
+
+
+def test_a_film_of_two_sources_with_given_parts_is_kept_in_the_held_out_one(tmp_path: Path) -> None:
+    one = make_source(tmp_path / "one", "a.png,knee,Clear.,p1,train", "b.png,hip,Clear.,p2,test")
+    two = make_source(tmp_path / "two", "c.png,knee,Clear.,p1,test", "d.png,hip,Clear.,p2,train")
+    copied(one, "a.png", two, "c.png")
+    reading = read_source([one, two], left_out=tmp_path / "left_out.csv")
+    assert parts(reading) == {"one/b.png": "test", "two/c.png": "test", "two/d.png": "train"}
+    (row,) = csv.DictReader((tmp_path / "left_out.csv").read_text().splitlines())
+    expected = "the same film, or nearly so, under another patient in the test part"
+    assert (row["source"], row["file"], row["reason"], row["detail"]) == ("one", "a.png", "same-film", expected)
+    note = "1 films are the same, or nearly so, in two sources; 0 films moved into the part of the other, 1 left out"
+    assert note in reading.notes
+
+
+def test_patients_of_two_sources_who_share_a_film_share_a_drawn_part(tmp_path: Path) -> None:
+    # Of these patients the first four are held out.
+    lines = [f"{n}.png,knee,Clear.,p{patient}," for n, patient in enumerate((9, 19, 20, 23, 1, 2, 3, 4, 5))]
+    one, two = make_source(tmp_path / "one", *lines), make_source(tmp_path / "two", *lines[:8], "9.png,hip,Clear.,p19,")
+    for first, second in ((0, 1), (1, 2), (2, 3), (3, 4)):
+        copied(one, f"{first}.png", two, f"{second}.png")
+    reading = read_source([one, two])
+    found = parts(reading)
+    assert reading.left_out == []
+    assert len(found) == 18
+    alone = parts(read_source(one)) | {f"two {name}": part for name, part in parts(read_source(two)).items()}
+    assert any(alone[f"{n}.png"] != alone[f"two {n + 1}.png"] for n in range(4))
+    assert all(found[f"one/{n}.png"] == found[f"two/{n + 1}.png"] == alone[f"{n}.png"] for n in range(4))
+    assert all(found[f"one/{n}.png"] == alone[f"{n}.png"] for n in range(4, 9))
+    assert found["two/9.png"] == found["two/1.png"] != split_of("p19")
+
+
+def test_a_drawn_patient_follows_a_triplet_directory_with_all_films(tmp_path: Path) -> None:
+    folder = make_source(tmp_path / "one", *(f"{n}.png,knee,Clear.,p{n % 6}," for n in range(12)))
+    drawn = parts(read_source(folder))
+    moved = next(n for n in range(6) if drawn[f"{n}.png"] != "test")
+    content = {"bytes": (folder / f"{moved}.png").read_bytes(), "path": None}
+    empty = make_split([])
+    test = make_split([triplet(1) | {"image": content, "patient_id": ""}])
+    save_triplets(DatasetDict(train=empty, validation=empty, test=test), tmp_path / "made")
+    found = parts(read_source([folder, tmp_path / "made"]))
+    changed = {name for name, part in drawn.items() if found[f"one/{name}"] != part}
+    assert changed == {f"{moved}.png", f"{moved + 6}.png"}
+    assert {found[f"one/{name}"] for name in changed} == {"test"} == {found["made/i1"]}
