@@ -67,7 +67,7 @@ def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Images], *, tr
         The epoch kept, from 1.
 
     Raises:
-        FloatingPointError: The training loss is not finite.
+        FloatingPointError: The training loss is not finite, or the validation loss is in no epoch.
     """
     # A frozen part of a module takes no step, not even by weight decay.
     parameters = [weight for weight in module.parameters() if weight.requires_grad]
@@ -94,6 +94,12 @@ def fit_best(module: nn.Module, schedule: Schedule, loss_of: Loss[Images], *, tr
             best_epoch, best_loss, best = epoch, measured, copy.deepcopy(module.state_dict())
         elif epoch - best_epoch >= schedule.patience:
             break
+    # NaN is better than nothing in no comparison, so that no epoch was kept.
+    if not best:
+        raise FloatingPointError(
+            f"the validation loss is not finite in any of {epoch} epochs, so that none is the best; look for NaN among "
+            "the validation images and their labels"
+        )
     module.load_state_dict(best)
     return best_epoch
 

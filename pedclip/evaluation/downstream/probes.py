@@ -62,7 +62,8 @@ def fit_probe(
         The probe.
 
     Raises:
-        ValueError: Labels of another shape, or one class only in training for "multi-class".
+        ValueError: Labels of another shape, one class only in training for "multi-class", or scores of validation
+            images that are not finite.
     """
     # Validation is not checked: it may be empty or lack a class.
     _check(train, kind, num_classes)
@@ -71,6 +72,12 @@ def fit_probe(
     path = fit_path(train.inputs, train.truth, grid, kind=kind, num_classes=num_classes, device=device)
     # (N, L) for each penalty.
     scored = [linear(validation.inputs) for linear in path] if len(validation) else []
+    # Every comparison with NaN is false: the first penalty would be taken as if it were the best.
+    if not all(np.isfinite(scores).all() for scores in scored):
+        raise ValueError(
+            "the scores of validation images are not finite, so that no penalty can be chosen; look for NaN among "
+            "their features"
+        )
     if kind == "multi-class":
         ranks = [accuracy(validation.truth, scores.argmax(axis=1)) for scores in scored]
         best = _choose(ranks, grid, penalties)

@@ -213,5 +213,13 @@ def test_loop_keeps_the_best_epoch_and_stops() -> None:
             train="ab",
             validation="",
         )
+    with pytest.raises(FloatingPointError, match="validation loss is not finite in any of 3 epochs"):
+        fit_best(
+            module,
+            Schedule(epochs=50, patience=3),
+            lambda part, rows: module.weight.sum() * (1.0 if part == "ab" else np.nan),
+            train="ab",
+            validation="v",
+        )
     with pytest.raises(ValueError, match="at least 1"):
         Schedule(epochs=0)

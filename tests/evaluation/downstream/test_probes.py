@@ -237,3 +237,11 @@ def test_labels_are_probed_independently() -> None:
     assert alone.require_predictions().output[:, 0] == pytest.approx(
         three.require_predictions().output[:, 2], abs=5e-2
     )  # as near as the solver's tolerance
+
+
+@pytest.mark.parametrize("kind", ["multi-label", "multi-class"])
+def test_no_penalty_is_chosen_by_scores_that_are_not_finite(kind: LabelKind) -> None:
+    task = make_split(kind=kind)
+    task.validation.inputs[3, 2] = np.nan
+    with pytest.raises(ValueError, match="not finite, so that no penalty can be chosen; look for NaN"):
+        fit_probe(task.train, task.validation, kind=kind, num_classes=4)
