@@ -14,7 +14,7 @@ from pedclip.triplets.columns import check_roles, find_roles, first_of, usual_na
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.tabular import SUFFIXES, TableError, open_table
-from pedclip.triplets.values import is_blank, names_nobody
+from pedclip.triplets.values import ids_of_nobody, is_blank
 
 TABLE: Final = "metadata.csv"
 BOXES: Final = "boxes.csv"
@@ -137,6 +137,11 @@ def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
             (number, {**plain, "finding": _flagged(row, flags)})
             for (number, plain), (_, row) in zip(cells, rows, strict=True)
         ]
+    nobody = ids_of_nobody(row.get("patient_id", "") for _, row in cells)
+    cells = [
+        (number, {**row, "patient_id": ""} if row.get("patient_id", "") in nobody - {""} else row)
+        for number, row in cells
+    ]
     named = [name for name in present if name not in roles.values() and name not in flags]
     unused = [name for name in named if not _is_running_number(name, rows)]
     return Table(path, roles, cells, unused, _own_labels(path.parent))
@@ -215,4 +220,4 @@ def _cell(value: Any, role: str) -> str:
         items = value if isinstance(value, list | tuple) else list_items(cell_text(value))
         value = next(filter(None, items), None)
     text = cell_text(value)
-    return "" if is_blank(text) or (role == "patient_id" and names_nobody(text)) else text
+    return "" if is_blank(text) else text

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 _VIEWS: Final = {
@@ -47,8 +47,10 @@ _NOBODY: Final = frozenset(
     {
         *("anonymous", "anonymized", "anonymised", "anonym", "anon", "anonymous patient", "deidentified"),
         *("de-identified", "redacted", "removed", "withheld", "confidential", "x", "xx", "xxx", "xxxx"),
+        *("anonymized patient", "anonymised patient", "no id", "noid", "no name", "noname", "dummy", "id removed"),
     }
 )
+_ZEROS: Final = re.compile(r"[\W_]*0[0\W_]*")  # "0000", "000-00-0000"
 _LONGEST_BLANK: Final = 24  # characters
 _UNKNOWN_VIEWS: Final = {"", "other"}
 _SEXES: Final = {
@@ -88,7 +90,24 @@ def names_nobody(cell: str) -> bool:
         >>> names_nobody("ANONYMOUS"), names_nobody("n/a"), names_nobody("anon-17"), names_nobody("0")
         (True, True, False, False)
     """
-    return is_blank(cell) or cell.strip(_MARKS).lower() in _NOBODY
+    # DICOM parts a name by carets.
+    words = re.sub(r"[\s^_]+", " ", cell.strip(f"{_MARKS}^")).lower()
+    return is_blank(cell) or words in _NOBODY or _NOBODY.issuperset(words.split())
+
+
+def ids_of_nobody(ids: Iterable[str]) -> frozenset[str]:
+    """Those of all identifiers of patients in a set that name nobody: as `names_nobody`, and zeros without any other.
+
+    Zeros beside other identifiers are the first of a numbering.
+
+    Example:
+        >>> sorted(ids_of_nobody(["0000", "ANON"])), sorted(ids_of_nobody(["0000", "0001"]))
+        (['0000', 'ANON'], [])
+    """
+    present = frozenset(ids)
+    nobody = frozenset(filter(names_nobody, present))
+    others = present - nobody
+    return present if all(map(_ZEROS.fullmatch, others)) else nobody
 
 
 def read_view(cell: str) -> str:

@@ -537,12 +537,17 @@ def test_other_spellings_of_missing_values_are_blank_too(make: Callable[..., Pat
     assert reasons(reading) == {4: "region is blank"}
 
 
-def test_what_a_program_writes_over_all_names_is_no_patient(make: Callable[..., Path]) -> None:
-    lines = [f"{name}.png,knee,Ok then.,ANONYMIZED" for name in "ab"]
-    assert {row["patient_id"] for row in rows(read_folder(make("file,region,text,patient", *lines))).values()} == {
-        "image a.png",
-        "image b.png",
-    }
+@pytest.mark.parametrize("words", [("ANONYMIZED", "x"), ("0000", "0000"), ("0000", "anon^anon")])
+def test_what_a_program_writes_over_all_names_is_no_patient(make: Callable[..., Path], words: tuple[str, str]) -> None:
+    folder = make("file,region,text,patient", *(f"{n}.png,knee,Ok then.,{word}" for n, word in enumerate(words)))
+    reading = read_folder(folder)
+    assert {row["patient_id"] for row in rows(reading).values()} == {"image 0.png", "image 1.png"}
+    assert "2 films without a patient: each counts as its own" in reading.notes
+
+
+def test_zeros_beside_other_identifiers_are_a_patient(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text,patient", "a.png,knee,Ok then.,0000", "b.png,knee,Ok then.,0001")
+    assert {row["patient_id"] for row in rows(read_folder(folder)).values()} == {"0000", "0001"}
 
 
 def test_films_of_one_study_are_of_one_patient(make: Callable[..., Path]) -> None:

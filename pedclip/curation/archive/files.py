@@ -40,12 +40,21 @@ _ERRORS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class FilmFile:
-    """A DICOM film, and the identifiers in its header ("" where it has none)."""
+    """A DICOM film, and the identifiers in its header ("" where it has none).
+
+    Args:
+        film: The film.
+        study: Study Instance UID.
+        accession: Accession number.
+        patient: Patient ID.
+        is_unnamed: True where the Patient ID was taken away.
+    """
 
     film: Film
     study: str
     accession: str
     patient: str
+    is_unnamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

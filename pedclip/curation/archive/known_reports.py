@@ -12,6 +12,7 @@ from pedclip.curation.archive.report_location import ReportLocation, read_struct
 from pedclip.curation.archive.report_table import ReportRow, read_report_rows
 from pedclip.curation.archive.studies import Film
 from pedclip.triplets.left_out import LeftOut, Reason
+from pedclip.triplets.values import names_nobody
 
 
 @dataclass
@@ -29,6 +30,7 @@ class KnownReport:
         films: Filled while films find their report.
         patients: Of these films, as their headers say.
         is_ambiguous: True where two rows contradict each other.
+        is_unnamed: True where its rows or films say that the patient's name was taken away.
     """
 
     location: ReportLocation
@@ -41,6 +43,7 @@ class KnownReport:
     films: list[Film] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
     is_ambiguous: bool = False
+    is_unnamed: bool = False
 
 
 def known_reports(
@@ -71,6 +74,7 @@ def known_reports(
             before.rows += report.rows
             before.cells.update(report.cells)
             before.keys = tuple(dict.fromkeys(before.keys + report.keys))
+            before.is_unnamed |= report.is_unnamed
             # Which of two texts is meant cannot be told, so that neither is used.
             before.is_ambiguous |= before.digest != report.digest or before.patient != report.patient
     # A text alone in its folder belongs to all films in it.
@@ -99,14 +103,23 @@ def _from_row(row: ReportRow) -> KnownReport:
     images: tuple[str, ...] = cells.get("image", ())
     # A row without a study is one by its film, else by itself.
     study = names[0] if names else images[0] if images else row.location.name(row.location.path.parent)
-    patient = cells.get("patient_id", "")
+    patient, is_unnamed = _named(cells.get("patient_id", ""))
     # Kinds of keys are told apart, as a patient may have the number of a study.
     keys = [*(f"id:{match_key(name)}" for name in names), *([f"patient:{match_key(patient)}"] if patient else [])]
     # Of the text only 16 bytes stay in memory.
     digest = hashlib.blake2b(row.text.encode("utf-8", "replace"), digest_size=16).digest()
     # Shared by all files of the row, not copied.
     plain = {role: cell for role, cell in cells.items() if role != "image"}
-    return KnownReport(row.location, digest, study, patient, tuple(keys), [plain], dict.fromkeys(images, plain))
+    return KnownReport(
+        row.location,
+        digest,
+        study,
+        patient,
+        tuple(keys),
+        [plain],
+        dict.fromkeys(images, plain),
+        is_unnamed=is_unnamed,
+    )
 
 
 def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[LeftOut]) -> KnownReport | None:
@@ -128,13 +141,28 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[L
     keys += beside_keys(file.path)
     if is_alone:
         keys.append(f"folder:{file.path.parent}")
-    if file.patient:
-        keys.append(f"patient:{match_key(file.patient)}")
+    patient, is_unnamed = _named(file.patient)
+    if patient:
+        keys.append(f"patient:{match_key(patient)}")
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
     # A stem such as "report" is in every folder: the path tells them apart.
     study = ids[0] if file.is_structured and ids else file.path.relative_to(root).with_suffix("").as_posix()
     location = ReportLocation(file.path, "sr" if file.is_structured else "text")
-    return KnownReport(location, digest, study, file.patient, tuple(keys))
+    return KnownReport(location, digest, study, patient, tuple(keys), is_unnamed=is_unnamed)
+
+
+def forget_nobody(reports: Iterable[KnownReport], nobody: Collection[str]) -> None:
+    """Take away patients that name nobody in the whole archive: they lead to no film and join nothing."""
+    for report in reports:
+        if report.patient in nobody and report.patient:
+            key = f"patient:{match_key(report.patient)}"
+            report.keys = tuple(name for name in report.keys if name != key)
+            report.patient, report.is_unnamed = "", True
+
+
+def _named(identifier: str) -> tuple[str, bool]:
+    """A patient's identifier, "" where it names nobody, and True where something stands in its place."""
+    return ("", bool(identifier)) if names_nobody(identifier) else (identifier, False)
 
 
 def beside_keys(path: Path) -> tuple[str, str]:

@@ -8,21 +8,26 @@ film belong together by the first of these that fits:
        the name of a folder above, is the study, accession or report identifier; the longest fit first)
     3. a text file of the same name lies beside the film; else the only text file of its folder
     4. the patient: one report and one study of this patient, no more
+
+Where a Patient ID names nobody ("ANONYMOUS", zeros in every header, or blank in every header) each study counts as its
+own patient, and the archive says so.
 """
 
+import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pedclip.curation.archive.files import FilmFile, PictureFile, ReportFile, find_files
 from pedclip.curation.archive.image_region import region_of_words, side_of_words, view_of
-from pedclip.curation.archive.known_reports import KnownReport, beside_keys, known_reports, match_key
+from pedclip.curation.archive.known_reports import KnownReport, beside_keys, forget_nobody, known_reports, match_key
 from pedclip.curation.archive.studies import Archive, ArchiveError, Film, RegionHint, Study
 from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable, reason_counts
+from pedclip.triplets.values import ids_of_nobody
 
 _SEPARATORS: Final = re.compile(r"[ _.\-]+")
 # By True for a row of a table.
@@ -30,6 +35,7 @@ _NO_PATIENT: Final = {
     True: "columns={'patient_id': …} names another column of the table",
     False: "neither a text file nor a picture says whose it is; list the reports with their patients in a table",
 }
+_log = logging.getLogger(__name__)
 
 
 def read_archive(
@@ -37,7 +43,8 @@ def read_archive(
 ) -> Archive:
     """All studies of a folder: each a report and at least one film of one patient.
 
-    Only headers are read, and of the reports only where they are. Every file and row that no study uses is listed.
+    Only headers are read, and of the reports only where they are. Every file and row that no study uses is listed. What
+    is to be known about the patients is noted, and logged as a warning.
 
     Args:
         folder: DICOM files in any layout, or PNG, JPEG and TIFF; text files and structured reports may lie between.
@@ -71,9 +78,42 @@ def read_archive(
                 texts.append(found)
     # Reports first: films then look theirs up by key.
     known = known_reports(root, table, columns, texts, left_out)
-    _assign(root, known, films, pictures, left_out)
+    _assign(root, known, _without_nobody(known, films), pictures, left_out)
     studies = _studies(root, known, left_out)
-    return Archive(root, studies, tuple(sorted(left_out, key=lambda item: (item.file, item.row, item.reason))))
+    notes = tuple(_notes(studies, known))
+    for note in notes:
+        _log.warning("%s: %s", folder, note)
+    return Archive(root, studies, tuple(sorted(left_out, key=lambda item: (item.file, item.row, item.reason))), notes)
+
+
+def _without_nobody(reports: list[KnownReport], films: Iterable[FilmFile]) -> list[FilmFile]:
+    """Films without Patient IDs that name nobody; these are taken from the reports too."""
+    items = [*films]
+    ids = {item.patient for item in items} | {report.patient for report in reports}
+    nobody = ids_of_nobody(ids)
+    forget_nobody(reports, nobody)
+    # A blank beside names is a gap; where nobody has a name, they were all taken away.
+    is_gap = not ids <= nobody
+    return [
+        replace(item, patient="", is_unnamed=bool(item.patient) or not is_gap)
+        if item.patient in nobody | {""}
+        else item
+        for item in items
+    ]
+
+
+def _notes(studies: Sequence[Study], reports: Iterable[KnownReport]) -> Iterator[str]:
+    unnamed = {_own_patient(report) for report in reports if report.is_unnamed}
+    if num_unnamed := sum(study.patient_id in unnamed for study in studies):
+        what = "whose patient is blank or a placeholder such as ANONYMOUS"
+        yield f"{num_unnamed} of {len(studies)} studies {what}: each counts as its own patient"
+    elif len(studies) > 1 and len({study.patient_id for study in studies}) == 1:
+        yield f"all {len(studies)} studies are of one patient, and so in one part"
+
+
+def _own_patient(report: KnownReport) -> str:
+    # Marked, as a patient may have the number of a study.
+    return f"study {report.study_id}"
 
 
 class _Finder:
@@ -142,9 +182,9 @@ def _assign(
     for study, group in groups.items():
         for item in group:
             keys = [f"id:{match_key(study)}", *_file_keys(item, num_studies)]
-            _give(finder, item.film, keys, item.patient, left_out)
+            _give(finder, item.film, keys, left_out, patient=item.patient, is_unnamed=item.is_unnamed)
     for picture in pictures:
-        _give(finder, picture.film, _picture_keys(picture.film.path, root), "", left_out)
+        _give(finder, picture.film, _picture_keys(picture.film.path, root), left_out)
 
 
 def _by_study(root: Path, films: Iterable[FilmFile], left_out: list[LeftOut]) -> dict[str, list[FilmFile]]:
@@ -177,7 +217,15 @@ def _picture_keys(path: Path, root: Path) -> Iterator[str]:
     yield f"folder:{path.parent}"
 
 
-def _give(finder: _Finder, film: Film, keys: Iterable[str], patient: str, left_out: list[LeftOut]) -> None:
+def _give(
+    finder: _Finder,
+    film: Film,
+    keys: Iterable[str],
+    left_out: list[LeftOut],
+    *,
+    patient: str = "",
+    is_unnamed: bool = False,
+) -> None:
     # What a row names outweighs every key.
     name, (named, file) = film.path.relative_to(finder.root).as_posix(), finder.named(film.path)
     # Two reports that name one file: no rule could choose.
@@ -193,6 +241,7 @@ def _give(finder: _Finder, film: Film, keys: Iterable[str], patient: str, left_o
     # Collected from headers, to be compared with each other and with the table.
     if patient:
         report.patients.add(patient)
+    report.is_unnamed |= is_unnamed
 
 
 def _agreed(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -224,7 +273,8 @@ def _studies(root: Path, reports: Iterable[KnownReport], left_out: list[LeftOut]
     studies = []
     for report in reports:
         # Headers know the patient better than a table typed beside them.
-        patients = report.patients or {report.patient}
+        known = report.patients or {report.patient} - {""}
+        patients = known or {_own_patient(report) if report.is_unnamed else ""}
         if not report.films:
             left_out.append(report.location.left_out(root, Reason.NO_FILM))
         elif len(patients) > 1 or not (patient := next(iter(patients))):

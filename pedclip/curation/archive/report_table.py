@@ -10,7 +10,7 @@ from pedclip.triplets.columns import find_roles, first_of, usual_names
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.tabular import TableError, open_table
-from pedclip.triplets.values import is_blank, names_nobody
+from pedclip.triplets.values import is_blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _cell(value: Any, role: str) -> Any:
     if role != "image":
         text = cell_text(value)
         # Else every row that spells it out would be of one patient, or of one study.
-        return "" if is_blank(text) or (role == "patient_id" and names_nobody(text)) else text
+        return "" if is_blank(text) else text
     # Several files in one cell, as tables of studies write them.
     items = value if isinstance(value, list | tuple) else cell_text(value).replace("|", ";").split(";")
     return tuple(text for item in items if not is_blank(text := cell_text(item)))

@@ -74,11 +74,13 @@ class Archive:
         root: The folder.
         studies: With unique identifiers.
         left_out: Files and rows that no study uses.
+        notes: On the patients, one line each, for whoever reads the archive.
     """
 
     root: Path
     studies: tuple[Study, ...]
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
 
 
 class ArchiveError(ValueError):

@@ -318,3 +318,45 @@ def test_missing_values_spelt_out_join_no_rows_and_are_no_report(tmp_path: Path,
     assert {study.patient_id for study in archive.studies} == {"p0", "p1"}
     found = reasons(archive)
     assert (found["reports.csv, row 4"], found["reports.csv, row 5"]) == ("empty-report", "no-patient")
+
+
+@pytest.mark.parametrize("word", ["ANONYMOUS", "anon^anon", "0000", "000-00-0000", ""])
+def test_a_name_for_nobody_is_no_patient_of_all_studies(
+    tmp_path: Path, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(4):
+        film(tmp_path / f"f/{number}", number, StudyInstanceUID=f"9.{number // 2}", PatientID=word)
+    rows = [{"study_uid": f"9.{number}", "mrn": word, "text": report("knee")} for number in range(2)]
+    note = "2 of 2 studies whose patient is blank or a placeholder such as ANONYMOUS: each counts as its own patient"
+    # Neither the headers alone, nor a table that says the same, nor structured reports with the same header.
+    for path in (table(tmp_path / "r.csv", rows), table(tmp_path / "s.csv", [row | {"mrn": "x"} for row in rows])):
+        archive = read_archive(tmp_path / "f", path)
+        assert [study.patient_id for study in archive.studies] == ["study 9.0", "study 9.1"]
+        assert [len(study.images) for study in archive.studies] == [2, 2]
+        assert archive.notes == (note,)
+        assert note in caplog.text
+    for number in range(2):
+        uid = {"StudyInstanceUID": f"9.{number}", "PatientID": word}
+        structured_report(tmp_path / f"f/sr{number}", {"Findings": "Clear."}, **uid)
+    assert [study.patient_id for study in read_archive(tmp_path / "f").studies] == ["study 9.0", "study 9.1"]
+
+
+def test_a_table_knows_the_patients_that_headers_do_not_name(tmp_path: Path) -> None:
+    for number in range(3):
+        film(tmp_path / f"f/{number}", number, StudyInstanceUID=f"9.{number}", PatientID="0000")
+    rows = [{"study_uid": f"9.{n}", "mrn": name, "text": report("knee")} for n, name in enumerate(("0000", "P1", "P1"))]
+    archive = read_archive(tmp_path / "f", table(tmp_path / "r.csv", rows))
+    # Zeros beside other identifiers are the first of a numbering.
+    assert [study.patient_id for study in archive.studies] == ["0000", "0000", "0000"]
+    for number in range(3):
+        film(tmp_path / f"f/{number}", number, StudyInstanceUID=f"9.{number}", PatientID="ANONYMIZED")
+    archive = read_archive(tmp_path / "f", table(tmp_path / "r.csv", rows))
+    assert [study.patient_id for study in archive.studies] == ["0000", "P1", "P1"]
+    assert archive.notes == ()
+
+
+def test_one_patient_of_all_studies_is_said(tmp_path: Path) -> None:
+    for number in range(2):
+        film(tmp_path / f"f/{number}", number, PatientID="P7")
+        (tmp_path / f"f/{number}.txt").write_text(report("knee"))
+    assert read_archive(tmp_path / "f").notes == ("all 2 studies are of one patient, and so in one part",)
