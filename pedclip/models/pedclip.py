@@ -198,7 +198,7 @@ class PedCLIP(nn.Module):
         """
         # Drawn apart, so that asking for a baseline does not shift the random numbers of its caller.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs, too
             encoder = TextEncoder(BertModel(self.text_encoder.bert.config, add_pooling_layer=False))
             return PedCLIP(
                 self.config, tokenizer=self.tokenizer, text_encoder=encoder, preprocess=self.preprocess

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from pedclip.models.image import ImageEncoder, MoBEBlock, attend_image_token, build_vit
+from pedclip.models.image import ImageEncoder, ImageFeatures, MoBEBlock, attend_image_token, build_vit
 
 SIZES = {"patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 2}
 
@@ -181,6 +181,21 @@ def test_all_tokens_are_those_of_the_labels_that_were_given() -> None:
     image_token, _, _, finish = model(pixels, labels)
     torch.testing.assert_close(finish()[:, 0], image_token)
     assert not torch.allclose(finish()[:, 0], model(pixels)[0])
+
+
+def test_the_mixture_trains_the_gate_unless_it_is_detached() -> None:
+    pixels = torch.randn(2, 3, 16, 16)
+    for options, is_trained in (({}, True), ({"detach_gate": True}, False)):
+        model = encoder(expert_init="random", **options)
+        model(pixels)[0].sin().sum().backward()
+        gradient = model.vit.blocks[-1].mobe.gate.weight.grad
+        assert (gradient is not None and bool(gradient.any())) is is_trained
+
+
+def test_features_are_printed_without_the_function_that_completes_them() -> None:
+    features = ImageFeatures(torch.zeros(1, 2), [], torch.zeros(1, 1, 2), lambda: torch.ones(1, 1, 2))
+    assert "_finish" not in repr(features)
+    assert features.tokens is features.tokens  # computed when first read, and once
 
 
 def test_wrong_architectures_and_layers_raise() -> None:

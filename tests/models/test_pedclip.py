@@ -143,6 +143,17 @@ def test_an_untrained_twin_is_drawn_from_its_seed_alone() -> None:
     assert not torch.equal(first.state_dict()[word], other[word])
 
 
+def test_an_untrained_twin_leaves_the_numbers_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a GPU's generator was asked or seeded")
+
+    model = tiny()
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_rng_state", refuse)
+    monkeypatch.setattr("torch.cuda.manual_seed_all", refuse)
+    assert not model.untrained(3).training
+
+
 def test_text_weights_from_a_folder(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(TEXTS, vocab_size=200)
     config = BertConfig(

@@ -1,6 +1,6 @@
-"""The tokenizer trained on the excerpts."""
+"""The tokenizer trained on the excerpts, and the sizes of a BERT made from them."""
 
-from pedclip.models.text import train_tokenizer
+from pedclip.models.text import TextEncoder, train_tokenizer
 
 TEXTS = [f"{finding} of the {side} {part}." for finding in ("Fracture", "Oedème", "No swelling", "Erosion")
          for side in ("left", "right") for part in ("wrist", "knee", "proximal phalanx")]  # fmt: skip
@@ -21,3 +21,12 @@ def test_text_survives_and_is_framed() -> None:
     assert tokenizer.pad_token_id == 0
     assert tokenizer.unk_token_id in tokenizer("№")["input_ids"]
     assert "oedeme" in "".join(tokenizer.tokenize("oedème")).replace("##", "")  # accents are dropped
+
+
+def test_a_bert_has_the_sizes_that_were_asked_for_and_the_proportions_of_its_kind() -> None:
+    for max_tokens, positions in ((16, 128), (200, 200)):
+        config = TextEncoder.from_sizes(vocab_size=90, width=32, depth=3, heads=4, max_tokens=max_tokens).bert.config
+        assert (config.vocab_size, config.hidden_size, config.num_hidden_layers) == (90, 32, 3)
+        assert config.num_attention_heads == 4
+        assert config.intermediate_size == 128  # four times the width, as in BERT
+        assert config.max_position_embeddings == positions

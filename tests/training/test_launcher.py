@@ -107,6 +107,9 @@ def test_settings_of_the_shell(tmp_path: Path) -> None:
     stored = dataclasses.replace(config, data="stored")
     (tmp_path / "training.json").write_text(json.dumps(stored.to_dict()))
     assert configure(parse(["--config", str(tmp_path / "training.json")])) == stored
+    # As an unset variable of a script makes it: it must not become the demo profile.
+    with pytest.raises((OSError, ValueError)):
+        configure(parse(["--config", ""]))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Training end to end on a tiny run: it learns, it refuses a foreign folder."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,9 @@ def test_finished_run_is_not_trained_again(trained: Path) -> None:
 
 
 def test_without_validation_split(tmp_path: Path) -> None:
-    config = tiny_config(epochs=1)
+    config, started = tiny_config(epochs=1), time.monotonic()
     result = pretrain(tiny_arrays(16), tiny_arrays(0), config=config, run=tmp_path)
+    assert 0 < result.seconds < time.monotonic() - started
     assert (result.checkpoint / "model.safetensors").exists()
     assert not any("val/contrastive" in row for row in result.history)
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import SoftFileLease
 
 from pedclip.training.__main__ import main
 from pedclip.training.loop import pretrain
@@ -78,6 +79,21 @@ def test_a_silent_holder_on_another_machine_is_dead_after_its_lease(tmp_path: Pa
     started = time.monotonic()
     with run_lock(tmp_path, lease_seconds=0.6):
         assert 0.5 < time.monotonic() - started < 10
+
+
+def test_a_lease_is_thirty_seconds_with_a_sign_of_life_every_three(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, float]] = []
+
+    def lease(path: Path, **options: float) -> SoftFileLease:
+        asked.append(options)
+        return SoftFileLease(path, **options)
+
+    monkeypatch.setattr("pedclip.training.run_lock.SoftFileLease", lease)
+    with run_lock(tmp_path):
+        pass
+    assert asked == [{"lease_duration": 30.0, "heartbeat_interval": 3.0}]
 
 
 def test_a_holder_on_another_machine_that_touches_its_file_is_alive(tmp_path: Path) -> None:
