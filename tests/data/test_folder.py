@@ -611,3 +611,29 @@ def test_boxes_find_their_film_as_rows_do_and_blank_ones_are_none(make: Callable
         5: "box without area (-2 wide, 3 high)",
         6: "box outside its film",
     }
+
+
+def test_films_that_differ_by_their_suffix_are_their_own(make: Callable[..., Path]) -> None:
+    names = ("a.png", "a.jpg", "a.tif")
+    folder = make("file,region,text,patient", *(f"{name},knee,Text of {name}.,p{name}" for name in names))
+    for seed, name in enumerate(names):
+        pixels = np.random.default_rng(seed).integers(0, 255, (24, 24), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name, **({"quality": 100} if name.endswith("jpg") else {}))
+    (folder / "boxes.csv").write_text("file,x,y,w,h,label\na.jpg,1,2,3,4,fracture\na,5,6,7,8,fracture\n")
+    reading = read_folder(folder)
+    found = rows(reading)
+    assert {name: (row["text"], row["patient_id"], len(row["boxes"])) for name, row in found.items()} == {
+        "a.png": ("Text of a.png.", "pa.png", 0),
+        "a.jpg": ("Text of a.jpg.", "pa.jpg", 1),
+        "a.tif": ("Text of a.tif.", "pa.tif", 0),
+    }
+    for seed, name in enumerate(names):
+        pixels = np.random.default_rng(seed).integers(0, 255, (24, 24), dtype=np.uint8)
+        assert np.abs(np.asarray(found[name]["image"]) - pixels.astype(int)).max() < 8  # JPEG rounds
+    assert [(item.row, item.detail) for item in reading.left_out] == [(3, "no triplet of this file")]
+    (folder / "boxes.csv").unlink()
+    lines = ["file,region,text,patient", "a,knee,Text.,p", "a.jpg,knee,Text.,q"]
+    (folder / "metadata.csv").write_text("\n".join(lines))
+    reading = read_folder(folder)
+    assert list(rows(reading)) == ["a.jpg"]
+    assert [item.detail for item in reading.left_out] == ["3 files of this name could be meant; write the path of one"]

@@ -30,6 +30,7 @@ class KnownReport:
         films: Filled while films find their report.
         patients: Of these films, as their headers say.
         is_ambiguous: True where two rows contradict each other.
+        no_film: Why a file that a row names is none, "" where there is nothing to say.
         is_unnamed: True where its rows or films say that the patient's name was taken away.
     """
 
@@ -43,6 +44,7 @@ class KnownReport:
     films: list[Film] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
     is_ambiguous: bool = False
+    no_film: str = ""
     is_unnamed: bool = False
 
 
@@ -165,9 +167,18 @@ def _named(identifier: str) -> tuple[str, bool]:
     return ("", bool(identifier)) if names_nobody(identifier) else (identifier, False)
 
 
+def film_keys(path: Path) -> tuple[str, ...]:
+    """Keys of a film for texts beside it: "a.png.txt" is of one film, "a.txt" of all called "a"."""
+    return _beside(path) + beside_keys(path)
+
+
 def beside_keys(path: Path) -> tuple[str, str]:
     """Keys of a file for others of its name in its folder: as it is written, then in any case."""
-    name = f"beside:{path.with_suffix('')}"
+    return _beside(path.with_suffix(""))
+
+
+def _beside(path: Path) -> tuple[str, str]:
+    name = f"beside:{path}"
     return name, f"any case {match_key(name)}"
 
 

@@ -6,7 +6,7 @@ film belong together by the first of these that fits:
     1. the table names the file of the film
     2. Study Instance UID or accession number (for pictures: the file name, cut at its separators from the right, or
        the name of a folder above, is the study, accession or report identifier; the longest fit first)
-    3. a text file of the same name lies beside the film; else the only text file of its folder
+    3. a text file of its name, with or without its suffix, lies beside the film; else the only one of the folder
     4. the patient: one report and one study of this patient, no more
 
 Where a Patient ID names nobody ("ANONYMOUS", zeros in every header, or blank in every header) each study counts as its
@@ -23,7 +23,7 @@ from typing import Final
 
 from pedclip.curation.archive.files import FilmFile, PictureFile, ReportFile, find_files
 from pedclip.curation.archive.image_region import region_of_words, side_of_words, view_of
-from pedclip.curation.archive.known_reports import KnownReport, beside_keys, forget_nobody, known_reports, match_key
+from pedclip.curation.archive.known_reports import KnownReport, film_keys, forget_nobody, known_reports, match_key
 from pedclip.curation.archive.studies import Archive, ArchiveError, Film, RegionHint, Study
 from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable, reason_counts
@@ -123,8 +123,9 @@ class _Finder:
         self.by_key: dict[str, list[KnownReport]] = defaultdict(list)
         self.by_file: dict[str, list[tuple[KnownReport, str]]] = defaultdict(list)  # and how its row writes it
         paths = [*names]
-        # A bare file name is enough only where no other film has it.
+        # A bare file name is enough only where no other film has it, and one without its suffix likewise.
         self.unique = {name for name, count in Counter(path.name for path in paths).items() if count == 1}
+        self.unique_stems = {name for name, count in Counter(path.stem for path in paths).items() if count == 1}
         self.root = root
         self.by_path: dict[Path, list[tuple[KnownReport, str]]] = defaultdict(list)
         known = {name for path in paths for name in self._names(path)}
@@ -136,7 +137,7 @@ class _Finder:
                 written = Path(file).as_posix().removeprefix("./")
                 self.by_file[written].append((report, file))
                 # Written on another machine: with backslashes, a drive, another case or other accents.
-                if written not in known and (path := _elsewhere(files, file)):
+                if written not in known and (path := _elsewhere(files, file, report)):
                     self.by_path[path].append((report, file))
 
     def named(self, path: Path) -> tuple[list[KnownReport], str]:
@@ -146,22 +147,27 @@ class _Finder:
         return [report for report, _ in found], found[0][1] if found else ""
 
     def _names(self, path: Path) -> list[str]:
-        """Names of a file in a row: its path; its bare name or stem only where that is unique."""
-        inside = path.relative_to(self.root).as_posix()
-        return [inside, path.name, path.stem] if path.name in self.unique else [inside]
+        """Names of a file in a row: its path; its bare name, or its stem, only where that is unique."""
+        names = [path.relative_to(self.root).as_posix()]
+        names += [path.name] if path.name in self.unique else []
+        return names + ([path.stem] if path.stem in self.unique_stems else [])
 
     def first(self, keys: Iterable[str]) -> KnownReport | None:
         """The report of the first key that leads to exactly one."""
         return next((found[0] for key in keys if len(found := self.by_key.get(key, [])) == 1), None)
 
 
-def _elsewhere(files: FilmPaths, written: str) -> Path | None:
+def _elsewhere(files: FilmPaths, written: str, report: KnownReport) -> Path | None:
     try:
         path = files.find(written)
         return path if path.is_file() else None
-    # Several could be meant, or no file can have such a name: the row then has no film.
-    except (Unusable, OSError, ValueError):
-        return None
+    # Several could be meant: the row has no film, and says why.
+    except Unusable as error:
+        report.no_film = str(error)
+    # No file can have such a name.
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def _assign(
@@ -202,14 +208,14 @@ def _by_study(root: Path, films: Iterable[FilmFile], left_out: list[LeftOut]) ->
 def _file_keys(item: FilmFile, num_studies: Mapping[str, int]) -> Iterator[str]:
     if item.accession:
         yield f"id:{match_key(item.accession)}"
-    yield from beside_keys(item.film.path)
+    yield from film_keys(item.film.path)
     yield f"folder:{item.film.path.parent}"
     if item.patient and num_studies[match_key(item.patient)] == 1:
         yield f"patient:{match_key(item.patient)}"
 
 
 def _picture_keys(path: Path, root: Path) -> Iterator[str]:
-    yield from beside_keys(path)
+    yield from film_keys(path)
     # "S1_0_lat" is tried as itself, then "S1_0", then "S1".
     ends = [len(path.stem), *(match.start() for match in reversed([*_SEPARATORS.finditer(path.stem)]))]
     yield from (f"id:{match_key(path.stem[:end])}" for end in ends if end)
@@ -276,7 +282,7 @@ def _studies(root: Path, reports: Iterable[KnownReport], left_out: list[LeftOut]
         known = report.patients or {report.patient} - {""}
         patients = known or {_own_patient(report) if report.is_unnamed else ""}
         if not report.films:
-            left_out.append(report.location.left_out(root, Reason.NO_FILM))
+            left_out.append(report.location.left_out(root, Reason.NO_FILM, report.no_film))
         elif len(patients) > 1 or not (patient := next(iter(patients))):
             reason = Reason.SEVERAL_PATIENTS if len(patients) > 1 else Reason.NO_PATIENT
             detail = "" if len(patients) > 1 else _NO_PATIENT[bool(report.location.row)]

@@ -4,6 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
@@ -14,9 +15,18 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 from pedclip.curation.archive.files import MAX_FILE_BYTES, find_files
 from pedclip.curation.archive.reader import read_archive
 from pedclip.curation.archive.studies import Archive, ArchiveError, RegionHint
+from pedclip.curation.pipeline import curate
 from pedclip.triplets.left_out import LeftOut
 from pedclip.triplets.tabular import TableError
-from tests.curation.archive.archive_files import film, reasons, report, save_picture, structured_report, table
+from tests.curation.archive.archive_files import (
+    film,
+    reasons,
+    report,
+    save_picture,
+    structured_report,
+    table,
+    triplets_of,
+)
 
 
 def files_of(folder: Path) -> set[str]:
@@ -360,3 +370,62 @@ def test_one_patient_of_all_studies_is_said(tmp_path: Path) -> None:
         film(tmp_path / f"f/{number}", number, PatientID="P7")
         (tmp_path / f"f/{number}.txt").write_text(report("knee"))
     assert read_archive(tmp_path / "f").notes == ("all 2 studies are of one patient, and so in one part",)
+
+
+def found_films(archive: Archive) -> dict[str, tuple[str, str]]:
+    """Patient and first word of the report of each film."""
+    return {
+        image.path.relative_to(archive.root).as_posix(): (study.patient_id, study.read_report().text.split()[0])
+        for study in archive.studies
+        for image in study.images
+    }
+
+
+@pytest.fixture
+def same_stem(tmp_path: Path) -> Path:
+    """Three films whose names differ by their suffix alone."""
+    save_picture(tmp_path / "f/a.png", 1)
+    save_picture(tmp_path / "f/a.jpg", 2)
+    film(tmp_path / "f/a.dcm", 3, PatientID="P3")
+    return tmp_path / "f"
+
+
+def test_films_that_differ_by_their_suffix_have_their_own_rows(same_stem: Path, tmp_path: Path) -> None:
+    files = {"a.png": "P1", "a.jpg": "P2", "a.dcm": "P3"}
+    rows = [{"image": file, "patient": name, "text": f"{name} {report('knee')}"} for file, name in files.items()]
+    archive = read_archive(same_stem, table(tmp_path / "r.csv", rows))
+    assert archive.left_out == ()
+    assert found_films(archive) == {file: (name, name) for file, name in files.items()}
+    # One triplet each, with its own identifier and pixels.
+    curate(archive, output=tmp_path / "out", acknowledge_identifiers=True)
+    triplets = triplets_of(tmp_path / "out")
+    pixels = {np.asarray(triplet["image"]).tobytes() for triplet in triplets}
+    assert [len(set(values)) for values in ([triplet["image_id"] for triplet in triplets], pixels)] == [3, 3]
+
+
+@pytest.mark.parametrize("written", ["a", "A", "f/a", "/mnt/f/a"])
+def test_a_name_without_suffix_of_several_films_is_given_to_none(same_stem: Path, tmp_path: Path, written: str) -> None:
+    save_picture(same_stem / "b.png", 4)
+    rows = [{"image": name, "patient": "P1", "text": f"{name} {report('knee')}"} for name in (written, "b")]
+    archive = read_archive(same_stem, table(tmp_path / "r.csv", rows))
+    assert found_films(archive) == {"b.png": ("P1", "b")}
+    assert reasons(archive) == dict.fromkeys(("a.png", "a.jpg", "a.dcm"), "no-report") | {"r.csv, row 2": "no-film"}
+    (detail,) = [item.detail for item in archive.left_out if item.row]
+    assert detail == "3 files of this name could be meant; write the path of one"
+
+
+def test_a_stem_of_films_in_two_folders_is_given_to_none(tmp_path: Path) -> None:
+    for name in ("x/a.png", "y/a.jpg", "y/b.jpg"):
+        save_picture(tmp_path / "f" / name, ord(name[2]))
+    rows = [{"image": name, "patient": f"P{name}", "text": f"{name} {report('knee')}"} for name in ("a", "b")]
+    archive = read_archive(tmp_path / "f", table(tmp_path / "r.csv", rows))
+    assert found_films(archive) == {"y/b.jpg": ("Pb", "b")}
+
+
+def test_a_text_with_the_suffix_of_its_film_is_of_that_film(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.dcm", "a.ima", "1.2.7", "1.2.8")):
+        film(tmp_path / name, number, PatientID=name)
+        (tmp_path / f"{name}.txt").write_text(f"{name} {report('knee')}")
+    archive = read_archive(tmp_path)
+    assert archive.left_out == ()
+    assert found_films(archive) == {name: (name, name) for name in ("a.dcm", "a.ima", "1.2.7", "1.2.8")}
