@@ -43,6 +43,7 @@ _BINARY: Final = {
     ast.Pow: "*",
     ast.Mod: "*",
 }
+_SHOWN: Final = 4000  # last characters of what failing tests print
 _UNSEEN: Final = ("help", "description", "encoding", "strict", "ensure_ascii", "indent")  # keywords of no consequence
 
 
@@ -168,12 +169,19 @@ def tests_of(file: str, tree: Path) -> list[list[str]]:
     return [part for part in (own, [name for name in everything if name not in own]) if part]
 
 
-def run_tests(tree: Path, files: Sequence[str], limit: float) -> str:
-    """Outcome of some tests in a child that has the large libraries already: "passed", "failed" or "late"."""
+def run_tests(tree: Path, files: Sequence[str], limit: float, output: Path = Path(os.devnull)) -> str:
+    """Outcome of some tests in a child that has the large libraries already: "passed", "failed" or "late".
+
+    Args:
+        tree: Root of the copy in which they run.
+        files: Their files, from that root.
+        limit: Seconds that they may take.
+        output: File for what pytest prints.
+    """
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
-        _run_in_child(tree, files)
+        _run_in_child(tree, files, output)
     end = time.monotonic() + limit
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -188,18 +196,24 @@ def run_tests(tree: Path, files: Sequence[str], limit: float) -> str:
 def _limit(tree: Path, files: Sequence[str], limit: float) -> float:
     """Seconds after which a change counts as noticed: a few times what the tests take without one."""
     start = time.monotonic()
-    outcome = run_tests(tree, files, limit)
+    with tempfile.NamedTemporaryFile() as output:
+        outcome = run_tests(tree, files, limit, Path(output.name))
+        printed = output.read().decode(errors="replace")
     if outcome != "passed":
-        raise RuntimeError(f"{outcome} without any change: {', '.join(files)}; a mutation run needs tests that pass.")
+        raise RuntimeError(
+            f"{outcome} without any change: {', '.join(files)}; a mutation run needs tests that pass.\n"
+            f"{printed[-_SHOWN:]}"
+        )
     return min(limit, 20 + 4 * (time.monotonic() - start))
 
 
-def _run_in_child(tree: Path, files: Sequence[str]) -> None:
+def _run_in_child(tree: Path, files: Sequence[str], output: Path) -> None:
     import pytest
 
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    # Lines, as a child that ends by _exit empties no buffer; by name too, where another pytest holds the streams.
+    sys.stdout = sys.stderr = output.open("w", buffering=1, encoding="utf-8", errors="replace")
+    for stream in (1, 2):
+        os.dup2(sys.stdout.fileno(), stream)
     os.chdir(tree)
     # The copy, not the tree that started the run.
     sys.path[:] = [str(tree), *(path for path in sys.path if path not in ("", str(ROOT)))]
@@ -209,7 +223,9 @@ def _run_in_child(tree: Path, files: Sequence[str]) -> None:
     sys.dont_write_bytecode = True
     # A change may end in an endless loop or in the whole memory; both are the parent's to stop.
     quiet = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
-    code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-m", "not gpu", *quiet, *files])
+    # The same examples for every change, however slow the machine is: an outcome can be had again.
+    same = ("-p", "no:cacheprovider", "--hypothesis-profile", "ci")
+    code = pytest.main(["-q", "-x", "-m", "not gpu", *same, *quiet, *files])
     os._exit(int(code))
 
 
@@ -225,16 +241,16 @@ def measure(mutants: Iterable[Mutant], limit: float, log: Path | None = None) ->
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, tree / name)
-        limits: dict[str, float] = {}
+        limits: dict[tuple[str, ...], float] = {}
         for mutant in mutants:
             file = tree / mutant.file
             source, start, outcome = file.read_bytes(), time.monotonic(), "survived"
             for stage, files in zip(("module", "folder"), tests_of(mutant.file, tree), strict=False):
                 # Without a change first, once, as only tests that pass can notice one.
-                if files[0] not in limits:
-                    limits[files[0]] = _limit(tree, files, limit)
+                if tuple(files) not in limits:
+                    limits[tuple(files)] = _limit(tree, files, limit)
                 file.write_bytes(mutant.applied(source))
-                ended = run_tests(tree, files, limits[files[0]])
+                ended = run_tests(tree, files, limits[tuple(files)])
                 file.write_bytes(source)
                 if ended != "passed":
                     outcome = f"killed by the tests of its {stage}"

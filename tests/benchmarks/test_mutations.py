@@ -1,10 +1,16 @@
 """The mutation run: which changes it makes, and how it counts."""
 
 import ast
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from benchmarks.mutations import mutants_of, sample, summary
+from benchmarks import mutations
+from benchmarks.mutations import Mutant, measure, mutants_of, sample, summary
 
 SOURCE = '''"""Module é."""
 
@@ -69,3 +75,65 @@ def test_changes_that_alter_nothing_are_not_counted() -> None:
     assert (found["mutants"], found["equivalent"]) == (3, 1)
     assert found["score"]["models"] == {"tried": 2, "killed": 1}
     assert found["survivors"] == [{"file": "pedclip/models/a.py", "line": 2, "old": "c", "new": "d"}]
+
+
+def tree_of(folder: Path, monkeypatch: pytest.MonkeyPatch, tests: dict[str, str]) -> None:
+    """A repository of two modules with these files of tests; the large libraries are not loaded for it."""
+    sources = {"pedclip/room/a.py": "a = 1\n", "pedclip/room/b.py": "b = 1\n"}
+    for name, text in {**sources, **{f"tests/room/{name}": text for name, text in tests.items()}}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(mutations, "ROOT", folder)
+    monkeypatch.setattr(mutations, "COPIED", ("pedclip", "tests"))
+    for name in ("lightning", "timm", "transformers"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+
+
+def test_every_set_of_tests_runs_once_without_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree_of(tmp_path, monkeypatch, dict.fromkeys(("test_a.py", "test_b.py", "test_c.py"), ""))
+    limits = []
+
+    def limit(tree: Path, files: Sequence[str], most: float) -> float:
+        limits.append(tuple(files))
+        return float(len(limits))
+
+    used = []
+
+    def outcome(tree: Path, files: Sequence[str], seconds: float) -> str:
+        used.append((tuple(files), seconds))
+        return "passed"
+
+    monkeypatch.setattr(mutations, "_limit", limit)
+    monkeypatch.setattr(mutations, "run_tests", outcome)
+    found = measure([Mutant(f"pedclip/room/{name}.py", 1, "1", "2", 4) for name in "aab"], 600)
+    assert [item["outcome"] for item in found] == ["survived"] * 3
+    # The tests of b's folder begin with those of a, and are not judged by how long these take alone.
+    own_a, rest_a, own_b, rest_b = (
+        tuple(f"tests/room/test_{name}.py" for name in names) for names in ("a", "bc", "b", "ac")
+    )
+    assert limits == [own_a, rest_a, own_b, rest_b]
+    assert used == [(own_a, 1), (rest_a, 2), (own_a, 1), (rest_a, 2), (own_b, 3), (rest_b, 4)]
+
+
+def test_tests_that_fail_without_a_change_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree_of(tmp_path, monkeypatch, {"test_a.py": "def test_of_a():\n    assert 'this' == 'that'\n"})
+    with pytest.raises(RuntimeError, match=r"(?s)failed without any change: tests/room/test_a.py.*'this' == 'that'"):
+        measure([Mutant("pedclip/room/a.py", 1, "1", "2", 4)], 600)
+
+
+def test_a_change_is_noticed_with_the_same_examples_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        "from pathlib import Path",
+        "from hypothesis import settings",
+        "def test_of_a():",
+        "    assert (settings().derandomize, settings().deadline) == (True, None)",
+        "    assert Path('pedclip/room/a.py').read_text() == 'a = 1\\n'",
+    )
+    tree_of(tmp_path, monkeypatch, {"test_a.py": "\n".join(lines)})
+    log = tmp_path / "log.jsonl"
+    changes = [Mutant(f"pedclip/room/{name}.py", 1, "1", "2", 4) for name in "ab"]
+    found = measure(changes, 600, log)
+    assert [item["outcome"] for item in found] == ["killed by the tests of its module", "survived"]
+    assert [json.loads(line)["outcome"] for line in log.read_text(encoding="utf-8").splitlines()] == [
+        item["outcome"] for item in found
+    ]

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, roc_auc_score
 
@@ -66,7 +66,6 @@ def test_resamples_without_both_classes_are_drawn_again_and_counted():
     assert 20 < interval.num_redrawn < 50  # both classes are missed by 2 in 256 resamples
 
 
-@settings(deadline=None)
 @given(labelled_scores(), st.integers(0, 5))
 def test_equal_seeds_give_equal_intervals(case, seed):
     labels, scores = case
