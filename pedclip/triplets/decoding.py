@@ -52,7 +52,7 @@ def decode(source: str | Path | bytes) -> Pixels:
                             High Bit, unless nothing is set up there
         padding             a value or a range, with or without sign; none where it would be the whole film
         frames              more pixels than one frame are several films: refused, whatever Number of Frames says
-        size                pixels coded in another size, or rows too many: refused
+        size                pixels coded in another size, rows too many, or fewer rows of JPEG than stated: refused
         colour space        what a JPEG says of itself outweighs Photometric Interpretation
         samples per pixel   one with a colour, three with MONOCHROME1 or MONOCHROME2: refused
         transfer syntax     absent: uncompressed, in the order of bytes in which the header is written

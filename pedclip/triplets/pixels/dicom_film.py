@@ -11,6 +11,7 @@ from pedclip.triplets.pixels.dicom_codecs import missing_decoder
 from pedclip.triplets.pixels.dicom_header import Layout, integer, layout_of, read_header, texts
 from pedclip.triplets.pixels.film_bounds import BadImage, bounded_memory
 from pedclip.triplets.pixels.grey_levels import Pixels, develop
+from pedclip.triplets.pixels.jpeg_end import check_end
 from pedclip.triplets.pixels.picture_film import grey_of_channels
 
 _SLACK: Final = 2**20  # bytes by which coded pixels may be larger than the pixels: tables, profiles, noise
@@ -49,7 +50,7 @@ def _words(header: Any, layout: Layout) -> NDArray[Any]:
     """The stored pixels with all their bits; of colour in RGB."""
     from pydicom.pixels import get_decoder
 
-    data = header[layout.keyword].value or b""
+    data, coded = header[layout.keyword].value or b"", b""
     syntax, photometric = _syntax(header, data), layout.photometric
     if syntax.is_compressed:
         if reason := missing_decoder(header):
@@ -76,6 +77,8 @@ def _words(header: Any, layout: Layout) -> NDArray[Any]:
         correct_unused_bits=False,
         validate=False,
     )[0]
+    if coded.startswith(b"\xff\xd8") and words.dtype.itemsize == 1:
+        check_end(coded, words[-1])
     # In the order of bytes of this machine, whose bits are masked below.
     return np.asarray(words, dtype=words.dtype.newbyteorder("="))
 

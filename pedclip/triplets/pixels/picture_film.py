@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from pedclip.triplets.pixels.codestreams import check_scans, coded_size
 from pedclip.triplets.pixels.film_bounds import MAX_PIXELS, PALETTE, TWO_LEVELS, BadImage, bounded_memory, check_size
 from pedclip.triplets.pixels.grey_levels import Pixels, to_bytes
+from pedclip.triplets.pixels.jpeg_end import check_end
 
 _FORMATS: Final = ("PNG", "JPEG", "TIFF")
 _COLOR_SPREAD: Final = 24  # grey levels between channels that JPEG's chroma may leave in a grey film
@@ -72,15 +73,17 @@ def film_of_picture(content: bytes) -> tuple[Pixels, bool]:
         # Asked first, as reading the EXIF of a PNG decodes it.
         if _is_deep(image):
             return _turned(grey_of_channels(_deep_channels(content, image)), image), False
-        return _film(image)
+        return _film(image, content)
 
 
-def _film(image: Image.Image) -> tuple[Pixels, bool]:
+def _film(image: Image.Image, content: bytes) -> tuple[Pixels, bool]:
     is_white_low = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
     mode, image_format = image.mode, image.format
     # An orientation cannot be kept without its EXIF, so that the pixels are turned.
     is_turned = image.getexif().get(_ORIENTATION, 1) != 1
     image.load()
+    if image_format == "JPEG":
+        check_end(content, np.asarray(image.crop((0, image.height - 1, image.width, image.height)))[0])
     image = ImageOps.exif_transpose(image)
     if mode == "L":
         return np.asarray(image), image_format != "TIFF" and not is_turned
