@@ -145,3 +145,12 @@ def test_a_line_of_text_in_the_film_is_seen_and_a_side_marker_is_not(words: str,
     film = Image.fromarray((picture(seed, size=400) * 0.6).astype(np.uint8))
     ImageDraw.Draw(film).text((8, 8), words, fill=255, font=ImageFont.load_default(18))
     assert (burned_in_text(np.asarray(film)) >= 0.5) == is_text
+
+
+def test_a_stroke_within_a_frame_is_no_second_letter() -> None:
+    film = np.full((60, 80), 40, np.uint8)
+    film[20:40, 20:50] = 255
+    film[21:39, 21:49] = 40
+    frame = burned_in_text(film)
+    film[22:38, 23:25] = 255  # near the left edge: it ends before the frame does, and begins after it
+    assert burned_in_text(film) == frame == pytest.approx(30 / (0.9 * 20) / 8)

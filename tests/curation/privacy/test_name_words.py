@@ -32,11 +32,14 @@ from pedclip.curation.privacy.name_words import (
         ("Quillfeather", CAPITAL),
         ("Maisonneuve'", CAPITAL | EPONYM),
         ("Sarcoidosis", CAPITAL | ORDINARY),
+        ("Pyeloplasty", CAPITAL | ORDINARY),  # by its ending, on no list
         ("Salter-Harris", CAPITAL | EPONYM),
         ("Anna-Lena", CAPITAL | GIVEN),
         ("Vaughan-Price", CAPITAL | FAMILY),
         ("Ha-eun", CAPITAL),
         ("Contrast-enhanced", CAPITAL | ORDINARY),
+        ("Quux-like", CAPITAL | ORDINARY),  # one ordinary word of more than three letters is enough
+        ("In-out", CAPITAL | ORDINARY),
     ],
 )
 def test_properties_of_a_word(word: str, expected: int) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.identifiers import made, recall
 from pedclip.curation.datasheet import IDENTIFIER_SEARCH
+from pedclip.curation.privacy import name_words, names
 from pedclip.curation.privacy.names import find_names
 
 REPOSITORY = Path(__file__).parents[3]
@@ -29,6 +30,7 @@ FOUND = [
     ("PATIENT ANNA SCHMIDT HAS A FRACTURE.", "ANNA SCHMIDT"),
     ("PATIENT QUENBY ZUBRZHITSKA HAS A FRACTURE.", "QUENBY ZUBRZHITSKA"),
     ("patient anna schmidt has a fracture.", "anna schmidt"),
+    ("PATIENT QUENBY ZUBRZHITSKA, NO FRACTURE.", "QUENBY ZUBRZHITSKA"),
     # In the sentence, by the lists and by what people do.
     ("Emma has a buckle fracture.", "Emma"),
     ("Buckle fracture in Tariq, healed.", "Tariq"),
@@ -57,6 +59,8 @@ CLEAN = [
     "Right hand, left foot: normal. Chest, Abdomen: Unremarkable.",
     "Patient rotated. Patient Rotated. Patient Positioning is suboptimal. Infant Chest.",
     "ANA was positive. GERD is known. Sarcoidosis would be a concern. Treated with Omnipaque.",
+    "Braun cannula in place. Hancock bioprosthesis is unchanged. Simpson rule was used.",
+    "PATIENT QUENBY ZUBRZHITSKA LEFT WRIST.",
     "Positive for Pneumocystis. Cholecystectomy was performed. Prominent column of Bertin.",
     "E. Coli and S. Aureus. Weber B fracture, Gartland III. Ring-enhancing lesion.",
     "pH of 7.3, α angle of 60 degrees, 5 μm slices.",
@@ -66,6 +70,19 @@ CLEAN = [
 @pytest.mark.parametrize(("text", "name"), FOUND)
 def test_names_are_found_in_every_form(text: str, name: str) -> None:
     assert [text[start:end] for start, end in find_names(text)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Told Emma; Tariq agrees.", ["Emma", "Tariq"]),
+        ("Told Emma/Tariq.", ["Emma", "Tariq"]),
+        ("Seen by Emma. Tariq agrees.", ["Emma", "Tariq"]),
+        ("Emma, Tariq, Lena: told.", ["Emma, Tariq", "Lena"]),  # one comma stands between last and first name
+    ],
+)
+def test_a_name_ends_where_another_begins(text: str, expected: list[str]) -> None:
+    assert [text[start:end] for start, end in find_names(text)] == expected
 
 
 @pytest.mark.parametrize("text", CLEAN)
@@ -78,6 +95,23 @@ def test_a_text_is_judged_again_after_its_words_are_known() -> None:
     text = "The lungs of Siobhán O'Brien are clear."
     assert list(find_names(text)) == list(find_names(text)) != []
     assert list(find_names("The lungs are clear.")) == []
+
+
+@pytest.mark.parametrize(("most", "looks"), [(100, 4), (4, 4), (0, 8)])
+def test_words_that_begin_no_name_are_looked_at_once_up_to_a_limit(
+    most: int, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, remembered = [], set[str]()
+
+    def properties(word: str) -> int:
+        looked.append(word)
+        return name_words.properties(word)
+
+    monkeypatch.setattr(names, "_harmless", lambda: remembered)
+    monkeypatch.setattr(names, "_MOST", most)
+    monkeypatch.setattr(names, "properties", properties)
+    assert list(find_names("The lungs are clear.")) == list(find_names("The lungs are clear.")) == []
+    assert len(looked) == looks
 
 
 def test_recall_on_invented_people_and_eponyms_are_as_published() -> None:

@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -107,6 +108,13 @@ def test_too_few_patients_are_said_and_not_guessed():
     assert with_one_more.is_known
     assert not accuracy.bootstrap([0, 1, 1], [0, 1, 0]).is_known
     assert accuracy.bootstrap([0, 1, 1, 1], [0, 1, 0, 1]).is_known
+
+
+@pytest.mark.parametrize("ends", [(math.nan, math.nan), (math.nan, 0.7), (0.2, math.nan)])
+def test_an_interval_needs_both_ends(ends):
+    interval = Interval(0.5, *ends, 4, 2)
+    assert not interval.is_known
+    assert str(interval) == "0.500 (too few patients)"
 
 
 def test_what_never_failed_is_not_certain():

@@ -1,6 +1,7 @@
 """Calibration: hand-computed values, scikit-learn as a second source, and what is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,17 @@ def test_bins_are_those_of_scikit_learn(decimals):
     assert table["predicted"].to_numpy() == pytest.approx(predicted, abs=1e-12)
     by_bin = np.abs(observed - predicted) @ table["count"].to_numpy() / 500
     assert calibration_error(labels, probabilities) == pytest.approx(by_bin, abs=1e-12)
+
+
+def test_half_precision_is_no_coarser_than_the_probabilities_themselves():
+    labels, probabilities = simulate(200)
+    half = probabilities.astype(np.float16)
+    table, error = reliability_table(labels, half, np.arange(200), num_resamples=10), calibration_error(labels, half)
+    exact = half.astype(np.float64)
+    pd.testing.assert_frame_equal(
+        table, reliability_table(labels, exact, np.arange(200), num_resamples=10), check_exact=True
+    )
+    assert error == calibration_error(labels, exact)
 
 
 def test_a_bin_of_three_patients_has_no_interval():

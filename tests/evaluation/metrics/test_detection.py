@@ -210,6 +210,20 @@ def test_interval_and_classes() -> None:
     assert np.mean(list(each.values())) == pytest.approx(interval.value, abs=1e-12)
 
 
+def test_boxes_may_come_as_lists() -> None:
+    found = Boxes([[0, 0, 1, 2]], [3], [1])  # type: ignore[arg-type]
+    for array, value, dtype in (
+        (found.corners, [[0, 0, 1, 2]], np.float64),
+        (found.labels, [3], np.int64),
+        (found.scores, [1], np.float64),
+    ):
+        assert isinstance(array, np.ndarray)
+        assert (array.tolist(), array.dtype) == (value, dtype)
+    none = Boxes([], [], [])  # type: ignore[arg-type]
+    assert none.corners.shape == (0, 4)
+    assert mean_average_precision([found, none], [found, none]) == 1.0
+
+
 def test_overlap_by_hand() -> None:
     one = np.array([[0.0, 0, 2, 2], [1, 1, 1, 1]])
     other = np.array([[1.0, 1, 3, 3], [0, 0, 2, 2], [1, 1, 1, 1]])
