@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -263,10 +263,22 @@ def measure(mutants: Iterable[Mutant], limit: float, log: Path | None = None) ->
     return results
 
 
+def line_of(change: Mapping[str, Any]) -> str:
+    """The line on which a change begins, without its indentation."""
+    lines = (ROOT / change["file"]).read_text(encoding="utf-8").splitlines()
+    return lines[change["line"] - 1].strip()
+
+
 def summary(results: Sequence[dict[str, Any]], equivalent: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Score per room and in all, without the changes that alter nothing, and the survivors."""
-    alike = {(item["file"], item["old"], item["new"]) for item in equivalent}
-    counted = [item for item in results if (item["file"], item["old"], item["new"]) not in alike]
+    """Score per room and in all, without the changes that alter nothing, and the survivors.
+
+    Args:
+        results: As from `measure`.
+        equivalent: Changes that alter nothing: `file`, `source` (the line as it stands there), `old`, `new`, `reason`.
+    """
+    # By what the line says, not by its number: that moves, and the same number 1 stands on many lines.
+    alike = {tuple(item[key] for key in ("file", "source", "old", "new")) for item in equivalent}
+    counted = [item for item in results if (item["file"], line_of(item), item["old"], item["new"]) not in alike]
     tried: Counter[str] = Counter()
     killed: Counter[str] = Counter()
     for item in counted:

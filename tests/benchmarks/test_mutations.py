@@ -4,13 +4,14 @@ import ast
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from benchmarks import mutations
-from benchmarks.mutations import Mutant, measure, mutants_of, sample, summary
+from benchmarks.mutations import Mutant, line_of, measure, mutants_of, sample, summary
 
 SOURCE = '''"""Module é."""
 
@@ -57,10 +58,13 @@ def test_a_seed_gives_the_same_changes_at_most_one_a_line() -> None:
     assert len({(mutant.file, mutant.line) for mutant in first}) == len(first) == 10
 
 
-def test_changes_that_alter_nothing_are_not_counted() -> None:
+def test_changes_that_alter_nothing_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutations, "ROOT", tmp_path)
+    (tmp_path / "pedclip/models").mkdir(parents=True)
+    (tmp_path / "pedclip/models/a.py").write_text("x = a\n    y = a\nz = e\n", encoding="utf-8")
     results = [
         {"file": "pedclip/models/a.py", "line": 1, "old": "a", "new": "b", "outcome": "survived"},
-        {"file": "pedclip/models/a.py", "line": 2, "old": "c", "new": "d", "outcome": "survived"},
+        {"file": "pedclip/models/a.py", "line": 2, "old": "a", "new": "b", "outcome": "survived"},
         {
             "file": "pedclip/models/a.py",
             "line": 3,
@@ -69,12 +73,24 @@ def test_changes_that_alter_nothing_are_not_counted() -> None:
             "outcome": "killed by the tests of its module",
         },
     ]
-    equivalent = [{"file": "pedclip/models/a.py", "old": "a", "new": "b", "reason": "the same set"}]
+    equivalent = [{"file": "pedclip/models/a.py", "source": "x = a", "old": "a", "new": "b", "reason": "the same set"}]
     found = summary(results, equivalent)
     assert found["fraction"] == 0.5
     assert (found["mutants"], found["equivalent"]) == (3, 1)
     assert found["score"]["models"] == {"tried": 2, "killed": 1}
-    assert found["survivors"] == [{"file": "pedclip/models/a.py", "line": 2, "old": "c", "new": "d"}]
+    assert found["survivors"] == [{"file": "pedclip/models/a.py", "line": 2, "old": "a", "new": "b"}]
+
+
+def test_every_change_said_to_alter_nothing_can_still_be_made() -> None:
+    for item in json.loads(mutations.EQUIVALENT.read_text(encoding="utf-8")):
+        source = (mutations.ROOT / item["file"]).read_text(encoding="utf-8")
+        made = [
+            asdict(mutant)
+            for mutant in mutants_of(item["file"], source)
+            if (mutant.old, mutant.new) == (item["old"], item["new"])
+        ]
+        assert item["source"] in {line_of(mutant) for mutant in made}, item
+        assert item["reason"]
 
 
 def tree_of(folder: Path, monkeypatch: pytest.MonkeyPatch, tests: dict[str, str]) -> None:
