@@ -99,7 +99,9 @@ def killed_and_resumed(folder: Path, kills: Sequence[KillOfTwo], **training: obj
     for kill in kills:
         codes = Attempt(folder, kill, training).play()
         assert codes[kill.rank] == -signal.SIGKILL, (kill, codes)
-        assert codes[1 - kill.rank] != 0, (kill, codes)
+        # Behind the last step of a run the processes wait for each other no more, and the other may have ended well.
+        is_at_the_end = kill.kill.is_behind and kill.kill.place == "state"
+        assert is_at_the_end or codes[1 - kill.rank] != 0, (kill, codes)
         if (folder / "checkpoint").exists():
             PedCLIP.from_pretrained(folder / "checkpoint")  # complete, or not there
     codes = Attempt(folder, None, training).play()
