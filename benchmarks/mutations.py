@@ -43,6 +43,8 @@ _BINARY: Final = {
     ast.Pow: "*",
     ast.Mod: "*",
 }
+# Runs that are killed again and again, or in several processes: minutes, where most changes are noticed before.
+_LAST: Final = ("test_distributed", "test_kills", "test_kills_two", "test_launcher")
 _SHOWN: Final = 4000  # last characters of what failing tests print
 _UNSEEN: Final = ("help", "description", "encoding", "strict", "ensure_ascii", "indent")  # keywords of no consequence
 
@@ -166,7 +168,8 @@ def tests_of(file: str, tree: Path) -> list[list[str]]:
     folder = tree / "tests" / module.parent.relative_to("pedclip")
     everything = sorted(path.relative_to(tree).as_posix() for path in folder.glob("test_*.py"))
     own = [name for name in everything if Path(name).stem.removeprefix("test_").startswith(module.stem)]
-    return [part for part in (own, [name for name in everything if name not in own]) if part]
+    others = sorted((name for name in everything if name not in own), key=lambda name: Path(name).stem in _LAST)
+    return [part for part in (own, others) if part]
 
 
 def run_tests(tree: Path, files: Sequence[str], limit: float, output: Path = Path(os.devnull)) -> str:

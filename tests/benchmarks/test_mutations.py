@@ -93,6 +93,18 @@ def test_every_change_said_to_alter_nothing_can_still_be_made() -> None:
         assert item["reason"]
 
 
+def test_slow_files_run_last(tmp_path: Path) -> None:
+    folder = tmp_path / "tests/training"
+    folder.mkdir(parents=True)
+    for name in ("batches", "kills", "launcher", "state", "state_files"):
+        (folder / f"test_{name}.py").touch()
+    own, others = mutations.tests_of("pedclip/training/state.py", tmp_path)
+    assert own == ["tests/training/test_state.py", "tests/training/test_state_files.py"]
+    assert others == [f"tests/training/test_{name}.py" for name in ("batches", "kills", "launcher")]
+    (files,) = mutations.tests_of("pedclip/training/history.py", tmp_path)
+    assert files[-2:] == others[1:]
+
+
 def tree_of(folder: Path, monkeypatch: pytest.MonkeyPatch, tests: dict[str, str]) -> None:
     """A repository of two modules with these files of tests; the large libraries are not loaded for it."""
     sources = {"pedclip/room/a.py": "a = 1\n", "pedclip/room/b.py": "b = 1\n"}

@@ -14,7 +14,7 @@ from filelock import SoftFileLease
 
 from pedclip.training.__main__ import main
 from pedclip.training.loop import pretrain
-from pedclip.training.run_lock import LOCK_FILE, RunInUse, check_lock, run_lock
+from pedclip.training.run_lock import LOCK_FILE, RunInUse, check_lock, is_main, run_lock
 from tests.training.tiny import tiny_arrays, tiny_config
 
 HOLD = """
@@ -132,6 +132,20 @@ def test_one_thread_may_hold_it_twice_and_another_may_not(tmp_path: Path) -> Non
     assert f"in use by process {os.getpid()}" in found[0]
     with run_lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_process_that_writes_is_rank_0(rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    assert is_main()  # alone
+    monkeypatch.setenv("RANK", str(rank))
+    assert is_main() is (rank == 0)  # started by torchrun, not yet connected
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: rank)
+    monkeypatch.setenv("RANK", "0")
+    assert is_main() is (rank == 0)
+    with run_lock(tmp_path):
+        assert (tmp_path / LOCK_FILE).exists() is (rank == 0)  # it holds the folder for all
 
 
 def test_a_run_that_was_taken_over_writes_nothing_more(tmp_path: Path) -> None:
