@@ -125,8 +125,8 @@ def bootstrap_interval(
 ) -> Interval:
     """Interval over patients of a metric that can be computed from how often each item was drawn.
 
-    Its coverage was measured for 20 and 50 patients and rare classes (`benchmarks/coverage.py`); a percentile interval
-    falls short there.
+    Its coverage was measured for 20, 50 and 100 patients and rare classes (`benchmarks/coverage.py`); a percentile
+    interval falls short there.
 
     Args:
         value: The metric on all items.
