@@ -125,7 +125,7 @@ def bootstrap_interval(
 ) -> Interval:
     """Interval over patients of a metric that can be computed from how often each item was drawn.
 
-    Its coverage was measured for 20, 50 and 100 patients and rare classes (`benchmarks/coverage.py`); a percentile
+    Its coverage was measured for 20 to 200 patients and rare classes (`benchmarks/coverage.py`); a percentile
     interval falls short there.
 
     Args:
