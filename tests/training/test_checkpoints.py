@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.training import __main__ as shell
+from pedclip.training import checkpoints
 from pedclip.training.checkpoints import NotFiniteError
 from pedclip.training.loop import PretrainResult, pretrain
 from pedclip.training.module import PretrainModule
@@ -115,3 +117,13 @@ def test_a_damaged_state_costs_a_step_and_changes_nothing(tmp_path: Path) -> Non
     assert again.resumed_from == 5
     for first, second in zip(straight.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(("batch", "is_inside"), [(0, False), (1, True)])
+def test_a_run_goes_on_inside_an_epoch_or_begins_the_next_one(batch: int, is_inside: bool) -> None:
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    checkpoints._set_counters(trainer, 2, batch, batches=6 + batch, steps=6 + batch)
+    # At the end of an epoch Lightning would look for what is left of it.
+    assert trainer.fit_loop.restarting is is_inside
+    assert (trainer.current_epoch, trainer.global_step) == (2, 6 + batch)
+    assert trainer.fit_loop.epoch_progress.current.started == 2 + is_inside

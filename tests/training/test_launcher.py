@@ -69,6 +69,17 @@ def prepared() -> PreparedData:
     return PreparedData({}, (), tiny_arrays(16), tiny_arrays(4))
 
 
+def test_one_device_trains_in_this_process_with_all_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr("pedclip.training.launcher.pretrain", lambda *given, **named: calls.append((given, named)))
+    data, config = prepared(), tiny_config()
+    launch(data, config, tmp_path, resume=False, card="A card.\n")
+    expected = {"config": config, "run": tmp_path, "resume": False, "card": "A card.\n"}
+    assert calls == [((data.train, data.validation), expected)]
+
+
 def test_several_devices_become_one_torchrun_with_the_same_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
