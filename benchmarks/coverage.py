@@ -1,6 +1,8 @@
 """Coverage of the 95 % intervals over patients: how often they hold the truth in drawn studies whose truth is known.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.coverage --json benchmarks/results/coverage.json
+    OMP_NUM_THREADS=1 python -m benchmarks.coverage --patients 20,50 --json coverage.json
+
+RESULTS.md names the runs that benchmarks/results/coverage.json joins.
 
 Each study draws patients with 1 to about 6 films each, which resemble one another, and scores them through the same
 functions as the notebooks. Prevalence is the share of patients with the finding (AUC, mAP), of wrong answers (accuracy,

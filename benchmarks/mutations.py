@@ -83,7 +83,6 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
         start, end = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
         old = source.encode()[start:end].decode()
         text = new if isinstance(new, str) else ast.unparse(new)
-        # A statement of several lines keeps its brackets when it is written anew.
         if text != old:
             found.append(Mutant(file, node.lineno, old, text, start))
     return sorted(set(found), key=lambda mutant: (mutant.start, mutant.new))

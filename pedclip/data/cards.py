@@ -18,7 +18,6 @@ from pedclip.data.official_tables import OfficialTables
 from pedclip.triplets.tabular import TableError, open_table
 
 _INSTALLED: Final = Path("share", "pedclip", "data_cards")
-_LATER: Final = {"chexpert": ("test.csv",)}
 _MOST_NAMES: Final = 24  # columns named in one line of an error
 _TASKS: Final = {
     *("image-classification", "zero-shot-image-classification", "image-to-text", "object-detection"),
@@ -267,8 +266,8 @@ def pick(columns: Sequence[str], either: str) -> str:
 
 
 def table_names(card: Card) -> list[str]:
-    """Names of the official tables and lists of a card, and of those that only later releases have."""
-    return [name for rule in card.files for name in rule.path if "*" not in name] + [*_LATER.get(card.name, ())]
+    """Names of the official tables and lists of a card."""
+    return [name for rule in card.files for name in rule.path if "*" not in name]
 
 
 def _check(rule: FileRule, root: Path, tables: OfficialTables) -> FileCheck:

@@ -81,7 +81,7 @@ def terms_of(cell: str, own: Mapping[str, str] = _NO_WORDS) -> list[str]:
 
     Args:
         cell: May be blank.
-        own: Label in the table's words to finding in plain ones ("" where it is one already), see `own_labels`.
+        own: Label in the table's words to finding in plain ones ("" where it is one already), from `labels.csv`.
 
     Example:
         >>> terms_of("['Pneumonia', 'pleural_effusion']"), terms_of("fracture/metal"), terms_of("KL2 (grade)")

@@ -137,10 +137,9 @@ def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
             (number, {**plain, "finding": _flagged(row, flags)})
             for (number, plain), (_, row) in zip(cells, rows, strict=True)
         ]
-    nobody = ids_of_nobody(row.get("patient_id", "") for _, row in cells)
+    nobody = ids_of_nobody(row.get("patient_id", "") for _, row in cells) - {""}
     cells = [
-        (number, {**row, "patient_id": ""} if row.get("patient_id", "") in nobody - {""} else row)
-        for number, row in cells
+        (number, {**row, "patient_id": ""} if row.get("patient_id", "") in nobody else row) for number, row in cells
     ]
     named = [name for name in present if name not in roles.values() and name not in flags]
     unused = [name for name in named if not _is_running_number(name, rows)]

@@ -30,8 +30,7 @@ from pedclip.notebook.parameter_types import (
     with_archive,
     zero_or_at_least,
 )
-
-Patients = Literal["column", "independent"]
+from pedclip.triplets.columns import Patients
 
 
 class Parameters(BaseModel):

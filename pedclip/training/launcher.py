@@ -13,6 +13,7 @@ from torch import distributed
 
 from pedclip.artefacts import write_json, write_text
 from pedclip.models.pedclip import PedCLIP
+from pedclip.training.checkpoints import EXPORT_FOLDER
 from pedclip.training.config import RunConfig, TrainingConfig
 from pedclip.training.history import read_history
 from pedclip.training.loop import PretrainResult, pretrain
@@ -54,10 +55,10 @@ def launch(
         subprocess.run([*command, *([] if resume else ["--no-resume"])], check=True)
     # The shell writes a card that knows no revision; the caller's replaces it.
     if card:
-        write_text(run / "checkpoint" / "README.md", card)
+        write_text(run / EXPORT_FOLDER / "README.md", card)
     # Trained in other processes: what comes back is read from disk.
-    model = PedCLIP.from_pretrained(run / "checkpoint")
-    return PretrainResult(model, run / "checkpoint", read_history(run), time.monotonic() - started, 0)
+    model = PedCLIP.from_pretrained(run / EXPORT_FOLDER)
+    return PretrainResult(model, run / EXPORT_FOLDER, read_history(run), time.monotonic() - started, 0)
 
 
 def check_launch(config: TrainingConfig) -> None:

@@ -85,8 +85,8 @@ def _acquire(lock: SoftFileLease, run: Path, lease_seconds: float) -> None:
         except Timeout:
             # A silent holder is waited for; whoever touches the file is alive.
             now = path.stat().st_mtime_ns if path.exists() else None
-            is_alive = _is_alive_here(lock) or (seen is not None and now is not None and now != seen)
-            if is_alive or time.monotonic() > deadline:
+            is_held = _is_alive_here(lock) or (seen is not None and now is not None and now != seen)
+            if is_held or time.monotonic() > deadline:
                 raise RunInUse(
                     f"{run} is in use by {_holder(lock)}: two runs in one folder would mix their patients and weights. "
                     "Wait for it, or give this run a folder of its own (a notebook: name='other')"

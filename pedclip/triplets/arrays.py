@@ -72,11 +72,9 @@ def to_arrays(split: "Dataset", cache: Path, *, size: int, with_digests: bool = 
 
 def film_digests(split: "Dataset") -> list[str]:
     """Digests of the films as they are stored: those of a copy under another name are the same."""
-    from datasets import Image
+    from pedclip.triplets.cache import stored_films
 
-    images = split.select_columns(["image"]).cast_column("image", Image(decode=False))
-    contents = (image for batch in images.iter(512) for image in batch["image"])
-    return [hashlib.sha256(image["bytes"] or Path(image["path"]).read_bytes()).hexdigest() for image in contents]
+    return [hashlib.sha256(content).hexdigest() for content in stored_films(split)]
 
 
 def qualified_patients(split: "Dataset") -> list[str]:

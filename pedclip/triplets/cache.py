@@ -133,14 +133,14 @@ def _check_films(folder: Path, films: Films) -> None:
 
 def _fingerprint(dataset: "Dataset", size: int) -> str:
     digest = hashlib.sha256(f"{VERSION}\0{size}".encode())
-    for content in _contents(dataset):
+    for content in stored_films(dataset):
         # The length too, so that two files cannot be told from one by moving a byte between them.
         digest.update(len(content).to_bytes(8, "big"))
         digest.update(content)
     return digest.hexdigest()
 
 
-def _contents(dataset: "Dataset") -> Iterator[bytes]:
+def stored_films(dataset: "Dataset") -> Iterator[bytes]:
     """The image files of a split, undecoded and in order."""
     from datasets import Image
 
@@ -154,7 +154,7 @@ def _contents(dataset: "Dataset") -> Iterator[bytes]:
 def _decoded(dataset: "Dataset", size: int) -> Iterator[NDArray[np.uint8]]:
     from pedclip.triplets.decoding import decode
 
-    contents = _contents(dataset)
+    contents = stored_films(dataset)
     with ThreadPoolExecutor(_THREADS) as pool:
         # A bounded number at a time, as `map` would start on all of them at once.
         while chunk := list(islice(contents, _CHUNK)):

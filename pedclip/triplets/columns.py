@@ -6,12 +6,13 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from pedclip.triplets.tabular import TableError
 
 Roles = Literal["images", "reports"]
-PATIENTS: Final = ("column", "independent")  # ways to tell patients apart
+Patients = Literal["column", "independent"]  # ways to tell patients apart
+PATIENTS: Final[tuple[Patients, ...]] = get_args(Patients)
 
 
 def find_roles(path: Path, names: Sequence[str], columns: Mapping[str, str], table: Roles) -> dict[str, str]:

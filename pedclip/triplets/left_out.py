@@ -9,7 +9,6 @@ from typing import Final
 
 from pedclip.artefacts import write_csv
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 LEFT_OUT_FILE: Final = "left_out.csv"
 COLUMNS: Final = ("source", "file", "row", "reason", "detail")
 
@@ -122,10 +121,4 @@ def write_left_out(path: str | Path, items: Iterable[LeftOut]) -> Path:
     """
     # Sorted, so that two runs of the same data can be compared line by line.
     rows = sorted((item.source, item.file, item.row, item.reason, item.detail) for item in items)
-    # A spreadsheet would run a name such as "=cmd" as a formula.
-    cells = ((source, file, row or "", *rest) for source, file, row, *rest in rows)
-    return write_csv(path, COLUMNS, ([_as_text(cell) for cell in line] for line in cells))
-
-
-def _as_text(cell: str | int) -> str | int:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return write_csv(path, COLUMNS, ((source, file, row or "", *rest) for source, file, row, *rest in rows))

@@ -5,9 +5,9 @@ import hmac
 import re
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from pedclip.artefacts import write_bytes
+from pedclip.artefacts import write_file
 
 _SALT_BYTES: Final = 32
 _PSEUDONYM: Final = 16  # hexadecimal digits; two of 300,000 identifiers collide with a chance of 2e-9
@@ -49,9 +49,14 @@ def read_salt(path: str | Path) -> bytes:
     file = Path(path)
     # Written at once or not at all: half a salt would give other names at the next run.
     if not file.exists():
-        write_bytes(file, secrets.token_hex(_SALT_BYTES).encode())
-        file.chmod(0o600)
+        write_file(file, _fill_salt)
     content = file.read_bytes().strip()
     if not re.fullmatch(rb"[0-9a-f]{64}", content):
         raise ValueError(f"{file} is no salt: expected 64 hexadecimal digits, as made at the first run.")
     return bytes.fromhex(content.decode())
+
+
+def _fill_salt(file: BinaryIO) -> None:
+    # Before the first byte, so that nobody else can read it meanwhile.
+    Path(file.name).chmod(0o600)
+    file.write(secrets.token_hex(_SALT_BYTES).encode())

@@ -109,7 +109,7 @@ def test_a_longer_file_is_as_damaged_as_a_shorter_one(tmp_path: Path) -> None:
 def test_files_cut_at_another_place_have_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     prints = []
     for contents in ([b"ab", b"c"], [b"a", b"bc"], [b"ab", b"c"]):
-        monkeypatch.setattr(cache, "_contents", lambda _, contents=contents: iter(contents))
+        monkeypatch.setattr(cache, "stored_films", lambda _, contents=contents: iter(contents))
         prints.append(cache._fingerprint(split(1), SIZE))
     assert prints[0] == prints[2] != prints[1]
 

@@ -1,6 +1,7 @@
 """Pseudonyms are the same for the holder of the key and mean nothing to anybody else."""
 
 import hmac
+import os
 import stat
 from pathlib import Path
 
@@ -29,3 +30,10 @@ def test_salt_is_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("hello")
     with pytest.raises(ValueError, match="no salt"):
         read_salt(tmp_path / "bad")
+
+
+def test_salt_is_for_the_owner_only_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+    monkeypatch.setattr("pedclip.artefacts.os.fsync", lambda file: modes.append(stat.S_IMODE(os.fstat(file).st_mode)))
+    read_salt(tmp_path / "key")
+    assert modes == [0o600]

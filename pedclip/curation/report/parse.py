@@ -225,12 +225,12 @@ def _mark_superseded(lines: list[Line], text: str) -> None:
     is_corrected = any(is_correction(text[line.section.start : line.section.end]) for line in added)
     findings = [(k, line) for k, line in enumerate(lines) if line.sentence_type == "finding"] if added else []
     for k, line in findings:
-        text, regions = line.sentence.text, line.regions("name")
+        regions = line.regions("name")
         is_added = line.section.name == "addendum"
-        is_gone = is_added and tells_error(text, line.hits)
+        is_gone = is_added and tells_error(line.sentence.text, line.hits)
         for new in () if is_added else added:
             is_of_another = regions and new.regions("name") and not regions & new.regions("name")
-            words = text, line.hits, new.sentence.text, new.hits
+            words = line.sentence.text, line.hits, new.sentence.text, new.hits
             is_gone = is_gone or (not is_of_another and is_superseded(*words, is_corrected=is_corrected))
         if is_gone:
             lines[k] = replace(line, sentence_type="administrative")

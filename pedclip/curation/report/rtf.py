@@ -18,6 +18,8 @@ _SIGNS: Final = {
     "rquote": "’", "ldblquote": "“", "rdblquote": "”",
     "emspace": " ", "enspace": " ",
 }  # fmt: skip
+# What stands behind a letter given by its number, for readers that do not know it.
+_FALLBACK: Final = re.compile(r"\\'[0-9a-f]{2}|\?", re.IGNORECASE)
 # Groups that hold no text of the report.
 _SILENT: Final = frozenset(
     "fonttbl colortbl stylesheet info pict header footer headerl headerr footerl footerr footnote generator listtable "
@@ -36,8 +38,11 @@ def rtf_pieces(text: str) -> list[tuple[int, int, str]]:
 
 def _pieces(text: str) -> Iterator[tuple[int, int, str]]:
     silent: int | None = None  # depth of the outermost group without text
-    begin_silent = depth = 0
+    begin_silent = depth = done = 0
+    has_fallback = True  # until \uc0 says otherwise
     for match in _TOKEN.finditer(text):
+        if match.start() < done:
+            continue
         if match["brace"]:
             depth += 1 if match["brace"] == "{" else -1
             if silent is not None and depth < silent:
@@ -58,10 +63,12 @@ def _pieces(text: str) -> Iterator[tuple[int, int, str]]:
                 *match.span(),
                 {"~": " ", "_": "-", "-": ""}.get(match["sign"], match["sign"] if match["sign"] in "\\{}" else "\n"),
             )
-        elif word == "u" and match["number"]:  # a letter by its number, and one for readers that do not know it
-            end = match.end() + (text[match.end() : match.end() + 1] == "?")
-            yield match.start(), end, chr(int(match["number"]) % 0x10000)
+        elif word == "u" and match["number"]:
+            fallback = _FALLBACK.match(text, match.end()) if has_fallback else None
+            done = fallback.end() if fallback else match.end()
+            yield match.start(), done, chr(int(match["number"]) % 0x10000)
         else:
+            has_fallback = match["number"] != "0" if word == "uc" else has_fallback
             yield *match.span(), "\n" if word in _BREAKS else _SIGNS.get(word, "")
     if silent is not None:
         yield begin_silent, len(text), ""

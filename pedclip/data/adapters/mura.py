@@ -19,9 +19,9 @@ def read_mura(reader: Reader) -> Iterator[Sample]:
         studies = {}
         for number, cells in reader.lines(table):
             if len(cells) == 2:
-                studies[cells[0].replace("\\", "/").strip("/")] = cells[
-                    1
-                ]  # the list ends folders with a slash, paths of films do not
+                # The list ends folders with a slash, paths of films do not.
+                folder, label = cells
+                studies[folder.replace("\\", "/").strip("/")] = label
             else:
                 error = Unusable(Reason.BROKEN_ROW, f"{len(cells)} cells; expected study and label")
                 reader.leave_out(table.name, number, error)

@@ -31,6 +31,9 @@ MAX_STEPS: Final = 200
 _LOGGER: Final = logging.getLogger(__name__)
 
 
+INVERSE_PENALTIES: Final = tuple(10.0**power for power in range(-4, 3))
+
+
 RARE: Final = 1e-3  # share of positives below which the curvature estimate is not trusted
 
 
@@ -200,6 +203,3 @@ def _softmax(classes: Tensor, num_classes: int) -> Curved:
         return F.cross_entropy(logits, classes, reduction="sum").view(1)
 
     return Curved(False, losses, lambda logits: logits.softmax(dim=1) - truth, curve)
-
-
-INVERSE_PENALTIES: Final = tuple(10.0**power for power in range(-4, 3))

@@ -49,6 +49,9 @@ PIECES = [
             "\\f0 CHEST\\par \\b Clear\\b0 .\\line Caf\\'e9 \\{a\\}\\u8226?}",
             "CHEST\nClear.\nCafé {a}•",
         ),
+        # Word writes a letter by its number and again for older readers; \uc0 says that nothing follows.
+        ("{\\rtf1 child\\u8217\\'92s film \\u322\\'3f}", "child’s film ł"),
+        ("{\\rtf1 \\uc0\\u322 \\'f3d\\uc1\\u378\\'9f film}", "łódź film"),
         (
             "<html><style>p {x}</style><p>Clear.</p><B>Heart</B> &lt; 50&#37;&nbsp;A&amp;nbsp;B<td>C</html>",
             "\n\nClear.\nHeart < 50% A B C\n",
