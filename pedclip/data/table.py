@@ -184,10 +184,13 @@ def _own_labels(folder: Path) -> dict[str, str]:
 
 
 def _read_if_images(path: Path, columns: Mapping[str, str]) -> Table | None:
-    rows = _read(path)
-    present = _names(rows)
+    present = open_table(path, is_strict=False).names
     usual = [name for name in present if first_of(usual_names("images")["image"], [name])]
     image = next((name for name in (columns.get("image", ""), *usual) if name in present), "")
+    # The rows of a table of something else are no business of ours, whole or broken.
+    if not image:
+        return None
+    rows = _read(path)
     files = [file for _, row in rows if (file := _cell(row.get(image), "image"))]
     paths = FilmPaths(path.parent)
     return _by_role(path, rows, columns) if any(map(paths.has, files)) else None

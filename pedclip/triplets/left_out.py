@@ -35,6 +35,7 @@ class Reason(StrEnum):
     EMPTY_REPORT = "empty-report", "a report without text"
     SEVERAL_REPORTS = "several-reports", "two different reports for one study"
     BROKEN_ROW = "broken-row", "a row of the table that cannot be read as the header says"
+    TABLE_NOT_READ = "table-not-read", "a table that may be an official one, without its columns or one of several"
     UNKNOWN_VALUE = "unknown-value", "a cell that holds none of the values that were published"
     REGION_UNKNOWN = "region-unknown", "nothing says which of the 23 regions the film shows, or it shows none of them"
     REGION_CONFLICT = "region-conflict", "the film and the report name different regions"

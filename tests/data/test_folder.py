@@ -337,6 +337,13 @@ def test_the_table_may_be_json_lines_or_parquet(tmp_path: Path) -> None:
         assert len(reading.left_out) == 1
 
 
+def test_a_broken_table_of_something_else_is_passed_over(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "1.png,wrist,Clear.")
+    (folder / "metadata.csv").rename(folder / "list.csv")
+    (folder / "words.csv").write_text("word,meaning\na,b,c\n")
+    assert [*rows(read_folder(folder))] == ["1.png"]
+
+
 def test_two_tables_to_choose_from_is_an_error(make: Callable[..., Path]) -> None:
     folder = make("file,region,text", "a.png,knee,Clear.")
     (folder / "metadata.csv").rename(folder / "one.csv")

@@ -58,7 +58,10 @@ def test_of_two_tables_that_differ_none_is_read_and_both_are_named(tmp_path: Pat
         (tmp_path / folder / path.name).write_text(path.read_text() + more)
     path.unlink()
     reading = read_source("nih-chestxray14", root=tmp_path)
-    assert [item.file for item in reading.left_out] == ["a/BBox_List_2017.csv", "b/BBox_List_2017.csv"]
+    assert [(item.file, item.reason) for item in reading.left_out] == [
+        ("a/BBox_List_2017.csv", "table-not-read"),
+        ("b/BBox_List_2017.csv", "table-not-read"),
+    ]
     assert sum("BBox_List_2017.csv: a table like" in note for note in reading.notes) == 2
 
 

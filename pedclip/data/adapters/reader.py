@@ -59,7 +59,7 @@ class Reader:
             # Asked for in two parts of an adapter, listed once.
             if file not in self.not_read:
                 self.not_read.add(file)
-                self.leave_out(file, 0, Unusable(Reason.UNKNOWN_VALUE, why))
+                self.leave_out(file, 0, Unusable(Reason.TABLE_NOT_READ, why))
         return path
 
     @cached_property
