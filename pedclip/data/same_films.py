@@ -34,14 +34,19 @@ def fingerprint(pixels: Pixels) -> Fingerprint:
 
 
 def pairs_of_patients(patients: Sequence[str], fingerprints: Sequence[Fingerprint]) -> list[Duplicate]:
-    """Films that are (nearly) the same and of two patients.
+    """Pairs of films that are (nearly) the same, of groups of such films that several patients have.
+
+    A pair of one patient in such a group is among them: it leads on to the other patients' film.
 
     Args:
         patients: (N,).
         fingerprints: (N,) of their films.
     """
     codes, small = [item.code for item in fingerprints], as_matrix([item.small for item in fingerprints], 256, "uint8")
-    return [pair for pair in near_images(codes, small) if patients[pair.first] != patients[pair.second]]
+    pairs = near_images(codes, small)
+    groups = [group for group in clusters(pairs) if len({patients[number] for number in group}) > 1]
+    is_of_several = {number for group in groups for number in group}
+    return [pair for pair in pairs if pair.first in is_of_several]
 
 
 def settle(films: Sequence[Film], pairs: Sequence[Duplicate]) -> tuple[list[str], dict[int, str]]:
@@ -115,4 +120,5 @@ def in_one_part(
     extra = ((rows[number], left_out_detail(part)) for number, part in sorted(gone.items()))
     left_out = [LeftOut(row.file, Reason.SAME_FILM, detail, row.number, source) for row, detail in extra]
     ending = f"{len(left_out)} are left out" if is_given else "such patients share a part"
-    return kept, left_out, [f"{len(pairs)} pairs of films are the same, or nearly so, under two patients; {ending}"]
+    num_pairs = sum(films[pair.first].patient != films[pair.second].patient for pair in pairs)
+    return kept, left_out, [f"{num_pairs} pairs of films are the same, or nearly so, under two patients; {ending}"]

@@ -527,6 +527,16 @@ def test_the_same_film_of_two_patients_is_in_one_part(make: Callable[..., Path])
     assert {str(item.reason) for item in reading.left_out} == {"same-film"}
 
 
+def test_every_copy_that_a_patient_has_of_a_held_out_film_is_left_out(make: Callable[..., Path]) -> None:
+    lines = ["a.png,knee,Clear.,p1,train", "b.png,knee,Clear.,p1,train", "c.png,knee,Clear.,p2,test"]
+    folder = make("file,region,text,patient_id,split", *lines, "d.png,knee,Clear.,p3,train")
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes((folder / "c.png").read_bytes())
+    reading = read_folder(folder)
+    assert sorted(rows(reading)) == ["c.png", "d.png"]
+    assert sorted(item.file for item in reading.left_out) == ["a.png", "b.png"]
+
+
 @pytest.mark.parametrize("word", ["unk", "(null)", "[]", "['nan']", "#DIV/0!", "1.#QNAN", "not applicable", "...", "_"])
 def test_other_spellings_of_missing_values_are_blank_too(make: Callable[..., Path], word: str) -> None:
     folder = make(
