@@ -6,7 +6,7 @@ The values of an element that is absent, empty or meaningless are those of a fil
     VOI LUT                 none; the next item of the sequence, then the first window that has a centre and a width
     window                  none without a centre, with a width below 1 (linear) or 0 (others), or no number
     VOI LUT Function        LINEAR, whatever else is written than SIGMOID or LINEAR_EXACT (in any case)
-    what leaves one value   none: a window beside all pixels of the film shows nothing
+    what leaves one value   none: a window beside all pixels of the film shows nothing, as does a slope of 0
 """
 
 from collections.abc import Callable, Iterator
@@ -78,16 +78,22 @@ def develop(stored: NDArray[Any], header: Any, used: NDArray[np.bool_] | None = 
 
 
 def _developed(values: Values, header: Any, used: NDArray[np.bool_] | None) -> Pixels:
-    values = _modality(header)(values)
-    for window in _windows(header):
-        shown = window(values)
-        inside = shown if used is None else shown[used]
-        # A window beside all that the film holds would leave nothing of it.
-        if inside.size and inside.min() < inside.max():
-            return to_bytes(shown.astype(np.float32), used)
     # Numbers beyond the range of 32 bits become infinite, and are refused as such.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
+        measured = _modality(header)(values)
+        # Of a slope of 0, or beside an intercept of 1e12, nothing of the film is left.
+        if _has_levels(measured.astype(np.float32), used):
+            values = measured
+        for window in _windows(header):
+            # A window beside all that the film holds would leave nothing of it.
+            if _has_levels(shown := window(values).astype(np.float32), used):
+                return to_bytes(shown, used)
         return to_bytes(values.astype(np.float32), used)
+
+
+def _has_levels(values: Values, used: NDArray[np.bool_] | None) -> bool:
+    inside = values if used is None else values[used]
+    return bool(inside.size and inside.min() < inside.max())
 
 
 def _modality(header: Any) -> Step:

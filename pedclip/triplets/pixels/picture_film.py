@@ -22,6 +22,9 @@ _ORIENTATION: Final = 0x0112  # the EXIF tag
 _PHOTOMETRIC: Final = 262  # the TIFF tag; 0 means that small values are white
 _PLANAR: Final = 284  # the TIFF tag; 2 means one channel behind the other
 _BITS: Final = 258  # the TIFF tag
+_SAMPLE_FORMAT: Final = 339  # the TIFF tag; 1 means whole numbers without a sign, 2 with one
+# Whole numbers that Pillow reads with the other sign, by its mode and the tag.
+_OTHER_SIGN: Final = {("L", 2): "i1", ("I", 1): "u4"}
 _REFUSED: Final = {
     "1": TWO_LEVELS,
     "P": PALETTE,
@@ -78,13 +81,15 @@ def film_of_picture(content: bytes) -> tuple[Pixels, bool]:
 
 def _film(image: Image.Image, content: bytes) -> tuple[Pixels, bool]:
     is_white_low = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
-    mode, image_format = image.mode, image.format
+    mode, image_format, other_sign = image.mode, image.format, _other_sign(image)
     # An orientation cannot be kept without its EXIF, so that the pixels are turned.
     is_turned = image.getexif().get(_ORIENTATION, 1) != 1
     image.load()
     if image_format == "JPEG":
         check_end(content, np.asarray(image.crop((0, image.height - 1, image.width, image.height)))[0])
     image = ImageOps.exif_transpose(image)
+    if other_sign:
+        return to_bytes(np.asarray(image).view(other_sign).astype(np.float32)), False
     if mode == "L":
         return np.asarray(image), image_format != "TIFF" and not is_turned
     if mode == "LA":
@@ -96,6 +101,16 @@ def _film(image: Image.Image, content: bytes) -> tuple[Pixels, bool]:
         # Pillow inverts such 8-bit files itself, deeper ones not.
         return (np.uint8(255) - pixels if is_white_low else pixels), False
     raise BadImage(f"mode {mode} is not grey; save it as 8- or 16-bit grey")
+
+
+def _other_sign(image: Image.Image) -> str:
+    """The type of a TIFF's numbers where Pillow takes signed ones for unsigned, or the other way round; else ""."""
+    if image.format != "TIFF":
+        return ""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    formats, bits = tags.get(_SAMPLE_FORMAT, (1,)), tags.get(_BITS, (1,))
+    found = _OTHER_SIGN.get((image.mode, formats[0]), "")
+    return found if found and bits[0] == 8 * np.dtype(found).itemsize else ""
 
 
 def grey_of_channels(channels: NDArray[Any]) -> Pixels:

@@ -209,7 +209,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "colour of one": ({"PhotometricInterpretation": "RGB"}, "contradictory header: RGB with 1 samples per pixel"),
     "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "palette image"),
     "rows": ({"Rows": 90}, "truncated or corrupt"),
-    "slope 0": ({"RescaleSlope": 0, "RescaleIntercept": 5}, "constant"),
 }
 
 

@@ -67,6 +67,26 @@ def test_width_of_no_window_is_none(width: float) -> None:
     assert np.array_equal(decode(dicom(DEEP, bits=12, WindowCenter=1000, WindowWidth=width)), PLAIN)
 
 
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"RescaleSlope": 0, "RescaleIntercept": 0},
+        {"RescaleSlope": 0, "RescaleIntercept": -1024},
+        {"RescaleSlope": "1e-300", "RescaleIntercept": 0},
+        {"RescaleIntercept": "1e12"},
+        {"WindowCenter": "1e9", "WindowWidth": "1e12"},  # nothing of the film is left in 32 bits
+    ],
+)
+def test_scale_that_leaves_one_value_is_none(elements: dict[str, Any]) -> None:
+    assert np.array_equal(decode(dicom(DEEP, bits=12, **elements)), PLAIN)
+
+
+def test_table_of_one_value_is_no_scale_and_the_window_stays() -> None:
+    window = {"WindowCenter": 1000, "WindowWidth": 500}
+    film = with_table("ModalityLUTSequence", [7] * 4096, [4096, 0, 16], **window)
+    assert np.array_equal(decode(film), decode(dicom(DEEP, bits=12, **window)))
+
+
 @pytest.mark.parametrize("center", [-9000, 60000])
 def test_window_beside_all_pixels_is_none(center: int) -> None:
     assert np.array_equal(decode(dicom(DEEP, bits=12, WindowCenter=center, WindowWidth=100)), PLAIN)

@@ -78,6 +78,22 @@ def test_deep_tiff_keeps_its_levels_in_either_order_of_bytes(
     assert np.array_equal(decode(file.getvalue()), PLAIN)
 
 
+def test_tiff_of_8_bits_with_sign_is_no_film_without() -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, (RAMP.astype(np.int16) - 128).astype(np.int8), photometric="minisblack")
+    assert np.array_equal(decode(file.getvalue()), decode(encoded(RAMP.astype(np.uint16))))
+
+
+@pytest.mark.parametrize("factor", [1, 1_000_000])  # half of the larger values have the highest bit
+@pytest.mark.parametrize("kind", ["u4", "i4"])
+def test_tiff_of_32_bits_has_the_sign_that_it_says(kind: str, factor: int) -> None:
+    pixels = DEEP.astype(np.int64) * factor
+    pixels = pixels - (pixels.max() // 2 if kind == "i4" else 0)
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels.astype(kind), photometric="minisblack")
+    assert np.abs(decode(file.getvalue()).astype(int) - PLAIN).max() <= 1
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_deep_tiff_with_channels_apart_is_refused_or_read(compression: str | None) -> None:
     file = io.BytesIO()
