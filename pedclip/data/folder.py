@@ -11,7 +11,7 @@ from typing import Any, Final
 from datasets import DatasetDict
 
 from pedclip.anatomy import REGIONS
-from pedclip.data.folder_annotations import FolderRow, add_boxes, add_masks
+from pedclip.data.folder_annotations import FolderRow, add_boxes, add_masks, place_of
 from pedclip.data.label_terms import read_labels, unknown_terms
 from pedclip.data.label_text import label_text, patient_words
 from pedclip.data.same_films import Fingerprint, fingerprint, in_one_part
@@ -98,10 +98,11 @@ def read_folder(
         raise table_missing(folder)
     # Before an image is opened: decoding takes minutes, and these are errors of the table.
     _check_patients(table, patients)
-    table, left_out = _without_repeated(table)
+    paths, source = FilmPaths(folder), folder.resolve().name
+    table, left_out = _without_repeated(table, paths)
     _check_labels(table)
     splits, split_note = read_splits(table, split)
-    notes, paths, source = [split_note], FilmPaths(folder), folder.resolve().name
+    notes = [split_note]
     rows, prints, unusable = _read_rows(table, splits, paths)
     by_image = {row.record["image_id"]: found for row, found in zip(rows, prints, strict=True)}
     is_given = split_note == GIVEN_NOTE
@@ -166,8 +167,10 @@ def _check_labels(table: Table) -> None:
         )
 
 
-def _without_repeated(table: Table) -> tuple[Table, list[LeftOut]]:
+def _without_repeated(table: Table, paths: FilmPaths) -> tuple[Table, list[LeftOut]]:
     """The table without rows that repeat another in every cell; these are listed.
+
+    One file written in two ways ("a.png", "./A.PNG") is the same cell.
 
     Raises:
         TableError: Two rows with one image id that differ.
@@ -175,11 +178,11 @@ def _without_repeated(table: Table) -> tuple[Table, list[LeftOut]]:
     first: dict[str, tuple[int, Mapping[str, str]]] = {}
     kept, left_out, source = [], [], table.path.parent.resolve().name
     for number, row in table.rows:
-        image_id = image_id_of(row)
-        before, other = first.setdefault(image_id, (number, row)) if row["image"] else (number, row)
+        cells = {**row, "image": place_of(paths, row["image"])} if row["image"] else row
+        before, other = first.setdefault(image_id_of(cells), (number, cells)) if row["image"] else (number, row)
         if before == number:
             kept.append((number, row))
-        elif row == other:
+        elif cells == other:
             left_out.append(LeftOut(row["image"], Reason.SAME_FILM, f"repeats row {before}", number, source))
         else:
             # Both rows are named, as either may be the wrong one.

@@ -45,7 +45,7 @@ def add_boxes(paths: FilmPaths, rows: list[FolderRow], source: str) -> tuple[lis
     by_file = defaultdict(list)
     for row in rows:
         # A file may be listed in several rows, under several image ids.
-        by_file[_place(paths, row.file)].append(row)
+        by_file[place_of(paths, row.file)].append(row)
     left_out: list[LeftOut] = []
     num_clipped, outside, seen = 0, [], set()
 
@@ -53,7 +53,7 @@ def add_boxes(paths: FilmPaths, rows: list[FolderRow], source: str) -> tuple[lis
         left_out.append(LeftOut(BOXES, Reason.BAD_ANNOTATION, detail, number, source))
 
     for number, file, box, label in read_box_table(paths.folder):
-        key = (_place(paths, file), box, finding_name(label))
+        key = (place_of(paths, file), box, finding_name(label))
         if key in seen:
             refuse(number, "the same box a second time")
             continue
@@ -77,7 +77,7 @@ def add_boxes(paths: FilmPaths, rows: list[FolderRow], source: str) -> tuple[lis
     return left_out, notes
 
 
-def _place(paths: FilmPaths, file: str) -> str:
+def place_of(paths: FilmPaths, file: str) -> str:
     """The film that a cell means, however it is written; the cell itself where there is none."""
     try:
         return str(paths.find(file))

@@ -21,6 +21,12 @@ _PRINTED: Final = re.compile(
     r"(?:frozenset|set|list|tuple|array|Index)\(([\[{(].*[\]})])(?:,\s*dtype=[^()]*)?\)", re.DOTALL
 )
 _DENIED: Final = frozenset({"0", "0.0", "none", "nan", "null", "", "no", "false", "n", "f", "absent", "negative"})
+_REMARK: Final = re.compile(r"\(([^)]*)\)")
+_TAKEN_BACK: Final = re.compile(
+    r"^\W*(?:0|false|n|-)?\W*$|\?|\b(?:no|none|not|non|absent|negative|without|excluded|ruled out|rule out|resolved"
+    r"|denied|possibl[ey]|probabl[ey]|suspect\w*|suspicion|uncertain|questionable|likely|unlikely|equivocal)\b",
+    re.IGNORECASE,
+)
 _SEPARATORS: Final = (re.compile(r"[;|\n\t]"), re.compile(r","))
 _JOINTS: Final = re.compile(r"\s*[/&+\\]\s*|\s+and\s+")  # part of many names, so that both halves must be known
 _NO_WORDS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -77,7 +83,7 @@ def terms_of(cell: str, own: Mapping[str, str] = _NO_WORDS) -> list[str]:
     """Plain terms of a cell: of a list as Python, JSON or a person writes it, or of words with separators between.
 
     A slash or "and" separates only where both halves are known findings. Underscores become blanks, remarks in
-    parentheses go.
+    parentheses go, unless they deny or doubt the finding: then nobody knows the label.
 
     Args:
         cell: May be blank.
@@ -140,7 +146,8 @@ def _flat(entry: Any) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"\([^)]*\)", "", text)
+    """A label without its remarks, but for those that deny or doubt it: without them it would be another."""
+    return _REMARK.sub(lambda match: match[0] if _TAKEN_BACK.search(match[1]) else "", text)
 
 
 def _split(text: str, own: Mapping[str, str]) -> list[str]:

@@ -25,6 +25,8 @@ _TRUTH: Final = {
     **dict.fromkeys(("0", "0.0", "false", "no", "n", "f"), False),
 }
 _NUMBERS: Final = re.compile(r"Unnamed: \d+|index|level_\d|row(_?n(umber|o))?|nr\.?|no\.?|#", re.IGNORECASE)
+_IDENTIFIERS: Final = frozenset({"patient_id", "study_id", "image_id"})
+_WITH_POINT: Final = re.compile(r"^(\d+)\.0+$")
 _UNCERTAIN: Final = ("-1", "-1.0")
 _BOX_COLUMNS: Final = ("file", "x", "y", "w", "h")
 
@@ -222,4 +224,7 @@ def _cell(value: Any, role: str) -> str:
         items = value if isinstance(value, list | tuple) else list_items(cell_text(value))
         value = next(filter(None, items), None)
     text = cell_text(value)
+    if role in _IDENTIFIERS:
+        # A number that a program wrote with a point beside others without one is the same patient.
+        text = _WITH_POINT.sub(r"\1", text)
     return "" if is_blank(text) else text

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -505,6 +506,35 @@ def test_repeated_rows_and_boxes_are_used_once_and_listed(make: Callable[..., Pa
         ("boxes.csv", 3, "bad-annotation", "the same box a second time"),
         ("boxes.csv", 4, "bad-annotation", "no triplet of this file"),
     ]
+
+
+@pytest.mark.parametrize("written", ["./a.png", "A.PNG", "a", ".\\a.png"])
+def test_a_film_written_in_two_ways_is_one_film(make: Callable[..., Path], written: str) -> None:
+    lines = ["file,region,text", "a.png,knee,Clear.", f"{written},knee,Clear."]
+    reading = read_folder(make(*lines, images=["a.png"]))
+    assert [*rows(reading)] == ["a.png"]
+    assert reasons(reading)[3].endswith("repeats row 2")
+    lines[-1] = f"{written},knee,Fracture."
+    with pytest.raises(TableError, match="row 2 and 3, column 'file': the same image id twice"):
+        read_folder(make(*lines, name="other", images=["a.png"]))
+
+
+def test_number_of_a_patient_is_one_patient_with_and_without_its_point(make: Callable[..., Path]) -> None:
+    header = "file,region,text,patient_id,split"
+    folder = make(header, "a.png,knee,Clear.,12,train", "b.png,knee,Clear.,12.0,test")
+    with pytest.raises(TableError, match="the same patient is in"):
+        read_folder(folder)
+    reading = read_folder(folder, split="hash")
+    assert {row["patient_id"] for row in rows(reading).values()} == {"12"}
+
+
+@pytest.mark.parametrize("remark", ["absent", "not seen", "excluded", "NO", "0", "?", "possible", "negative"])
+def test_label_with_a_remark_that_takes_it_back_is_refused(make: Callable[..., Path], remark: str) -> None:
+    folder = make("file,region,finding", f"a.png,knee,fracture ({remark})", "b.png,knee,fracture (grade 2)")
+    with pytest.raises(
+        TableError, match=rf"1 labels that are no known findings: 'fracture \({re.escape(remark.lower())}\)'"
+    ):
+        read_folder(folder)
 
 
 def test_the_same_film_of_two_patients_is_in_one_part(make: Callable[..., Path]) -> None:
