@@ -23,7 +23,7 @@ _PRINTED: Final = re.compile(
 _DENIED: Final = frozenset({"0", "0.0", "none", "nan", "null", "", "no", "false", "n", "f", "absent", "negative"})
 _REMARK: Final = re.compile(r"\(([^)]*)\)")
 _TAKEN_BACK: Final = re.compile(
-    r"^\W*(?:0|false|n|-)?\W*$|\?|\b(?:no|none|not|non|absent|negative|without|excluded|ruled out|rule out|resolved"
+    r"^\s*(?:0|false|n|-)\s*$|\?|\b(?:no|none|not|non|absent|negative|without|excluded|ruled out|rule out|resolved"
     r"|denied|possibl[ey]|probabl[ey]|suspect\w*|suspicion|uncertain|questionable|likely|unlikely|equivocal)\b",
     re.IGNORECASE,
 )

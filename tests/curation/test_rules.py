@@ -232,3 +232,15 @@ def test_a_disease_of_one_part_is_a_finding_and_no_heading() -> None:
         "abdomen": "Pneumatosis of the right colon."
     }
     assert texts("ABDOMEN. IMPRESSION: Portal venous gas.") == {"abdomen": "Portal venous gas."}
+
+
+@pytest.mark.parametrize("mark", [";", " |"])
+def test_films_of_one_line_each_get_their_own_sentence(mark: str) -> None:
+    found = texts(f"Chest: Clear lungs{mark} Left wrist: radial fracture{mark} Elbow: no effusion.")
+    assert found == {"chest": "Clear lungs", "wrist": "radial fracture", "elbow": "no effusion."}
+
+
+def test_a_semicolon_between_the_names_of_a_heading_keeps_both() -> None:
+    found = texts("FINDINGS: Chest; left wrist: No fracture.")
+    assert found == {"chest": "No fracture.", "wrist": "No fracture."}
+    assert texts("FINDINGS: Chest: Clear lungs; Heart: normal.") == {"chest": "Clear lungs; Heart: normal."}

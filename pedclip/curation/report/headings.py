@@ -28,6 +28,12 @@ _TERM: Final = re.compile(
     r"(?:[ \t]+(?:note|report|begins?|starts?|to (?:the )?(?:above |original |final )*report))?)(?!\w|-\w)",
     re.IGNORECASE | re.MULTILINE,
 )
+# "FINDINGS There is …": capitals before a word that has none, with or without a stop between.
+_RUN_IN: Final = re.compile(
+    r"(?<![\w-])(?P<term>[A-Z]{5,}(?:[ \t]+[A-Z]{3,}){0,3})(?:[ \t]*[.;=>]{1,2})?[ \t]+"
+    r"(?!(?:OF|IN|AND|TO|FOR|ON|AT|BY|OR|IS|ARE|WITH)\b)(?=[A-Z][a-z]|[A-Z]{1,3} [A-Za-z][a-z])"
+)
+_BEFORE_HEADING: Final = ("", *".;!?:)]\r\n")
 _MONTHS: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 # What tells who wrote an addendum, and when.
 _STAMP: Final = re.compile(
@@ -85,6 +91,20 @@ def section_of(heading: str) -> str | None:
         return None
     names = [terms().get(" ".join(map(corrected, part))) for part in parts]
     return names[0] if all(names) and "other" not in names else None
+
+
+def run_in(text: str) -> Iterator[tuple[str, int, int, int]]:
+    """Headings in capitals that run into their sentence: section, start and end of the words, start of the sentence.
+
+    Example:
+        >>> [name for name, *_ in run_in("HISTORY Fall. FINDINGS There is a gap.")]
+        ['history', 'findings']
+    """
+    for match in _RUN_IN.finditer(text):
+        before = text[max(0, match.start() - _SHORTEST) : match.start()].rstrip(" \t")[-1:]
+        name = section_of(match["term"]) if before in _BEFORE_HEADING else None
+        if name not in (None, "other", "addendum"):
+            yield str(name), *match.span("term"), match.end()
 
 
 @lru_cache(maxsize=16_384)

@@ -13,7 +13,7 @@ from pedclip.curation.report.exam_labels import LONGEST, read_label
 from pedclip.curation.report.headings import SECTIONS, corrected, section_of, words_within_clause
 from pedclip.curation.report.lexicon import scan
 from pedclip.curation.report.notes import is_note
-from pedclip.curation.report.sentence_types import begins_findings, type_of_prose
+from pedclip.curation.report.sentence_types import begins_findings, begins_with_result, type_of_prose
 from pedclip.curation.report.sentences import Sentence, split_sentences
 
 __all__ = ["SECTIONS", "Section", "split_sections"]
@@ -116,6 +116,9 @@ def _headings(text: str) -> list[_Heading]:
         last = match["term"].lower().rpartition(" ")[2]
         if corrected(last) != last and (name := section_of(match["term"])):
             found[match.start("term")] = _Heading(name, match.start("term"), match.end())
+    for name, start, stop, body in headings.run_in(text):
+        if not _is_within_clause(text, start, stop):
+            found[start] = _Heading(name, start, body)
     for colon in re.finditer(":", text):
         begin = max(0, colon.start() - _LONGEST_HEADING)
         before = text[begin : colon.start()]
@@ -256,6 +259,9 @@ def _at_findings(section: Section, text: str, names: list[str]) -> Iterator[Sect
         text: The report.
         names: Sections of the same exam that have a heading.
     """
+    if section.name in ("exam", "technique") and begins_with_result(text[section.start : section.end]):
+        yield Section("findings", section.start, section.end)
+        return
     if section.name not in _CONTEXT[:-2] or not _SEVERAL.search(text, section.start, section.end):
         yield section
         return

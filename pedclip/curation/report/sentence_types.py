@@ -51,6 +51,11 @@ _OF_VALUES: Final = frozenset(
     "yes no none absent "
     "present nil borderline midline open closed anatomic mineralized age within".split()
 )
+_FILM_SHOWS: Final = re.compile(
+    r"\b(?:views?|films?|radiographs?|images?|x-?rays?|projections?|stud(?:y|ies)|examinations?|series)\b"
+    r"[^.;:\n]{0,60}?(?<!to)(?<!which)(?<!that) (?:show|demonstrate|reveal)(?:s|ed)?\b",
+    re.IGNORECASE,
+)
 _SHOWS: Final = re.compile(r"\b(?:shows?|showed|demonstrates?|demonstrated|reveals?|revealed)\b", re.IGNORECASE)
 
 
@@ -144,6 +149,17 @@ def begins_findings(text: str, hits: Sequence[Hit], *, is_sure: bool, is_apart: 
     if is_apart and any(tag.startswith(("hint:", "structure:")) for tag in tags):
         return len(text.split()) > _SHORTEST_SENTENCE
     return is_said if is_sure else is_said or "finding:pathology" in tags
+
+
+def begins_with_result(text: str) -> bool:
+    """True where the first sentence of a text says what a film shows, whatever the heading above it.
+
+    Example:
+        >>> begins_with_result("Two views of the wrist show a gap."), begins_with_result("Views to show the gap.")
+        (True, False)
+    """
+    first = re.match(r"[^.!?\n]*", text)
+    return first is not None and _FILM_SHOWS.search(first[0]) is not None
 
 
 def is_bare_value(text: str, hits: Sequence[Hit]) -> bool:

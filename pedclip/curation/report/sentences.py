@@ -16,10 +16,11 @@ _BULLETS: Final = frozenset("*•·-–—>▪▫◦●○■□‣⁃→➢✓"
 
 # One class of signs in front, for which the search runs through a text without trying the rest at every letter.
 _CANDIDATE: Final = re.compile(
-    r"[.!?\n(\d](?:(?P<line>(?<=\n))"
+    r"[.!?\n(\d;|](?:(?P<line>(?<=\n))"
     r"|(?P<stop>(?<=[.!?])[.!?]*[\"'”’)\]]*(?=\s|$))"
     r"|(?P<glued>(?<=[a-z][a-z]\.)(?=[A-Z][a-z]))"
-    r"|(?P<bracket>(?<!\S[(\d])(?:(?<=\()\d{1,2}|(?<=\d)\d?)\)(?=\s)))"
+    r"|(?P<bracket>(?<!\S[(\d])(?:(?<=\()\d{1,2}|(?<=\d)\d?)\)(?=\s))"
+    r"|(?P<film>(?<=[;|])(?=\s*(?:[A-Z][^:;|.\n]{2,60}):)))"
 )
 _LAST: Final = re.compile(r"(?<![\w.])[\w.]*\Z")  # the last word, with the stops of its abbreviation
 _LONGEST_ITEM: Final = 12  # characters of a list number with what stands around it
@@ -58,7 +59,8 @@ def split_sentences(text: str, start: int = 0, end: int | None = None) -> tuple[
     """Sentences of text[start:end] in order, without list numbers and bullets.
 
     "3.7 cm. in", "Dr. X", "T11." and XXXX do not mislead it. A label glued to a sentence ("Left knee: no fracture",
-    "Chest 1. Clear") is one of its own. A line break ends a sentence where a line was ended on purpose, not wrapped.
+    "Chest 1. Clear") is one of its own, also behind a semicolon. A line break ends a sentence where a line was ended on
+    purpose, not wrapped.
 
     Example:
         >>> [s.text for s in split_sentences("1. Gap of 2 cm. at C1. 2. Left knee: intact.")]
@@ -78,7 +80,9 @@ def split_sentences(text: str, start: int = 0, end: int | None = None) -> tuple[
             begin = cut
             number = item
         elif _is_end(candidate, text, begin, end):
-            sentences.extend(_parts(text, begin, candidate.end(), number))
+            # The sign between two films is of neither.
+            stop = candidate.start() if candidate.lastgroup == "film" else candidate.end()
+            sentences.extend(_parts(text, begin, stop, number))
             begin = candidate.end()
     sentences.extend(_parts(text, begin, end, number))
     return tuple(sentences)
@@ -118,6 +122,10 @@ def _is_end(candidate: re.Match[str], text: str, begin: int, end: int) -> bool:
         return True
     if candidate.lastgroup == "bracket":
         return False
+    if candidate.lastgroup == "film":
+        # "Chest: clear; Wrist: fracture." but not "Chest; left wrist: no fracture."
+        name = read_label(text[candidate.end() : text.find(":", candidate.end())])
+        return bool(name and any(name.named)) and not read_label(text[begin : candidate.start()])
     following = text[candidate.end() : min(end, candidate.end() + 20)].lstrip()[:1]
     if candidate.lastgroup == "stop" and candidate.end() - begin < _LONGEST_ITEM:
         item = _ITEM.match(text, begin, end)

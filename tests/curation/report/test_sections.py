@@ -175,6 +175,34 @@ def test_a_history_of_several_lines_stays_whole(history: str) -> None:
     assert named(f"EXAM: Left wrist.\nHISTORY: {history}\nIMPRESSION: Normal.")[1] == ("history", history)
 
 
+@pytest.mark.parametrize("between", [" ", ". ", "; ", " = ", ">> "])
+def test_headings_in_capitals_run_into_their_sentence(between: str) -> None:
+    report = f"EXAM: Left wrist\nHISTORY{between}Fall. FINDINGS{between}There is a gap.\nIMPRESSION{between}A gap."
+    assert named(report) == [
+        ("exam", "Left wrist"),
+        ("history", "Fall."),
+        ("findings", "There is a gap."),
+        ("impression", "A gap."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["FINDINGS ARE THOSE OF A GAP.", "The FINDINGS There are.", "FINDINGS of a gap.", "No FINDINGS Today."]
+)
+def test_words_in_capitals_within_a_sentence_are_no_headings(text: str) -> None:
+    assert named(text) == [("findings", text)]
+
+
+@pytest.mark.parametrize("heading", ["EXAM", "PROCEDURE", "TECHNIQUE"])
+@pytest.mark.parametrize("sentence", ["Two views of the left wrist demonstrate a gap.", "Lateral film shows a gap."])
+def test_what_films_show_is_a_finding_under_any_heading(heading: str, sentence: str) -> None:
+    assert named(f"{heading}: {sentence}") == [("findings", sentence)]
+
+
+def test_what_films_are_to_show_is_no_finding() -> None:
+    assert named("EXAM: Two views to demonstrate the gap.") == [("exam", "Two views to demonstrate the gap.")]
+
+
 def test_a_joined_heading_begins_with_a_listed_word() -> None:
     text = "CHIEF COMPLAINT: Cough.\nX-RAY AND LABORATORY DATA: Sodium was 140.\nASSESSMENT AND PLAN: Observe.\n"
     sections = [(section.name, text[section.start : section.end]) for section in split_sections(text)]
