@@ -166,11 +166,11 @@ def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str
     first: dict[str, str] = {}
     for made in rows:
         sample = made.sample
-        if names_nobody(sample.patient_id):
+        is_unnamed = names_nobody(sample.patient_id)
+        if is_unnamed:
             # Its own patient, as in a folder with a table: a name for nobody would be one patient of many films.
             sample = replace(sample, patient_id=f"film {sample.image_id}")
             made = made._replace(sample=sample, row=made.row and {**made.row, "patient_id": sample.patient_id})
-            reader.nobody.append(sample.file)
         if sample.image_id in images:
             error = Unusable(Reason.SAME_FILM, "the same image id a second time")
             reader.leave_out(sample.file, sample.row, error)
@@ -179,6 +179,9 @@ def _once(rows: Iterable[Made], reader: Reader, mode: str) -> Iterator[tuple[str
             split = final_split(sample, mode)
             before = first.setdefault(sample.patient_id, split)
             if before == split:
+                # Of films that become triplets: what else is wrong with the others is listed.
+                if is_unnamed and made.row is not None:
+                    reader.nobody.append(sample.file)
                 yield split, made
             else:
                 detail = f"patient of the {split} part who is in the {before} part too"
@@ -212,9 +215,10 @@ def make_row(sample: Sample) -> Made:
     except BadImage as error:
         return Made(sample, None, [(sample.row, error)])
     problems: list[tuple[int, Unusable]] = []
+    text = without_control(sample.text).strip()
     row = {
         "image": image,
-        "text": without_control(sample.text).strip() or _sentences(sample),
+        "text": text or _sentences(sample),
         "region": REGIONS.index(sample.region),
         "laterality": sample.laterality,
         "view": sample.view,
@@ -228,7 +232,7 @@ def make_row(sample: Sample) -> Made:
         "boxes": _boxes(sample, size, lambda line, error: problems.append((line, error))),
         "mask": _mask(sample, size, lambda line, error: problems.append((line, error))),
         "bone_age_months": sample.bone_age_months,
-        "text_source": sample.text_source if without_control(sample.text).strip() else "label-prompt",
+        "text_source": sample.text_source if text else "label-prompt",
     }
     if not row["text"]:
         return Made(sample, None, [(sample.row, Unusable(Reason.NO_TEXT, "neither text nor a label"))])

@@ -108,6 +108,11 @@ def test_missing_values_spelt_out_in_an_official_table_are_blank(tmp_path: Path)
     patients = {row["patient_id"] for rows in reading.triplets.values() for row in rows}
     assert (len(patients), reading.left_out) == (len(rows), [])
     assert f"{len(rows)} films without a patient: each counts as its own" in reading.notes
+    # Only films that become triplets are counted: not one listed twice, not one that cannot be read.
+    put_table(tmp_path / "dataset.csv", header, [[row[0], "None", *row[2:]] for row in (*rows, rows[0])])
+    next(tmp_path.glob(f"**/{rows[1][0]}*.png")).write_bytes(b"")
+    reading = read_source("grazpedwri-dx", root=tmp_path)
+    assert f"{len(rows) - 1} films without a patient: each counts as its own" in reading.notes
 
 
 def test_an_open_quote_in_an_official_table_costs_its_row(tmp_path: Path) -> None:
