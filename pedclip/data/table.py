@@ -14,7 +14,7 @@ from pedclip.triplets.columns import check_roles, find_roles, first_of, usual_na
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.tabular import SUFFIXES, TableError, open_table
-from pedclip.triplets.values import ids_of_nobody, is_blank
+from pedclip.triplets.values import ids_of_nobody, is_blank, without_point
 
 TABLE: Final = "metadata.csv"
 BOXES: Final = "boxes.csv"
@@ -26,7 +26,6 @@ _TRUTH: Final = {
 }
 _NUMBERS: Final = re.compile(r"Unnamed: \d+|index|level_\d|row(_?n(umber|o))?|nr\.?|no\.?|#", re.IGNORECASE)
 _IDENTIFIERS: Final = frozenset({"patient_id", "study_id", "image_id"})
-_WITH_POINT: Final = re.compile(r"^(\d+)\.0+$")
 _UNCERTAIN: Final = ("-1", "-1.0")
 _BOX_COLUMNS: Final = ("file", "x", "y", "w", "h")
 
@@ -225,6 +224,5 @@ def _cell(value: Any, role: str) -> str:
         value = next(filter(None, items), None)
     text = cell_text(value)
     if role in _IDENTIFIERS:
-        # A number that a program wrote with a point beside others without one is the same patient.
-        text = _WITH_POINT.sub(r"\1", text)
+        text = without_point(text)  # else one patient would be two
     return "" if is_blank(text) else text

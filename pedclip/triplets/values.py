@@ -50,6 +50,7 @@ _NOBODY: Final = frozenset(
         *("anonymized patient", "anonymised patient", "no id", "noid", "no name", "noname", "dummy", "id removed"),
     }
 )
+_WITH_POINT: Final = re.compile(r"^(\d+)\.0+$")
 _ZEROS: Final = re.compile(r"[\W_]*0[0\W_]*")  # "0000", "000-00-0000"
 _LONGEST_BLANK: Final = 24  # characters
 _UNKNOWN_VIEWS: Final = {"", "other"}
@@ -81,6 +82,16 @@ def is_blank(cell: str) -> bool:
     return cell.strip(_MARKS).lower() in _BLANKS or (
         "#" in cell and _SPREADSHEET_ERROR.fullmatch(cell.strip().lower()) is not None
     )
+
+
+def without_point(identifier: str) -> str:
+    """A number that a program wrote with a point, as the number that it was.
+
+    Example:
+        >>> without_point("1234.0"), without_point("1.2.0"), without_point("007")
+        ('1234', '1.2.0', '007')
+    """
+    return _WITH_POINT.sub(r"\1", identifier)
 
 
 def names_nobody(cell: str) -> bool:

@@ -10,7 +10,7 @@ from pedclip.triplets.columns import find_roles, first_of, usual_names
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.tabular import TableError, open_table
-from pedclip.triplets.values import is_blank
+from pedclip.triplets.values import is_blank, without_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ def _cell(value: Any, role: str) -> Any:
     """A cell as text, "" for a missing value in any spelling; of a column of images the tuple of files."""
     if role != "image":
         text = cell_text(value)
+        # Else one patient would be two, and no film would have the number. An identifier of a study may end in ".0".
+        text = without_point(text) if role in {"patient_id", "accession"} else text
         # Else every row that spells it out would be of one patient, or of one study.
         return "" if is_blank(text) else text
     # Several files in one cell, as tables of studies write them.

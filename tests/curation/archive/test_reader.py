@@ -365,6 +365,16 @@ def test_a_table_knows_the_patients_that_headers_do_not_name(tmp_path: Path) -> 
     assert archive.notes == ()
 
 
+def test_numbers_written_with_a_point_are_those_of_the_headers(tmp_path: Path) -> None:
+    for number in range(2):
+        film(
+            tmp_path / f"f/{number}", number, StudyInstanceUID=f"9.{number}", PatientID="", AccessionNumber=f"7{number}"
+        )
+    rows = [{"accession": f"7{n}{end}", "mrn": f"12{end}", "text": report("knee")} for n, end in enumerate(("", ".0"))]
+    archive = read_archive(tmp_path / "f", table(tmp_path / "r.csv", rows))
+    assert [study.patient_id for study in archive.studies] == ["12", "12"]
+
+
 def test_one_patient_of_all_studies_is_said(tmp_path: Path) -> None:
     for number in range(2):
         film(tmp_path / f"f/{number}", number, PatientID="P7")

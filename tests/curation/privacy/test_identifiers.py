@@ -112,6 +112,15 @@ CLEAN = [
 ]
 
 
+@pytest.mark.parametrize("name", ["Quillfeather^Ada", "quillfeather^ada^^", "QUILLFEATHER^ADA^M", "O'Quill^Ada"])
+def test_name_as_dicom_and_hl7_write_it_is_found_in_any_case(name: str) -> None:
+    text = f"{name}: no fracture."
+    assert [(item.kind, text[item.start : item.end].rstrip("^")) for item in find_identifiers(text)] == [
+        ("name", name.rstrip("^"))
+    ]
+    assert not find_identifiers("Size 3^4 cm, 10^2 per field, x^2.")
+
+
 @pytest.mark.parametrize(("text", "kind", "passage"), FOUND)
 def test_identifiers_are_found(text: str, kind: str, passage: str) -> None:
     found = find_identifiers(text)
