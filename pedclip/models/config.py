@@ -22,8 +22,9 @@ class PedCLIPConfig:
         image_architecture: timm name of the ViT.
         image_size: Input side, pixels, above 0.
         image_patch_size: Patch side, pixels; 0 takes the architecture's own, as for the next three.
-        image_stem: How pixels become tokens: "patch" as published, or "convolutional" for small models without
-            pretrained weights.
+        image_stem: How pixels become tokens: "patch" as published, "convolutional" for small models without pretrained
+            weights, or "hybrid" for the first stages of a pretrained convolutional network.
+        image_backbone: timm name of the hybrid stem's network; unused otherwise.
         image_width: C of the ViT.
         image_depth: Number of blocks.
         image_heads: Attention heads.
@@ -48,6 +49,7 @@ class PedCLIPConfig:
     image_size: int = 224
     image_patch_size: int = ARCHITECTURE_DEFAULT
     image_stem: ImageStem = "patch"
+    image_backbone: str = "tf_efficientnet_lite0"
     image_width: int = ARCHITECTURE_DEFAULT
     image_depth: int = ARCHITECTURE_DEFAULT
     image_heads: int = ARCHITECTURE_DEFAULT
@@ -69,13 +71,10 @@ class PedCLIPConfig:
     def __post_init__(self) -> None:
         check_types(self)
         # timm asks a hub for names such as "hf-hub:…", which a checkpoint's configuration must not make it do.
-        name = self.image_architecture
-        _require(
-            re.fullmatch(r"[\w.]+", name) is not None,
-            "image_architecture",
-            name,
-            "timm's name of an architecture, such as 'vit_base_patch16_224', without hub or folder",
-        )
+        for name in ("image_architecture", "image_backbone"):
+            is_plain = re.fullmatch(r"[\w.]+", getattr(self, name)) is not None
+            hint = "timm's name of an architecture, such as 'vit_base_patch16_224', without hub or folder"
+            _require(is_plain, name, getattr(self, name), hint)
         # Before the names are compared and an error quotes them: every region is an expert, in every block.
         _require(len(self.regions) <= MAX_REGIONS, "regions", f"{len(self.regions)} names", f"at most {MAX_REGIONS}")
         # JSON has no tuples, so a loaded configuration brings lists.

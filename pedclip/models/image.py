@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Literal, get_args
 
 import timm
@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pedclip.models.mobe import Implementation, MixtureOfBodyExperts
-from pedclip.models.stem import ConvolutionalStem
+from pedclip.models.starting_points import RANDOM, image_starting_point, read_weights
+from pedclip.models.stem import ConvolutionalStem, HybridStem
 
 GateInput = Literal["post_norm", "pre_norm", "block_input"]
 ExpertInit = Literal["copy", "copy_noise", "random"]
-ImageStem = Literal["patch", "convolutional"]
+ImageStem = Literal["patch", "convolutional", "hybrid"]
 IMAGE_STEMS: Final = get_args(ImageStem)
 GATE_INPUTS: Final = get_args(GateInput)
 EXPERT_INITS: Final = get_args(ExpertInit)
@@ -243,39 +244,47 @@ class ImageEncoder(nn.Module):
 
 
 def build_vit(
-    architecture: str, *, image_size: int, weights: str, stem: ImageStem = "patch", **sizes: int
+    architecture: str,
+    *,
+    image_size: int,
+    weights: str = RANDOM,
+    stem: ImageStem = "patch",
+    backbone: str = "",
+    **sizes: int,
 ) -> VisionTransformer:
     """Timm vision transformer without classifier.
 
     Args:
         architecture: timm name, such as "vit_base_patch16_224".
         image_size: Input side in pixels.
-        weights: "" for random weights, "timm" to fetch the published ones, or a local .safetensors/.bin file.
-        stem: "patch" as published, or "convolutional" (see ``ConvolutionalStem``; without weights only).
+        weights: Starting point of the ViT, or with a hybrid stem of its convolutional stages while the rest is random;
+            see ``image_starting_point``.
+        stem: "patch" as published, "convolutional" (see ``ConvolutionalStem``; from random weights only) or "hybrid"
+            (see ``HybridStem``).
+        backbone: timm name of the hybrid stem's network.
         **sizes: timm's own overrides: patch_size, embed_dim, depth, num_heads.
 
     Raises:
         OSError: The weights cannot be reached; the message says which file to fetch and what to pass.
-        ValueError: Weights are asked for with a stem that they do not have.
+        ValueError: Weights are asked for with a stem that has none, are damaged, or are not of this architecture.
     """
     options: dict[str, Any] = {"num_classes": 0, "img_size": image_size, **sizes}
+    trained = backbone if stem == "hybrid" else architecture  # the network that the weights are of
+    start = image_starting_point(weights, trained)
+    if stem == "hybrid":
+        vit = timm.create_model(architecture, **options, embed_layer=partial(HybridStem, backbone))
+        vit.pretrained_cfg = timm.get_pretrained_cfg(backbone)  # the mean and deviation that the stages expect
+        if not start.is_random:
+            vit.patch_embed.load_stages(read_weights(start, backbone))
+        return vit
     if stem == "convolutional":
-        if weights:
+        if not start.is_random:
             raise ValueError(
-                f"image_weights={weights!r} have a patch stem; they do not fit the demo profile; take profile='paper'"
+                f"image_weights={weights!r} do not fit image_stem='convolutional', which starts from random weights; "
+                "take image_stem='hybrid', or 'patch' as in profile='paper'"
             )
         options["embed_layer"] = ConvolutionalStem
-    if not weights:
+    if start.is_random:
         return timm.create_model(architecture, **options)
-    # With a file named, timm reads that one and asks no hub.
-    overlay = {} if weights == "timm" else {"file": weights}
-    try:
-        return timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=overlay, **options)
-    except Exception as error:  # every hub library raises its own class when nothing can be reached
-        source = timm.get_pretrained_cfg(architecture)
-        raise OSError(
-            f"no weights for architecture {architecture!r} from image_weights={weights!r}: {type(error).__name__}.\n"
-            f"  Fetch 'model.safetensors' of {source.hf_hub_id or source.url} on a machine with a network,\n"
-            "  then pass:   image_weights='/path/to/model.safetensors'\n"
-            "  or start from random weights:   image_weights='' (a notebook: pretrained='no')"
-        ) from error
+    overlay = {"state_dict": read_weights(start, architecture)}  # before the hub in timm's order
+    return timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=overlay, **options)

@@ -19,6 +19,7 @@ from transformers import BertModel, PreTrainedTokenizerBase
 from pedclip.artefacts import atomic_folder, read_json, write_json
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
+from pedclip.models.starting_points import RANDOM
 from pedclip.models.text import TextEncoder, load_tokenizer
 from pedclip.triplets.transforms import Preprocess
 from pedclip.weights import SHIPPED, shipped_folder
@@ -48,8 +49,8 @@ class PedCLIP(nn.Module):
     Args:
         config: Architecture.
         tokenizer: Its vocabulary sizes the text encoder; None takes the one of ``text_weights``.
-        image_weights: "" for random weights, "timm" for the published ones, or a local file.
-        text_weights: "" for random weights, or a folder or hub name such as "emilyalsentzer/Bio_ClinicalBERT".
+        image_weights: Starting point of the image encoder; see ``pedclip.models.starting_points``.
+        text_weights: Starting point of the text encoder, such as "emilyalsentzer/Bio_ClinicalBERT".
         text_encoder: A ready text encoder instead of one made from ``config`` or ``text_weights``.
         preprocess: How stored films become pixels; None derives it from the architecture.
 
@@ -65,13 +66,13 @@ class PedCLIP(nn.Module):
         config: PedCLIPConfig,
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
-        image_weights: str = "",
-        text_weights: str = "",
+        image_weights: str = RANDOM,
+        text_weights: str = RANDOM,
         text_encoder: TextEncoder | None = None,
         preprocess: Preprocess | None = None,
     ) -> None:
         super().__init__()
-        if tokenizer is None and not text_weights:
+        if tokenizer is None and text_weights == RANDOM:
             raise ValueError("PedCLIP needs tokenizer=… (see pedclip.models.text.train_tokenizer) or text_weights=…")
         self.config = config
         self.tokenizer = tokenizer or load_tokenizer(text_weights)
@@ -88,6 +89,7 @@ class PedCLIP(nn.Module):
             image_size=config.image_size,
             weights=image_weights,
             stem=config.image_stem,
+            backbone=config.image_backbone,
             **given,
         )
         self.preprocess = preprocess or default_preprocess(config.image_size, vit.pretrained_cfg)
@@ -113,7 +115,7 @@ class PedCLIP(nn.Module):
             self.register_buffer("log_temperature", log_temperature)
 
     def _build_text(self, text_weights: str) -> TextEncoder:
-        if text_weights:
+        if text_weights != RANDOM:
             return TextEncoder.from_weights(text_weights)
         config = self.config
         return TextEncoder.from_sizes(

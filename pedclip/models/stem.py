@@ -1,8 +1,13 @@
-"""Patch embedding for small vision transformers without pretrained weights."""
+"""Patch embeddings for small vision transformers: convolutions from random weights, or pretrained stages."""
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Self
 
+import timm
+from timm.layers import HybridEmbed
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class ConvolutionalStem(nn.Module):
@@ -45,3 +50,61 @@ class ConvolutionalStem(nn.Module):
         """(B, S, C) patch tokens of (B, 3, H, W) pixels."""
         # (B, C, H / P, W / P) → (B, C, S) → (B, S, C)
         return self.stages(pixels).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class HybridStem(HybridEmbed):  # type: ignore[misc]
+    """Patch embedding by the first stages of a convolutional network and a 1×1 convolution to the token width.
+
+    Args:
+        backbone: timm name of a network of five levels (strides 2 to 32), such as "tf_efficientnet_lite0".
+        img_size: Input side, pixels.
+        patch_size: Pixels per token along a side, the stride at which the network is cut: 8, 16 or 32.
+        in_chans: Input channels.
+        embed_dim: C.
+        **_: What else timm passes to a patch embedding; of no meaning here.
+
+    Attributes:
+        trains_statistics: False keeps the batch statistics as they are, so that a film's features do not depend on
+            its batch. Only a network that starts from random weights has to learn them.
+
+    Raises:
+        ValueError: The network has no stage of this stride, or the side is no multiple of it.
+
+    Source: Dosovitskiy et al., An Image is Worth 16×16 Words, ICLR 2021, "Hybrid Architecture".
+    """
+
+    def __init__(
+        self, backbone: str, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: object
+    ) -> None:
+        level = patch_size.bit_length() - 2  # stride 2 is level 0, stride 16 level 3
+        if patch_size not in (8, 16, 32) or img_size % patch_size:
+            raise ValueError(
+                f"image_patch_size={patch_size} is not allowed with image_stem='hybrid': "
+                f"8, 16 or 32, and a divisor of the input side {img_size}"
+            )
+        # "getter" drops the stages behind the one that is read.
+        stages = timm.create_model(
+            backbone, features_only=True, feature_cls="getter", out_indices=(level,), in_chans=in_chans
+        )
+        if stages.feature_info.reduction() != [patch_size]:
+            raise ValueError(f"image_backbone={backbone!r} is not allowed: it has no five levels of strides 2 to 32")
+        super().__init__(stages, img_size=img_size, patch_size=1, in_chans=in_chans, embed_dim=embed_dim)
+        self.trains_statistics = False
+
+    def load_stages(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy the tensors of a whole network into the stages that are used.
+
+        Args:
+            weights: By the network's own names; those of later stages are passed over.
+        """
+        own = self.backbone.model.state_dict()
+        self.backbone.model.load_state_dict({name: weights[name] for name in own})
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation mode; pretrained batch statistics stay in evaluation mode."""
+        super().train(mode)
+        if not self.trains_statistics:
+            for module in self.backbone.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self

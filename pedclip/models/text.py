@@ -15,6 +15,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pedclip.models.starting_points import text_starting_point
+
 SPECIAL_TOKENS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -65,15 +67,22 @@ def _bert_tokenizer(vocab: dict[str, int]) -> PreTrainedTokenizerFast:
 
 
 def load_tokenizer(folder_or_name: str) -> PreTrainedTokenizerBase:
-    """Tokenizer of a local folder or of a hub model.
+    """Tokenizer of an installed package, a local folder or a hub model.
 
     Raises:
         OSError: It cannot be reached; the message says what to fetch.
     """
+    folder_or_name = _resolved(folder_or_name)
     try:
         return AutoTokenizer.from_pretrained(folder_or_name, **_confined(folder_or_name))
     except (OSError, ValueError) as error:
         raise _unreachable(folder_or_name, "vocab.txt (or tokenizer.json)") from error
+
+
+def _resolved(weights: str) -> str:
+    # "installed" becomes the folder of the package; every other name is one that transformers knows.
+    start = text_starting_point(weights)
+    return str(start.path) if start.path else weights
 
 
 def _confined(folder_or_name: str) -> dict[str, bool]:
@@ -86,7 +95,7 @@ def _unreachable(name: str, file: str) -> OSError:
         f"nothing to load from text_weights={name!r}.\n"
         f"  Fetch 'config.json', 'model.safetensors' and {file} of that model on a machine with a network,\n"
         "  then pass their folder:   text_weights='/path/to/folder'\n"
-        "  or start from random weights:   text_weights='' (a notebook: pretrained='no')"
+        "  or start from random weights:   text_weights='random' (a notebook: pretrained='no')"
     )
 
 
@@ -116,11 +125,12 @@ class TextEncoder(nn.Module):
 
     @classmethod
     def from_weights(cls, folder_or_name: str) -> "TextEncoder":
-        """BERT of a local folder or of a hub model.
+        """BERT of an installed package, a local folder or a hub model; see ``text_starting_point``.
 
         Raises:
             OSError: It cannot be reached; the message says what to fetch.
         """
+        folder_or_name = _resolved(folder_or_name)
         # No pooling layer: [CLS] is read as it leaves the last block (decision P9). No pickled weights either.
         try:
             return cls(

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pedclip.artefacts import read_json
 from pedclip.models.config import PedCLIPConfig, check_types
+from pedclip.models.starting_points import RANDOM
 from pedclip.objectives.registry import names as objective_names
 from pedclip.triplets.columns import PATIENTS
 
@@ -53,8 +54,11 @@ class TrainingConfig:
         validation_rows: Validation films embedded after each epoch, at most, at least 2; the gallery of Recall@K.
         checkpoint_every: Steps between resumable checkpoints, at least 1.
         logger: "csv" or "tensorboard".
-        image_weights: "" for random, "timm" for the published ones, or a local file.
-        text_weights: "" for random, or a folder or hub name.
+        image_weights: Starting point of the image encoder: "random", "installed", "timm" for the published ones of the
+            architecture, a hub name or a local file; see ``pedclip.models.starting_points``.
+        text_weights: Starting point of the text encoder: "random", "installed", a hub name or a folder.
+        stem_learning_rate: Step size of a hybrid stem's stages as a fraction of ``learning_rate``, in [0, 1]; 0 keeps
+            them as they are.
     """
 
     objective: str = "pedclip"
@@ -80,11 +84,15 @@ class TrainingConfig:
     validation_rows: int = 4096
     checkpoint_every: int = 200
     logger: Logger = "csv"
-    image_weights: str = ""
-    text_weights: str = ""
+    image_weights: str = RANDOM
+    text_weights: str = RANDOM
+    stem_learning_rate: float = 1.0
 
     def __post_init__(self) -> None:
         check_types(self)
+        # Files of older versions write random weights as "".
+        for name in ("image_weights", "text_weights"):
+            object.__setattr__(self, name, getattr(self, name) or RANDOM)
         # Wrong values are named here, before an archive is decoded for hours.
         for name in ("epochs", "accumulate", "devices", "num_nodes", "checkpoint_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
@@ -93,6 +101,7 @@ class TrainingConfig:
         _require(
             self.learning_rate > 0 and math.isfinite(self.learning_rate), "learning_rate", self.learning_rate, "above 0"
         )
+        _require(0 <= self.stem_learning_rate <= 1, "stem_learning_rate", self.stem_learning_rate, "in [0, 1]")
         _require(0 <= self.warmup_fraction < 1, "warmup_fraction", self.warmup_fraction, "in [0, 1)")
         teacher = self.teacher_epochs  # -1 is "as long in proportion as published"
         _require(
@@ -221,7 +230,7 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
         # Weights named by hand go before the switch.
         given = {"image_weights": config.training.image_weights or "timm"} | given
     elif pretrained == "no":
-        random = dataclasses.replace(config.training, image_weights="", text_weights="")
+        random = dataclasses.replace(config.training, image_weights=RANDOM, text_weights=RANDOM)
         config = dataclasses.replace(config, training=random)
     if "data" in given:
         given["data"] = ",".join(_absolute(part.strip()) for part in given["data"].split(","))

@@ -15,6 +15,8 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from pedclip.models.pedclip import PedCLIP
+from pedclip.models.starting_points import RANDOM
+from pedclip.models.stem import HybridStem
 from pedclip.models.text import train_tokenizer
 from pedclip.training.callbacks import Progress
 from pedclip.training.checkpoints import EXPORT_FOLDER, ExportCheckpoint, ResumableCheckpoint
@@ -113,10 +115,16 @@ def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
     """
     training = config.training
     # Published text weights know only the words of their own tokenizer.
-    tokenizer = None if training.text_weights else train_tokenizer(train.texts, vocab_size=config.model.vocab_size)
+    is_random = training.text_weights == RANDOM
+    tokenizer = train_tokenizer(train.texts, vocab_size=config.model.vocab_size) if is_random else None
     model = PedCLIP(
         config.model, tokenizer=tokenizer, image_weights=training.image_weights, text_weights=training.text_weights
     )
+    stem = model.image_encoder.vit.patch_embed
+    if isinstance(stem, HybridStem):
+        # Statistics that nobody has learned would be no normalization at all.
+        stem.trains_statistics = training.image_weights == RANDOM
+        stem.backbone.requires_grad_(training.stem_learning_rate > 0)
     model.preprocess = dataclasses.replace(model.preprocess, augment=training.augment)
     return model
 

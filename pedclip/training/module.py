@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pedclip.models.pedclip import PedCLIP
+from pedclip.models.stem import HybridStem
 from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.registry import build, option_names
 from pedclip.training.batches import Batch
@@ -109,7 +110,10 @@ class PretrainModule(L.LightningModule):
         """AdamW with decay on matrices only (none on biases, norms, the image's position embedding); the schedule."""
         config = self.config
         # The model first, then the heads of the objective: a resumed optimizer counts parameters in this order.
-        optimizer = torch.optim.AdamW(_parameter_groups(self, config.weight_decay), lr=config.learning_rate)
+        groups = _parameter_groups(self, config.weight_decay)
+        if config.stem_learning_rate != 1:
+            groups = _with_stem_rate(groups, self.model, config.stem_learning_rate * config.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         # Not Lightning's estimate: it would start the loader before a checkpoint has said where to go on.
         steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulate)
         warmup = max(1, round(steps * config.warmup_fraction)) if config.warmup_fraction else 0
@@ -169,3 +173,17 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, A
         is_plain = parameter.dim() < 2 or leaf in ("b1", "b2", "pos_embed", "cls_token")
         (kept if is_plain else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+
+
+def _with_stem_rate(groups: list[dict[str, Any]], model: PedCLIP, rate: float) -> list[dict[str, Any]]:
+    """Groups in which the pretrained stages of a hybrid stem have a step size of their own."""
+    stem = model.image_encoder.vit.patch_embed
+    stages = {id(parameter) for parameter in stem.backbone.parameters()} if isinstance(stem, HybridStem) else set()
+    split = []
+    for group in groups:
+        pretrained = [parameter for parameter in group["params"] if id(parameter) in stages]
+        rest = [parameter for parameter in group["params"] if id(parameter) not in stages]
+        split.append(group | {"params": rest})
+        if pretrained:
+            split.append(group | {"params": pretrained, "lr": rate})
+    return split
