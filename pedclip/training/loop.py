@@ -124,7 +124,7 @@ def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
     if isinstance(stem, HybridStem):
         # Statistics that nobody has learned would be no normalization at all.
         stem.trains_statistics = training.image_weights == RANDOM
-        stem.backbone.requires_grad_(training.stem_learning_rate > 0)
+        stem.backbone.requires_grad_(training.stem_training != "frozen")
     model.preprocess = dataclasses.replace(model.preprocess, augment=training.augment)
     return model
 

@@ -13,7 +13,7 @@ from pedclip.models.stem import HybridStem
 from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.registry import build, option_names
 from pedclip.training.batches import Batch
-from pedclip.training.config import TrainingConfig
+from pedclip.training.config import STEM_RATES, TrainingConfig
 from pedclip.training.schedule import expert_schedule
 from pedclip.triplets.transforms import to_pixels
 
@@ -111,8 +111,8 @@ class PretrainModule(L.LightningModule):
         config = self.config
         # The model first, then the heads of the objective: a resumed optimizer counts parameters in this order.
         groups = _parameter_groups(self, config.weight_decay)
-        if config.stem_learning_rate != 1:
-            groups = _with_stem_rate(groups, self.model, config.stem_learning_rate * config.learning_rate)
+        if config.stem_training == "slow":
+            groups = _with_stem_rate(groups, self.model, STEM_RATES["slow"] * config.learning_rate)
         optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         # Not Lightning's estimate: it would start the loader before a checkpoint has said where to go on.
         steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulate)

