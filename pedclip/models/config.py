@@ -103,6 +103,11 @@ class PedCLIPConfig:
         _require(8 <= self.max_text_tokens <= 512, "max_text_tokens", self.max_text_tokens, "in 8…512")
         _require(0 < self.temperature <= 1, "temperature", self.temperature, "in (0, 1]")
 
+    @property
+    def pretrained_network(self) -> str:
+        """Timm name of the network that image weights are of."""
+        return self.image_backbone if self.image_stem == "hybrid" else self.image_architecture
+
 
 def check_types(config: Any) -> None:
     """Make sure that the fields of a configuration dataclass have their annotated types, before they are compared.

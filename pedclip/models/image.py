@@ -278,7 +278,8 @@ def build_vit(
     start = image_starting_point(weights, backbone if stem == "hybrid" else architecture)
     if stem == "hybrid":
         vit = timm.create_model(architecture, **options, embed_layer=partial(HybridStem, backbone))
-        vit.pretrained_cfg = timm.get_pretrained_cfg(backbone)  # the mean and deviation that the stages expect
+        # The mean and deviation that the stages expect.
+        vit.pretrained_cfg = timm.get_pretrained_cfg(backbone).to_dict()
         if not start.is_random:
             vit.patch_embed.load_stages(read_weights(start, backbone))
         return vit

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -273,13 +273,14 @@ class PedCLIP(nn.Module):
         return model.eval()
 
 
-def default_preprocess(image_size: int, pretrained_cfg: object) -> Preprocess:
+def default_preprocess(image_size: int, pretrained_cfg: Mapping[str, Any] | None) -> Preprocess:
     """Preprocessing of an architecture: resize to 8/7 of the input, crop, the mean and deviation its weights expect.
 
     Source: decision P13 (256 → 224). timm's ViT weights want 0.5, not the ImageNet statistics.
     """
     half = (0.5, 0.5, 0.5)
-    mean, std = getattr(pretrained_cfg, "mean", half), getattr(pretrained_cfg, "std", half)
+    known = pretrained_cfg or {}
+    mean, std = known.get("mean", half), known.get("std", half)
     return Preprocess(size=image_size, resize=round(image_size * 8 / 7), mean=tuple(mean), std=tuple(std))
 
 

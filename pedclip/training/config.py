@@ -13,7 +13,14 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pedclip.artefacts import read_json
 from pedclip.models.config import PedCLIPConfig, check_types
-from pedclip.models.starting_points import INSTALLED, RANDOM, installed_package
+from pedclip.models.starting_points import (
+    INSTALLED,
+    RANDOM,
+    StartingPoint,
+    image_starting_point,
+    installed_package,
+    text_starting_point,
+)
 from pedclip.objectives.registry import names as objective_names
 from pedclip.triplets.columns import PATIENTS
 
@@ -251,12 +258,22 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
     return RunConfig.from_dict(config.to_dict() | given)
 
 
+def starting_points(config: RunConfig) -> tuple[StartingPoint, StartingPoint]:
+    """Starting points of the image and of the text encoder, on this disk.
+
+    Raises:
+        OSError: One is not there; see ``pedclip.models.starting_points``.
+    """
+    training = config.training
+    image = image_starting_point(training.image_weights, config.model.pretrained_network)
+    return image, text_starting_point(training.text_weights)
+
+
 def missing_package(config: RunConfig) -> str:
     """What pip has to install before a configuration's starting points are there, or ""."""
-    training, model = config.training, config.model
-    network = model.image_backbone if model.image_stem == "hybrid" else model.image_architecture
+    training = config.training
     wanted = [
-        installed_package("image", network) if training.image_weights == INSTALLED else None,
+        installed_package("image", config.model.pretrained_network) if training.image_weights == INSTALLED else None,
         installed_package("text") if training.text_weights == INSTALLED else None,
     ]
     return " ".join(package.requirement for package in wanted if package and not package.is_installed)

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from pedclip.anatomy import REGIONS, display_name
-from pedclip.training.config import RunConfig
+from pedclip.training.config import RunConfig, starting_points
 from pedclip.triplets.arrays import TripletArrays
 
 
@@ -24,6 +24,7 @@ def checkpoint_card(config: RunConfig, train: TripletArrays, validation: Triplet
     counts = Counter(REGIONS[region] for region in train.regions.tolist())
     regions = ", ".join(f"{display_name(region)} {count}" for region, count in counts.most_common())
     # Only drawn films are ours to license; of anything else its owner decides.
+    image, text = starting_points(config)
     data = "the phantom of this project (drawn films)" if config.data == "phantom" else "radiographs of its user"
     objective = "" if training.objective == "pedclip" else f"objective {training.objective}, "
     return f"""---
@@ -41,7 +42,8 @@ Research and teaching only, never for diagnosis.
 - **Model**: {model.image_architecture} at {model.image_size}², {len(model.regions)} experts in blocks
   {list(model.mobe_layers)}; temperature {model.temperature}.
 - **Training**: {objective}{training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate}, seed
-  {training.seed}; image weights {training.image_weights or "random"}, text weights {training.text_weights or "random"}.
+  {training.seed}.
+- **Started from**: image encoder {image}; text encoder {text}.
 - **Metrics**: made by notebook 04, beside this folder's run.
 - **Code**: pedclip, revision {revision or "unknown"}. **Licence of the weights**: that of their data.
 """

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -83,7 +82,7 @@ def test_default_preprocessing_is_an_eighth_larger_with_the_statistics_of_the_we
     preprocess = default_preprocess(size, None)
     assert (preprocess.size, preprocess.resize, preprocess.augment) == (size, resize, "none")
     assert preprocess.mean == preprocess.std == (0.5, 0.5, 0.5)
-    published = SimpleNamespace(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    published = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
     assert default_preprocess(size, published).mean == (0.1, 0.2, 0.3)
     assert default_preprocess(size, published).std == (0.4, 0.5, 0.6)
 
