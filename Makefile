@@ -41,7 +41,7 @@ lint: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'PedCLIP needs Python 3.11 or newer; pass one: make PYTHON=python3.12 …')"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[notebooks,tests]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[notebooks,tests,pretrained]"
 	touch $(READY)
 
 clean:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from pedclip.weights.installed import weight_packages
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -30,11 +32,25 @@ def test_every_dependency_has_a_tested_version_within_its_bounds(text: str) -> N
     assert any(item.operator == ">=" for item in requirement.specifier), f"{text} has no tested lower bound"
 
 
+def test_weights_that_are_installed_are_those_whose_hash_is_known() -> None:
+    known = {package.package: package.version for package in weight_packages().values()}
+    for text in EXTRAS["pretrained"]:
+        name = Requirement(text).name
+        assert constraints()[name] == known[name]
+
+
 def test_conda_environment_installs_the_package_and_nothing_else() -> None:
     text = (ROOT / "environment.yml").read_text()
     listed = re.findall(r"^\s*- (.+)$", text, flags=re.MULTILINE)
     python = PROJECT["requires-python"]
-    assert listed == ["conda-forge", f"python{python}", "pip", "pip:", "-c constraints.txt", "-e .[notebooks,tests]"]
+    assert listed == [
+        "conda-forge",
+        f"python{python}",
+        "pip",
+        "pip:",
+        "-c constraints.txt",
+        "-e .[notebooks,tests,pretrained]",
+    ]
 
 
 def licences(name: str) -> str:
