@@ -18,6 +18,7 @@ from pedclip.weights.installed import WeightPackage, installed_file, sha256_of, 
 RANDOM: Final = "random"
 INSTALLED: Final = "installed"
 PUBLISHED: Final = "timm"  # those that timm names for the architecture
+LOCAL: Final = "local"
 WEIGHTS: Final = "model.safetensors"  # of a hub repository or folder
 _TEXT_PACKAGE: Final = "all-minilm-l6-v2"
 _IMAGE_PACKAGES: Final = {"tf_efficientnet_lite0": "efficientnet-lite0"}
@@ -29,7 +30,7 @@ class StartingPoint:
 
     Attributes:
         encoder: "image" or "text".
-        weights: As the configuration names them.
+        weights: As the configuration names them, but "local" for a file or folder, whose path may name people.
         path: File (image) or folder (text); None for random weights and for a hub name of a text encoder.
         source: Package with its version, hub name, or name of the local file; "" for random weights.
         licence: "" where we cannot know it.
@@ -49,7 +50,7 @@ class StartingPoint:
         return self.weights == RANDOM
 
     def to_json(self) -> dict[str, str]:
-        """What a checkpoint's card and ``provenance.json`` say of it: no path of this machine."""
+        """Facts for ``provenance.json``: no path of this machine."""
         facts = {"weights": self.weights, "source": self.source, "licence": self.licence, "sha256": self.sha256}
         return {name: value for name, value in facts.items() if value}
 
@@ -80,10 +81,11 @@ def image_starting_point(weights: str, architecture: str) -> StartingPoint:
         if architecture not in _IMAGE_PACKAGES:
             raise FileNotFoundError(_absent(weights, architecture, "no known package holds them"))
         return _of_package("image", _IMAGE_PACKAGES[architecture], architecture)
+    # What lies here goes before a hub of the same name.
     path = Path(weights)
     path = path / WEIGHTS if path.is_dir() else path
     if path.is_file():
-        return StartingPoint("image", weights, path, path.name, sha256=sha256_of(path))
+        return StartingPoint("image", LOCAL, path, path.name, sha256=sha256_of(path))
     hub = timm.get_pretrained_cfg(architecture).hf_hub_id if weights == PUBLISHED else weights
     if not _is_hub_name(hub):
         raise FileNotFoundError(_absent(weights, architecture, "there is no such file"))
@@ -112,7 +114,7 @@ def text_starting_point(weights: str) -> StartingPoint:
     folder = Path(weights)
     if folder.is_dir():
         file = folder / WEIGHTS
-        return StartingPoint("text", weights, folder, folder.name, sha256=sha256_of(file) if file.is_file() else "")
+        return StartingPoint("text", LOCAL, folder, folder.name, sha256=sha256_of(file) if file.is_file() else "")
     return StartingPoint("text", weights, None, weights)
 
 
@@ -128,7 +130,7 @@ def installed_package(encoder: Literal["image", "text"], architecture: str = "")
 
 
 def read_weights(start: StartingPoint, architecture: str) -> dict[str, Tensor]:
-    """Tensors of an image encoder's file, by timm's names; a classifier in it is passed over.
+    """Tensors (…,) of an image encoder's file, by timm's names; a classifier in it is passed over.
 
     Args:
         start: With a path. A file that names the tensors otherwise, but has as many of the same shapes in the same
@@ -136,7 +138,8 @@ def read_weights(start: StartingPoint, architecture: str) -> dict[str, Tensor]:
         architecture: timm name of the network that they must be of.
 
     Raises:
-        ValueError: The file is cut, is of another architecture, or cannot be read without running code in it.
+        ValueError: The file is cut, is of another architecture, holds NaN or infinity, or cannot be read without
+            running code in it.
     """
     assert start.path is not None
     path = start.path
@@ -151,6 +154,7 @@ def read_weights(start: StartingPoint, architecture: str) -> dict[str, Tensor]:
         raise ValueError(f"{path} is damaged or no file of weights: {error}") from error
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError(f"{path} holds no table of tensors")
+    # With its classifier, as files are published: the whole list of shapes tells one architecture from another.
     like = timm.create_model(architecture).state_dict()
     # The file of the installed package has the names of another library.
     shapes = [value.shape for value in like.values()]
@@ -167,11 +171,15 @@ def read_weights(start: StartingPoint, architecture: str) -> dict[str, Tensor]:
             raise ValueError(
                 f"{path} is of another architecture than {architecture!r}: {name} is {found} instead of {expected}"
             )
+    # Such weights would answer every film alike, without an error.
+    if spoilt := [name for name in needed if not torch.isfinite(weights[name]).all()]:
+        raise ValueError(f"{path} holds NaN or infinite values in {spoilt[0]}")
     return {name: weights[name] for name in needed}
 
 
 def _of_package(encoder: Literal["image", "text"], name: str, architecture: str) -> StartingPoint:
     package = weight_packages()[name]
+    # Every way out of an absent image package is named at once: the package, the hub and a local file.
     try:
         path = installed_file(name)
     except FileNotFoundError as error:

@@ -76,6 +76,7 @@ class HybridStem(HybridEmbed):  # type: ignore[misc]
     def __init__(
         self, backbone: str, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: object
     ) -> None:
+        # Each level halves the side.
         level = patch_size.bit_length() - 2  # stride 2 is level 0, stride 16 level 3
         if patch_size not in (8, 16, 32) or img_size % patch_size:
             raise ValueError(
@@ -92,11 +93,12 @@ class HybridStem(HybridEmbed):  # type: ignore[misc]
         self.trains_statistics = False
 
     def load_stages(self, weights: Mapping[str, Tensor]) -> None:
-        """Copy the tensors of a whole network into the stages that are used.
+        """Copy the tensors (…,) of a whole network into the stages that are used.
 
         Args:
             weights: By the network's own names; those of later stages are passed over.
         """
+        # Only what is left after the later stages were dropped.
         own = self.backbone.model.state_dict()
         self.backbone.model.load_state_dict({name: weights[name] for name in own})
 

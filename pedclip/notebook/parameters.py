@@ -118,7 +118,6 @@ class PretrainParameters(Parameters):
     pretrained: Literal["", "yes", "no"] = ""  # not a bool: "" is "as the profile says"
     image_weights: Place = ""
     text_weights: Place = ""
-    image_stem: Literal["", "patch", "convolutional", "hybrid"] = ""
     stem_training: Literal["", "frozen", "slow", "full"] = ""
     logger: Literal["csv", "tensorboard"] = "csv"
 

@@ -195,15 +195,19 @@ def finish(cfg: Config, metrics: Mapping[str, Any], made: list[Path], next_noteb
         print(f"next  notebooks/{next_notebook}.ipynb")
 
 
-def add_provenance(cfg: Config, **facts: Any) -> None:
+def add_provenance(cfg: Config, **facts: Any) -> dict[str, Any]:
     """Add to `provenance.json` what is known only after `start`, such as the fingerprint of the data.
 
     Args:
         cfg: From `start`.
         facts: By name; a name that is there already is replaced.
+
+    Returns:
+        All that the file holds now.
     """
-    known = json.loads(cfg.paths.provenance.read_text(encoding="utf-8"))  # as `start` wrote it
+    known: dict[str, Any] = json.loads(cfg.paths.provenance.read_text(encoding="utf-8"))  # as `start` wrote it
     write_json(cfg.paths.provenance, known | facts)
+    return known | facts
 
 
 def check(

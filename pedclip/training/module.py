@@ -180,6 +180,7 @@ def _with_stem_rate(groups: list[dict[str, Any]], model: PedCLIP, rate: float) -
     stem = model.image_encoder.vit.patch_embed
     stages = {id(parameter) for parameter in stem.backbone.parameters()} if isinstance(stem, HybridStem) else set()
     split = []
+    # Either kind of group, with weight decay and without, falls in two; an empty one is not made.
     for group in groups:
         pretrained = [parameter for parameter in group["params"] if id(parameter) in stages]
         rest = [parameter for parameter in group["params"] if id(parameter) not in stages]

