@@ -172,6 +172,8 @@ def quiet_lightning() -> Iterator[None]:
         # The images are memory-mapped and need no worker.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        # Meant: the batch statistics of pretrained stages stay as they are.
+        warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode at the start of training.*")
         # Lightning 2.6 asks torch's pytree in a way that torch 2.15 calls old.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         # The batches go on where the run does (EpochBatches).
