@@ -17,6 +17,8 @@ from pedclip.triplets.splits import SPLITS
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
+STUDIES: Final = 600  # of the phantom on which the weights of the package are evaluated
+
 
 @dataclass(frozen=True)
 class EvaluationInputs:
@@ -101,8 +103,8 @@ def training_run(checkpoint: Path) -> Path:
 def data_config(checkpoint: Path) -> RunConfig:
     """The run whose data a checkpoint is evaluated on unless told otherwise.
 
-    It is the run that trained it; for the weights of the package the demo's phantom with their model, because their
-    own training set takes minutes to draw and none of its patients may be evaluated.
+    It is the run that trained it; for the weights of the package a small phantom with their model, because their own
+    training set takes minutes to draw and none of its patients may be evaluated.
 
     Raises:
         FileNotFoundError: As `training_run`.
@@ -110,7 +112,7 @@ def data_config(checkpoint: Path) -> RunConfig:
     trained = training_run(checkpoint)
     config = load_config(trained / "training.json")
     # The demo's phantom is of another seed than the one the weights of the package have seen.
-    return replace(load_profile("demo"), model=config.model) if trained == checkpoint else config
+    return replace(load_profile("demo"), studies=STUDIES, model=config.model) if trained == checkpoint else config
 
 
 def _load_named(asked: RunConfig, left_out: Path) -> tuple["DatasetDict", tuple[str, ...]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import distributed
 
 from pedclip.training.checkpoints import NotFiniteError
-from pedclip.training.config import PROFILES, RunConfig, load_config, load_profile, replace_fields
+from pedclip.training.config import PROFILES, RunConfig, available_profile, load_config, load_profile, replace_fields
 from pedclip.training.launcher import check_launch, join_processes
 from pedclip.training.loop import pretrain
 from pedclip.training.model_card import checkpoint_card
@@ -47,7 +47,14 @@ def configure(options: argparse.Namespace) -> RunConfig:
     Raises:
         ValueError: A ``--set`` is not SECTION.NAME=VALUE, or names or values are not allowed.
     """
-    config = load_config(options.config) if options.config else load_profile(options.profile)
+    if options.config:
+        config = load_config(options.config)
+    else:
+        # Weights named by hand are wanted, whatever is installed.
+        by_hand = any(
+            change.startswith(("training.image_weights=", "training.text_weights=")) for change in options.set
+        )
+        config = load_profile(options.profile) if by_hand else available_profile(options.profile)
     for change in options.set:
         path, equals, text = change.partition("=")
         section, dot, name = path.partition(".")

@@ -242,13 +242,11 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
     # A notebook's parameter cannot be absent, so "not given" is an empty value; a seed of 0 is a seed.
     given = {name: value for name, value in settings.items() if value or name == "seed"}
     pretrained = given.pop("pretrained", "")
-    config = load_profile(profile)
     # Weights named by hand go before the switch.
-    by_hand = {"image_weights", "text_weights"} & given.keys()
-    if pretrained == "no" or (not pretrained and not by_hand and (package := missing_package(config))):
-        if not pretrained:
-            _logger.warning("%s is not installed: this run starts from random weights", package)
-        config = load_profile(profile, pretrained=False)
+    if pretrained or {"image_weights", "text_weights"} & given.keys():
+        config = load_profile(profile, pretrained=pretrained != "no")
+    else:
+        config = available_profile(profile)
     if "data" in given:
         given["data"] = ",".join(_absolute(part.strip()) for part in given["data"].split(","))
     # Names are looked up in both sections; what is left over must belong to the run itself.
@@ -268,6 +266,19 @@ def starting_points(config: RunConfig) -> tuple[StartingPoint, StartingPoint]:
     training = config.training
     image = image_starting_point(training.image_weights, config.model.pretrained_network)
     return image, text_starting_point(training.text_weights)
+
+
+def available_profile(profile: str) -> RunConfig:
+    """A profile, with its values for random weights where the package of its weights is not installed.
+
+    Raises:
+        ValueError: There is no such profile.
+    """
+    config = load_profile(profile)
+    if package := missing_package(config):
+        _logger.warning("%s is not installed: this run starts from random weights", package)
+        return load_profile(profile, pretrained=False)
+    return config
 
 
 def missing_package(config: RunConfig) -> str:

@@ -95,6 +95,8 @@ def _fit(
     done = state["batches"] if state else 0
     data = TripletDataModule(train, validation, model, training, start=done)
     module = PretrainModule(model, training, batches_per_epoch=data.batches_per_epoch)
+    # Lightning leaves modes alone, and transformers loads weights in evaluation mode, without dropout.
+    model.train()
     with quiet_lightning():
         export = ExportCheckpoint(run / EXPORT_FOLDER, card)
         resumable = ResumableCheckpoint(run, training.checkpoint_every, export, state)

@@ -122,8 +122,8 @@ def test_validation_may_show_validation_patients_but_no_training_patients(tmp_pa
 def test_weights_of_the_package_are_asked_about_films_of_the_demo(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    demo = dataclasses.replace(load_profile("demo"), studies=40)
-    monkeypatch.setattr("pedclip.evaluation.inputs.load_profile", lambda _: demo)
+    demo = load_profile("demo")
+    monkeypatch.setattr("pedclip.evaluation.inputs.STUDIES", 40)
     inputs = open_inputs(shipped_folder(SHIPPED[0]), data="", split="test", run=tmp_path)
     assert inputs.num_dropped == 0
     assert len(inputs.films) > 0

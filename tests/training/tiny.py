@@ -25,7 +25,7 @@ def tiny_arrays(count: int, seed: int = 0) -> TripletArrays:
 
 def tiny_config(model: dict[str, Any] | None = None, **training: Any) -> RunConfig:
     """The demo profile, shrunk."""
-    config = load_profile("demo")
+    config = load_profile("demo", pretrained=False)
     sizes = {
         "image_size": 16,
         "image_patch_size": 8,
