@@ -13,6 +13,7 @@ def test_defaults_are_the_published_model() -> None:
         "image_architecture": "vit_base_patch16_224",
         "image_size": 224,
         "image_stem": "patch",
+        "image_backbone": "tf_efficientnet_lite0",
         "mobe_layers": (-1,),
         "gate_input": "post_norm",
         "expert_init": "copy",

@@ -243,7 +243,7 @@ def test_convolutional_stem_names_its_sizes(size: int, patch: int) -> None:
         build_vit(
             "vit_tiny_patch16_224", image_size=size, weights="", stem="convolutional", **(SIZES | {"patch_size": patch})
         )
-    with pytest.raises(ValueError, match="have a patch stem"):
+    with pytest.raises(ValueError, match="do not fit image_stem"):
         build_vit("vit_tiny_patch16_224", image_size=32, weights="timm", stem="convolutional", **SIZES)
 
 
