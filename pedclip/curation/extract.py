@@ -14,7 +14,7 @@ __all__ = ["EXTRACTORS", "Excerpt", "Extractor", "extract_regions"]
 
 _NEEDS_MODEL: Final = (
     "the extractor 'llm' needs a model, as reports go only where you say; pass one instead of the name: "
-    "LLMExtractor(load_folder(folder)) in this process or LLMExtractor(ServerBackend(endpoint, model)) on a server, "
+    "LLMExtractor(load_model(folder)) in this process or LLMExtractor(ServerBackend(endpoint, model)) on a server, "
     "from pedclip.curation.llm.extractor, .local_model and .client."
 )
 EXTRACTORS: Final[Mapping[str, Callable[[], Extractor]]] = {"rules": RulesExtractor}

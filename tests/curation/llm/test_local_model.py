@@ -12,7 +12,7 @@ from pedclip.curation.llm.batch import extract_many
 from pedclip.curation.llm.client import BackendError, PromptRefused, Response
 from pedclip.curation.llm.conversation import Procedure
 from pedclip.curation.llm.extractor import LLMExtractor
-from pedclip.curation.llm.local_model import TransformersBackend, load_folder
+from pedclip.curation.llm.local_model import TransformersBackend, load_model
 from pedclip.curation.llm.prompts import Prompt
 from tests.curation.llm.tiny_llama import save_tiny_llama
 
@@ -72,15 +72,15 @@ def test_an_incomplete_folder_is_named_with_what_it_needs(folder: Path, tmp_path
     if missing == "half of the weights":
         (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:2000])
     with pytest.raises(BackendError, match=r"cannot be loaded as a chat model; it needs config\.json") as error:
-        load_folder(tmp_path)
+        load_model(tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_a_folder_is_named_by_its_full_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
-    assert load_folder(folder.name).identity["model"] == str(folder)
+    assert load_model(folder.name).identity["model"] == str(folder)
     with pytest.raises(FileNotFoundError, match="hf download"):
-        load_folder("nowhere")
+        load_model("nowhere")
 
 
 def test_model_that_knows_the_response_is_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
