@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
+import timm
+
 from pedclip.anatomy import REGIONS
 from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, IMAGE_STEMS, ExpertInit, GateInput, ImageStem
 from pedclip.models.mobe import IMPLEMENTATIONS, Implementation
@@ -75,6 +77,7 @@ class PedCLIPConfig:
             is_plain = re.fullmatch(r"[\w.]+", getattr(self, name)) is not None
             hint = "timm's name of an architecture, such as 'vit_base_patch16_224', without hub or folder"
             _require(is_plain, name, getattr(self, name), hint)
+            _require(timm.is_model(getattr(self, name)), name, getattr(self, name), "an architecture that timm knows")
         # Before the names are compared and an error quotes them: every region is an expert, in every block.
         _require(len(self.regions) <= MAX_REGIONS, "regions", f"{len(self.regions)} names", f"at most {MAX_REGIONS}")
         # JSON has no tuples, so a loaded configuration brings lists.

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from transformers import BertModel, PreTrainedTokenizerBase
 
 from pedclip.artefacts import atomic_folder, read_json, write_json
+from pedclip.models.checkpoint_files import WEIGHTS_FILE as WEIGHTS_FILE
+from pedclip.models.checkpoint_files import check_layout, check_weights, write_checksums
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
 from pedclip.models.starting_points import RANDOM
@@ -25,7 +27,6 @@ from pedclip.triplets.transforms import Preprocess
 from pedclip.weights import SHIPPED, shipped_folder
 
 Described = TypeVar("Described")
-WEIGHTS_FILE: Final = "model.safetensors"
 # A cosine divided by less than this makes one pair own the softmax (the bound of CLIP, logit scale at most 100).
 LOWEST_TEMPERATURE: Final = 0.01
 
@@ -209,7 +210,8 @@ class PedCLIP(nn.Module):
     def save_pretrained(self, path: str | Path, *, card: str = "", half: bool = False) -> Path:
         """Write the whole model as one folder: weights, configuration, preprocessing, tokenizer, card.
 
-        The folder appears complete or not at all. Nothing in it is pickled.
+        The folder appears complete or not at all. Nothing in it is pickled. ``checksums.json`` holds the SHA-256 of
+        ``model.safetensors``, which loading checks.
 
         Args:
             path: Destination folder; an existing one is replaced.
@@ -223,6 +225,7 @@ class PedCLIP(nn.Module):
         stored = copy.deepcopy(self).half() if half else self
         with atomic_folder(path) as folder:
             save_model(stored, str(folder / WEIGHTS_FILE))
+            write_checksums(folder)
             write_json(folder / "config.json", asdict(self.config))
             write_json(folder / "preprocess.json", self.preprocess.to_json())
             # A folder as transformers reads it: the text encoder's sizes beside its tokenizer.
@@ -240,25 +243,25 @@ class PedCLIP(nn.Module):
                 and trained on drawn films only, which need no network.
 
         Raises:
-            OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing.
-            ValueError: A file is damaged or does not fit the others, or a weight is NaN or infinite; the message names
-                the file.
+            OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing or itself a
+                folder.
+            ValueError: A file is damaged or does not fit the others, a weight is NaN or infinite, or the weights are not
+                those of ``checksums.json`` (where there is one); the message names the file.
         """
         folder = _local_folder(path_or_hub_id)
-        missing = [
-            name for name in ("config.json", "preprocess.json", WEIGHTS_FILE, "text") if not (folder / name).exists()
-        ]
-        if missing:
-            raise FileNotFoundError(f"{folder} is not a PedCLIP checkpoint: it has no {', '.join(missing)}")
+        check_layout(folder)
+        check_weights(folder)
         config = _described(folder / "config.json", lambda values: PedCLIPConfig(**values))
         preprocess = _described(folder / "preprocess.json", Preprocess.from_json)
+        tokenizer, text = load_tokenizer(str(folder / "text")), TextEncoder.from_config(folder / "text")
         # copy_expert would only be overwritten; "random" skips it.
-        model = cls(
-            replace(config, expert_init="random"),
-            tokenizer=load_tokenizer(str(folder / "text")),
-            text_encoder=TextEncoder.from_config(folder / "text"),
-            preprocess=preprocess,
-        )
+        drawn = replace(config, expert_init="random")
+        try:
+            model = cls(drawn, tokenizer=tokenizer, text_encoder=text, preprocess=preprocess)
+        # What timm raises where an architecture is no ViT, or takes no such sizes.
+        except (RuntimeError, TypeError, AttributeError, AssertionError) as error:
+            what = f"image_architecture={config.image_architecture!r}"
+            raise ValueError(f"{folder / 'config.json'}: {what} makes no ViT of these sizes: {error}") from error
         model.config = config  # as stored: saving again loses nothing
         try:
             weights = load_file(folder / WEIGHTS_FILE)

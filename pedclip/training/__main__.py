@@ -99,7 +99,8 @@ def run(config: RunConfig, options: argparse.Namespace) -> int:
 def _train(config: RunConfig, options: argparse.Namespace) -> int:
     if not is_main():
         logging.getLogger().setLevel(logging.WARNING)  # rank 0 reports for all
-        distributed.barrier()  # rank 0 writes the cache that the others read
+        if distributed.is_initialized():
+            distributed.barrier()  # rank 0 writes the cache that the others read
     prepared = prepare(config, options.output)  # on other ranks: reads what rank 0 has written
     if is_main() and distributed.is_initialized():
         distributed.barrier()

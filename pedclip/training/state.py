@@ -78,11 +78,15 @@ def read_state(folder: Path, *, repair: bool) -> State | None:
 
     Raises:
         DamagedState: There are checkpoints, but none is sound; the message says what is wrong with each.
+        IsADirectoryError: A folder stands in place of one.
     """
     problems = []
     # A kill between the two renames of `write_state` leaves the one before alone.
     for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT):
         path = folder / name
+        if path.is_dir():
+            # No damage that a sound one could replace: a person has put it there.
+            raise IsADirectoryError(f"{path} is a folder; expected the file of a checkpoint. Move it away")
         if not path.exists():
             continue
         try:

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -210,6 +212,8 @@ def test_temperature() -> None:
         ({"gate_threshold": 0.5}, "gate_threshold=0.5"),
         ({"max_text_tokens": 4}, "max_text_tokens=4"),
         ({"image_size": 0}, "image_size=0"),
+        ({"image_architecture": "x"}, "image_architecture='x' is not allowed: an architecture that timm knows"),
+        ({"image_backbone": "x"}, "image_backbone='x' is not allowed: an architecture that timm knows"),
         ({"text_width": 64}, "needs encoders of one width; the image encoder has 32, the text encoder 64"),
     ],
 )
@@ -237,7 +241,7 @@ def test_weights_of_the_package_load_offline_and_are_small(monkeypatch: pytest.M
         side = model.config.image_size
         assert model.encode_image(torch.zeros(1, 3, side, side)).embedding.isfinite().all()
         assert sum(path.stat().st_size for path in shipped_folder(name).rglob("*")) < 15e6
-        assert {"training.json", "patients.json", "metrics.json", "README.md"} <= {
+        assert {"training.json", "patients.json", "metrics.json", "README.md", "checksums.json"} <= {
             path.name for path in shipped_folder(name).iterdir()
         }
 
@@ -274,6 +278,52 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
         weights.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"model.safetensors is damaged"):
             PedCLIP.from_pretrained(folder)
+
+
+def test_one_flipped_bit_of_the_weights_is_refused_and_a_folder_without_checksums_still_loads(tmp_path: Path) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 1  # of a value: the file is read as before
+    weights.write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged: its SHA-256 is not the one in .*checksums"):
+        PedCLIP.from_pretrained(folder)
+    (folder / "checksums.json").unlink()
+    assert not PedCLIP.from_pretrained(folder).training
+
+
+@pytest.mark.parametrize("content", ["{", "", "[1]", "null", "{}", '{"model.safetensors": 7}'])
+def test_broken_checksums_are_one_error_with_their_name(tmp_path: Path, content: str) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    (folder / "checksums.json").write_text(content)
+    with pytest.raises(ValueError, match=r"checksums\.json"):
+        PedCLIP.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocess.json", "model.safetensors", "checksums.json"])
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path, name: str) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(IsADirectoryError, match=f"{re.escape(name)} is a folder; expected a file"):
+        PedCLIP.from_pretrained(folder)
+
+
+def test_a_file_in_place_of_the_text_encoder_is_named(tmp_path: Path) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    shutil.rmtree(folder / "text")
+    (folder / "text").write_text("{}")
+    with pytest.raises(NotADirectoryError, match=r"text is a file; expected a folder"):
+        PedCLIP.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["x", "resnet18", "vit_base_patch16_223"])
+def test_an_architecture_that_is_no_vision_transformer_of_timm_is_one_error(tmp_path: Path, name: str) -> None:
+    folder = tiny().save_pretrained(tmp_path / "checkpoint")
+    content = json.loads((folder / "config.json").read_text()) | {"image_architecture": name}
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"config\.json: image_architecture='{name}'"):
+        PedCLIP.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("name", ["hf-hub:somebody/model", "hf_hub:a/b", "local-dir:/tmp/model", "timm/vit_base", ""])

@@ -139,3 +139,15 @@ def test_a_wrong_setting_is_one_clear_line(argument: str, words: str, capsys: py
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_a_process_of_a_later_rank_that_is_alone_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise ValueError("the data are read")
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("pedclip.training.__main__.prepare", stop)
+    assert main(["--output", str(tmp_path)]) == 2
+    assert "error: the data are read" in capsys.readouterr().err

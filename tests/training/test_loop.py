@@ -41,6 +41,7 @@ def test_checkpoint_is_whole_and_holds_no_pickle(trained: Path) -> None:
     names = {path.name for path in (trained / "checkpoint").rglob("*") if path.is_file()}
     assert names == {
         "model.safetensors",
+        "checksums.json",
         "config.json",
         "preprocess.json",
         "README.md",

@@ -99,3 +99,15 @@ def test_a_full_disk_keeps_the_last_one_and_leaves_nothing(tmp_path: Path, monke
         write_state(tmp_path, state_of(2))
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     assert read_state(tmp_path, repair=True)["global_step"] == 1
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "previous.ckpt"])
+def test_a_folder_in_place_of_a_checkpoint_is_named_and_kept(tmp_path: Path, name: str) -> None:
+    write_state(tmp_path, state_of(1))
+    write_state(tmp_path, state_of(2))
+    (tmp_path / "last.ckpt").unlink()
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    with pytest.raises(IsADirectoryError, match=f"{name} is a folder; expected the file of a checkpoint"):
+        read_state(tmp_path, repair=True)
+    assert (tmp_path / name).is_dir()

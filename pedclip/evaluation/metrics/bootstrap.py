@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pedclip.evaluation.metrics.interval import Interval as Interval
@@ -95,7 +96,7 @@ class Metric(ABC):
 
 def can_resample(groups: Sequence[object] | NDArray[Any]) -> bool:
     """True where items of these patients (N,) have an interval: with one, it would only repeat that patient."""
-    return len(np.unique(np.asarray(groups))) >= MIN_GROUPS
+    return len(np.unique(_patients(groups))) >= MIN_GROUPS
 
 
 def value_of_all(resampled: Resampled, num_items: int) -> float:
@@ -142,7 +143,8 @@ def bootstrap_interval(
         The value with its interval, without ends where a class has too few patients.
 
     Raises:
-        ValueError: Fewer than two patients, groups of another length than the items, or no resample asked for.
+        ValueError: Fewer than two patients, a missing one, groups of another length than the items, or no resample asked
+            for.
 
     Source: as `variance_with_reserve` and `bounds`.
     """
@@ -197,8 +199,8 @@ def resample(
         The variance; nothing is drawn where a class has too few patients.
 
     Raises:
-        ValueError: Fewer than two patients, groups of another length than the items, no resample asked for, or a
-            metric that is hardly ever defined.
+        ValueError: Fewer than two patients, a missing one, groups of another length than the items, no resample asked
+            for, or a metric that is hardly ever defined.
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
@@ -254,7 +256,7 @@ def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]
         raise ValueError(f"groups must name one patient per item: expected {num_items}, got {len(groups)}")
     else:
         # Sorted by name, so that the order of the items does not change who is drawn.
-        index = np.unique(np.asarray(groups), return_inverse=True)[1]
+        index = np.unique(_patients(groups), return_inverse=True)[1]
     # Groups are numbered from 0 without gaps.
     num_groups = int(index.max()) + 1
     if num_groups < MIN_GROUPS:
@@ -263,6 +265,17 @@ def _group_index(num_items: int, groups: Groups) -> tuple[NDArray[np.intp], int]
             f"a bootstrap needs at least {MIN_GROUPS} {what}s, got {num_groups}; report the plain value instead"
         )
     return index, num_groups
+
+
+def _patients(groups: Sequence[object] | NDArray[Any]) -> NDArray[Any]:
+    """(N,) patient of each item, none of them missing: items of unknown patients are not of one patient."""
+    patients = np.asarray(groups)
+    if num_missing := int(pd.isna(patients).sum()):
+        raise ValueError(
+            f"groups must name the patient of every item; {num_missing} of {len(patients)} are missing. "
+            "Leave these items out, or give each a name of its own"
+        )
+    return patients
 
 
 def _weighted_mean(values: Floats) -> Resampled:

@@ -89,6 +89,19 @@ FOUND = [
     ("Film from Hôpital Necker seen.", "hospital", "Hôpital Necker"),
     ("Patient Anna Schmidt, fracture of the radius.", "name", "Anna Schmidt"),
     ("Schmidt, Anna: no fracture.", "name", "Schmidt, Anna"),
+    # In small letters, abbreviated, or without what usually stands between.
+    ("Dr quillfeather aware.", "name", "quillfeather"),
+    ("Findings given to dr. smith, aware.", "name", "smith"),
+    ("mrs. o'malloran was told.", "name", "o'malloran"),
+    ("patient: smith, john", "name", "john"),
+    ("Name: quillfeather, anna; no fracture.", "name", "anna"),
+    ("Reported by J Smith, consultant.", "name", "Smith"),
+    ("T Quillfeather, registrar", "name", "Quillfeather"),
+    ("Hr. Müller informiert.", "name", "Müller"),
+    ("ID#77-33-22 unchanged.", "record number", "ID#77-33-22"),
+    ("ID: AB1234 unchanged.", "record number", "ID: AB1234"),
+    ("Passport C01X00T47 seen.", "record number", "Passport C01X00T47"),
+    ("Passport no. L8 seen, number C01X00T47; passport no. C01X00T47.", "record number", "passport no. C01X00T47"),
 ]
 CLEAN = [
     "No acute cardiopulmonary abnormality.",
@@ -108,6 +121,10 @@ CLEAN = [
     "Exam: BP120/80, HR 80, RR 20. Study: T12 and L1. Case: stable.",
     "In 2019 the fracture healed; follow-up in 7-10 days, C1-2, grade II/III, stage I-II.",
     "Osgood-Schlatter disease; Perthes disease; Monteggia and Galeazzi patterns are absent.",
+    "Dr aware. The dr. was informed; dr will review, dr requests a repeat film; dr. notified. Drs aware.",
+    "Patient: stable, sedated. Patient: rotated, supine. Name: as above, will follow.",
+    "R Smith fracture, L Perthes, boy of 7. L hip, consultant aware; T spine, registrar informed.",
+    "24 Hr. Urine; 24 Hr urine; HR 80. ID: 12, image id 3 of 12; passport photograph, with passport.",
     "Sharp's score 98.5 percent; oxygen saturation 92 percent; 95 % of the epiphysis.",
 ]
 

@@ -74,6 +74,9 @@ def test_a_large_archive_is_resampled_in_pieces(monkeypatch):
     [
         ({"groups": [1, 1, 1]}, "at least 2 patients, got 1"),
         ({"groups": [1, 2]}, "expected 3, got 2"),
+        ({"groups": [None, None, None]}, "groups must name the patient of every item; 3 of 3 are missing"),
+        ({"groups": ["a", None, "b"]}, "1 of 3 are missing"),
+        ({"groups": [1.0, math.nan, 2.0]}, "1 of 3 are missing"),
         ({"num_resamples": 0}, "num_resamples must be at least 1"),
     ],
 )

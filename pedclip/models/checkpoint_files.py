@@ -1,0 +1,60 @@
+"""Files of an exported model: which there must be, and the digest that tells damaged weights."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from pedclip.artefacts import read_json, write_json
+
+CONFIG_FILE: Final = "config.json"
+PREPROCESS_FILE: Final = "preprocess.json"
+WEIGHTS_FILE: Final = "model.safetensors"
+TEXT_FOLDER: Final = "text"
+CHECKSUMS_FILE: Final = "checksums.json"
+_FILES: Final = (CONFIG_FILE, PREPROCESS_FILE, WEIGHTS_FILE)
+
+
+def check_layout(folder: Path) -> None:
+    """Make sure that a folder holds what a model is loaded from.
+
+    Raises:
+        FileNotFoundError: Something is missing; the message names all of it.
+        IsADirectoryError: A folder stands in place of a file.
+        NotADirectoryError: A file stands in place of the folder of the text encoder.
+    """
+    missing = [name for name in (*_FILES, TEXT_FOLDER) if not (folder / name).exists()]
+    if missing:
+        raise FileNotFoundError(f"{folder} is not a PedCLIP checkpoint: it has no {', '.join(missing)}")
+    for name in (*_FILES, CHECKSUMS_FILE):
+        if (folder / name).is_dir():
+            raise IsADirectoryError(f"{folder / name} is a folder; expected a file")
+    if not (folder / TEXT_FOLDER).is_dir():
+        raise NotADirectoryError(f"{folder / TEXT_FOLDER} is a file; expected a folder")
+
+
+def write_checksums(folder: Path) -> Path:
+    """Write ``checksums.json``, the SHA-256 of the weights of a folder; returns the file."""
+    return write_json(folder / CHECKSUMS_FILE, {WEIGHTS_FILE: _sha256(folder / WEIGHTS_FILE)})
+
+
+def check_weights(folder: Path) -> None:
+    """Make sure that the weights of a folder are those that were written; a folder without checksums passes.
+
+    Raises:
+        ValueError: A bit has changed, or the checksums themselves are damaged.
+    """
+    checksums = folder / CHECKSUMS_FILE
+    if not checksums.exists():
+        return  # of an earlier version
+    stored = read_json(checksums)
+    if not isinstance(stored, dict) or not isinstance(stored.get(WEIGHTS_FILE), str):
+        raise ValueError(f"{checksums} is damaged: expected an object with the SHA-256 of {WEIGHTS_FILE}")
+    if _sha256(folder / WEIGHTS_FILE) != stored[WEIGHTS_FILE]:
+        raise ValueError(
+            f"{folder / WEIGHTS_FILE} is damaged: its SHA-256 is not the one in {checksums}; copy the folder again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
