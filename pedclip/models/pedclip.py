@@ -243,10 +243,10 @@ class PedCLIP(nn.Module):
                 and trained on drawn films only, which need no network.
 
         Raises:
-            OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing or itself a
-                folder.
-            ValueError: A file is damaged or does not fit the others, a weight is NaN or infinite, or the weights are not
-                those of ``checksums.json`` (where there is one); the message names the file.
+            OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing or is
+                itself a folder.
+            ValueError: A file is damaged or does not fit the others, a weight is NaN or infinite, or the weights are
+                not those of ``checksums.json`` (where there is one); the message names the file.
         """
         folder = _local_folder(path_or_hub_id)
         check_layout(folder)

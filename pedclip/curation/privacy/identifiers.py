@@ -8,10 +8,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from pedclip.curation.privacy.name_words import EPONYM, ORDINARY, properties
 from pedclip.curation.privacy.names import find_names
 
 _DIGIT: Final = re.compile(r"\d")
-_NUMBER: Final = re.compile(r"\d[\d\s/().-]{2,}\d")
+_NUMBER: Final = re.compile(r"\d[\d\s/().-]{2,}\d|\d[A-Z\d]{4}")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _WITH_DIGITS: Final = frozenset({"date", "time", "address", "age over 89"})
 _LONG: Final = frozenset({"record number", "phone"})
@@ -89,7 +90,9 @@ def _name_span(text: str, start: int, end: int) -> tuple[int, int]:
     """The part of a supposed name before the first word that is none ("Dr. Quillfeather The lungs…"), maybe empty."""
     stop = start  # an empty span where the very first word is no name
     for word in re.finditer(r"[\w'’-]+", text[start:end]):
-        if word[0].title() in _not_names():
+        # In small letters most words behind a title are none: "Dr aware".
+        kind = properties(word[0]) if word[0][0].islower() else 0
+        if word[0].title() in _not_names() or (kind & ORDINARY and not kind & EPONYM):
             break
         stop = start + word.end()
     return start, stop

@@ -34,6 +34,14 @@ _AGE: Final = re.compile(
     r"|\s*\((?:\*|b\.|born|DOB|age)",
     re.IGNORECASE,
 )
+_ROLE: Final = re.compile(
+    r", (?:consultant|registrar|radiologist|radiographer|attending|resident|fellow|nurse|physician|surgeon"
+    r"|pa?ediatrician|orthopa?edist|technologist)\b",
+    re.IGNORECASE,
+)
+# "patient: john", "Name: smith, john": what stands there in small letters is a name if the lists know it.
+_NAME_FIELD: Final = re.compile(r"\b(?:patient|pt|name)[ \t]*[:=][ \t]*(?:[^\W\d_](?:[^\W\d_]|['’-])*,[ \t]*)?\Z", re.I)
+_LONGEST_FIELD: Final = 60  # signs between such a heading and the name
 # Cyrillic, Armenian, Hebrew, Arabic, the scripts of India, Georgia and East Asia; Greek letters are used as symbols.
 _OTHER_SCRIPT: Final = re.compile(
     r"[\u0400-\u052f\u0531-\u06ff\u0900-\u0eff\u10a0-\u10ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}"
@@ -55,7 +63,8 @@ class _Place(NamedTuple):
     is_cued: bool  # behind "Patient", "told", "Dr."
     has_preposition: bool  # behind "with", "for"
     has_receiver: bool  # behind "by", "to", "for"
-    has_initial: bool  # behind or before a single letter: "J. Smith"
+    has_initial: bool  # behind or before a single letter: "J. Smith", "J Smith, consultant"
+    has_role: bool  # before ", consultant"
     has_noun: bool  # before "fracture", "sign", "catheter"
     has_fracture: bool
     has_age: bool  # before ", 7 years" or "is a 7-year-old"
@@ -144,8 +153,8 @@ def _is_name(text: str, tokens: Sequence[_Token], start: int, stop: int) -> bool
         return True  # on both lists: no eponym, however it goes on
     place = _place(text, tokens, start, stop)
     if not all(token.kind & CAPITAL for token in run):
-        # Without capitals only a listed name behind a cue.
-        return bool(listed) and place.is_cued and not place.begins
+        # Without capitals only a listed name behind a cue or a heading.
+        return bool(listed) and ((place.is_cued and not place.begins) or _is_in_field(text, run[0].start))
     # "Anybody's fracture" names a patient, "Tinel's sign" does not.
     if place.has_noun and not (place.owns and place.has_fracture and known):
         return False
@@ -170,6 +179,10 @@ def _is_aside(kind: int) -> bool:
     return bool(kind & INITIAL or (kind & PARTICLE and not kind & CAPITAL))
 
 
+def _is_in_field(text: str, start: int) -> bool:
+    return _NAME_FIELD.search(text[max(0, start - _LONGEST_FIELD) : start]) is not None
+
+
 def _place(text: str, tokens: Sequence[_Token], start: int, stop: int) -> _Place:
     last = tokens[stop - 1]
     # "Dr. von Ahlefeld": what stands before the particles.
@@ -179,13 +192,17 @@ def _place(text: str, tokens: Sequence[_Token], start: int, stop: int) -> _Place
     gap = text[before.end : tokens[start].start] if start else "\n"
     after = tokens[stop] if stop < len(tokens) else _Token("", last.end + 1, last.end + 1, 0)
     rest = text[last.end : after.start]
-    has_initial = bool(before.kind & INITIAL and gap in (".", ". ")) or bool(last.kind & INITIAL)
+    has_role = bool(_ROLE.match(text, last.end))
+    # "L Smith" alone may be a left Smith fracture.
+    gaps = (".", ". ", " ") if has_role else (".", ". ")
+    has_initial = bool(before.kind & INITIAL and gap in gaps) or bool(last.kind & INITIAL)
     return _Place(
         begins=not has_initial and bool(_SENTENCE_END.search(gap)),
         is_cued=bool(before.kind & (CUE | CONTACT)) and gap.strip() in ("", ":", ",", ".", "(", '"', "=", "-"),
         has_preposition=bool(before.kind & PREPOSITION) and not gap.strip(),
         has_receiver=before.text in ("by", "to", "for") and not gap.strip(),
         has_initial=has_initial,
+        has_role=has_role,
         has_noun=bool(after.kind & NOUN) and rest in (" ", "-", "/"),
         has_fracture=after.text.startswith("fracture"),
         has_age=bool(_AGE.match(text, last.end)),
@@ -213,7 +230,7 @@ def _is_single_name(token: _Token, place: _Place) -> bool:
     # Unknown to all lists: a drug or a device as often as a name.
     if place.begins:
         return place.acts or place.has_age or place.owns or place.has_verb_of_people
-    return place.owns or place.has_receiver
+    return place.owns or place.has_receiver or (place.has_initial and place.has_role)
 
 
 def _stands_in_capitals(place: _Place, *, has_comma: bool) -> bool:

@@ -143,8 +143,8 @@ def bootstrap_interval(
         The value with its interval, without ends where a class has too few patients.
 
     Raises:
-        ValueError: Fewer than two patients, a missing one, groups of another length than the items, or no resample asked
-            for.
+        ValueError: Fewer than two patients, a missing one, groups of another length than the items, or no resample
+            asked for.
 
     Source: as `variance_with_reserve` and `bounds`.
     """

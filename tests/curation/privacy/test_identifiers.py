@@ -124,7 +124,7 @@ CLEAN = [
     "Dr aware. The dr. was informed; dr will review, dr requests a repeat film; dr. notified. Drs aware.",
     "Patient: stable, sedated. Patient: rotated, supine. Name: as above, will follow.",
     "R Smith fracture, L Perthes, boy of 7. L hip, consultant aware; T spine, registrar informed.",
-    "24 Hr. Urine; 24 Hr urine; HR 80. ID: 12, image id 3 of 12; passport photograph, with passport.",
+    "24 Hr. Film; 24 Hr urine; HR 80. ID: 12, image id 3 of 12; passport photograph, with passport.",
     "Sharp's score 98.5 percent; oxygen saturation 92 percent; 95 % of the epiphysis.",
 ]
 
