@@ -1,10 +1,10 @@
 """Files of an exported model: which there must be, and the digest that tells damaged weights."""
 
-import hashlib
 from pathlib import Path
 from typing import Final
 
 from pedclip.artefacts import read_json, write_json
+from pedclip.weights.installed import sha256_of
 
 CONFIG_FILE: Final = "config.json"
 PREPROCESS_FILE: Final = "preprocess.json"
@@ -34,7 +34,7 @@ def check_layout(folder: Path) -> None:
 
 def write_checksums(folder: Path) -> Path:
     """Write ``checksums.json``, the SHA-256 of the weights of a folder; returns the file."""
-    return write_json(folder / CHECKSUMS_FILE, {WEIGHTS_FILE: _sha256(folder / WEIGHTS_FILE)})
+    return write_json(folder / CHECKSUMS_FILE, {WEIGHTS_FILE: sha256_of(folder / WEIGHTS_FILE)})
 
 
 def check_weights(folder: Path) -> None:
@@ -49,12 +49,7 @@ def check_weights(folder: Path) -> None:
     stored = read_json(checksums)
     if not isinstance(stored, dict) or not isinstance(stored.get(WEIGHTS_FILE), str):
         raise ValueError(f"{checksums} is damaged: expected an object with the SHA-256 of {WEIGHTS_FILE}")
-    if _sha256(folder / WEIGHTS_FILE) != stored[WEIGHTS_FILE]:
+    if sha256_of(folder / WEIGHTS_FILE) != stored[WEIGHTS_FILE]:
         raise ValueError(
             f"{folder / WEIGHTS_FILE} is damaged: its SHA-256 is not the one in {checksums}; copy the folder again"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
