@@ -22,9 +22,11 @@ def check_layout(folder: Path) -> None:
         IsADirectoryError: A folder stands in place of a file.
         NotADirectoryError: A file stands in place of the folder of the text encoder.
     """
+    # All at once, so that the next attempt does not stop at the next one.
     missing = [name for name in (*_FILES, TEXT_FOLDER) if not (folder / name).exists()]
     if missing:
         raise FileNotFoundError(f"{folder} is not a PedCLIP checkpoint: it has no {', '.join(missing)}")
+    # safetensors and json would name neither the file nor the reason.
     for name in (*_FILES, CHECKSUMS_FILE):
         if (folder / name).is_dir():
             raise IsADirectoryError(f"{folder / name} is a folder; expected a file")
@@ -49,6 +51,7 @@ def check_weights(folder: Path) -> None:
     stored = read_json(checksums)
     if not isinstance(stored, dict) or not isinstance(stored.get(WEIGHTS_FILE), str):
         raise ValueError(f"{checksums} is damaged: expected an object with the SHA-256 of {WEIGHTS_FILE}")
+    # safetensors checks sizes only: one flipped bit is another weight to it.
     if sha256_of(folder / WEIGHTS_FILE) != stored[WEIGHTS_FILE]:
         raise ValueError(
             f"{folder / WEIGHTS_FILE} is damaged: its SHA-256 is not the one in {checksums}; copy the folder again"
