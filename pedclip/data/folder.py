@@ -31,7 +31,7 @@ from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import make_split
 from pedclip.triplets.tabular import TableError
-from pedclip.triplets.values import read_age, read_bone_age, read_sex, read_view
+from pedclip.triplets.values import is_placeholder, read_age, read_bone_age, read_sex, read_view
 
 _THREADS: Final = 8
 _MIN_LETTERS: Final = 3
@@ -239,8 +239,8 @@ def _describe(table: Table, number: int, row: Mapping[str, str], folder_region: 
     age, view, laterality = read_age(row), read_view(row.get("view", "")), read_laterality(row, region)
     image_id = image_id_of(row)
     text, text_source = row.get("text", ""), "caption"
-    # A cell such as "-" or "1" is no text.
-    if len(re.findall(r"[^\W\d_]", text)) < _MIN_LETTERS:
+    # A cell such as "-", "1" or "see report" is no text.
+    if len(re.findall(r"[^\W\d_]", text)) < _MIN_LETTERS or is_placeholder(text):
         if labels is None:
             raise Unusable(Reason.NO_TEXT, "neither text nor a label")
         patient = patient_words(age, row.get("age_group", ""))

@@ -1,8 +1,11 @@
 """Cells of a table read as view, sex and age; missing values spelt out are blank."""
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 _VIEWS: Final = {
@@ -53,6 +56,9 @@ _NOBODY: Final = frozenset(
 _WITH_POINT: Final = re.compile(r"^(\d+)\.0+$")
 _ZEROS: Final = re.compile(r"[\W_]*0[0\W_]*")  # "0000", "000-00-0000"
 _LONGEST_BLANK: Final = 24  # characters
+_LONGEST_PLACEHOLDER: Final = 80  # characters, with its marks
+_WORD: Final = re.compile(r"\w+")
+_HEADING: Final = re.compile(r"^\W*(?:report|findings|impression|result)s?[ \t]*:\s*", re.IGNORECASE)
 _UNKNOWN_VIEWS: Final = {"", "other"}
 _SEXES: Final = {
     **dict.fromkeys(("f", "female", "woman", "girl"), "F"),
@@ -82,6 +88,27 @@ def is_blank(cell: str) -> bool:
     return cell.strip(_MARKS).lower() in _BLANKS or (
         "#" in cell and _SPREADSHEET_ERROR.fullmatch(cell.strip().lower()) is not None
     )
+
+
+def is_placeholder(text: str) -> bool:
+    """True where a text only says that there is no report, or none yet (`placeholders.json`).
+
+    Example:
+        >>> is_placeholder("No report available."), is_placeholder("[object Object]"), is_placeholder("None seen.")
+        (True, True, False)
+    """
+    text = text.strip()
+    if len(text) > _LONGEST_PLACEHOLDER:
+        return False
+    # The words alone, as each is written with and without brackets, a stop, or the heading of a report.
+    words = " ".join(_WORD.findall(_HEADING.sub("", text.lower())))
+    return is_blank(_HEADING.sub("", text)) or words in _placeholders()
+
+
+@cache
+def _placeholders() -> frozenset[str]:
+    listed = json.loads(Path(__file__).with_name("placeholders.json").read_text(encoding="utf-8"))["no_report"]
+    return frozenset(listed)
 
 
 def without_point(identifier: str) -> str:

@@ -191,6 +191,15 @@ def test_text_wins_over_labels_and_labels_become_sentences(make: Callable[..., P
     assert [found[key]["findings"] for key in ("a.png", "c.png")] == [["osteochondroma"], None]
 
 
+@pytest.mark.parametrize("text", ["No report available.", "see report", "PENDING", "[object Object]", "None."])
+def test_a_placeholder_is_no_text(make: Callable[..., Path], text: str) -> None:
+    reading = read_folder(
+        make("file,region,text,label,patient_id", "a.png,chest,Clear.,,p1", f"b.png,chest,{text},,p2")
+    )
+    assert set(rows(reading)) == {"a.png"}
+    assert "neither text nor a label" in reasons(reading)[3]
+
+
 def test_boxes_and_masks_belong_to_their_film(make: Callable[..., Path]) -> None:
     folder = make("file,region,label,mask_file", "a.png,knee,tumor,m.png", "b.png,knee,tumor,wide.png")
     (folder / "boxes.csv").write_text(

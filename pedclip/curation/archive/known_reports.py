@@ -12,7 +12,7 @@ from pedclip.curation.archive.report_location import ReportLocation, read_struct
 from pedclip.curation.archive.report_table import ReportRow, read_report_rows
 from pedclip.curation.archive.studies import Film
 from pedclip.triplets.left_out import LeftOut, Reason
-from pedclip.triplets.values import names_nobody
+from pedclip.triplets.values import is_placeholder, names_nobody
 
 
 @dataclass
@@ -133,7 +133,7 @@ def _from_file(root: Path, file: ReportFile, *, is_alone: bool, left_out: list[L
         why = str(error) if type(error) is ValueError else type(error).__name__
         left_out.append(LeftOut(name, Reason.CORRUPT, f"report ({why})"))
         return None
-    if not text:
+    if is_placeholder(text):
         left_out.append(LeftOut(name, Reason.EMPTY_REPORT))
         return None
     # A text file is called after its study in many archives; a structured report says it itself.

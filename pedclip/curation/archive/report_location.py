@@ -15,9 +15,10 @@ from pedclip.triplets.encoding import cell_text, decoded, without_control
 from pedclip.triplets.left_out import LeftOut, Reason
 from pedclip.triplets.pixels.dicom_header import inflated
 from pedclip.triplets.tabular import TableFile
-from pedclip.triplets.values import is_blank
+from pedclip.triplets.values import is_blank, is_placeholder
 
 MAX_REPORT_BYTES: Final = 2_000_000  # a text file or structured report; the longest radiology reports have 20,000
+_RESULTS: Final = ("", "FINDINGS", "IMPRESSION")  # a history may say "see note"
 _SR_DEPTH: Final = 16
 # What pydicom raises on files that lie about themselves, beside OSError and ValueError.
 _DAMAGED: Final = (
@@ -44,7 +45,12 @@ class ReportTable:
     def text(self, cells: Mapping[str, Any]) -> str:
         """The report in the text columns of a row: each filled one under its heading."""
         parts = ((heading, cell_text(cells.get(name))) for heading, name in self.columns)
-        return "\n".join(f"{heading}: {text}" if heading else text for heading, text in parts if not is_blank(text))
+        filled = [
+            (heading, text)
+            for heading, text in parts
+            if not (is_placeholder(text) if heading in _RESULTS else is_blank(text))
+        ]
+        return "\n".join(f"{heading}: {text}" if heading else text for heading, text in filled)
 
 
 @dataclass(frozen=True, slots=True)

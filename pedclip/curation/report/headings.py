@@ -24,7 +24,7 @@ _LIKENESS: Final = (0.8, 0.85)  # of `difflib`, for short and for long words
 _TERM: Final = re.compile(
     r"(?:^[ \t*#=_\-–—>]*|(?<=[.!?]\s)[ \t]*)(?P<term>(?:(?:final|first|second|third|radiology|late)[ \t]+)?"
     r"(?:(?P<sure>addend(?:um|a))|(?:amendment|amended report|revised report|revision|correction|corrected "
-    r"report|erratum))"
+    r"report|erratum|supplement(?:al|ary)? report|add(?:ed|itional) report))"
     r"(?:[ \t]+(?:note|report|begins?|starts?|to (?:the )?(?:above |original |final )*report))?)(?!\w|-\w)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -38,13 +38,15 @@ _MONTHS: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 # What tells who wrote an addendum, and when.
 _STAMP: Final = re.compile(
     rf"[ \t,;()\[\]*#=–—-]*(?:(?:by|on|at|from|dated|date|time|per|no|number|signed|dictated|entered|added)\b[.:]?"
-    rf"|\d[\d/.:-]*(?:[ \t]?[ap]\.?m\.?(?![a-z]))?(?:st|nd|rd|th)?(?![\w])|_{{2,}}|xxxx\b|{_MONTHS}\.?(?=[ \t]+\d)"
+    rf"|\d(?:[\d/.:-]*\d)?(?:[ \t]?[ap]\.?m\.?(?![a-z]))?(?:st|nd|rd|th)?(?![\w])|_{{2,}}|xxxx\b|{_MONTHS}\.?(?=[ \t]+\d)"
     rf"|(?-i:(?:Drs?|Prof|Mr|Ms|Mrs)\b\.?[ \t]+[A-Z_][\w.'’-]*)|(?-i:M\.?D\.?|D\.?O\.?|FRCR"
     rf"|FRCPC)(?!\w))(?=[\s,;:()\[\].–—-]|\Z)",
     re.IGNORECASE,
 )
 _BEFORE_NAMES: Final = frozenset({"by", "signed", "dictated", "entered", "added", "per"})
+_BEFORE_DATES: Final = frozenset({"on", "at", "from"})
 _NAMES: Final = re.compile(r"[ \t,]*(?:(?:[A-Z][\w.'’-]*|_{2,})[ \t,]*){1,5}(?=[:(\[\d–—-]|on\b|at\b|\n|\Z)")
+_ENDS_HEADING: Final = re.compile(r"[ \t*#=_–—-]*(?::|\n|\Z)")
 _BRACKET: Final = re.compile(r"[ \t]*[(\[][^)\]\n]*[)\]]")
 _PUNCTUATION: Final = re.compile(r"[ \t*#=_:.,;)\]–—-]*")
 # Where an addendum above the report ends: a line of strokes, or the title of the report itself.
@@ -70,6 +72,12 @@ def terms() -> dict[str, str]:
 def words_within_clause() -> frozenset[str]:
     """Words behind which a clause goes on."""
     return frozenset(_lists()["within_clause"])
+
+
+@cache
+def version_words() -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """Pairs of words: those that call a report older, and those of one that supersedes it."""
+    return tuple((tuple(pair["older"]), tuple(pair["newer"])) for pair in _lists()["versions"])
 
 
 @lru_cache(maxsize=8192)  # the same headings stand in thousands of reports
@@ -183,7 +191,7 @@ def addenda(text: str) -> Iterator[tuple[int, int, int]]:
     The end is that of the report unless a line of strokes or the report's own title stands before it.
     """
     for match in _TERM.finditer(text):
-        body = _body(text, match)
+        body = text_begin(text, match["term"], match.end(), is_sure=bool(match["sure"]))
         if body is not None:
             end = _END.search(text, body)
             # Its own lower edge, where a banner stands between two lines of strokes.
@@ -199,17 +207,23 @@ def title_end(text: str, start: int) -> int:
     return start
 
 
-def _body(text: str, match: re.Match[str]) -> int | None:
-    """Index at which the text of an addendum begins, None where the word is none of its heading."""
-    place = match.end()
+def text_begin(text: str, term: str, place: int, *, is_sure: bool) -> int | None:
+    """Index at which the text behind a heading begins, None where the words are none.
+
+    Args:
+        text: The report.
+        term: Words of the heading, which names and dates may follow.
+        place: Index behind them.
+        is_sure: The words hardly stand elsewhere; others need a colon, or a line of their own.
+    """
     is_alone = not _line(text, place).strip(" \t*#=_:.-–—")
-    if not match["sure"] and not is_alone and not re.match(r"[ \t]*:", text[place:]):
+    if not is_sure and not is_alone and not _ENDS_HEADING.match(text, _stamped(text, place)):
         return None  # "Correction of the deformity"
     if is_alone:
         return place + len(_line(text, place))
     if re.match(r"[ \t]+ends?\b", text[place:], re.IGNORECASE):
         return None
-    if not match["term"].isupper() and not re.match(rf"[ \t]*[:(\[#–—-]|{_STAMP.pattern}", text[place:], re.IGNORECASE):
+    if not term.isupper() and not re.match(rf"[ \t]*[:(\[#–—-]|{_STAMP.pattern}", text[place:], re.IGNORECASE):
         return None  # "Addendum to follow."
     colon = re.compile(r"[ \t]*:(?=\s)[ \t]*").match(text, place)
     stamped = _stamped(text, colon.end() if colon else place)
@@ -226,9 +240,11 @@ def _stamped(text: str, place: int) -> int:
     if bracket := _BRACKET.match(text, place):
         place = bracket.end()
     while stamp := _STAMP.match(text, place):
-        place = stamp.end()
-        if stamp[0].strip(" \t,;()[]*#=–—-:.").lower() in _BEFORE_NAMES and (names := _NAMES.match(text, place)):
-            place = names.end()
+        word, end = stamp[0].strip(" \t,;()[]*#=–—-:.").lower(), stamp.end()
+        if word in _BEFORE_DATES and not _STAMP.match(text, end):
+            break  # "On further review"
+        names = _NAMES.match(text, end) if word in _BEFORE_NAMES else None
+        place = names.end() if names else end
         if text[place : place + 1] == ":" and text[place + 1 : place + 2].isspace():
             break
     return place

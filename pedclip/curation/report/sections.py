@@ -1,8 +1,8 @@
 """The sections of a report, by its headings, with exact spans."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from string import ascii_letters
@@ -15,6 +15,8 @@ from pedclip.curation.report.lexicon import scan
 from pedclip.curation.report.notes import is_note
 from pedclip.curation.report.sentence_types import begins_findings, begins_with_result, type_of_prose
 from pedclip.curation.report.sentences import Sentence, split_sentences
+from pedclip.curation.report.versions import Version, superseded, versions_in
+from pedclip.triplets.values import is_placeholder
 
 __all__ = ["SECTIONS", "Section", "split_sections"]
 
@@ -29,7 +31,7 @@ _OF_FILM: Final = re.compile(
     r"(?P<name>[A-Za-z][^:\n]{2,50}):",
     re.IGNORECASE | re.MULTILINE,
 )
-_ADDED: Final = ("addend", "amend", "correct", "revis", "erratum")  # in the heading of every addendum
+_ADDED: Final = ("addend", "amend", "correct", "revis", "erratum", "supplement", "added", "additional rep")  # in the heading of every addendum
 _SEVERAL: Final = re.compile(r"[.!?;][)\]\"]*\s+\S|\n[ \t]*\S")  # more than one sentence, maybe
 _FIRST_WORD: Final = re.compile(r"(?<![\w-])[A-Za-z]+", re.ASCII)
 _AFTER_SENTENCE: Final = ".;!?:)]"
@@ -64,14 +66,16 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
     Text before the first heading is the exam line if it only names films, else findings, or "other" where findings
     have their own heading. The name of a film on its own line or before a colon ("LEFT KNEE:") ends the
     sections that lead up to the findings; it stays in the text, as the first words of a section "findings". Where
-    nothing else can hold the findings, they begin behind the first sentence of the comparison or the technique.
+    nothing else can hold the findings, they begin behind the first sentence of the comparison or the technique. What
+    an older version of the report says, which another supersedes, is "other".
 
     Example:
         >>> [(s.name, "Hx: fall. FINDINGS: No fracture."[s.start:s.end]) for s in split_sections(
         ...     "Hx: fall. FINDINGS: No fracture.")]
         [('history', 'fall.'), ('findings', 'No fracture.')]
     """
-    found = _headings(report_text)
+    versions = versions_in(report_text)
+    found = _headings(report_text, versions)
     first = found[0].start if found else len(report_text)
     found = [_Heading(_preamble(report_text[:first], [one.name for one in found]), 0, 0), *found]
     ends = [*(heading.start for heading in found[1:]), len(report_text)]
@@ -85,7 +89,8 @@ def split_sections(report_text: str) -> tuple[Section, ...]:
             own = own or part.name == "findings"
             sections += [part] if own and (is_told or part.name != "exam") else _at_findings(part, report_text, names)
     trimmed = (_trimmed(section, report_text) for section in sections)
-    return tuple(section for section in trimmed if section.end > section.start)
+    filled = tuple(section for section in trimmed if section.end > section.start)
+    return _without_superseded(filled, versions, report_text) if versions else filled
 
 
 def _names_by_exam(found: list[_Heading]) -> Iterator[list[str]]:
@@ -106,7 +111,7 @@ def _on_line() -> re.Pattern[str]:
     return re.compile(rf"{begin}(?P<term>{any_term})(?:{end})", re.IGNORECASE | re.ASCII | re.MULTILINE)
 
 
-def _headings(text: str) -> list[_Heading]:
+def _headings(text: str, versions: Sequence[Version]) -> list[_Heading]:
     found = {}  # by position, as all searches may meet the same heading
     for match in _at_lines(_on_line(), text):
         start, stop = match.span("term")
@@ -138,17 +143,47 @@ def _headings(text: str) -> list[_Heading]:
             found[match.start("term")] = _Heading(
                 section_of(match["term"]) or "findings", match.start("term"), match.start("name")
             )
+    found = _with_versions(text, found, versions)
     small = text.lower()
     has_addenda = any(word in small for word in _ADDED)
-    return _with_addenda(text, found) if has_addenda else [found[start] for start in sorted(found)]
+    return _with_addenda(text, found, versions) if has_addenda else [found[start] for start in sorted(found)]
 
 
-def _with_addenda(text: str, found: dict[int, _Heading]) -> list[_Heading]:
+def _with_versions(text: str, found: dict[int, _Heading], versions: Sequence[Version]) -> dict[int, _Heading]:
+    """Headings with the banners of versions, behind each of which the report begins anew."""
+    for version in versions:
+        found = {place: one for place, one in found.items() if not version.start <= place < version.body}
+        inside = sorted(place for place in found if version.body <= place < version.end)
+        names = [found[place].name for place in inside]
+        begin = text[version.body : inside[0] if inside else version.end]
+        found[version.start] = _Heading(
+            _preamble(begin, names) if begin.strip() else "other", version.start, version.body
+        )
+    return found
+
+
+def _without_superseded(
+    sections: tuple[Section, ...], versions: Sequence[Version], text: str
+) -> tuple[Section, ...]:
+    """Sections in which what an older version finds is "other", and what it says was filmed, where a newer one does."""
+    older = superseded(versions, ((one.name, one.start, one.end) for one in sections), text)
+    is_older = [any(version.body <= one.start < version.end for version in older) for one in sections]
+    has_exam = any(one.name == "exam" and not old for one, old in zip(sections, is_older, strict=True))
+    gone = ("findings", "impression", "recommendation", *(["exam"] if has_exam else []))
+    return tuple(
+        replace(one, name="other") if old and one.name in gone else one
+        for one, old in zip(sections, is_older, strict=True)
+    )
+
+
+def _with_addenda(text: str, found: dict[int, _Heading], versions: Sequence[Version]) -> list[_Heading]:
     """Headings in order with those of addenda, behind whose end the report goes on as if it began there."""
+    banners = {version.start for version in versions}
     for start, body, end in headings.addenda(text):
+        if start in banners:
+            continue  # "AMENDED REPORT" above the original one is a whole report
         # What stands in the heading itself, such as a date, is none.
         found = {place: one for place, one in found.items() if not start <= place < body}
-        found[start] = _Heading("addendum", start, body)
         following = sorted(place for place in found if place > body)
         if end < len(text) and (not following or end <= following[0]):
             rest = headings.title_end(text, end)
@@ -157,6 +192,8 @@ def _with_addenda(text: str, found: dict[int, _Heading]) -> list[_Heading]:
                 found[end] = _Heading(
                     _preamble(text[rest : following[0] if following else len(text)], names), end, rest
                 )
+        stop = min((place for place in found if place > start), default=len(text))
+        found[start] = _Heading("other" if is_placeholder(text[body:stop]) else "addendum", start, body)
     return [found[start] for start in sorted(found)]
 
 

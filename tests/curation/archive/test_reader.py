@@ -314,6 +314,28 @@ def test_a_text_of_no_encoding_is_listed_with_the_cause(tmp_path: Path) -> None:
     assert details["2.txt"] == "report (text that is neither UTF-8, UTF-16 nor Windows-1252)"
 
 
+@pytest.mark.parametrize("text", ["No report available.", "see report", "PENDING", "[object Object]", "None.", "REPORT: pending"])
+def test_placeholders_are_no_reports(tmp_path: Path, text: str) -> None:
+    root = tmp_path / "films"
+    for number in range(3):
+        save_picture(root / f"{number}/film.png", number)
+    rows = [
+        {"image": f"{number}/film.png", "study_id": f"s{number}", "patient_id": f"p{number}", "report": report}
+        for number, report in enumerate([report("knee"), text])
+    ]
+    (root / "2/report.txt").write_text(text)
+    found = reasons(read_archive(root, table(tmp_path / "reports.csv", rows)))
+    assert found["reports.csv, row 3"] == found["2/report.txt"] == "empty-report"
+    assert found["1/film.png"] == found["2/film.png"] == "no-report"
+
+
+def test_a_placeholder_in_a_section_is_left_out(tmp_path: Path) -> None:
+    save_picture(tmp_path / "films/0.png", 0)
+    row = {"image": "0.png", "patient": "A", "History": "See note.", "Findings": "Clear lungs.", "Impression": "Pending."}
+    archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", [row]))
+    assert archive.studies[0].read_report().text == "HISTORY: See note.\nFINDINGS: Clear lungs."
+
+
 @pytest.mark.parametrize("word", ["nan", "NULL", "-", "(null)", "n/a"])
 def test_missing_values_spelt_out_join_no_rows_and_are_no_report(tmp_path: Path, word: str) -> None:
     root = tmp_path / "films"

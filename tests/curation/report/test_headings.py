@@ -62,6 +62,10 @@ HEADS = [
     "ADDENDUM BEGINS",
     "AMENDED REPORT:",
     "Correction:",
+    "SUPPLEMENTAL REPORT:",
+    "Added report:",
+    "Additional report (5/2/2019):",
+    "AMENDED REPORT 5/2/2019 10:30:",
     "ADDENDUM",
 ]
 
@@ -71,6 +75,27 @@ def test_heading_of_an_addendum_with_names_and_dates(head: str) -> None:
     text = f"No gap.\n\n{head} There is a gap."
     assert [text[body:end].strip() for _, body, end in addenda(text)] == ["There is a gap."]
     assert [(s.name, text[s.start : s.end]) for s in split_sections(text)][-1] == ("addendum", "There is a gap.")
+
+
+@pytest.mark.parametrize("head", ["ADDENDUM 5/2/2019 10:30:", "ADDENDUM by Dr. Smith 10:30:", "ADDENDUM 10:30", "Addendum:"])
+def test_the_first_word_behind_the_time_is_text(head: str) -> None:
+    text = f"No gap.\n{head} On further review there is a gap."
+    assert [text[body:end] for _, body, end in addenda(text)] == ["On further review there is a gap."]
+
+
+@pytest.mark.parametrize("line", ["Addenda: None.", "Addendum: None", "ADDENDUM: N/A", "ADDENDUM:\nNone."])
+def test_an_addendum_that_is_none_is_no_text(line: str) -> None:
+    report = f"FINDINGS: Clear.\n{line}\nIMPRESSION: Normal."
+    sections = [(s.name, report[s.start : s.end]) for s in split_sections(report)]
+    assert [one for one in sections if one[0] != "other"] == [("findings", "Clear."), ("impression", "Normal.")]
+
+
+def test_a_report_called_final_leaves_the_word_to_its_heading() -> None:
+    text = "EXAM: Wrist\nHISTORY: Fall.\nFINAL REPORT: No gap."
+    assert [(s.name, text[s.start : s.end]) for s in split_sections(text)][1:] == [
+        ("history", "Fall."),
+        ("findings", "No gap."),
+    ]
 
 
 @pytest.mark.parametrize(
