@@ -31,8 +31,21 @@ _OF_FILM: Final = re.compile(
     r"(?P<name>[A-Za-z][^:\n]{2,50}):",
     re.IGNORECASE | re.MULTILINE,
 )
-_ADDED: Final = ("addend", "amend", "correct", "revis", "erratum", "supplement", "added", "additional rep")  # in the heading of every addendum
+_ADDED: Final = (
+    "addend",
+    "amend",
+    "correct",
+    "revis",
+    "erratum",
+    "supplement",
+    "added",
+    "additional rep",
+)  # in the heading of every addendum
 _SEVERAL: Final = re.compile(r"[.!?;][)\]\"]*\s+\S|\n[ \t]*\S")  # more than one sentence, maybe
+_MARK: Final = re.compile(r":|\s[-–—](?=\s)")  # between the name of a film and its findings
+_NO_PRIOR: Final = re.compile(r"\s*(?:none|no (?:prior|previous)s?)\b[^.;\n]{0,40};\s*(?=\S)", re.IGNORECASE)
+_ASKED: Final = re.compile(r"follow.?up|\bf/u\b|rule out|\bs/p\b|post.?op|\bcheck", re.IGNORECASE)
+_LONGEST_NAME: Final = 3  # words of a disease
 _FIRST_WORD: Final = re.compile(r"(?<![\w-])[A-Za-z]+", re.ASCII)
 _AFTER_SENTENCE: Final = ".;!?:)]"
 _OPEN_BRACKET: Final = re.compile(r"[(\[][^()\[\]]*\Z")
@@ -162,9 +175,7 @@ def _with_versions(text: str, found: dict[int, _Heading], versions: Sequence[Ver
     return found
 
 
-def _without_superseded(
-    sections: tuple[Section, ...], versions: Sequence[Version], text: str
-) -> tuple[Section, ...]:
+def _without_superseded(sections: tuple[Section, ...], versions: Sequence[Version], text: str) -> tuple[Section, ...]:
     """Sections in which what an older version finds is "other", and what it says was filmed, where a newer one does."""
     older = superseded(versions, ((one.name, one.start, one.end) for one in sections), text)
     is_older = [any(version.body <= one.start < version.end for version in older) for one in sections]
@@ -299,6 +310,11 @@ def _at_findings(section: Section, text: str, names: list[str]) -> Iterator[Sect
     if section.name in ("exam", "technique") and begins_with_result(text[section.start : section.end]):
         yield Section("findings", section.start, section.end)
         return
+    begin = _run_on_findings(section, text, names)
+    if begin is not None:
+        yield Section(section.name, section.start, begin)
+        yield Section("findings", begin, section.end)
+        return
     if section.name not in _CONTEXT[:-2] or not _SEVERAL.search(text, section.start, section.end):
         yield section
         return
@@ -309,6 +325,29 @@ def _at_findings(section: Section, text: str, names: list[str]) -> Iterator[Sect
             yield Section("findings", before.end, section.end)
             return
     yield section
+
+
+def _run_on_findings(section: Section, text: str, names: list[str]) -> int | None:
+    """Index of findings on the line of the exam or the comparison, None where there are none.
+
+    "EXAM: Chest x-ray: bilateral infiltrates.", "COMPARISON: None; right pneumothorax is present."
+    """
+    if section.name == "comparison":
+        none = _NO_PRIOR.match(text, section.start, section.end)
+        place = none.end() if none else None
+    elif section.name == "exam" and "impression" not in names and _MARK.search(text, section.start, section.end):
+        first, *rest = split_sentences(text, section.start, section.end)
+        is_name = rest and read_label(first.text) and "\n" not in text[first.start : rest[0].start]
+        place = rest[0].start if is_name and _MARK.search(text, first.start, rest[0].start) else None
+    else:
+        place = None
+    if place is None:
+        return None
+    sentence = split_sentences(text, place, section.end)[0].text
+    # The name of a disease may be what was asked for: alone, without a stop, or before findings on their own line.
+    is_sure = "\n" in text[place : section.end] or not (sentence.endswith(".") or len(sentence.split()) > _LONGEST_NAME)
+    is_asked = read_label(sentence) is not None or _ASKED.search(sentence) is not None
+    return place if not is_asked and begins_findings(sentence, scan(sentence), is_sure=is_sure) else None
 
 
 def _begins_findings(name: str, before: Sentence, sentence: Sentence, text: str, names: list[str]) -> bool:

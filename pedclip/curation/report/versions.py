@@ -27,7 +27,7 @@ def versions_in(text: str) -> tuple[Version, ...]:
     """Versions in order of position, () where the text holds none that another supersedes.
 
     Example:
-        >>> [version.is_older for version in versions_in("FINAL REPORT:\\nFracture.\\nPRELIMINARY REPORT:\\nNormal.")]
+        >>> [version.is_older for version in versions_in("FINAL REPORT: A gap. PRELIMINARY REPORT: Normal.")]
         [False, True]
     """
     small = text.lower()
@@ -43,8 +43,7 @@ def versions_in(text: str) -> tuple[Version, ...]:
         if len({is_older for *_, is_older in banners}) > 1:
             ends = [*(start for start, *_ in banners[1:]), len(text)]
             return tuple(
-                Version(start, body, end, is_older)
-                for (start, body, is_older), end in zip(banners, ends, strict=True)
+                Version(start, body, end, is_older) for (start, body, is_older), end in zip(banners, ends, strict=True)
             )
     return ()
 

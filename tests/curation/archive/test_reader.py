@@ -314,7 +314,9 @@ def test_a_text_of_no_encoding_is_listed_with_the_cause(tmp_path: Path) -> None:
     assert details["2.txt"] == "report (text that is neither UTF-8, UTF-16 nor Windows-1252)"
 
 
-@pytest.mark.parametrize("text", ["No report available.", "see report", "PENDING", "[object Object]", "None.", "REPORT: pending"])
+@pytest.mark.parametrize(
+    "text", ["No report available.", "see report", "PENDING", "[object Object]", "None.", "REPORT: pending"]
+)
 def test_placeholders_are_no_reports(tmp_path: Path, text: str) -> None:
     root = tmp_path / "films"
     for number in range(3):
@@ -331,7 +333,13 @@ def test_placeholders_are_no_reports(tmp_path: Path, text: str) -> None:
 
 def test_a_placeholder_in_a_section_is_left_out(tmp_path: Path) -> None:
     save_picture(tmp_path / "films/0.png", 0)
-    row = {"image": "0.png", "patient": "A", "History": "See note.", "Findings": "Clear lungs.", "Impression": "Pending."}
+    row = {
+        "image": "0.png",
+        "patient": "A",
+        "History": "See note.",
+        "Findings": "Clear lungs.",
+        "Impression": "Pending.",
+    }
     archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", [row]))
     assert archive.studies[0].read_report().text == "HISTORY: See note.\nFINDINGS: Clear lungs."
 

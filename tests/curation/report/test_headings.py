@@ -77,7 +77,9 @@ def test_heading_of_an_addendum_with_names_and_dates(head: str) -> None:
     assert [(s.name, text[s.start : s.end]) for s in split_sections(text)][-1] == ("addendum", "There is a gap.")
 
 
-@pytest.mark.parametrize("head", ["ADDENDUM 5/2/2019 10:30:", "ADDENDUM by Dr. Smith 10:30:", "ADDENDUM 10:30", "Addendum:"])
+@pytest.mark.parametrize(
+    "head", ["ADDENDUM 5/2/2019 10:30:", "ADDENDUM by Dr. Smith 10:30:", "ADDENDUM 10:30", "Addendum:"]
+)
 def test_the_first_word_behind_the_time_is_text(head: str) -> None:
     text = f"No gap.\n{head} On further review there is a gap."
     assert [text[body:end] for _, body, end in addenda(text)] == ["On further review there is a gap."]
