@@ -38,8 +38,8 @@ _MONTHS: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 # What tells who wrote an addendum, and when.
 _STAMP: Final = re.compile(
     rf"[ \t,;()\[\]*#=–—-]*(?:(?:by|on|at|from|dated|date|time|per|no|number|signed|dictated|entered|added)\b[.:]?"
-    rf"|\d(?:[\d/.:-]*\d)?(?:[ \t]?[ap]\.?m\.?(?![a-z]))?(?:st|nd|rd|th)?(?![\w])|_{{2,}}|xxxx\b|{_MONTHS}\.?(?=[ \t]+\d)"
-    rf"|(?-i:(?:Drs?|Prof|Mr|Ms|Mrs)\b\.?[ \t]+[A-Z_][\w.'’-]*)|(?-i:M\.?D\.?|D\.?O\.?|FRCR"
+    rf"|\d(?:[\d/.:-]*\d)?(?:[ \t]?[ap]\.?m\.?(?![a-z]))?(?:st|nd|rd|th)?(?![\w])|_{{2,}}|xxxx\b"
+    rf"|{_MONTHS}\.?(?=[ \t]+\d)|(?-i:(?:Drs?|Prof|Mr|Ms|Mrs)\b\.?[ \t]+[A-Z_][\w.'’-]*)|(?-i:M\.?D\.?|D\.?O\.?|FRCR"
     rf"|FRCPC)(?!\w))(?=[\s,;:()\[\].–—-]|\Z)",
     re.IGNORECASE,
 )
