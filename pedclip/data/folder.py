@@ -25,6 +25,7 @@ from pedclip.data.table_rows import (
     read_splits,
     region_of_folder,
 )
+from pedclip.data.unnamed_films import unnamed_films
 from pedclip.triplets.decoding import StoredFilm, read_film_and_pixels
 from pedclip.triplets.film_paths import FilmPaths
 from pedclip.triplets.left_out import LeftOut, Reason, Unusable
@@ -65,7 +66,9 @@ class NothingUsable(ValueError):
         reasons = Counter(item.words for item in left_out).most_common(3)
         listed = "; ".join(f"{count} × {words}" for words, count in reasons)
         hint = f" Columns without a role, to be named in `columns`: {', '.join(unused)}." if unused else ""
-        super().__init__(f"{folder}: none of {len(left_out)} rows can be used ({listed}).{hint}")
+        # A film without a row has none.
+        num_rows = len({(item.source, item.row) for item in left_out if item.row})
+        super().__init__(f"{folder}: none of {num_rows} rows can be used ({listed}).{hint}")
         self.left_out = left_out
 
 
@@ -99,6 +102,7 @@ def read_folder(
     # Before an image is opened: decoding takes minutes, and these are errors of the table.
     _check_patients(table, patients)
     paths, source = FilmPaths(folder), folder.resolve().name
+    unnamed, unnamed_notes = unnamed_films(table, paths)
     table, left_out = _without_repeated(table, paths)
     _check_labels(table)
     splits, split_note = read_splits(table, split)
@@ -107,13 +111,13 @@ def read_folder(
     by_image = {row.record["image_id"]: found for row, found in zip(rows, prints, strict=True)}
     is_given = split_note == GIVEN_NOTE
     rows, same, same_notes = in_one_part(rows, prints, is_given=is_given, source=source)
-    left_out += unusable + same
+    left_out += unusable + same + unnamed
     if not rows:
         raise NothingUsable(folder, left_out, table.unused)
     for problems, words in (add_masks(paths, rows, source), add_boxes(paths, rows, source)):
         left_out += problems
         notes += words
-    notes += [*same_notes, *_counts(table, rows), *_unread(table)]
+    notes += [*same_notes, *unnamed_notes, *_counts(table, rows), *_unread(table)]
     triplets = DatasetDict({name: make_split([row.record for row in rows if row.split == name]) for name in SPLITS})
     left_out.sort(key=lambda item: (item.file == BOXES, item.row))
     return FolderReading(triplets, left_out, notes, by_image, not is_given)

@@ -1,26 +1,19 @@
 """Labels of a table read into plain terms: lists in a cell, several findings in one, and words that nobody knows."""
 
-import ast
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from pedclip.anatomy import find_mentions
 from pedclip.findings import finding_name, is_finding, is_modifier, label_name
+from pedclip.triplets.cell_lists import list_items
 from pedclip.triplets.values import is_blank
 
 NORMAL: Final = "normal"
 _NEGATION: Final = re.compile(r"(no|without|negative for)\s+")
-_QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_BRACKETS: Final = {"[": "]", "{": "}", "(": ")"}
-_PRINTED: Final = re.compile(
-    r"(?:frozenset|set|list|tuple|array|Index)\(([\[{(].*[\]})])(?:,\s*dtype=[^()]*)?\)", re.DOTALL
-)
-_DENIED: Final = frozenset({"0", "0.0", "none", "nan", "null", "", "no", "false", "n", "f", "absent", "negative"})
 _REMARK: Final = re.compile(r"\(([^)]*)\)")
 _TAKEN_BACK: Final = re.compile(
     r"^\s*(?:0|false|n|-)\s*$|\?|\b(?:no|none|not|non|absent|negative|without|excluded|ruled out|rule out|resolved"
@@ -102,47 +95,6 @@ def unknown_terms(cell: str, own: Mapping[str, str] = _NO_WORDS) -> Iterator[str
     for term in terms_of(cell, own):
         if not (is_known(term) or term in explained or term in own):
             yield term
-
-
-def list_items(cell: str) -> list[str]:
-    """Items of a list in a cell, as Python, JSON or a person writes it; else the cell itself."""
-    # "frozenset({'a'})", "array(['a'], dtype=object)", as Python prints them.
-    text = _PRINTED.sub(r"\1", cell.strip())
-    if len(text) < 2 or _BRACKETS.get(text[0]) != text[-1]:
-        return [text]
-    content = _parsed(text)
-    if isinstance(content, dict):  # one entry per finding, with yes or no
-        return [str(name) for name, value in content.items() if str(value).strip().lower() not in _DENIED]
-    if isinstance(content, list):
-        return [item for entry in content if entry is not None for item in _flat(entry)]
-    # A name in brackets is one: "(1).png" does not end with one, "(a) or (b)" has two. A dictionary that cannot be
-    # read may deny what it names.
-    if text.count(text[0]) > 1 or (text[0] == "{" and re.search(r"['\"]\s*:", text)):
-        return [text]
-    inner = text[1:-1]
-    # Not by evaluating it: Python would join "'a' 'b'", as arrays are printed, to one word.
-    quoted = ["".join(match.groups("")) for match in _QUOTED.finditer(inner)]
-    return quoted or inner.split(",")
-
-
-def _parsed(text: str) -> Any:
-    """A list or dictionary as JSON has it, or a dictionary or nested list as Python prints it; else None."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    # Other lists not: Python would join "'a' 'b'", as arrays are printed, to one word.
-    if text[0] not in "{[" or (text[0] == "[" and text.count("[") == 1):
-        return None
-    try:
-        content = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
-    return content if isinstance(content, dict | list) else None
-
-
-def _flat(entry: Any) -> list[str]:
-    return [item for part in entry for item in _flat(part)] if isinstance(entry, list | tuple) else [str(entry)]
 
 
 def _plain(text: str) -> str:

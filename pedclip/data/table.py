@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pedclip.data.label_terms import is_known, list_items
+from pedclip.data.label_terms import is_known
 from pedclip.findings import finding_name, label_name
 from pedclip.triplets.annotations import Box
+from pedclip.triplets.cell_lists import file_names
 from pedclip.triplets.columns import check_roles, find_roles, first_of, usual_names
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.film_paths import FilmPaths
@@ -26,7 +27,9 @@ _TRUTH: Final = {
 }
 _NUMBERS: Final = re.compile(r"Unnamed: \d+|index|level_\d|row(_?n(umber|o))?|nr\.?|no\.?|#", re.IGNORECASE)
 _IDENTIFIERS: Final = frozenset({"patient_id", "study_id", "image_id"})
+_FILE_ROLES: Final = ("image", "mask")
 _UNCERTAIN: Final = ("-1", "-1.0")
+_THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 _BOX_COLUMNS: Final = ("file", "x", "y", "w", "h")
 
 _Rows = list[tuple[int, Mapping[str, Any]]]
@@ -43,6 +46,7 @@ class Table:
             missing values in any spelling are "".
         unused: Columns that have no role.
         own: Own labels of `labels.csv`, as `pedclip.data.label_terms.terms_of` takes them.
+        further: Row number, role and name of the files that a cell lists after its first.
     """
 
     path: Path
@@ -50,6 +54,7 @@ class Table:
     rows: Sequence[tuple[int, Mapping[str, str]]]
     unused: Sequence[str] = ()
     own: Mapping[str, str] = field(default_factory=dict)
+    further: Sequence[tuple[int, str, str]] = ()
 
     def error(self, role: str, rows: Sequence[int], message: str) -> TableError:
         """An error about cells of one column."""
@@ -77,7 +82,7 @@ def find_table(folder: Path, columns: Mapping[str, str] | None = None) -> Table 
         return read_table(folder / TABLE, columns)
     # A folder may hold other tables, such as word lists; only files that point at images count.
     files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
-    candidates = [path for path in files if path.name not in _OURS and not path.name.startswith(".")]
+    candidates = [path for path in files if path.name.lower() not in _OURS and not path.name.startswith(".")]
     tables = [table for path in candidates if (table := _read_if_images(path, columns or {})) is not None]
     if len(tables) > 1:
         names = " and ".join(table.path.name for table in tables)
@@ -98,10 +103,11 @@ def read_box_table(folder: Path) -> Iterator[tuple[int, str, Box, str]]:
     """Row number, image file, box in pixels and label of each row of `boxes.csv`, if there is one.
 
     Raises:
-        TableError: A column is missing, or a coordinate is not a number; names file, row and column.
+        TableError: A column is missing, a coordinate is not a number or may be two, or there are two such files; names
+            file, row and column.
     """
-    path = folder / BOXES
-    if not path.is_file():
+    path = _own_table(folder, BOXES)
+    if path is None:
         return
     for number, row in _read(path):
         missing = [name for name in _BOX_COLUMNS if name not in row]
@@ -113,10 +119,40 @@ def read_box_table(folder: Path) -> Iterator[tuple[int, str, Box, str]]:
         numbers = []
         for name in _BOX_COLUMNS[1:]:
             try:
-                numbers.append(float(cell_text(row[name]).replace(",", ".")))
-            except ValueError:
-                raise TableError(f"{path}, row {number}, column {name!r}: expected a number of pixels.") from None
+                numbers.append(_pixels(cell_text(row[name])))
+            except ValueError as error:
+                raise TableError(
+                    f"{path}, row {number}, column {name!r}: expected a number of pixels{error}."
+                ) from None
         yield number, cell_text(row["file"]), Box(*numbers), _cell(row.get("label"), "label")
+
+
+def _pixels(cell: str) -> float:
+    """A number with a point or a comma before its decimals.
+
+    Raises:
+        ValueError: Another cell; the message ends the sentence about it.
+    """
+    # 1,000 is one or a thousand; Python reads 1_0 as ten.
+    if "_" in cell or _THOUSANDS.fullmatch(cell):
+        raise ValueError(", without marks between its digits")
+    try:
+        return float(cell.replace(",", "."))
+    except ValueError:
+        raise ValueError("") from None
+
+
+def _own_table(folder: Path, name: str) -> Path | None:
+    """A table that a folder may have beside that of the images, by its name in any case.
+
+    Raises:
+        TableError: There are two.
+    """
+    found = [path for path in sorted(folder.iterdir()) if path.name.lower() == name and path.is_file()]
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise TableError(f"{folder}: {names} are both there; join them into one {name}.")
+    return found[0] if found else None
 
 
 def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
@@ -144,7 +180,14 @@ def _by_role(path: Path, rows: _Rows, columns: Mapping[str, str]) -> Table:
     ]
     named = [name for name in present if name not in roles.values() and name not in flags]
     unused = [name for name in named if not _is_running_number(name, rows)]
-    return Table(path, roles, cells, unused, _own_labels(path.parent))
+    further = [
+        (number, role, file)
+        for number, row in rows
+        for role in _FILE_ROLES
+        if role in roles
+        for file in file_names(row.get(roles[role]))[1:]
+    ]
+    return Table(path, roles, cells, unused, _own_labels(path.parent), further)
 
 
 def _is_running_number(name: str, rows: _Rows) -> bool:
@@ -175,8 +218,8 @@ def _flagged(row: Mapping[str, Any], flags: Mapping[str, str]) -> str:
 
 def _own_labels(folder: Path) -> dict[str, str]:
     """Label to finding of `labels.csv`, if there is one; a blank finding says that the label is one."""
-    path = folder / LABELS
-    if not path.is_file():
+    path = _own_table(folder, LABELS)
+    if path is None:
         return {}
     rows = _read(path)
     if missing := [name for name in ("label", "finding") if rows and name not in rows[0][1]]:
@@ -219,9 +262,8 @@ def _names(rows: _Rows) -> list[str]:
 def _cell(value: Any, role: str) -> str:
     """A cell as text, "" for a missing value in any spelling; of a list of files the first."""
     # A study of several images is represented by its first.
-    if role in {"image", "mask"}:
-        items = value if isinstance(value, list | tuple) else list_items(cell_text(value))
-        value = next(filter(None, items), None)
+    if role in _FILE_ROLES:
+        value = next(iter(file_names(value)), None)
     text = cell_text(value)
     if role in _IDENTIFIERS:
         text = without_point(text)  # else one patient would be two

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pedclip.triplets.left_out import Reason, Unusable
+from pedclip.triplets.pixels.dicom_header import is_dicom
 
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".bmp", ".webp", ".gif")
 _ABSOLUTE: Final = re.compile(r"^(?:[a-z]:)?/|^[a-z]:", re.IGNORECASE)
@@ -66,6 +67,22 @@ class FilmPaths:
         try:
             return self.find(written).is_file()
         except (Unusable, OSError, ValueError):
+            return False
+
+    def films(self) -> list[str]:
+        """Every film: a file with the suffix of an image, or DICOM under any name; hidden files are none."""
+        files = sorted(file for paths in self._by_name.values() for _, file in paths)
+        return [file for file in files if path_key(file).endswith(_SUFFIXES) or self._is_dicom(self.folder / file)]
+
+    @staticmethod
+    def _is_dicom(path: Path) -> bool:
+        try:
+            # Opening a pipe would wait for ever.
+            if not path.is_file():
+                return False
+            with path.open("rb") as file:
+                return is_dicom(file.read(132))
+        except OSError:
             return False
 
     def _matches(self, key: str, names: dict[str, list[tuple[str, str]]]) -> list[str]:

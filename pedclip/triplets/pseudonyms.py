@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 from pathlib import Path
@@ -47,13 +48,26 @@ def read_salt(path: str | Path) -> bytes:
         ValueError: The file holds something else.
     """
     file = Path(path)
-    # Written at once or not at all: half a salt would give other names at the next run.
     if not file.exists():
-        write_file(file, _fill_salt)
+        _make_salt(file)
     content = file.read_bytes().strip()
     if not re.fullmatch(rb"[0-9a-f]{64}", content):
         raise ValueError(f"{file} is no salt: expected 64 hexadecimal digits, as made at the first run.")
     return bytes.fromhex(content.decode())
+
+
+def _make_salt(file: Path) -> None:
+    """A new key, whole before it has its name; of processes that come at once the first gives it."""
+    # Half a salt, or that of another process, would give other names at the next run.
+    own = write_file(file.with_name(f".{file.name}.{secrets.token_hex(8)}"), _fill_salt)
+    try:
+        os.link(own, file)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        own.replace(file)
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def _fill_salt(file: BinaryIO) -> None:

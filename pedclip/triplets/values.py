@@ -49,10 +49,14 @@ _MARKS: Final = " \t\r\n\xa0\ufeff-–—_/\\|.,;:*#?!\"'`[](){}<>"  # around "[
 _NOBODY: Final = frozenset(
     {
         *("anonymous", "anonymized", "anonymised", "anonym", "anon", "anonymous patient", "deidentified"),
-        *("de-identified", "redacted", "removed", "withheld", "confidential", "x", "xx", "xxx", "xxxx"),
+        *("de-identified", "redacted", "removed", "withheld", "confidential"),
         *("anonymized patient", "anonymised patient", "no id", "noid", "no name", "noname", "dummy", "id removed"),
+        *("test", "test patient", "testpatient", "unnamed", "unnamed patient", "unknown patient"),
+        *("k.a", "k. a", "unbekannt", "inconnu", "inconnue", "desconocido", "desconocida", "sconosciuto"),
     }
 )
+_NOT_GIVEN: Final = re.compile(r"-(1|9+)(\.0+)?")
+_COVERED: Final = re.compile(r"x+")  # a name with a letter in the place of each
 _WITH_POINT: Final = re.compile(r"^(\d+)\.0+$")
 _ZEROS: Final = re.compile(r"[\W_]*0[0\W_]*")  # "0000", "000-00-0000"
 _LONGEST_BLANK: Final = 24  # characters
@@ -127,10 +131,14 @@ def names_nobody(cell: str) -> bool:
     Example:
         >>> names_nobody("ANONYMOUS"), names_nobody("n/a"), names_nobody("anon-17"), names_nobody("0")
         (True, True, False, False)
+        >>> names_nobody("-999"), names_nobody("TEST"), names_nobody("TEST1"), names_nobody("-12")
+        (True, True, False, False)
     """
     # DICOM parts a name by carets.
     words = re.sub(r"[\s^_]+", " ", cell.strip(f"{_MARKS}^")).lower()
-    return is_blank(cell) or words in _NOBODY or _NOBODY.issuperset(words.split())
+    if is_blank(cell) or words in _NOBODY or _NOT_GIVEN.fullmatch(cell.strip()):
+        return True
+    return all(word in _NOBODY or _COVERED.fullmatch(word) for word in words.split())
 
 
 def ids_of_nobody(ids: Iterable[str]) -> frozenset[str]:

@@ -344,7 +344,7 @@ def test_the_table_may_be_json_lines_or_parquet(tmp_path: Path) -> None:
         reading = read_folder(folder)
         assert list(rows(reading)) == ["r1"]
         assert rows(reading)["r1"]["text"] == "One.\u2028Line two."
-        assert len(reading.left_out) == 1
+        assert [(item.file, item.row) for item in reading.left_out] == [("b.png", 1), ("", 2)]
 
 
 def test_a_broken_table_of_something_else_is_passed_over(make: Callable[..., Path]) -> None:
@@ -692,4 +692,83 @@ def test_films_that_differ_by_their_suffix_are_their_own(make: Callable[..., Pat
     (folder / "metadata.csv").write_text("\n".join(lines))
     reading = read_folder(folder)
     assert list(rows(reading)) == ["a.jpg"]
-    assert [item.detail for item in reading.left_out] == ["3 files of this name could be meant; write the path of one"]
+    assert reasons(reading)[2] == "3 files of this name could be meant; write the path of one"
+    assert [item.file for item in reading.left_out if not item.row] == ["a.png", "a.tif"]
+
+
+_NO_ROW = "no row of the table names this film"
+_OF_A_LIST = "the row lists several films; its words go with the first alone"
+
+
+def test_films_that_no_row_names_are_listed_and_noted(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text,mask", "./A.png,knee,Ok then.,m.png", images=["A.png", "m.png", "b.png"])
+    (folder / "deep").mkdir()
+    (folder / "deep/c.JPG").write_bytes(png(3))
+    (folder / "IM1").write_bytes(bytes(128) + b"DICM")
+    (folder / "readme.txt").write_text("no film")
+    reading = read_folder(folder)
+    found = [(item.file, item.reason, item.detail, item.source) for item in reading.left_out if not item.row]
+    assert found == [(name, "no-text", _NO_ROW, "source") for name in ("IM1", "b.png", "deep/c.JPG")]
+    assert "3 films that no row of the table names (IM1, b.png, deep/c.JPG)" in reading.notes
+
+
+def test_films_that_no_row_names_are_listed_where_no_row_is_usable(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "a.png,knee,Ok then.", "b.png,knee,Ok then.", images=["c.png"])
+    with pytest.raises(NothingUsable, match="none of 2 rows") as error:
+        read_folder(folder)
+    assert [item.file for item in error.value.left_out] == ["a.png", "b.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    "cell", ["\"['f1.png','f2.png']\"", "f1.png;f2.png", "f1.png | f2.png", '"[""f1.png"", ""f2.png""]"']
+)
+def test_of_a_list_of_films_the_first_is_read_and_the_others_are_listed(make: Callable[..., Path], cell: str) -> None:
+    folder = make("file,region,text,mask", f"{cell},knee,Ok then.,{cell}", images=["f1.png", "f2.png"])
+    reading = read_folder(folder)
+    assert list(rows(reading)) == ["f1.png"]
+    assert [(item.file, item.row, item.detail) for item in reading.left_out if item.reason == "no-text"] == [
+        ("f2.png", 2, _OF_A_LIST)
+    ]
+    assert ("f2.png", "the row lists several masks; the first alone is read") in [
+        (item.file, item.detail) for item in reading.left_out
+    ]
+
+
+def test_a_film_of_a_list_that_has_a_row_of_its_own_is_read(make: Callable[..., Path]) -> None:
+    folder = make("file,region,text", "a.png;b.png,knee,Ok then.", "b.png,knee,Ok now.", images=["a.png", "b.png"])
+    reading = read_folder(folder)
+    assert (set(rows(reading)), reading.left_out) == ({"a.png", "b.png"}, [])
+
+
+def test_boxes_are_found_in_any_case_and_one_table_of_them_is_read(make: Callable[..., Path]) -> None:
+    folder = make("file,region,label", "a.png,knee,tumor")
+    (folder / "Boxes.CSV").write_text("file,x,y,w,h,label\na.png,1,2,3,4,x\n")
+    (folder / "Labels.csv").write_text("label,finding\ntumor,\n")
+    assert len(rows(read_folder(folder))["a.png"]["boxes"]) == 1
+    (folder / "boxes.csv").write_text("file,x,y,w,h,label\na.png,1,2,3,4,x\n")
+    with pytest.raises(TableError, match=r"Boxes.CSV and boxes.csv.*one"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("cell", ['"1,000"', "1_0", '"12,345"'])
+def test_box_whose_number_may_be_another_is_refused(make: Callable[..., Path], cell: str) -> None:
+    folder = make("file,region,label", "a.png,knee,tumor")
+    (folder / "boxes.csv").write_text(f"file,x,y,w,h,label\na.png,{cell},2,3,4,x\n")
+    with pytest.raises(TableError, match=r"boxes.csv, row 2, column 'x': expected a number of pixels.*without"):
+        read_folder(folder)
+
+
+def test_box_with_a_decimal_comma_is_read(make: Callable[..., Path]) -> None:
+    folder = make("file,region,label", "a.png,knee,tumor")
+    (folder / "boxes.csv").write_text("file;x;y;w;h;label\na.png;1,5;0,125;3;4;x\n")
+    (box,) = rows(read_folder(folder))["a.png"]["boxes"]
+    assert (box["x"], box["y"]) == (1.5, 0.125)
+
+
+@pytest.mark.parametrize(
+    "word", ["-1", "-999", "-9.0", "k.A.", "unbekannt", "inconnu", "desconocido", "TEST", "Unnamed", "xxxxx"]
+)
+def test_a_placeholder_beside_patients_is_none(make: Callable[..., Path], word: str) -> None:
+    lines = [f"{n}.png,knee,Ok then.,{patient}" for n, patient in enumerate([word, word, "TEST1", "-12345"])]
+    found = rows(read_folder(make("file,region,text,patient", *lines)))
+    assert [row["patient_id"] for _, row in sorted(found.items())] == ["image 0.png", "image 1.png", "TEST1", "-12345"]

@@ -3,7 +3,9 @@
 import hmac
 import os
 import stat
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,3 +39,25 @@ def test_salt_is_for_the_owner_only_before_it_is_written(tmp_path: Path, monkeyp
     monkeypatch.setattr("pedclip.artefacts.os.fsync", lambda file: modes.append(stat.S_IMODE(os.fstat(file).st_mode)))
     read_salt(tmp_path / "key")
     assert modes == [0o600]
+
+
+def _read_together(folder: Path, barrier: Any, found: Any) -> None:
+    """The salts of twenty files, each read at the same moment as by the other processes."""
+    salts = []
+    for number in range(20):
+        barrier.wait(60)
+        salts.append(read_salt(folder / str(number)))
+    found.put(salts)
+
+
+def test_processes_that_ask_first_at_once_have_one_salt(tmp_path: Path) -> None:
+    context = get_context("spawn")
+    barrier, found = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=_read_together, args=(tmp_path, barrier, found)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    salts = [found.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert salts[0] == salts[1] == salts[2] == [read_salt(tmp_path / str(number)) for number in range(20)]
+    assert len(set(salts[0])) == 20

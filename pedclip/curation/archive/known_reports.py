@@ -3,16 +3,20 @@
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pedclip.curation.archive.files import ReportFile
 from pedclip.curation.archive.report_location import ReportLocation, read_structured, read_text
 from pedclip.curation.archive.report_table import ReportRow, read_report_rows
 from pedclip.curation.archive.studies import Film
-from pedclip.triplets.left_out import LeftOut, Reason
+from pedclip.triplets.film_paths import FilmPaths
+from pedclip.triplets.left_out import LeftOut, Reason, Unusable
 from pedclip.triplets.values import is_placeholder, names_nobody
+
+NO_SUCH_FILE: Final = "no such file"
 
 
 @dataclass
@@ -30,7 +34,7 @@ class KnownReport:
         films: Filled while films find their report.
         patients: Of these films, as their headers say.
         is_ambiguous: True where two rows contradict each other.
-        no_film: Why a file that a row names is none, "" where there is nothing to say.
+        no_film: Each file that a row names and that is no film, with why; filled while films find their report.
         is_unnamed: True where its rows or films say that the patient's name was taken away.
     """
 
@@ -44,7 +48,7 @@ class KnownReport:
     films: list[Film] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
     is_ambiguous: bool = False
-    no_film: str = ""
+    no_film: dict[str, str] = field(default_factory=dict)
     is_unnamed: bool = False
 
 
@@ -165,6 +169,34 @@ def forget_nobody(reports: Iterable[KnownReport], nobody: Collection[str]) -> No
 def _named(identifier: str) -> tuple[str, bool]:
     """A patient's identifier, "" where it names nobody, and True where something stands in its place."""
     return ("", bool(identifier)) if names_nobody(identifier) else (identifier, False)
+
+
+def file_elsewhere(files: FilmPaths, written: str, report: KnownReport) -> Path | None:
+    """The file that a row names as another machine calls it; None where there is none, which the report notes."""
+    try:
+        path = files.find(written)
+        if path.is_file():
+            return path
+        why = NO_SUCH_FILE
+    # Several could be meant: the row has no film, and says why.
+    except Unusable as error:
+        why = str(error)
+    # No file can have such a name.
+    except (OSError, ValueError):
+        why = NO_SUCH_FILE
+    report.no_film[written] = why
+    return None
+
+
+def absent_films(root: Path, report: KnownReport) -> Iterator[LeftOut]:
+    """Files that a row names beside films that are there."""
+    # Where not one is there, the column holds something else, and the films were found in another way.
+    if len(report.no_film) == len(report.cells):
+        return
+    for written, why in report.no_film.items():
+        # Without its folders: those of another machine may name a person.
+        name = written.replace("\\", "/").rsplit("/", 1)[-1]
+        yield report.location.left_out(root, Reason.NO_FILM, f"{name}: {why}")
 
 
 def film_keys(path: Path) -> tuple[str, ...]:

@@ -23,10 +23,19 @@ from typing import Final
 
 from pedclip.curation.archive.files import FilmFile, PictureFile, ReportFile, find_files
 from pedclip.curation.archive.image_region import region_of_words, side_of_words, view_of
-from pedclip.curation.archive.known_reports import KnownReport, film_keys, forget_nobody, known_reports, match_key
+from pedclip.curation.archive.known_reports import (
+    NO_SUCH_FILE,
+    KnownReport,
+    absent_films,
+    file_elsewhere,
+    film_keys,
+    forget_nobody,
+    known_reports,
+    match_key,
+)
 from pedclip.curation.archive.studies import Archive, ArchiveError, Film, RegionHint, Study
 from pedclip.triplets.film_paths import FilmPaths
-from pedclip.triplets.left_out import LeftOut, Reason, Unusable, reason_counts
+from pedclip.triplets.left_out import LeftOut, Reason, reason_counts
 from pedclip.triplets.values import ids_of_nobody
 
 _SEPARATORS: Final = re.compile(r"[ _.\-]+")
@@ -137,7 +146,7 @@ class _Finder:
                 written = Path(file).as_posix().removeprefix("./")
                 self.by_file[written].append((report, file))
                 # Written on another machine: with backslashes, a drive, another case or other accents.
-                if written not in known and (path := _elsewhere(files, file, report)):
+                if written not in known and (path := file_elsewhere(files, file, report)):
                     self.by_path[path].append((report, file))
 
     def named(self, path: Path) -> tuple[list[KnownReport], str]:
@@ -155,19 +164,6 @@ class _Finder:
     def first(self, keys: Iterable[str]) -> KnownReport | None:
         """The report of the first key that leads to exactly one."""
         return next((found[0] for key in keys if len(found := self.by_key.get(key, [])) == 1), None)
-
-
-def _elsewhere(files: FilmPaths, written: str, report: KnownReport) -> Path | None:
-    try:
-        path = files.find(written)
-        return path if path.is_file() else None
-    # Several could be meant: the row has no film, and says why.
-    except Unusable as error:
-        report.no_film = str(error)
-    # No file can have such a name.
-    except (OSError, ValueError):
-        pass
-    return None
 
 
 def _assign(
@@ -282,7 +278,8 @@ def _studies(root: Path, reports: Iterable[KnownReport], left_out: list[LeftOut]
         known = report.patients or {report.patient} - {""}
         patients = known or {_own_patient(report) if report.is_unnamed else ""}
         if not report.films:
-            left_out.append(report.location.left_out(root, Reason.NO_FILM, report.no_film))
+            details = {*report.no_film.values()} - {NO_SUCH_FILE}
+            left_out.append(report.location.left_out(root, Reason.NO_FILM, next(iter(details), "")))
         elif len(patients) > 1 or not (patient := next(iter(patients))):
             reason = Reason.SEVERAL_PATIENTS if len(patients) > 1 else Reason.NO_PATIENT
             detail = "" if len(patients) > 1 else _NO_PATIENT[bool(report.location.row)]
@@ -292,6 +289,7 @@ def _studies(root: Path, reports: Iterable[KnownReport], left_out: list[LeftOut]
         else:
             films = tuple(sorted(report.films, key=lambda film: film.path))
             studies.append(Study(report.study_id, patient, report.location, films))
+            left_out += absent_films(root, report)
     # Not a single study: the paths or the columns are wrong, and the counts say which.
     if not studies:
         reasons = "; ".join(reason_counts(left_out)) or "the folder is empty"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.curation.archive.report_location import ReportLocation, ReportTable
+from pedclip.triplets.cell_lists import file_names
 from pedclip.triplets.columns import find_roles, first_of, usual_names
 from pedclip.triplets.encoding import cell_text
 from pedclip.triplets.left_out import LeftOut, Reason
@@ -77,6 +78,4 @@ def _cell(value: Any, role: str) -> Any:
         text = without_point(text) if role in {"patient_id", "accession"} else text
         # Else every row that spells it out would be of one patient, or of one study.
         return "" if is_blank(text) else text
-    # Several files in one cell, as tables of studies write them.
-    items = value if isinstance(value, list | tuple) else cell_text(value).replace("|", ";").split(";")
-    return tuple(text for item in items if not is_blank(text := cell_text(item)))
+    return file_names(value)

@@ -360,7 +360,7 @@ def test_missing_values_spelt_out_join_no_rows_and_are_no_report(tmp_path: Path,
     assert (found["reports.csv, row 4"], found["reports.csv, row 5"]) == ("empty-report", "no-patient")
 
 
-@pytest.mark.parametrize("word", ["ANONYMOUS", "anon^anon", "0000", "000-00-0000", ""])
+@pytest.mark.parametrize("word", ["ANONYMOUS", "anon^anon", "0000", "000-00-0000", "", "-999", "XXX^XXXXX"])
 def test_a_name_for_nobody_is_no_patient_of_all_studies(
     tmp_path: Path, word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -469,3 +469,13 @@ def test_a_text_with_the_suffix_of_its_film_is_of_that_film(tmp_path: Path) -> N
     archive = read_archive(tmp_path)
     assert archive.left_out == ()
     assert found_films(archive) == {name: (name, name) for name in ("a.dcm", "a.ima", "1.2.7", "1.2.8")}
+
+
+@pytest.mark.parametrize("word", ["-1", "k.A.", "inconnu", "TEST", "Unnamed", "xxxxx"])
+def test_a_placeholder_beside_patients_is_none(tmp_path: Path, word: str) -> None:
+    rows = []
+    for number, patient in enumerate([word, word, "TEST1"]):
+        save_picture(tmp_path / f"films/{number}.png", number)
+        rows.append({"study": f"S{number}", "mrn": patient, "file": f"{number}.png", "report": report("knee")})
+    archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", rows))
+    assert {study.patient_id for study in archive.studies} == {"study S0", "study S1", "TEST1"}

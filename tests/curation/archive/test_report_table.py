@@ -169,3 +169,28 @@ def test_the_suffix_decides_in_any_case_and_others_are_refused(tmp_path: Path) -
     (tmp_path / "r.xlsx").write_bytes(b"PK")
     with pytest.raises(TableError, match=r"r\.xlsx is no table .* \.csv, \.tsv"):
         read_archive(tmp_path / "films", tmp_path / "r.xlsx")
+
+
+@pytest.mark.parametrize("cell", ["['f1.png','f2.png']", "f1.png;f2.png", "f1.png|f2.png", '["f1.png", "f2.png"]'])
+def test_a_cell_with_a_list_names_every_film_of_it(tmp_path: Path, cell: str) -> None:
+    for number, name in enumerate(["f1", "f2", "f3"]):
+        save_picture(tmp_path / f"films/{name}.png", number)
+    path = table(tmp_path / "r.csv", [{"patient": "A", "files": cell, "report": report("knee")}])
+    archive = read_archive(tmp_path / "films", path)
+    assert [film.path.name for film in archive.studies[0].images] == ["f1.png", "f2.png"]
+    assert reasons(archive) == {"f3.png": "no-report"}
+
+
+def test_a_film_of_a_list_that_is_not_there_is_listed(tmp_path: Path) -> None:
+    for number, name in enumerate(["a/f1", "a/f2", "b/f2"]):
+        save_picture(tmp_path / f"films/{name}.png", number)
+    cells = {"patient": "A", "files": "f1.png;F9.png;f2.png;/home/x/f8.png", "report": report("knee")}
+    archive = read_archive(tmp_path / "films", table(tmp_path / "r.csv", [cells]))
+    assert [film.path.name for film in archive.studies[0].images] == ["f1.png"]
+    assert [(item.file, item.row, item.reason, item.detail) for item in archive.left_out] == [
+        ("a/f2.png", 0, "no-report", ""),
+        ("b/f2.png", 0, "no-report", ""),
+        ("r.csv", 2, "no-film", "F9.png: no such file"),
+        ("r.csv", 2, "no-film", "f2.png: 2 files of this name could be meant; write the path of one"),
+        ("r.csv", 2, "no-film", "f8.png: no such file"),
+    ]
