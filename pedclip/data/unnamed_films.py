@@ -37,7 +37,7 @@ def unnamed_films(table: Table, paths: FilmPaths) -> tuple[list[LeftOut], list[s
 
 
 def _identity(paths: FilmPaths, file: str) -> tuple[int, int] | Path:
-    """What tells one file from another, however it is written; the path where there is no file."""
+    """Identity of a file, however it is written; the path where there is no file."""
     path = paths.folder / file
     try:
         path = paths.find(file)
