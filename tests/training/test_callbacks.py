@@ -115,6 +115,19 @@ def test_a_notebook_gets_one_output_rewritten_once_a_second(clock: Clock, monkey
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("loaded", "has_kernel", "expected"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_a_notebook_is_a_kernel_and_not_a_module_alone(
+    loaded: bool, has_kernel: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    if loaded:
+        monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=1) if has_kernel else None)
+    assert callbacks._is_notebook() is expected
+
+
 def test_other_ranks_are_silent(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     run = trainer(epochs=1, batches=10)
     run.is_global_zero = False

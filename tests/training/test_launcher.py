@@ -102,6 +102,7 @@ def test_several_devices_become_one_torchrun_with_the_same_configuration(
     assert options == {"check": True}
     assert (result.checkpoint / "README.md").read_text() == "A card.\n"
     torch.testing.assert_close(result.model.state_dict(), model.state_dict(), rtol=0, atol=0)
+    assert result.resumed_from == 0
 
 
 def test_several_machines_cannot_be_started_from_here(tmp_path: Path) -> None:
