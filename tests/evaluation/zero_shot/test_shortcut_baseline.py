@@ -6,6 +6,8 @@ import pytest
 from datasets import Dataset, Features, Image
 from PIL import Image as PILImage
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.tasks.findings import discover_findings
@@ -176,3 +178,17 @@ def test_real_films_give_away_normal_against_pneumonia():
     patients = np.array([row["patient_id"] for row in rows])[parts[0]]
     scores = shortcut_scores(features[parts[0]], labels[parts[0]], features[parts[1]], seed=0, train_groups=patients)
     assert roc_auc_score(labels[parts[1]], scores) > 0.95  # the README of the films measured 0.99
+
+
+def test_a_fit_takes_one_thread_whatever_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, fit = [], GridSearchCV.fit
+
+    def watched(self: GridSearchCV, *arguments: object) -> GridSearchCV:
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(GridSearchCV, "fit", watched)
+    rng = np.random.default_rng(0)
+    with threadpool_limits(limits=2):
+        shortcut_scores(rng.normal(size=(40, 65)), np.arange(40) % 2, rng.normal(size=(3, 65)), seed=0)
+    assert set(threads) == {1}
