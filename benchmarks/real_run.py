@@ -19,7 +19,9 @@ from pedclip.evaluation.__main__ import table
 
 def papermill(notebook: str, output: Path, *arguments: str) -> list[str]:
     command = ["papermill", f"notebooks/{notebook}.ipynb", str(output), *arguments]
-    subprocess.run([sys.executable, "-m", *command], check=True)
+    # Papermill has said what is wrong; a second traceback would hide it.
+    if code := subprocess.run([sys.executable, "-m", *command]).returncode:
+        raise SystemExit(code)
     return command
 
 
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     runs = Path(options.output)
+    runs.mkdir(parents=True, exist_ok=True)
     common = ["-p", "data", options.data, "-p", "name", options.name, "-p", "output", options.output]
     train = ["-f", "notebooks/params/03.real.yaml", *common]
     commands = [papermill("03_pretrain", runs / f"03_{options.name}.ipynb", *train)]

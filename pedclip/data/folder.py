@@ -138,9 +138,9 @@ def _check_patients(table: Table, patients: str) -> None:
         return
     names = ", ".join([*table.columns.values(), *table.unused])
     raise TableError(
-        f"{table.path} has no column of patients that is recognized; its columns are {names}. Name the one that says "
-        "who the patient is, e.g. columns={'patient_id': 'x'}, so that no patient is trained and tested on; or pass "
-        "patients='independent' if no two films are of one patient."
+        f"{table.path} has no column of patients that is recognized; its columns are {names}. If one says "
+        "who the patient is, rename it 'patient_id' (or name it in pedclip.data.load: columns={'patient_id': 'x'}), so "
+        "that no patient is trained and tested on; or pass patients='independent' if no two films are of one patient."
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 # Arguments of the library that a notebook has as a parameter of the same meaning (`split` is another one there).
-_SHARED: Final = ("reports", "root", "pretrained", "image_weights", "text_weights", "resume", "name")
+_SHARED: Final = ("reports", "root", "patients", "pretrained", "image_weights", "text_weights", "resume", "name")
 _ARGUMENT: Final = re.compile(rf"(?:\bpass:?|\bagain:)\s+({'|'.join(_SHARED)})=(?:'([^']*)'|(\w+))")
 
 

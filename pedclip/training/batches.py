@@ -80,7 +80,10 @@ class EpochBatches(Sampler[list[int]]):
     ) -> None:
         joint = batch_size * world_size  # rows of one step over all ranks
         if len(regions) < joint:
-            raise ValueError(f"{len(regions)} training images do not fill one batch of {joint}; lower batch_size")
+            raise ValueError(
+                f"{len(regions)} training images do not fill one batch of {joint}; "
+                f"lower batch_size to {len(regions) // world_size * world_size} or less"
+            )
         self.regions, self.batch_size, self.seed = regions, batch_size, seed
         self.rank, self.world_size, self.square_root = rank, world_size, square_root
         self.start = start

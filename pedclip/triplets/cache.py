@@ -65,7 +65,9 @@ def build_cache(dataset: "Dataset", folder: str | Path, *, size: int) -> Films:
         films = open_cache(folder, size=size, fingerprint=fingerprint)
         _check_films(Path(folder), films)
         return films
-    except (FileNotFoundError, StaleCache) as reason:
+    except FileNotFoundError:  # nobody need be told that the first run has no cache
+        _log.info("decoding %d films", len(dataset))
+    except StaleCache as reason:
         _log.info("decoding %d films: %s", len(dataset), reason)
     # A killed process leaves the old cache or none, never half of one.
     with atomic_folder(folder) as partial:

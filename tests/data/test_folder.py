@@ -411,7 +411,8 @@ def test_missing_values_spelt_out_are_blank_in_every_column(make: Callable[..., 
 def test_a_table_whose_patient_column_has_an_unknown_name_stops(make: Callable[..., Path]) -> None:
     folder = make("file,region,text,kind_nr", *(f"{i}.png,knee,Clear.,p{i // 3}" for i in range(9)))
     with pytest.raises(
-        TableError, match=r"no column of patients .* columns are file, text, region, kind_nr\. Name the"
+        TableError,
+        match=r"no column of patients .* columns are file, text, region, kind_nr\. .* rename it 'patient_id'",
     ):
         read_folder(folder)
     told = read_folder(folder, columns={"patient_id": "kind_nr"})

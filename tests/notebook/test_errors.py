@@ -47,4 +47,6 @@ def test_an_argument_is_also_named_as_a_parameter_if_it_is_one() -> None:
     assert said.splitlines()[1:] == ["As a parameter of the notebook:  -p reports '/my films/r.csv'"]
     said = with_parameters("Fetch it,\n  then pass:   image_weights='/w.bin'\n  or start it again:   resume=False")
     assert said.splitlines()[3:] == ["As a parameter of the notebook:  -p image_weights /w.bin  -p resume False"]
+    said = with_parameters("no patients; or pass patients='independent' if no two films are of one patient.")
+    assert said.splitlines()[1:] == ["As a parameter of the notebook:  -p patients independent"]
     assert with_parameters("no weights") == "no weights"

@@ -71,7 +71,9 @@ def test_square_root_draws_a_region_by_the_root_of_its_films() -> None:
 
 
 def test_too_few_rows_for_a_joint_batch() -> None:
-    with pytest.raises(ValueError, match="23 training images do not fill one batch of 24; lower batch_size"):
+    with pytest.raises(
+        ValueError, match="23 training images do not fill one batch of 24; lower batch_size to 22 or less"
+    ):
         rows(batch_size=12, world_size=2)
 
 

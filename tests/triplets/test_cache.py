@@ -50,6 +50,15 @@ def test_a_second_call_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert build_cache(split(1, 2), tmp_path, size=SIZE).shape == (2, SIZE, SIZE)
 
 
+def test_a_first_call_is_told_without_a_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="pedclip"):
+        build_cache(split(1, 2), tmp_path / "cache", size=SIZE)
+        build_cache(split(1, 3), tmp_path / "cache", size=SIZE)
+    first, stale = caplog.messages
+    assert first == "decoding 2 films"
+    assert stale.startswith("decoding 2 films: ")
+
+
 @pytest.mark.parametrize("seeds", [(1, 3), (2, 1), (1,), (1, 2, 3)])
 def test_other_images_make_it_stale(tmp_path: Path, seeds: tuple[int, ...]) -> None:
     build_cache(split(1, 2), tmp_path / "cache", size=SIZE)
