@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from pedclip.curation.report.parse import ParsedReport
 from pedclip.curation.report.sentences import Sentence
+from pedclip.findings import is_finding
 
 _PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
 _STOPS: Final = frozenset('.!?;:"”)]')
@@ -67,15 +68,17 @@ def check_verbatim(excerpts: Mapping[str, Excerpt], report: ParsedReport) -> Non
 
 
 def is_useless(excerpt: str) -> bool:
-    """True where an excerpt says nothing by itself: fewer than two words, or only a pointer to another text.
+    """True where an excerpt says nothing by itself: a single word that is no finding, or a pointer to another text.
 
     Example:
-        >>> is_useless("As above."), is_useless("Normal."), is_useless("No fracture.")
-        (True, True, False)
+        >>> is_useless("As above."), is_useless("Normal."), is_useless("No fracture."), is_useless("Pneumonia.")
+        (True, True, False, False)
     """
     # XXXX stands for a word that was removed: it says nothing either.
     words = _PUNCTUATION.sub(" ", re.sub(r"\b[Xx]{2,}\b", " ", excerpt)).lower().split()
-    return len(words) < 2 or " ".join(words) in excerpt_words()["carried"]
+    if len(words) < 2:
+        return not (words and is_finding(words[0]))
+    return " ".join(words) in excerpt_words()["carried"]
 
 
 @cache

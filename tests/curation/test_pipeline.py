@@ -263,6 +263,11 @@ def test_useless_excerpts(text: str) -> None:
     assert not is_useless(f"{text} No fracture is seen.")
 
 
+@pytest.mark.parametrize("text", ["Pneumonia.", "FRACTURE", "Osteochondroma."])
+def test_a_finding_in_one_word_is_an_excerpt(text: str) -> None:
+    assert not is_useless(text)
+
+
 class Gibberish:
     """A language model that never answers what was asked."""
 
