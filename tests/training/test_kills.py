@@ -1,14 +1,9 @@
 """A run that is killed anywhere, as often as you like, ends with the weights and the history of one that is not."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.training.killing import BATCHES, Kill
+from tests.training.sweeping import problems_of
 
 EVERY_BATCH = [[Kill("step", batch)] for batch in range(1, BATCHES + 1)]
 EVERY_BATCH_END = [[Kill("batch end", batch, is_behind=True)] for batch in range(1, BATCHES + 1)]
@@ -44,14 +39,7 @@ SCENARIOS = {
 
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    folder, root = tmp_path_factory.mktemp("kills"), Path(__file__).parents[2]
-    code = "import sys, warnings; from pathlib import Path; warnings.simplefilter('ignore')\n"
-    code += "from tests.training.killing import sweep; sweep(Path(sys.argv[1]))\n"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    command = [sys.executable, "-c", code, str(folder)]
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads((folder / "problems.json").read_text())
+    return problems_of("killing", tmp_path_factory.mktemp("kills"))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -1,15 +1,10 @@
 """A run of two processes that is killed anywhere ends with the weights and the history of one that is not."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.training.killing import BATCHES, Kill
 from tests.training.killing_two import KillOfTwo
+from tests.training.sweeping import problems_of
 
 # Steps 3 and 6 are the last of an epoch; the states are written behind steps 2, 3, 4 and 6.
 EVERY_BATCH = [[KillOfTwo(Kill("step", batch), rank=batch % 2)] for batch in range(1, BATCHES + 1)]
@@ -30,14 +25,7 @@ SCENARIOS = {
 
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    folder, root = tmp_path_factory.mktemp("kills"), Path(__file__).parents[2]
-    code = "import sys, warnings; from pathlib import Path; warnings.simplefilter('ignore')\n"
-    code += "from tests.training.killing_two import sweep; sweep(Path(sys.argv[1]))\n"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-c", code, str(folder)]
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads((folder / "problems.json").read_text())
+    return problems_of("killing_two", tmp_path_factory.mktemp("kills"), CUDA_VISIBLE_DEVICES="")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
