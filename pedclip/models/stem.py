@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Self
 
 import timm
+import torch
 from timm.layers import HybridEmbed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -89,8 +90,14 @@ class HybridStem(HybridEmbed):  # type: ignore[misc]
         )
         if stages.feature_info.reduction() != [patch_size]:
             raise ValueError(f"image_backbone={backbone!r} is not allowed: it has no five levels of strides 2 to 32")
+        # Channels beside each other: depthwise convolutions are half as fast again that way.
+        stages.to(memory_format=torch.channels_last)
         super().__init__(stages, img_size=img_size, patch_size=1, in_chans=in_chans, embed_dim=embed_dim)
         self.trains_statistics = False
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, S, C) patch tokens of (B, 3, H, W) pixels."""
+        return super().forward(pixels.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
     def load_stages(self, weights: Mapping[str, Tensor]) -> None:
         """Copy the tensors (…,) of a whole network into the stages that are used.

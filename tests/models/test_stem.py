@@ -33,6 +33,18 @@ def test_tokens_are_the_projected_features_of_the_network() -> None:
     torch.testing.assert_close(stem(pixels), stem.proj(features).flatten(2).transpose(1, 2))
 
 
+def test_stages_keep_channels_beside_each_other() -> None:
+    stem = hybrid()
+    stem.load_stages(timm.create_model("tf_efficientnet_lite0").state_dict())
+    layout = {"memory_format": torch.channels_last}
+    # A loaded weight that went back to the usual layout would cost a third of the speed, without an error.
+    assert all(weight.is_contiguous(**layout) for weight in stem.backbone.parameters() if weight.dim() == 4)
+    seen = []
+    stem.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].is_contiguous(**layout)))
+    stem(torch.randn(2, 3, 64, 64))
+    assert seen == [True]
+
+
 def test_pretrained_statistics_stay_whatever_the_batch() -> None:
     stem = hybrid().train()
     before = {name: value.clone() for name, value in stem.state_dict().items()}
