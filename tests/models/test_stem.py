@@ -37,7 +37,7 @@ def test_stages_keep_channels_beside_each_other() -> None:
     stem = hybrid()
     stem.load_stages(timm.create_model("tf_efficientnet_lite0").state_dict())
     layout = {"memory_format": torch.channels_last}
-    # A loaded weight that went back to the usual layout would cost a third of the speed, without an error.
+    # A loaded weight that went back to the usual layout would cost speed, without an error.
     assert all(weight.is_contiguous(**layout) for weight in stem.backbone.parameters() if weight.dim() == 4)
     seen = []
     stem.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].is_contiguous(**layout)))
