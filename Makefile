@@ -21,10 +21,11 @@ test: $(READY)
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -W default --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
-# make real DATA=/folder/of/packs NAME=real      (several folders: separated by commas)
+# make real DATA=/folder/of/packs NAME=real PRETRAIN="-p batch_size 64"
+# (several folders: separated by commas; PRETRAIN: parameters of notebook 03)
 real: $(READY)
 	mkdir -p $(RUNS)
-	$(BIN)/python -m benchmarks.real_run --data $(DATA) --name $(NAME) --output $(RUNS) --json $(RUNS)/$(NAME).json
+	$(BIN)/python -m benchmarks.real_run --data $(DATA) --name $(NAME) --output $(RUNS) --json $(RUNS)/$(NAME).json $(PRETRAIN)
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

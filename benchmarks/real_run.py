@@ -1,6 +1,7 @@
 """Pre-train on real films, evaluate on held-out patients, and keep the numbers: no film and no report text.
 
     python -m benchmarks.real_run --data /folder/of/sources --name real --json benchmarks/results/real_run.json
+    python -m benchmarks.real_run --data /folder/of/sources --name random -p pretrained no -p batch_size 64
 
 Runs notebooks 03 and 04 through papermill, as ``make real`` does, and copies their metrics into one JSON. A finished
 training of that name is not repeated.
@@ -31,13 +32,17 @@ def main() -> None:
         "--data", required=True, help="a folder of data sources, or several folders separated by commas"
     )
     parser.add_argument("--name", default="real")
+    parser.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter of notebook 03"
+    )
     parser.add_argument("--output", default="runs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     runs = Path(options.output)
     runs.mkdir(parents=True, exist_ok=True)
     common = ["-p", "data", options.data, "-p", "name", options.name, "-p", "output", options.output]
-    train = ["-f", "notebooks/params/03.real.yaml", *common]
+    given = [word for pair in options.p for word in ("-p", *pair)]
+    train = ["-f", "notebooks/params/03.real.yaml", *common, *given]
     commands = [papermill("03_pretrain", runs / f"03_{options.name}.ipynb", *train)]
     own = ["-p", "checkpoint", ""]  # the run above, not the weights of the package
     commands.append(papermill("04_zero_shot", runs / f"04_{options.name}.ipynb", *common, *own))

@@ -13,6 +13,7 @@ from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.left_out import LEFT_OUT_FILE
 from pedclip.triplets.seen_patients import PATIENTS_FILE, drop_seen_patients
 from pedclip.triplets.splits import SPLITS
+from pedclip.weights import SHIPPED, shipped_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -73,7 +74,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path, patients:
     if data:
         candidates, notes = _load_named(replace(config, data=data, patients=patients), left_out)
     # Named data may hold films of the training run under the same names.
-    triplets, num_dropped = drop_seen_patients(candidates[split], trained / PATIENTS_FILE, split=split)
+    triplets, num_dropped = _drop_seen(candidates[split], trained, split)
     if not len(triplets):
         raise ValueError(
             f"the {split} split of data={data or config.data!r} has no film of a patient that the model has not seen "
@@ -98,6 +99,16 @@ def training_run(checkpoint: Path) -> Path:
                 "Keep the checkpoint in the folder of its training run."
             )
     return folder
+
+
+def _drop_seen(triplets: "Dataset", trained: Path, split: str) -> tuple["Dataset", int]:
+    """Triplets without the patients of a training run, and without those of the weights that it started from."""
+    training = load_config(trained / "training.json").training
+    started_from = {training.image_weights, training.text_weights} & set(SHIPPED)
+    rest = triplets
+    for folder in (trained, *map(shipped_folder, sorted(started_from))):
+        rest, _ = drop_seen_patients(rest, folder / PATIENTS_FILE, split=split)
+    return rest, len(triplets) - len(rest)
 
 
 def data_config(checkpoint: Path) -> RunConfig:
@@ -148,7 +159,7 @@ def without_seen_patients(triplets: "DatasetDict", checkpoints: Sequence[Path]) 
     # A film that one model knows is left out for all, or the models would be scored on different films.
     for checkpoint in checkpoints:
         for split in ("validation", "test"):
-            kept[split], _ = drop_seen_patients(kept[split], training_run(checkpoint) / PATIENTS_FILE, split=split)
+            kept[split], _ = _drop_seen(kept[split], training_run(checkpoint), split)
     num_dropped = {split: len(triplets[split]) - len(kept[split]) for split in SPLITS}
     # Said with the numbers dropped, because the data looked complete to whoever named them.
     if empty := [split for split in SPLITS if not len(kept[split])]:

@@ -41,7 +41,8 @@ class PedCLIPConfig:
         text_heads: Its heads.
         vocab_size: Upper bound of a tokenizer trained here.
         max_text_tokens: Texts are cut after so many tokens, in 8…512 (the paper pads to 120).
-        projection_dim: D of linear projections; 0 for none, as drawn in Fig. 3 (P8).
+        projection_dim: D of linear projections; 0 for none, as drawn in Fig. 3, except that a text encoder of another
+            width is projected to that of the image encoder (P8).
         temperature: Divisor of the cosines, in (0, 1] (P7).
         learn_temperature: Train its logarithm (P7).
     """

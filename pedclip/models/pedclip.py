@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from transformers import BertModel, PreTrainedTokenizerBase
 
 from pedclip.artefacts import atomic_folder, read_json, write_json
+from pedclip.models.checkpoint_files import TEXT_FOLDER, check_layout, check_weights, write_checksums
 from pedclip.models.checkpoint_files import WEIGHTS_FILE as WEIGHTS_FILE
-from pedclip.models.checkpoint_files import check_layout, check_weights, write_checksums
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
 from pedclip.models.starting_points import RANDOM
@@ -56,7 +56,7 @@ class PedCLIP(nn.Module):
         preprocess: How stored films become pixels; None derives it from the architecture.
 
     Raises:
-        ValueError: The widths of both encoders differ and there is no projection, or no tokenizer is given.
+        ValueError: No tokenizer is given, or named weights are of another architecture.
         OSError: Named weights cannot be reached.
 
     Source: PedCLIP, sections 2.2 and 2.3 and Fig. 3. Differs: decisions P1 to P9 are fields of ``PedCLIPConfig``.
@@ -88,7 +88,7 @@ class PedCLIP(nn.Module):
         vit = build_vit(
             config.image_architecture,
             image_size=config.image_size,
-            weights=image_weights,
+            weights=RANDOM if image_weights in SHIPPED else image_weights,
             stem=config.image_stem,
             backbone=config.image_backbone,
             **given,
@@ -105,6 +105,10 @@ class PedCLIP(nn.Module):
             detach_gate=config.detach_gate,
         )
         self.text_encoder = text_encoder or self._build_text(text_weights)
+        # Weights of this package hold whole encoders, experts included.
+        for part, weights in (("image", image_weights), ("text", text_weights)):
+            if weights in SHIPPED:
+                self._load_encoder(part, weights)
         self.image_projection = self._projection(self.image_encoder.width)
         self.text_projection = self._projection(self.text_encoder.width)
         # The logarithm: τ stays positive whatever the optimizer does, and a step changes it by a factor.
@@ -116,6 +120,8 @@ class PedCLIP(nn.Module):
             self.register_buffer("log_temperature", log_temperature)
 
     def _build_text(self, text_weights: str) -> TextEncoder:
+        if text_weights in SHIPPED:
+            return TextEncoder.from_config(shipped_folder(text_weights) / TEXT_FOLDER)
         if text_weights != RANDOM:
             return TextEncoder.from_weights(text_weights)
         config = self.config
@@ -127,17 +133,24 @@ class PedCLIP(nn.Module):
             max_tokens=config.max_text_tokens,
         )
 
-    def _projection(self, width: int) -> nn.Module:
-        if self.config.projection_dim:
-            return nn.Linear(width, self.config.projection_dim, bias=False)
-        # No head is drawn in Fig. 3 and sim(v, t) is written as v · t, which needs one width (decision P8).
-        if self.image_encoder.width != self.text_encoder.width:
+    def _load_encoder(self, part: str, shipped: str) -> None:
+        folder, prefix = shipped_folder(shipped), f"{part}_encoder."
+        check_weights(folder)
+        weights = load_file(folder / WEIGHTS_FILE)
+        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        try:
+            getattr(self, f"{part}_encoder").load_state_dict(own)
+        except RuntimeError as error:
             raise ValueError(
-                "projection_dim=0 needs encoders of one width; "
-                f"the image encoder has {self.image_encoder.width}, the text encoder {self.text_encoder.width}. "
-                "Pass projection_dim=512 or change a width"
-            )
-        return nn.Identity()
+                f"{part}_weights={shipped!r} is of another architecture than this configuration; its own is in "
+                f"{folder / 'config.json'}: {error}"
+            ) from error
+
+    def _projection(self, width: int) -> nn.Module:
+        # No head is drawn in Fig. 3 and sim(v, t) is written as v · t, which needs one width (decision P8).
+        joint = self.config.projection_dim or self.image_encoder.width
+        is_needed = self.config.projection_dim > 0 or width != joint
+        return nn.Linear(width, joint, bias=False) if is_needed else nn.Identity()
 
     @property
     def temperature(self) -> Tensor:

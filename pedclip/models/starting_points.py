@@ -1,5 +1,6 @@
 """Weights that an encoder starts from: random, of an installed package, of a hub, or of a file; and their origin."""
 
+import difflib
 import pickle
 import re
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pedclip.models.checkpoint_files import TEXT_FOLDER, WEIGHTS_FILE
+from pedclip.weights import SHIPPED, shipped_folder
 from pedclip.weights.installed import WeightPackage, installed_file, sha256_of, weight_packages
 
 RANDOM: Final = "random"
 INSTALLED: Final = "installed"
 PUBLISHED: Final = "timm"  # those that timm names for the architecture
 LOCAL: Final = "local"
-WEIGHTS: Final = "model.safetensors"  # of a hub repository or folder
+_WORDS: Final = (RANDOM, INSTALLED, PUBLISHED, *SHIPPED)
 _TEXT_PACKAGE: Final = "all-minilm-l6-v2"
 _IMAGE_PACKAGES: Final = {"tf_efficientnet_lite0": "efficientnet-lite0"}
 
@@ -49,6 +52,11 @@ class StartingPoint:
         """True if nothing is loaded."""
         return self.weights == RANDOM
 
+    @property
+    def is_shipped(self) -> bool:
+        """True for an encoder that this project has trained, experts included."""
+        return self.weights in SHIPPED
+
     def to_json(self) -> dict[str, str]:
         """Facts for ``provenance.json``: no path of this machine."""
         facts = {"weights": self.weights, "source": self.source, "licence": self.licence, "sha256": self.sha256}
@@ -67,7 +75,8 @@ def image_starting_point(weights: str, architecture: str) -> StartingPoint:
 
     Args:
         weights: "random"; "installed" for a package with weights of this architecture; "timm" for those that timm
-            names for it; a hub name such as "timm/tf_efficientnet_lite0.in1k"; or a local file or folder.
+            names for it; a hub name such as "timm/tf_efficientnet_lite0.in1k"; a local file or folder; or
+            "pedclip-phantom-small" for the whole encoder of this package, of whatever architecture.
         architecture: timm name of the network that the weights are of.
 
     Raises:
@@ -77,20 +86,22 @@ def image_starting_point(weights: str, architecture: str) -> StartingPoint:
     """
     if weights in (RANDOM, ""):
         return StartingPoint("image", RANDOM)
+    if weights in SHIPPED:
+        return _shipped("image", weights)
     if weights == INSTALLED:
         if architecture not in _IMAGE_PACKAGES:
             raise FileNotFoundError(_absent(weights, architecture, "no known package holds them"))
         return _of_package("image", _IMAGE_PACKAGES[architecture], architecture)
     # What lies here goes before a hub of the same name.
     path = Path(weights)
-    path = path / WEIGHTS if path.is_dir() else path
+    path = path / WEIGHTS_FILE if path.is_dir() else path
     if path.is_file():
         return StartingPoint("image", LOCAL, path, path.name, sha256=sha256_of(path))
     hub = timm.get_pretrained_cfg(architecture).hf_hub_id if weights == PUBLISHED else weights
     if not _is_hub_name(hub):
-        raise FileNotFoundError(_absent(weights, architecture, "there is no such file"))
+        raise FileNotFoundError(_absent(weights, architecture, f"there is no such file{_hint(weights)}"))
     try:
-        path = Path(hf_hub_download(hub, WEIGHTS))
+        path = Path(hf_hub_download(hub, WEIGHTS_FILE))
     except Exception as error:  # every layer below raises its own class when nothing can be reached
         raise OSError(_absent(weights, architecture, f"{hub} did not answer ({type(error).__name__})")) from error
     return StartingPoint("image", weights, path, hub, sha256=sha256_of(path))
@@ -101,20 +112,25 @@ def text_starting_point(weights: str) -> StartingPoint:
 
     Args:
         weights: "random"; "installed" for the package with MiniLM; a hub name such as
-            "emilyalsentzer/Bio_ClinicalBERT"; or a local folder as transformers writes it.
+            "emilyalsentzer/Bio_ClinicalBERT"; a local folder as transformers writes it; or "pedclip-phantom-small".
 
     Raises:
-        OSError: The package is not installed.
+        OSError: The package is not installed, or the name is nearly one of the words and no folder.
         ValueError: A file of an installed package is damaged.
     """
     if weights in (RANDOM, ""):
         return StartingPoint("text", RANDOM)
+    if weights in SHIPPED:
+        return _shipped("text", weights)
     if weights == INSTALLED:
         return _of_package("text", _TEXT_PACKAGE, "")
     folder = Path(weights)
     if folder.is_dir():
-        file = folder / WEIGHTS
+        file = folder / WEIGHTS_FILE
         return StartingPoint("text", LOCAL, folder, folder.name, sha256=sha256_of(file) if file.is_file() else "")
+    # A hub has names without an owner, too, so only a slip of the pen is told from one.
+    if hint := _hint(weights):
+        raise FileNotFoundError(f"no weights are called text_weights={weights!r}{hint}")
     return StartingPoint("text", weights, None, weights)
 
 
@@ -184,8 +200,20 @@ def _of_package(encoder: Literal["image", "text"], name: str, architecture: str)
         path = installed_file(name)
     except FileNotFoundError as error:
         raise FileNotFoundError(_absent(INSTALLED, architecture, str(error)) if architecture else str(error)) from error
-    file = package.path if encoder == "image" else f"{package.path}/{WEIGHTS}"
+    file = package.path if encoder == "image" else f"{package.path}/{WEIGHTS_FILE}"
     return StartingPoint(encoder, INSTALLED, path, package.requirement, package.licence, package.sha256[file])
+
+
+def _shipped(encoder: Literal["image", "text"], name: str) -> StartingPoint:
+    folder = shipped_folder(name)
+    # The text folder holds the tokenizer; the weights of both encoders are in one file.
+    path = folder / TEXT_FOLDER if encoder == "text" else folder / WEIGHTS_FILE
+    return StartingPoint(encoder, name, path, name, "Apache-2.0", sha256_of(folder / WEIGHTS_FILE))
+
+
+def _hint(weights: str) -> str:
+    close = difflib.get_close_matches(weights, _WORDS, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _is_hub_name(name: str) -> bool:
@@ -200,7 +228,7 @@ def _absent(weights: str, architecture: str, why: str) -> str:
     return (
         f"no weights for architecture {architecture!r} from image_weights={weights!r}: {why}.\n"
         f"{offline}"
-        f"  Fetch '{WEIGHTS}' of {hub} on a machine with a network,\n"
-        f"  then pass:   image_weights='/path/to/{WEIGHTS}'\n"
+        f"  Fetch '{WEIGHTS_FILE}' of {hub} on a machine with a network,\n"
+        f"  then pass:   image_weights='/path/to/{WEIGHTS_FILE}'\n"
         "  or start from random weights:   image_weights='random' (a notebook: pretrained='no')"
     )

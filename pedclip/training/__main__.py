@@ -19,6 +19,7 @@ from pedclip.training.loop import pretrain
 from pedclip.training.model_card import checkpoint_card
 from pedclip.training.preparation import prepare
 from pedclip.training.run_lock import is_main, run_lock
+from pedclip.triplets.columns import PATIENTS
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -29,6 +30,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     source.add_argument("--config", type=Path, help="training.json of a run of notebook 03, or one like it")
     source.add_argument("--profile", choices=PROFILES, default="demo", help="stored configuration (default: demo)")
     parser.add_argument("--data", help="'phantom', a folder, or several separated by commas")
+    parser.add_argument(
+        "--patients", choices=PATIENTS, help="'independent' states that a folder has one film of each patient"
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/03_pretrain/shell"), help="folder of this run")
     parser.add_argument(
         "--set",
@@ -63,7 +67,8 @@ def configure(options: argparse.Namespace) -> RunConfig:
         # Through the same check as a file: an unknown name is refused with the closest known one.
         part = replace_fields(getattr(config, section), {name: _value(text)})
         config = dataclasses.replace(config, **{section: part})
-    return dataclasses.replace(config, data=options.data) if options.data else config
+    named = {name: value for name in ("data", "patients") if (value := getattr(options, name))}
+    return dataclasses.replace(config, **named)
 
 
 def _value(text: str) -> object:

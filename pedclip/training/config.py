@@ -66,8 +66,9 @@ class TrainingConfig:
         checkpoint_every: Steps between resumable checkpoints, at least 1.
         logger: "csv" or "tensorboard".
         image_weights: Starting point of the image encoder: "random", "installed", "timm" for the published ones of the
-            architecture, a hub name or a local file; see ``pedclip.models.starting_points``.
-        text_weights: Starting point of the text encoder: "random", "installed", a hub name or a folder.
+            architecture, a hub name, a local file or "pedclip-phantom-small"; see ``pedclip.models.starting_points``.
+        text_weights: Starting point of the text encoder: "random", "installed", a hub name, a folder or
+            "pedclip-phantom-small".
         stem_training: The stages of a hybrid stem are kept ("frozen"), learn at a tenth of ``learning_rate`` ("slow")
             or like the rest ("full").
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pedclip.anatomy import REGIONS
 from pedclip.models.pedclip import default_preprocess
-from pedclip.training.config import RunConfig
+from pedclip.training.config import RunConfig, starting_points
 from pedclip.training.run_lock import run_lock
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.left_out import LEFT_OUT_FILE
@@ -41,8 +41,10 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
 
     Raises:
         ValueError: The data cannot be read, or no image is left for training.
+        OSError: A starting point is not there; found out before any film is decoded.
         RunInUse: Another process works in the folder.
     """
+    starting_points(config)
     with run_lock(run):  # the run that trains here may be another one
         triplets, notes = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
         # Cached at the size before the crop: every epoch crops anew without decoding again.

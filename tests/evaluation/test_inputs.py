@@ -3,17 +3,19 @@
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from datasets import Dataset
 
+from pedclip.artefacts import write_json
 from pedclip.evaluation.inputs import open_inputs
-from pedclip.training.config import load_profile
+from pedclip.training.config import load_config, load_profile
 from pedclip.training.loop import build_model
 from pedclip.training.preparation import load_triplets_of, prepare
 from pedclip.training.resume import claim_run
-from pedclip.triplets.seen_patients import drop_seen_patients, patient_key
+from pedclip.triplets.seen_patients import drop_seen_patients, patient_key, salt_file
 from pedclip.triplets.splits import split_of
 from pedclip.weights import SHIPPED, shipped_folder
 from tests.training.data_source import write_source
@@ -98,6 +100,25 @@ def test_a_folder_of_nobody_new_is_refused_with_the_count(checkpoints: dict[str,
     source = write_source(tmp_path / "hands", seen, splits=["holdout"] * 4)
     with pytest.raises(ValueError, match=r"has no film of a patient that the model has not seen \(4 films dropped\)"):
         open_inputs(checkpoints["alone"], data=str(source), split="test", run=tmp_path / "run")
+
+
+def test_nobody_whom_the_starting_point_was_trained_on_is_evaluated(
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The run of both sources stands for the package that the run of one source started from.
+    monkeypatch.setattr("pedclip.evaluation.inputs.shipped_folder", lambda _: checkpoints["union"].parent)
+    run = tmp_path / "run"
+    shutil.copytree(checkpoints["alone"].parent, run)
+    shutil.copy(salt_file(checkpoints["alone"].parent), salt_file(run))
+    started = load_config(run / "training.json")
+    started = dataclasses.replace(
+        started, training=dataclasses.replace(started.training, text_weights="pedclip-phantom-small")
+    )
+    write_json(run / "training.json", started.to_dict())
+    legs = write_source(tmp_path / "legs", PATIENTS, splits=["holdout"] * len(PATIENTS))
+    for folder, kept in ((run, UNSEEN), (checkpoints["alone"].parent, set(PATIENTS))):
+        inputs = open_inputs(folder / "checkpoint", data=str(legs), split="test", run=tmp_path / folder.name / "04")
+        assert set(inputs.triplets["patient_id"]) == kept
 
 
 @pytest.mark.parametrize("name", ["training.json", "patients.json"])

@@ -214,12 +214,35 @@ def test_temperature() -> None:
         ({"image_size": 0}, "image_size=0"),
         ({"image_architecture": "x"}, "image_architecture='x' is not allowed: an architecture that timm knows"),
         ({"image_backbone": "x"}, "image_backbone='x' is not allowed: an architecture that timm knows"),
-        ({"text_width": 64}, "needs encoders of one width; the image encoder has 32, the text encoder 64"),
     ],
 )
 def test_wrong_configurations_raise(changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tiny(**changes)
+
+
+def test_text_encoder_of_another_width_is_projected_and_the_image_encoder_is_not() -> None:
+    model = tiny(text_width=64)
+    assert isinstance(model.image_projection, torch.nn.Identity)
+    assert model.text_projection.weight.shape == (32, 64)
+    assert isinstance(tiny().text_projection, torch.nn.Identity)
+
+
+@pytest.mark.parametrize("part", ["image", "text"])
+def test_encoder_of_the_package_is_a_starting_point_by_itself(part: str) -> None:
+    known = PedCLIP.from_pretrained("pedclip-phantom-small")
+    torch.manual_seed(0)
+    weights = {f"{part}_weights": "pedclip-phantom-small"}
+    model = PedCLIP(known.config, tokenizer=known.tokenizer, **weights)
+    for name in ("image", "text"):
+        found, wanted = (getattr(one, f"{name}_encoder").state_dict() for one in (model, known))
+        is_equal = all(torch.equal(found[key], wanted[key]) for key in wanted)
+        assert is_equal == (name == part)
+
+
+def test_encoder_of_the_package_does_not_fit_another_architecture() -> None:
+    with pytest.raises(ValueError, match=r"image_weights='pedclip-phantom-small' is of another arch.*config\.json"):
+        PedCLIP(TINY, tokenizer=tiny().tokenizer, image_weights="pedclip-phantom-small")
 
 
 def test_wrong_pixels_and_missing_tokenizer_raise() -> None:

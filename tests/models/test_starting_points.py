@@ -118,6 +118,21 @@ def test_nothing_to_be_reached_names_package_hub_and_local_file(monkeypatch: pyt
         load_tokenizer("installed")
 
 
+def test_misspelt_word_is_answered_by_the_right_one() -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no such file; did you mean 'installed'\?"):
+        image_starting_point("instaled", NETWORK)
+    with pytest.raises(FileNotFoundError, match=r"text_weights='pedclip-phantom-smal'; did you mean 'pedclip-phan"):
+        text_starting_point("pedclip-phantom-smal")
+    # A hub's own name, which nothing here can know to be wrong.
+    assert text_starting_point("bert-base-uncased").source == "bert-base-uncased"
+
+
+def test_weights_of_this_package_are_named_with_licence_and_hash() -> None:
+    for start in (image_starting_point("pedclip-phantom-small", "any"), text_starting_point("pedclip-phantom-small")):
+        assert start.source == start.weights == "pedclip-phantom-small"
+        assert (start.licence, len(start.sha256)) == ("Apache-2.0", 64)
+
+
 def _no_network(*_: object) -> str:
     raise ConnectionError
 

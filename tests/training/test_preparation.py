@@ -85,6 +85,13 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
     assert line.startswith("source,1_0.png,3,bad-image,")
 
 
+def test_misspelt_weights_are_refused_before_any_film_is_read(tmp_path: Path) -> None:
+    config = tiny_config({}, image_weights="instaled")
+    with pytest.raises(FileNotFoundError, match="did you mean 'installed'"):
+        prepare(dataclasses.replace(config, data=str(tmp_path / "absent")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_validation_split_may_be_empty(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source", PATIENTS, splits=["train"] * 6)
     prepared = prepare(config_of(source), tmp_path / "run")
