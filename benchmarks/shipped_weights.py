@@ -25,7 +25,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import iterate_studies
 from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP, default_preprocess
-from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields
+from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields, starting_points
 from pedclip.training.loop import pretrain
 from pedclip.triplets.arrays import TripletArrays
 from pedclip.triplets.seen_patients import PATIENTS_FILE, salt_file
@@ -68,10 +68,18 @@ def train(run: Path, config: RunConfig, *, workers: int) -> None:
     print(f"{len(training)} films for training, {len(validation)} for validation", flush=True)
     result = pretrain(training, validation, config=config, run=run)
     counts = {"train": len(training), "validation": len(validation)}
+    starts = {start.encoder: str(start) for start in starting_points(config)}
     final = {name: value for record in result.history[-20:] for name, value in record.items()}
     write_report(
         run / "report.json",
-        describe() | {"films": counts, "seconds": result.seconds, "resumed_from": result.resumed_from, "final": final},
+        describe()
+        | {
+            "films": counts,
+            "starting_points": starts,
+            "seconds": result.seconds,
+            "resumed_from": result.resumed_from,
+            "final": final,
+        },
     )
 
 
@@ -140,7 +148,8 @@ def card(config: RunConfig, report: dict[str, Any], metrics: dict[str, Any], *, 
         rows.append(f"| {name} | {' | '.join(shown)} | {chance:.3f} |")
     table = "\n".join(rows)
     films, minutes, training, model = report["films"], report["seconds"] / 60, config.training, config.model
-    final = report["final"]
+    final, starts = report["final"], report["starting_points"]
+    stem = f", as first stages, {training.stem_training}" if model.image_stem == "hybrid" else ""
     return f"""---
 license: apache-2.0
 library_name: pedclip
@@ -157,6 +166,7 @@ no child's film, and nothing it says about one means anything. Never for diagnos
   {films["train"]} films for training, {films["validation"]} for validation.
 - **Model**: ViT of width {model.image_width} and {model.image_depth} blocks at {model.image_size}²,
   {len(model.regions)} experts; BERT of width {model.text_width} and {model.text_depth} layers.
+- **Started from**: image encoder: {starts["image"]}{stem}; text encoder: {starts["text"]}.
 - **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate};
   {minutes:.0f} min on {report["device"]} ({report["torch_threads"]} threads). Contrastive loss
   {final["train/contrastive"]:.2f} on training and {final["val/contrastive"]:.2f} on validation films at the end.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pedclip.evaluation.metrics.bootstrap import Groups, Interval
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.per_image import accuracy
-from pedclip.evaluation.result import ClassScore, Confusion, Result, Scoring
+from pedclip.evaluation.result import ClassScore, Confusion, Predictions, Result, Scoring
 from pedclip.evaluation.tasks.task import Task
 
 
@@ -42,6 +42,7 @@ def finding_result(task: Task, scores: NDArray[Any], patients: NDArray[Any], sco
         # An AUC of any ranking without knowledge, whatever the prevalence.
         baseline=0.5,
         baseline_name="chance",
+        predictions=Predictions(auc, labels, np.asarray(scores), np.asarray(patients)),
     )
 
 
@@ -86,6 +87,12 @@ def region_result(
         baseline=confusion.chance_majority,
         baseline_name="commonest region",
         confusion=confusion,
+        predictions=Predictions(
+            accuracy,
+            np.asarray(truth),
+            np.asarray(predicted),
+            np.arange(len(truth)) if groups is None else np.asarray(groups),
+        ),
     )
 
 
