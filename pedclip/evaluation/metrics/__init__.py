@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from pedclip.evaluation.metrics.classification import macro_auc as macro_auc
     from pedclip.evaluation.metrics.comparison import compare as compare
     from pedclip.evaluation.metrics.comparison import delong as delong
+    from pedclip.evaluation.metrics.conformal import AnswerSets as AnswerSets
+    from pedclip.evaluation.metrics.conformal import ConformalThreshold as ConformalThreshold
+    from pedclip.evaluation.metrics.conformal import answer_sets as answer_sets
+    from pedclip.evaluation.metrics.conformal import evaluate_sets as evaluate_sets
+    from pedclip.evaluation.metrics.conformal import fit_threshold as fit_threshold
+    from pedclip.evaluation.metrics.conformal import right_scores as right_scores
     from pedclip.evaluation.metrics.detection import Boxes as Boxes
     from pedclip.evaluation.metrics.detection import mean_average_precision as mean_average_precision
     from pedclip.evaluation.metrics.per_image import accuracy as accuracy
@@ -26,6 +32,10 @@ if TYPE_CHECKING:
     from pedclip.evaluation.metrics.retrieval import hit_at_k as hit_at_k
     from pedclip.evaluation.metrics.retrieval import precision_at_k as precision_at_k
     from pedclip.evaluation.metrics.retrieval import recall_at_k as recall_at_k
+    from pedclip.evaluation.metrics.selective import AccuracyAtCoverage as AccuracyAtCoverage
+    from pedclip.evaluation.metrics.selective import augrc as augrc
+    from pedclip.evaluation.metrics.selective import aurc as aurc
+    from pedclip.evaluation.metrics.selective import risk_coverage_table as risk_coverage_table
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -40,6 +50,12 @@ __getattr__, __dir__ = lazy_names(
         "macro_auc": "classification",
         "compare": "comparison",
         "delong": "comparison",
+        "AnswerSets": "conformal",
+        "ConformalThreshold": "conformal",
+        "answer_sets": "conformal",
+        "evaluate_sets": "conformal",
+        "fit_threshold": "conformal",
+        "right_scores": "conformal",
         "Boxes": "detection",
         "mean_average_precision": "detection",
         "accuracy": "per_image",
@@ -48,5 +64,9 @@ __getattr__, __dir__ = lazy_names(
         "hit_at_k": "retrieval",
         "precision_at_k": "retrieval",
         "recall_at_k": "retrieval",
+        "AccuracyAtCoverage": "selective",
+        "augrc": "selective",
+        "aurc": "selective",
+        "risk_coverage_table": "selective",
     },
 )
