@@ -1,0 +1,241 @@
+"""Index of an archive: the vectors of all items in half precision, memory-mapped, saved, opened and extended."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from pedclip.artefacts import atomic_folder, write_json
+from pedclip.retrieval.index_files import (
+    DESCRIPTION,
+    Description,
+    Part,
+    PartDescription,
+    check_part,
+    open_part,
+    read_description,
+    write_part,
+)
+from pedclip.retrieval.index_files import DamagedIndex as DamagedIndex
+from pedclip.retrieval.index_files import OtherModel as OtherModel
+from pedclip.retrieval.vectors import Halves, PairVectors, Singles
+
+Rows = NDArray[np.int64]
+
+BLOCK_ELEMENTS: Final = 4_000_000  # numbers of a block in single precision: 16 MB, about the size of a cache
+_WAIT: Final = 600  # seconds for another process that extends the same index
+
+
+@dataclass(frozen=True, eq=False)
+class ArchiveIndex:
+    """The N items of an archive, opened for search; made by `create` or `open`.
+
+    Args:
+        folder: Where its files are.
+        description: What they hold.
+        parts: The opened files.
+
+    Example:
+        >>> import tempfile
+        >>> rows = PairVectors(np.eye(3, 4), np.eye(3, 8))
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     index = ArchiveIndex.create(Path(parent) / "index", [rows], model="abc")
+        ...     longer = index.extend([rows])
+        ...     len(index), len(longer), longer.width
+        (3, 6, 8)
+    """
+
+    folder: Path
+    description: Description
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def create(cls, folder: str | Path, batches: Iterable[PairVectors], *, model: str) -> "ArchiveIndex":
+        """An index of items, written whole or not at all.
+
+        Args:
+            folder: Destination; an index that is there is replaced.
+            batches: Items in order, in pieces that fit the memory.
+            model: Fingerprint of the model that made the vectors, such as the checksum of its weights.
+
+        Returns:
+            The index, opened.
+
+        Raises:
+            ValueError: No items, or no fingerprint.
+        """
+        if not model:
+            raise ValueError("model='' is not allowed: an index must say which model made its vectors")
+        with atomic_folder(folder) as partial:
+            (part := partial / _part_name(0)).mkdir()
+            written = replace(write_part(part, batches, widths=None), model=model)
+            write_json(partial / DESCRIPTION, written.to_dict())
+        return cls.open(folder, model=model)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, model: str | None = None) -> "ArchiveIndex":
+        """An index that was made before; nothing but the weights is read.
+
+        Args:
+            folder: As given to `create`.
+            model: Fingerprint of the model that makes the queries; None takes an index of any model.
+
+        Raises:
+            FileNotFoundError: There is no index in the folder.
+            OtherModel: It was made with another model: its vectors have nothing to do with the queries.
+            DamagedIndex: Its description is unreadable, or a file is missing or cut short; the message names it.
+        """
+        root = Path(folder)
+        description = read_description(root)
+        if model is not None and description.model != model:
+            raise OtherModel(
+                f"{root} is an index of model {description.model}, and the queries are of model {model}; "
+                "build an index with this model, or load the other one."
+            )
+        widths = {"dimension": description.dimension, "width": description.width}
+        return cls(root, description, tuple(open_part(root, part, **widths) for part in description.parts))
+
+    def extend(self, batches: Iterable[PairVectors]) -> "ArchiveIndex":
+        """The same index with more items behind those that it has; these are not written again.
+
+        Args:
+            batches: Items in order, made with the same model.
+
+        Returns:
+            The longer index; this one still reads what it read before.
+
+        Raises:
+            ValueError: No items.
+            OtherModel: Vectors of other widths, or the folder holds an index of another model by now.
+        """
+        # One writer at a time: two would give their parts the same name.
+        with FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=_WAIT):
+            now = ArchiveIndex.open(self.folder, model=self.model).description
+            name = _part_name(len(now.parts))
+            # A part that no description names is what a killed process left, and is replaced.
+            with atomic_folder(self.folder / name) as partial:
+                written = write_part(partial, batches, widths=(now.dimension, now.width))
+            part = PartDescription(name, written.parts[0].count, written.parts[0].checksums)
+            write_json(self.folder / DESCRIPTION, replace(now, parts=(*now.parts, part)).to_dict())
+        return ArchiveIndex.open(self.folder, model=self.model)
+
+    def check_contents(self) -> None:
+        """Every byte against the checksums of when it was written; minutes for a large archive.
+
+        Raises:
+            DamagedIndex: A file was changed since; the message names it.
+        """
+        for part in self.description.parts:
+            check_part(self.folder, part)
+
+    def __len__(self) -> int:
+        return sum(part.count for part in self.description.parts)
+
+    @property
+    def model(self) -> str:
+        """Fingerprint of the model that made the vectors."""
+        return self.description.model
+
+    @property
+    def dimension(self) -> int:
+        """D, width of a similarity vector."""
+        return self.description.dimension
+
+    @property
+    def width(self) -> int:
+        """W, width of a confidence vector."""
+        return self.description.width
+
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        """One text per part that tells it from every other; those of a longer index begin with those of a shorter."""
+        return tuple("".join(part.checksums.values()) for part in self.description.parts)
+
+    @cached_property
+    def weight(self) -> Singles:
+        """(N,) weight of the blocks that each item has."""
+        return np.concatenate([part.weight for part in self.parts])
+
+    @cached_property
+    def similarity(self) -> Singles:
+        """(N, D) similarity vectors in single precision, in memory: 2 GB for a million items of 512."""
+        rows = np.empty((len(self), self.dimension), dtype=np.float32)
+        first = 0
+        for part in self.parts:
+            to_single(part.similarity, rows[first : first + len(part.weight)])
+            first += len(part.weight)
+        return rows
+
+    def blocks(self, *, start: int = 0) -> Iterator[tuple[int, Singles, Singles]]:
+        """All items in order, from one on, a few at a time.
+
+        Args:
+            start: First item wanted.
+
+        Yields:
+            The number of the first row, and (B, D) similarity and (B, W) confidence in single precision; both arrays
+            are filled again for the next block.
+        """
+        size = max(1, BLOCK_ELEMENTS // (self.width + self.dimension))
+        similarity, confidence = (np.empty((size, columns), np.float32) for columns in (self.dimension, self.width))
+        first = 0
+        for part in self.parts:
+            count = len(part.weight)
+            for begin in range(max(0, start - first), count, size):
+                rows = slice(begin, min(begin + size, count))
+                length = rows.stop - rows.start
+                yield (
+                    first + begin,
+                    to_single(part.similarity[rows], similarity[:length]),
+                    to_single(part.confidence[rows], confidence[:length]),
+                )
+            first += count
+
+    def take(self, rows: Rows) -> tuple[Singles, Singles]:
+        """Some items, copied.
+
+        Args:
+            rows: (n,) numbers of items, 0 to N − 1, in any order.
+
+        Returns:
+            (n, D) similarity and (n, W) confidence, in single precision.
+        """
+        similarity, confidence = (
+            np.empty((len(rows), columns), np.float32) for columns in (self.dimension, self.width)
+        )
+        ends = np.cumsum([len(part.weight) for part in self.parts])
+        owner = np.searchsorted(ends, rows, side="right")  # (n,) part of each row
+        for number, part in enumerate(self.parts):
+            mine = np.flatnonzero(owner == number)
+            if not len(mine):
+                continue
+            local = rows[mine] - (ends[number] - len(part.weight))
+            similarity[mine] = to_single(part.similarity[local])
+            confidence[mine] = to_single(part.confidence[local])
+        return similarity, confidence
+
+
+def to_single(halves: Halves, out: Singles | None = None) -> Singles:
+    """Half-precision numbers in single precision.
+
+    Args:
+        halves: (n, …), of which nothing is lost.
+        out: (n, …) array to fill; None makes one.
+
+    Returns:
+        (n, …), `out` where it was given.
+    """
+    filled = np.empty(halves.shape, np.float32) if out is None else out
+    # torch converts with the instructions that processors have for it, four times as fast as numpy.
+    torch.from_numpy(filled).copy_(torch.from_numpy(halves))
+    return filled
+
+
+def _part_name(number: int) -> Any:
+    return f"part-{number:05d}"
