@@ -127,7 +127,7 @@ def vectors(archive: Archive, rng: Rng, shown: tuple[Singles, Singles], *, is_qu
         other = np.random.default_rng(13).normal(size=cone.shape).astype(np.float32)
         other /= np.linalg.norm(other, axis=1, keepdims=True)
         cone = archive.gap * cone + (1 - archive.gap**2) ** 0.5 * other
-    noise = 1 - archive.cone - archive.shared - archive.local
+    noise = max(0.0, 1 - archive.cone - archive.shared - archive.local)
     rest = rng.standard_normal((number, archive.blocks, archive.block_width), dtype=np.float32)
     prototypes = (noise / archive.block_width) ** 0.5 * rest  # (n, K, d)
     prototypes += archive.cone**0.5 * cone
@@ -257,6 +257,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--sizes", default="10000,100000", help="numbers of items, separated by commas")
     parser.add_argument("--million", action="store_true", help="a million items too, 28 GB on disk at full width")
     parser.add_argument("--block-width", type=int, default=512)
+    parser.add_argument(
+        "--noise", type=float, default=0.15, help="share of noise, at most 0.3; the rest of 0.3 is local"
+    )
     parser.add_argument("--components", type=int, default=128, help="directions of the exact search")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--brute", type=int, default=20, help="queries that the search of all items is timed on")
@@ -266,7 +269,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="where the archives are written; deleted afterwards")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    archive = Archive(block_width=options.block_width)
+    archive = Archive(block_width=options.block_width, local=0.3 - options.noise)
     sizes = [int(number) for number in options.sizes.split(",")] + [MILLION] * options.million
     reports = []
     for number in sizes:

@@ -78,6 +78,7 @@ class ConfidenceBound:
         chosen = np.sort(rng.choice(len(index), size=min(num_sampled, len(index)), replace=False))
         sample = index.take(chosen)[1]  # (S, W)
         size = min(num_components, *sample.shape)
+        # Random combinations of the sample already lie near its leading directions.
         guess = rng.normal(size=(len(sample), min(size + _OVERSAMPLED, *sample.shape))).astype(np.float32)
         span = np.linalg.qr(sample.T @ guess)[0]  # (W, m + 8)
         for _ in range(_PASSES):
@@ -87,6 +88,7 @@ class ConfidenceBound:
         largest = np.linalg.eigh(moments)[1][:, ::-1][:, :size]
         # Orthonormal in double precision: the bound relies on it, not on which directions they are.
         directions = np.linalg.qr(span.astype(np.float64) @ largest)[0]  # (W, m)
+        # One place fills the coordinates, whether of all items or of new ones.
         empty = np.zeros((0, directions.shape[1]), np.float32)
         return cls(directions, empty, empty[:, 0], ()).extended(index)
 
@@ -102,7 +104,7 @@ class ConfidenceBound:
         if index.checksums[: len(self.checksums)] != self.checksums:
             raise OtherIndex(f"the bound was made of another index than {index.folder}; fit it again")
         known = len(self.residual)
-        reduced = np.empty((len(index), self.directions.shape[1]), np.float32)
+        reduced = np.empty((len(index), self.directions.shape[1]), np.float32)  # (N, m)
         residual = np.empty(len(index), np.float32)
         reduced[:known], residual[:known] = self.reduced, self.residual
         for start, _, confidence in index.blocks(start=known):
@@ -120,6 +122,7 @@ class ConfidenceBound:
         middle, spread = self.reduced @ reduced[0], residual[0] * self.residual + lost  # (N,) each
         divisor = query.divisor(index, np.arange(len(index)))
         similarity = index.similarity @ query.similarity  # (N,)
+        # Both limits: as printed, the lower one counts where the similarity is negative.
         limits = (middle - spread) / divisor, (middle + spread) / divisor
         ceiling = score_ceiling(similarity, *limits, slack=1.05 * rounding(index.dimension), rerank=rerank)
         return np.asarray(ceiling + _ROUNDED, dtype=np.float32)
@@ -128,6 +131,7 @@ class ConfidenceBound:
         """Write the bound as one safetensors file, whole or not at all."""
         from safetensors.numpy import save
 
+        # In double precision the directions stay orthonormal.
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in ("directions", "reduced", "residual")}
         metadata = {"format": _FORMAT, "checksums": json.dumps(self.checksums)}
         return write_bytes(path, save(arrays, metadata=metadata))
@@ -150,9 +154,12 @@ class ConfidenceBound:
                 arrays = [file.get_tensor(name) for name in ("directions", "reduced", "residual")]
         except SafetensorError as error:
             raise DamagedIndex(f"{path} is damaged ({error}); fit the bound again.") from error
-        if metadata.get("format") != _FORMAT:
+        directions, reduced, residual = arrays
+        # Files that others wrote may have these names too.
+        is_fitting = directions.ndim == 2 and reduced.shape == (len(residual), directions.shape[1])
+        if metadata.get("format") != _FORMAT or "checksums" not in metadata or not is_fitting:
             raise DamagedIndex(f"{path} is no {_FORMAT!r}; fit the bound again.")
-        return cls(arrays[0], arrays[1], arrays[2], tuple(json.loads(metadata["checksums"])))
+        return cls(directions, reduced, residual, tuple(json.loads(metadata["checksums"])))
 
 
 def search_exact(
@@ -180,6 +187,7 @@ def search_exact(
     """
     check_search(index, queries, k=k, rerank=rerank)
     if bound.checksums != index.checksums:
+        # An index that was extended begins as it did.
         is_shorter = index.checksums[: len(bound.checksums)] == bound.checksums
         step = "use bound.extended(index)" if is_shorter else "fit a bound of this index"
         raise OtherIndex(f"the bound is of {len(bound.residual)} items, {index.folder} has {len(index)}; {step}")
@@ -194,7 +202,9 @@ def _search_one(index: ArchiveIndex, bound: ConfidenceBound, query: Query, k: in
     # The most promising first, without sorting the whole archive.
     batch = np.argpartition(-ceiling, size - 1)[:size]
     visited, scores, certain = [batch], [query.scores(index, batch, rerank)], np.zeros(0, np.float32)
+    # Scores are certain up to their rounding, so that much less counts.
     certain = _highest(certain, scores[-1] - query.errors(index, batch), k)
+    # What cannot reach the K-th best is left before anything is sorted.
     is_open = ceiling >= certain.min()
     is_open[batch] = False
     waiting = np.flatnonzero(is_open)
@@ -203,6 +213,7 @@ def _search_one(index: ArchiveIndex, bound: ConfidenceBound, query: Query, k: in
         batch = waiting[start : start + _CHUNK]
         # At the limit too: an item that ties with the K-th may have the lower number.
         batch = batch[ceiling[batch] >= certain.min()]
+        # Sorted by ceiling: all that follow are lower still.
         if not len(batch):
             break
         visited.append(batch)
@@ -219,8 +230,10 @@ def _highest(kept: Singles, new: Singles, k: int) -> Singles:
 
 def _parts(vectors: NDArray[np.float64], directions: NDArray[np.float64]) -> tuple[Singles, Singles]:
     """Coordinates (B, m) of vectors (B, W), and the length (B,) of the rest, rounded up."""
-    coordinates = vectors @ directions
+    coordinates = vectors @ directions  # (B, W) -> (B, m)
+    # Pythagoras, as the directions are orthonormal.
     squared = np.einsum("bw,bw->b", vectors, vectors) - np.einsum("bm,bm->b", coordinates, coordinates)
+    # Rounding may leave a little less than nothing.
     rest = np.sqrt(np.maximum(squared, 0))
     # A residual that is too long loosens the bound a little, one too short would break it.
     return coordinates.astype(np.float32), (rest * (1 + 1e-6) + 1e-6).astype(np.float32)

@@ -72,6 +72,7 @@ class ArchiveIndex:
         """
         if not model:
             raise ValueError("model='' is not allowed: an index must say which model made its vectors")
+        # The description goes in last, but nobody sees the folder before both are there.
         with atomic_folder(folder) as partial:
             (part := partial / _part_name(0)).mkdir()
             written = replace(write_part(part, batches, widths=None), model=model)
@@ -98,6 +99,7 @@ class ArchiveIndex:
                 f"{root} is an index of model {description.model}, and the queries are of model {model}; "
                 "build an index with this model, or load the other one."
             )
+        # Sizes are compared, contents are not: that takes minutes, and is what `check_contents` is for.
         widths = {"dimension": description.dimension, "width": description.width}
         return cls(root, description, tuple(open_part(root, part, **widths) for part in description.parts))
 
@@ -121,6 +123,7 @@ class ArchiveIndex:
             # A part that no description names is what a killed process left, and is replaced.
             with atomic_folder(self.folder / name) as partial:
                 written = write_part(partial, batches, widths=(now.dimension, now.width))
+            # From this replacement on, the part belongs to the index.
             part = PartDescription(name, written.parts[0].count, written.parts[0].checksums)
             write_json(self.folder / DESCRIPTION, replace(now, parts=(*now.parts, part)).to_dict())
         return ArchiveIndex.open(self.folder, model=self.model)
@@ -166,7 +169,7 @@ class ArchiveIndex:
     def similarity(self) -> Singles:
         """(N, D) similarity vectors in single precision, in memory: 2 GB for a million items of 512."""
         rows = np.empty((len(self), self.dimension), dtype=np.float32)
-        first = 0
+        first = 0  # row of the archive at which the part begins
         for part in self.parts:
             to_single(part.similarity, rows[first : first + len(part.weight)])
             first += len(part.weight)
@@ -187,9 +190,10 @@ class ArchiveIndex:
         first = 0
         for part in self.parts:
             count = len(part.weight)
+            # Parts before the start have an empty range.
             for begin in range(max(0, start - first), count, size):
                 rows = slice(begin, min(begin + size, count))
-                length = rows.stop - rows.start
+                length = rows.stop - rows.start  # B, less at the end of a part
                 yield (
                     first + begin,
                     to_single(part.similarity[rows], similarity[:length]),
@@ -206,19 +210,19 @@ class ArchiveIndex:
         Returns:
             (n, D) similarity and (n, W) confidence, in single precision.
         """
-        similarity, confidence = (
-            np.empty((len(rows), columns), np.float32) for columns in (self.dimension, self.width)
-        )
+        if len(self.parts) == 1:
+            # The usual case, and the time of a search: one copy less.
+            return to_single(self.parts[0].similarity[rows]), to_single(self.parts[0].confidence[rows])
+        similarity = np.empty((len(rows), self.dimension), np.float16)
+        confidence = np.empty((len(rows), self.width), np.float16)
         ends = np.cumsum([len(part.weight) for part in self.parts])
         owner = np.searchsorted(ends, rows, side="right")  # (n,) part of each row
         for number, part in enumerate(self.parts):
             mine = np.flatnonzero(owner == number)
-            if not len(mine):
-                continue
+            # Counted from the first row of the part.
             local = rows[mine] - (ends[number] - len(part.weight))
-            similarity[mine] = to_single(part.similarity[local])
-            confidence[mine] = to_single(part.confidence[local])
-        return similarity, confidence
+            similarity[mine], confidence[mine] = part.similarity[local], part.confidence[local]
+        return to_single(similarity), to_single(confidence)
 
 
 def to_single(halves: Halves, out: Singles | None = None) -> Singles:

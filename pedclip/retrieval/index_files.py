@@ -111,11 +111,13 @@ def write_part(folder: Path, batches: Iterable[PairVectors], *, widths: tuple[in
         files = {name: stack.enter_context((folder / name).open("xb")) for name in FILES}
         for batch in batches:
             found = (batch.similarity.shape[1], batch.confidence.shape[1])
+            # The first batch of a new index says how wide the others must be.
             widths = found if widths is None else widths
             if found != widths:
                 raise OtherModel(f"vectors of widths {found} do not fit an index of widths {widths}")
             columns = (batch.similarity, batch.confidence, batch.weight)
             for (name, kind), values in zip(FILES.items(), columns, strict=True):
+                # Written and summed at once, as the whole part may not fit the memory.
                 files[name].write(content := values.astype(kind).tobytes())
                 digests[name].update(content)
             count += len(batch)
@@ -134,6 +136,7 @@ def open_part(folder: Path, part: PartDescription, *, dimension: int, width: int
     arrays: list[NDArray[Any]] = []
     for (name, kind), columns in zip(FILES.items(), (dimension, width, 1), strict=True):
         path, expected = folder / part.name / name, part.count * columns * np.dtype(kind).itemsize
+        # A copy that was cut short has the right description and too few bytes.
         found = path.stat().st_size if path.is_file() else None
         if found != expected:
             state = "is missing" if found is None else f"has {found} bytes, expected {expected}"
@@ -190,6 +193,7 @@ def _part(content: Any) -> PartDescription:
     # The name becomes a path: nothing that leads out of the folder.
     if not re.fullmatch(r"part-\d{5}", name):
         raise ValueError(f"a part is named part-00000, not {name!r}")
+    # Exactly the files that are read; anything else that is listed does not matter.
     checksums = {file: _text(content["checksums"][file]) for file in FILES}
     return PartDescription(name, _count(content["count"]), checksums)
 

@@ -31,6 +31,7 @@ def final_score(similarity: Numbers, confidence: Numbers, rerank: Rerank = "as_i
     """
     check_rerank(rerank)
     if rerank == "as_printed":
+        # Two negative factors make a positive product: the contradiction that the default avoids.
         product: Numbers = similarity * confidence
         return product
     if rerank == "sum":
@@ -69,6 +70,7 @@ def score_ceiling(similarity: Numbers, low: Numbers, high: Numbers, *, slack: fl
         (N,) ceilings.
     """
     if rerank != "as_printed":
+        # Both rise with either factor.
         return final_score(similarity + slack, high, rerank)
     # A product of two numbers in two intervals is largest at one of the four corners.
     ends = ((similarity + sign * slack) * limit for sign in (-1, 1) for limit in (low, high))

@@ -20,6 +20,7 @@ Doubles = NDArray[np.float64]
 
 _QUERIES_AT_ONCE: Final = 64  # their scores of all items are held: 256 MB for a million items
 _ARITHMETIC: Final = 1e-6  # of the few operations after the inner products, in single precision
+_RUN: Final = 512  # products added up in one run
 _ROWS_AT_ONCE: Final = 64  # scored again together, 7 MB in double precision
 
 
@@ -45,6 +46,10 @@ class Found:
 class FirstStage(Protocol):
     """A search by similarity alone; `pedclip.retrieval.first_stage` makes one."""
 
+    @property
+    def num_items(self) -> int:
+        """Items that it was built of."""
+
     def top(self, query: Singles, count: int) -> Rows:
         """(D,) query -> (M,) items of the highest similarity, M at most `count`."""
 
@@ -69,16 +74,19 @@ def search_all(index: ArchiveIndex, queries: PairVectors, *, k: int = 10, rerank
     found = []
     for first in range(0, len(queries), _QUERIES_AT_ONCE):
         several = [query_of(queries, row) for row in range(first, min(first + _QUERIES_AT_ONCE, len(queries)))]
+        # Queries as columns, so that a block is read once for all of them.
         similarity_vectors, confidence_vectors = (
             np.stack([getattr(query, name) for query in several], axis=1) for name in ("similarity", "confidence")
         )  # (D, Q) and (W, Q)
-        scores = np.empty((len(several), len(index)), np.float32)
+        scores = np.empty((len(several), len(index)), np.float32)  # (Q, N)
         for start, similarity, confidence in index.blocks():
             rows = np.arange(start, start + len(similarity))
-            products = (similarity @ similarity_vectors).T, (confidence @ confidence_vectors).T  # (Q, B) each
+            # (Q, B) each
+            products = product(similarity, similarity_vectors).T, product(confidence, confidence_vectors).T
             for number, query in enumerate(several):
                 divided = products[1][number] / query.divisor(index, rows)
                 scores[number, rows] = final_score(products[0][number], divided, rerank)
+        # The order is found only now, as the K-th best is not known before the last block.
         everything = np.arange(len(index))
         found += [
             best(index, query, everything, row, k=k, rerank=rerank) for query, row in zip(several, scores, strict=True)
@@ -112,15 +120,22 @@ def search_two_stage(
         The K best of the candidates of each query.
 
     Raises:
-        ValueError: k below 1, fewer candidates than results, a first stage that found fewer, or another rerank.
+        ValueError: k below 1, fewer candidates than results, a first stage of another number of items or that found
+            fewer than k, or another rerank.
         OtherModel: Queries of other widths than the index.
     """
     check_search(index, queries, k=k, rerank=rerank)
     if num_candidates < k:
         raise ValueError(f"num_candidates={num_candidates} is not allowed: {k} results need at least as many")
+    # A stage that was built before the index was extended would never find what is new.
+    if stage.num_items != len(index):
+        raise ValueError(
+            f"the first stage is of {stage.num_items} items, {index.folder} has {len(index)}; build it again"
+        )
     found = []
     for number in range(len(queries)):
         query = query_of(queries, number)
+        # In the order of the file, which is read faster so.
         rows = np.sort(stage.top(query.similarity, min(num_candidates, len(index))))
         if len(rows) < min(k, len(index)):
             raise ValueError(f"the first stage found {len(rows)} items for {k} results; let it look at more lists")
@@ -148,17 +163,40 @@ class Query:
 
     def scores(self, index: ArchiveIndex, rows: Rows, rerank: Rerank) -> Singles:
         """(n,) final scores of some items in single precision."""
-        similarity, confidence = index.take(rows)
-        divided = confidence @ self.confidence / self.divisor(index, rows)
-        return np.asarray(final_score(similarity @ self.similarity, divided, rerank), dtype=np.float32)
+        similarity, confidence = index.take(rows)  # (n, D), (n, W)
+        # Rescaled to the blocks that both have, as if the others did not exist.
+        divided = product(confidence, self.confidence) / self.divisor(index, rows)
+        return np.asarray(final_score(product(similarity, self.similarity), divided, rerank), dtype=np.float32)
 
     def errors(self, index: ArchiveIndex, rows: Rows) -> Singles:
         """(n,) largest rounding of `scores`: that of both inner products, carried into the final score."""
         # |C| and its error grow with the lengths of both vectors over the divisor, which short reports make small.
         growth = np.sqrt(index.weight[rows] * self.weight) / self.divisor(index, rows)
-        both = rounding(index.dimension) * np.maximum(growth, 1) + rounding(index.width) * growth
+        both = rounding(num_sums(index.dimension)) * np.maximum(growth, 1) + rounding(num_sums(index.width)) * growth
         # A twentieth more, since vectors may be longer than their weight by the tolerance of PairVectors.
         return np.asarray(1.05 * both + _ARITHMETIC, dtype=np.float32)
+
+
+def product(rows: Singles, vectors: Singles) -> Singles:
+    """Inner products in single precision, summed in short runs.
+
+    Args:
+        rows: (n, W).
+        vectors: (W,) or (W, Q).
+
+    Returns:
+        (n,) or (n, Q), with an error of at most `rounding(num_sums(W))` times both lengths.
+    """
+    # The error grows with the longest chain of additions: 26 runs of 512 have one of 538, not of 13,312.
+    total: Singles = rows[:, :_RUN] @ vectors[:_RUN]
+    for start in range(_RUN, rows.shape[1], _RUN):
+        total += rows[:, start : start + _RUN] @ vectors[start : start + _RUN]
+    return total
+
+
+def num_sums(width: int) -> int:
+    """Longest chain of additions in `product`."""
+    return min(width, _RUN) + -(-width // _RUN)
 
 
 def query_of(queries: PairVectors, row: int) -> Query:
@@ -187,6 +225,7 @@ def best(index: ArchiveIndex, query: Query, rows: Rows, scores: Singles, *, k: i
     rows_left = rows[scores + errors >= certain]
     similarity, confidence = _exactly(index, query, rows_left)
     final = final_score(similarity, confidence, rerank)
+    # By score, and equal scores by number: the last key counts first.
     order = np.lexsort((rows_left, -final))[:k]
     # One row of K results each: (K,) -> (1, K).
     scores_of_best = np.asarray(final[order], dtype=np.float64)[None]
@@ -196,7 +235,7 @@ def best(index: ArchiveIndex, query: Query, rows: Rows, scores: Singles, *, k: i
 
 def _exactly(index: ArchiveIndex, query: Query, rows: Rows) -> tuple[Doubles, Doubles]:
     """Similarity (n,) and confidence (n,) in double precision, each from its own row alone."""
-    similarity, confidence = np.empty(len(rows)), np.empty(len(rows))
+    similarity, confidence = np.empty(len(rows)), np.empty(len(rows))  # (n,) each
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
         # Not a matrix product: there the sum of a row depends on how many rows there are.
@@ -217,6 +256,7 @@ def check_search(index: ArchiveIndex, queries: PairVectors, *, k: int, rerank: s
     check_rerank(rerank)
     if k < 1:
         raise ValueError(f"k={k} is not allowed: at least one result is wanted")
+    # Of another model, surely: a projection has one width.
     found = (queries.similarity.shape[1], queries.confidence.shape[1])
     if found != (index.dimension, index.width):
         raise OtherModel(f"queries of widths {found} do not fit an index of widths {(index.dimension, index.width)}")

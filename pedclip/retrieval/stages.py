@@ -26,11 +26,17 @@ class NumpyStage:
 
     similarity: Singles
 
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return len(self.similarity)
+
     def top(self, query: Singles, count: int) -> Rows:
         """(D,) query -> (M,) items of the highest similarity; ties at the border go to the lower numbers."""
         scores = self.similarity @ query  # (N,)
         count = min(count, len(scores))
         last = np.partition(scores, len(scores) - count)[len(scores) - count]  # the M-th highest
+        # Ties fill what room is left, from the lowest number on.
         above, tied = np.flatnonzero(scores > last), np.flatnonzero(scores == last)
         return np.concatenate([above, tied[: count - len(above)]])
 
@@ -44,6 +50,11 @@ class FaissStage:
     """
 
     searcher: Any
+
+    @property
+    def num_items(self) -> int:
+        """N."""
+        return int(self.searcher.ntotal)
 
     def top(self, query: Singles, count: int) -> Rows:
         """(D,) query -> (M,) items of the highest similarity among the lists looked at, fewer where these are short."""
@@ -82,6 +93,7 @@ def first_stage(
     if kind not in get_args(Kind):
         raise ValueError(f"kind={kind!r} is not allowed: choose from {', '.join(get_args(Kind))}")
     if kind == "auto":
+        # Looked for and not imported: who asks for "numpy" does not pay for faiss.
         kind = "numpy" if find_spec("faiss") is None else "flat"
     if kind == "numpy":
         return NumpyStage(index.similarity)
@@ -90,13 +102,19 @@ def first_stage(
         flat = faiss.IndexFlatIP(index.dimension)
         _fill(flat, index)
         return FaissStage(flat)
+    # 4 √N balances the comparison with the lists and that within them.
     lists = num_lists if num_lists is not None else max(1, min(int(4 * len(index) ** 0.5), len(index) // _PER_LIST))
     probes = num_probes if num_probes is not None else max(8, lists // 16)
     if lists < 1 or probes < 1:
         raise ValueError(f"num_lists={lists}, num_probes={probes}: both must be at least 1")
+    return _inverted_lists(faiss, index, lists, probes, seed)
+
+
+def _inverted_lists(faiss: Any, index: ArchiveIndex, lists: int, probes: int, seed: int) -> FaissStage:
     # Half precision, as in the index: what is stored loses nothing.
     quantizer, half = faiss.IndexFlatIP(index.dimension), faiss.ScalarQuantizer.QT_fp16
     inverted = faiss.IndexIVFScalarQuantizer(quantizer, index.dimension, lists, half, faiss.METRIC_INNER_PRODUCT)
+    # A few times as many as faiss asks for: more would take longer and move the lists little.
     number = min(len(index), 4 * _PER_LIST * lists)
     chosen = np.sort(np.random.default_rng(seed).choice(len(index), size=number, replace=False))
     inverted.train(index.similarity[chosen])

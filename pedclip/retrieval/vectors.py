@@ -43,18 +43,21 @@ class PairVectors:
             raise ValueError(
                 f"similarity and confidence need a row per item: got {len(similarity)} and {len(confidence)}"
             )
+        # Row by row without a copy of the squares.
         lengths = [np.sqrt(np.einsum("nd,nd->n", rows, rows)) for rows in (similarity, confidence)]  # (N,) each
         for name, length in zip(("similarity", "confidence"), lengths, strict=True):
+            # Nothing to compare, and a division by zero later on.
             if len(empty := np.flatnonzero(length == 0)):
                 raise ValueError(
                     f"{len(empty)} of {len(length)} items have a {name} vector of zeros, the first at row {empty[0]}: "
                     "a film or text with nothing in it cannot be compared; leave it out and count it"
                 )
+        # A wrong scale would change every ranking without a word.
         if len(off := np.flatnonzero(np.abs(lengths[0] - 1) > _TOLERANCE)):
             raise ValueError(
                 f"similarity vectors must have length 1; row {off[0]} has {lengths[0][off[0]]:.3g}. Normalize them"
             )
-        squared = lengths[1] ** 2
+        squared = lengths[1] ** 2  # (N,)
         weight = np.asarray(self.weight, dtype=np.float32)
         weight = squared if weight.size == 0 else weight
         _check_weight(weight, squared)

@@ -9,7 +9,7 @@ WEIGHTS = np.array([0.4, 0.2, 0.1, 0.1, 0.1, 0.1])
 
 
 def drawn(rng, num_items, *, rank=3, noise=0.3, clusters=None, is_short=False):
-    """Items as `PairVectors`, and the prototypes (N, 6, 8), masks (N, 6) and global vectors (N, 16) they are made of."""
+    """Items as `PairVectors`, and prototypes (N, 6, 8), masks (N, 6) and global vectors (N, 16) they are made of."""
     fixed = np.random.default_rng(99)  # the same directions whatever the items
     mixing, projection = (
         fixed.normal(size=(rank, BLOCKS * BLOCK_WIDTH)), fixed.normal(size=(BLOCK_WIDTH * BLOCKS, DIMENSION)),

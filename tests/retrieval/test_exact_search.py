@@ -75,16 +75,25 @@ def test_no_item_scores_above_its_ceiling_and_the_ceiling_falls_with_more_direct
         assert gaps[-1] < 1e-4  # all 48 directions leave nothing over but rounding
 
 
-def test_few_items_are_scored_where_the_archive_has_structure_and_all_where_it_has_none(tmp_path, monkeypatch):
+def test_few_items_are_scored_where_the_archive_has_structure_and_most_where_it_has_none(tmp_path, monkeypatch):
     monkeypatch.setattr(exact_search, "_CHUNK", 16)
     rng = np.random.default_rng(1)
     numbers = []
-    for noise in (0.1, 30.0):
-        index = ArchiveIndex.create(tmp_path / "index", [drawn(rng, 3000, noise=noise)[0]], model="m")
-        bound = ConfidenceBound.fit(index, num_components=6)
-        found = search_exact(index, bound, drawn(rng, 5, noise=noise)[0], k=5)
+    for is_random in (False, True):
+        items, queries = drawn(rng, 3000, noise=0.1)[0], drawn(rng, 5, noise=0.1)[0]
+        if is_random:  # no direction is better than another, and the similarity says nothing
+            items, queries = (
+                PairVectors(*(unit_rows(rng, number, width) for width in (16, 48))) for number in (3000, 5)
+            )
+        index = ArchiveIndex.create(tmp_path / "index", [items], model="m")
+        found = search_exact(index, ConfidenceBound.fit(index, num_components=6), queries, k=5)
         numbers.append(np.median(found.num_scored))
-    assert numbers[0] < 300 < 1000 < numbers[1]
+    assert numbers[0] < 150 < 1000 < numbers[1]
+
+
+def unit_rows(rng, number, width):
+    rows = rng.normal(size=(number, width))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def test_a_bound_that_knows_the_upper_limit_alone_would_be_wrong_as_printed(tmp_path, monkeypatch):
@@ -156,6 +165,11 @@ def test_a_damaged_bound_is_refused_by_name(tmp_path, fitted):
         ConfidenceBound.load(path)
     save_file({name: np.zeros(1, np.float32) for name in ("directions", "reduced", "residual")}, path)
     with pytest.raises(DamagedIndex, match=r"bound\.safetensors is no 'pedclip confidence bound, version 1'"):
+        ConfidenceBound.load(path)
+    marked = {"format": "pedclip confidence bound, version 1", "checksums": "[]"}
+    shapes = {"directions": (4, 2), "reduced": (5, 3), "residual": (5,)}
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, path, metadata=marked)
+    with pytest.raises(DamagedIndex, match=r"bound\.safetensors is no"):
         ConfidenceBound.load(path)
     save_file({"weights": np.zeros(1, np.float32)}, path)
     with pytest.raises(DamagedIndex, match=r"bound\.safetensors is damaged"):

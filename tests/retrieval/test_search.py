@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pedclip.retrieval import search as search_module
 from pedclip.retrieval.index import ArchiveIndex, OtherModel
-from pedclip.retrieval.reranking import final_score
+from pedclip.retrieval.reranking import final_score, rounding
 from pedclip.retrieval.search import search_all, search_two_stage
 from pedclip.retrieval.stages import first_stage
 from pedclip.retrieval.vectors import PairVectors
@@ -114,6 +114,32 @@ def test_ranking_again_before_the_cut_changes_the_set_and_after_it_only_the_orde
     assert after.rows[0].tolist() == [2, 1, 0]
 
 
+def test_short_runs_of_sums_are_the_whole_product_and_closer_to_it():
+    rng = np.random.default_rng(6)
+    rows, vectors = (unit_rows(rng, number, 13_312) for number in (30, 4))
+    exact = rows.astype(np.float64) @ vectors.astype(np.float64).T
+    assert np.abs(search_module.product(rows, vectors.T) - exact).max() < 1.01 * rounding(512 + 26)
+    assert np.abs(search_module.product(rows, vectors[0]) - exact[:, 0]).max() < 1.01 * rounding(512 + 26)
+    assert [search_module.num_sums(width) for width in (16, 512, 513, 13_312)] == [17, 513, 514, 538]
+
+
+def unit_rows(rng, number, width):
+    rows = rng.normal(size=(number, width))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rerank", RERANKS)
+def test_single_precision_is_off_by_no_more_than_the_errors_say(tmp_path, rerank):
+    rng = np.random.default_rng(8)
+    items, queries = drawn(rng, 200, is_short=True)[0], drawn(rng, 5, is_short=True)[0]
+    index = ArchiveIndex.create(tmp_path / "index", [items], model="m")
+    rows = np.arange(200)
+    for row in range(5):
+        query = search_module.query_of(queries, row)
+        off = np.abs(query.scores(index, rows, rerank) - by_loop(index, queries, row, rerank)[0])
+        assert (off <= query.errors(index, rows)).all()
+
+
 def test_what_cannot_be_searched_is_refused(reversed_index):
     index, query = reversed_index
     stage = first_stage(index, "numpy")
@@ -126,7 +152,13 @@ def test_what_cannot_be_searched_is_refused(reversed_index):
     with pytest.raises(OtherModel, match=r"queries of widths \(3, 2\) do not fit an index of widths \(2, 2\)"):
         search_all(index, PairVectors(np.eye(1, 3), np.eye(1, 2)))
 
+    longer = index.extend([query])
+    with pytest.raises(ValueError, match=r"the first stage is of 10 items, .*index has 11; build it again"):
+        search_two_stage(longer, stage, query, k=3)
+
     class Blind:
+        num_items = 10
+
         def top(self, query, count):
             return np.array([4])
 

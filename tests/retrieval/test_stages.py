@@ -39,6 +39,7 @@ def test_faiss_finds_the_same_items(index, kind, options):
     literal, stage = first_stage(index, "numpy"), first_stage(index, kind, **options)
     for query in QUERIES:
         assert set(stage.top(query, 20).tolist()) == set(literal.top(query, 20).tolist())
+    assert stage.num_items == literal.num_items == 800
 
 
 def test_few_lists_miss_items_and_many_find_more(index):
