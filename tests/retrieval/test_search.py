@@ -140,6 +140,24 @@ def test_single_precision_is_off_by_no_more_than_the_errors_say(tmp_path, rerank
         assert (off <= query.errors(index, rows)).all()
 
 
+@pytest.mark.parametrize("rerank", RERANKS)
+def test_rounding_within_the_errors_changes_nothing(tmp_path, rerank):
+    rng = np.random.default_rng(9)
+    one, queries = drawn(rng, 1)[0], drawn(rng, 1)[0]
+    # Near-copies, so that single precision cannot tell many of them apart.
+    near = [np.tile(getattr(one, name), (400, 1)) for name in ("similarity", "confidence")]
+    near = [rows + 1e-4 * rng.normal(size=rows.shape) for rows in near]
+    near = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in near]
+    index = ArchiveIndex.create(tmp_path / "index", [PairVectors(*near)], model="m")
+    exact, query, rows = search_all(index, queries, rerank=rerank), search_module.query_of(queries, 0), np.arange(400)
+    scores, errors = query.scores(index, rows, rerank), query.errors(index, rows)
+    for _ in range(20):
+        moved = scores + (rng.choice([-0.5, 0.5], size=400) * errors).astype(np.float32)
+        found = search_module.best(index, query, rows, moved, k=10, rerank=rerank)
+        assert np.array_equal(found.rows, exact.rows)
+        assert np.array_equal(found.scores, exact.scores)
+
+
 def test_what_cannot_be_searched_is_refused(reversed_index):
     index, query = reversed_index
     stage = first_stage(index, "numpy")
