@@ -199,7 +199,7 @@ def measure(archive: Archive, number: int, folder: Path, options: argparse.Names
         "exact": lambda query: search_exact(index, bound, query, k=K, rerank=options.rerank)
     }
     for kind in options.stages.split(","):
-        stage = first_stage(index, kind)
+        stage = first_stage(index, kind, num_probes=options.probes)
         for candidates in map(int, options.candidates.split(",")):
             searches[f"{kind}, {candidates} candidates"] = lambda query, stage=stage, candidates=candidates: (  # type: ignore[misc]
                 search_two_stage(
@@ -260,10 +260,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--noise", type=float, default=0.15, help="share of noise, at most 0.3; the rest of 0.3 is local"
     )
-    parser.add_argument("--components", type=int, default=128, help="directions of the exact search")
+    parser.add_argument("--components", type=int, default=256, help="directions of the exact search")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--brute", type=int, default=20, help="queries that the search of all items is timed on")
     parser.add_argument("--stages", default="flat,ivf", help="numpy, flat, ivf; the last two need faiss")
+    parser.add_argument("--probes", type=int, help="lists that ivf looks at; a quarter of them")
     parser.add_argument("--candidates", default="100,500", help="of the first stage, separated by commas")
     parser.add_argument("--rerank", default="as_intended")
     parser.add_argument("--folder", type=Path, help="where the archives are written; deleted afterwards")
@@ -281,7 +282,13 @@ def main(arguments: list[str] | None = None) -> None:
         show(reports[-1])
     if options.json:
         drawn = {name: getattr(archive, name) for name in archive.__dataclass_fields__}
-        facts = {"archive": drawn, "components": options.components, "rerank": options.rerank, "k": K}
+        facts = {
+            "archive": drawn,
+            "components": options.components,
+            "probes": options.probes,
+            "rerank": options.rerank,
+            "k": K,
+        }
         write_report(options.json, describe() | facts | {"queries": options.queries, "sizes": reports})
 
 

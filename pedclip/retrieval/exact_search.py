@@ -53,7 +53,7 @@ class ConfidenceBound:
 
     @classmethod
     def fit(
-        cls, index: ArchiveIndex, *, num_components: int = 128, num_sampled: int = 4096, seed: int = 0
+        cls, index: ArchiveIndex, *, num_components: int = 256, num_sampled: int = 4096, seed: int = 0
     ) -> "ConfidenceBound":
         """Directions of a sample, and the coordinates of all items along them; one pass over the index.
 
