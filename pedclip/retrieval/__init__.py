@@ -9,6 +9,7 @@ from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pedclip.retrieval.exact_search import ConfidenceBound as ConfidenceBound
+    from pedclip.retrieval.exact_search import OtherIndex as OtherIndex
     from pedclip.retrieval.exact_search import search_exact as search_exact
     from pedclip.retrieval.index import ArchiveIndex as ArchiveIndex
     from pedclip.retrieval.index import DamagedIndex as DamagedIndex
@@ -25,6 +26,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "ConfidenceBound": "exact_search",
+        "OtherIndex": "exact_search",
         "search_exact": "exact_search",
         "first_stage": "stages",
         "ArchiveIndex": "index",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pedclip.evaluation.metrics.conformal import answer_sets as answer_sets
     from pedclip.evaluation.metrics.conformal import evaluate_sets as evaluate_sets
     from pedclip.evaluation.metrics.conformal import fit_threshold as fit_threshold
+    from pedclip.evaluation.metrics.conformal import needed_patients as needed_patients
     from pedclip.evaluation.metrics.conformal import right_scores as right_scores
     from pedclip.evaluation.metrics.detection import Boxes as Boxes
     from pedclip.evaluation.metrics.detection import mean_average_precision as mean_average_precision
@@ -55,6 +56,7 @@ __getattr__, __dir__ = lazy_names(
         "answer_sets": "conformal",
         "evaluate_sets": "conformal",
         "fit_threshold": "conformal",
+        "needed_patients": "conformal",
         "right_scores": "conformal",
         "Boxes": "detection",
         "mean_average_precision": "detection",
