@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from pedclip.retrieval.config import ShortReports
-from pedclip.retrieval.prototypes import NUM_GROUPS, Prototypes, collect, group_texts
+from pedclip.retrieval.prototypes import Prototypes, collect
+from pedclip.retrieval.report_groups import NUM_GROUPS, group_texts
 
 _FIRST_RATE, _LAST_RATE = 0.025, 0.0001  # gensim's own steps, for training and inference
 
@@ -90,7 +91,8 @@ class DocumentVectors:
                 self.model, words, [0], rate, learn_words=False, learn_hidden=False, doctag_vectors=vectors,
                 doctags_lockf=free,
             )  # fmt: skip
-        return vectors[0]
+        vector: NDArray[np.float32] = vectors[0]
+        return vector
 
     def prototypes(
         self, reports: Sequence[str], *, num_groups: int = NUM_GROUPS, short: ShortReports = "mask"

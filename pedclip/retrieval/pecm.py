@@ -6,7 +6,6 @@ make such vectors for an index; `pedclip.retrieval.reference` holds the literal 
 """
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -15,56 +14,10 @@ from torch.nn import functional as F
 
 from pedclip.retrieval.config import LOWEST_TEMPERATURE
 from pedclip.retrieval.config import PECMConfig as PECMConfig
+from pedclip.retrieval.scores import Scores as Scores
+from pedclip.retrieval.scores import Vectors as Vectors
 
 _LARGEST: Final = 2**25  # cosines held at once where every prototype meets every other
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Scores of B queries against N candidates.
-
-    Attributes:
-        initial: (B, N) cosine of the global embeddings, Eq. 3.
-        confidence: (B, N) weighted mean of the prototypes' cosines, Eq. 6.
-        final: (B, N) what the second ranking goes by, Eq. 7 or another reading; equal to `initial` without ARR.
-        top_m: Candidates of the first ranking that are ranked again; None for all.
-    """
-
-    initial: Tensor
-    confidence: Tensor
-    final: Tensor
-    top_m: int | None = None
-
-    def t(self) -> "Scores":
-        """The same with the candidates as queries: (N, B)."""
-        return Scores(self.initial.t(), self.confidence.t(), self.final.t(), self.top_m)
-
-    def ranking(self) -> Tensor:
-        """Candidates of each query, best first: (B, N) indices; equal scores in the order of the candidates.
-
-        Source: PECM, Eq. 5 and 8. Differs: `top_m` (decision E10): the printed second ranking takes all candidates, so
-        that the first one has no effect.
-        """
-        if self.top_m is None:
-            return self.final.argsort(dim=1, descending=True, stable=True)
-        first = self.initial.argsort(dim=1, descending=True, stable=True)  # (B, N)
-        # In the order of the candidates again, for a stable sort to break ties by it.
-        head = first[:, : self.top_m].sort(dim=1).values  # (B, M)
-        again = self.final.gather(1, head).argsort(dim=1, descending=True, stable=True)
-        return torch.cat([head.gather(1, again), first[:, self.top_m :]], dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Vectors:
-    """One film or report per row, so that both scores are inner products of rows.
-
-    Attributes:
-        initial: (N, D) unit vectors; the inner product is Eq. 3.
-        confidence: (N, K·D); the inner product of a film's and a report's is Eq. 6.
-    """
-
-    initial: Tensor
-    confidence: Tensor
 
 
 class PECM(nn.Module):
@@ -125,9 +78,8 @@ class PECM(nn.Module):
     @property
     def weights(self) -> Tensor:
         """(K,) w as used in Eq. 2 and 4; uniform without DSCE."""
-        theta = self.theta
-        if not self.config.dsce:
-            theta = torch.full_like(theta, 1.0 if self.config.w_norm == "free" else 0.0)
+        # Equal θ of any value are uniform weights; free ones are 1, as at the start.
+        theta = self.theta if self.config.dsce else torch.ones_like(self.theta)
         if self.config.w_norm == "free":
             return theta
         # K·softmax makes C a mean of cosines; softmax with the printed 1/K bounds it by 1/K (decision E5).
@@ -138,7 +90,8 @@ class PECM(nn.Module):
     def entropy(self) -> Tensor:
         """() entropy of the normalized weights in nats, log K at most: 0 where one prototype decides alone."""
         shares = self.weights.abs() / self.weights.abs().sum()
-        return torch.special.entr(shares).sum()
+        entropy: Tensor = torch.special.entr(shares).sum()
+        return entropy
 
     @property
     def temperature(self) -> Tensor:
@@ -286,7 +239,7 @@ class PECM(nn.Module):
         weights, absent = self.weights.to(image.dtype), ~mask
         rows = max(1, _LARGEST // (len(text) * self.num_prototypes**2))
         found = []
-        for films in image.split(rows):
+        for films in torch.split(image, rows):
             cosines = torch.einsum("bkd,nld->bnkl", films, text)
             cosines = cosines.masked_fill(absent[None, :, None, :], -torch.inf)
             of_image = (cosines.amax(3) * weights).mean(2)  # (B, N)

@@ -34,7 +34,8 @@ def pecm_reference(
 
 
 def _cosine(first: Tensor, second: Tensor) -> Tensor:
-    return first @ second / (first.norm() * second.norm())  # Eq. 1
+    product: Tensor = first @ second  # Eq. 1
+    return product / (first.norm() * second.norm())
 
 
 def _initial(pecm: PECM, film: Tensor, report: Tensor, present: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class RetrievalPairs:
             raise ValueError(f"{len(self.patients)} patients for {image[0]} films: one for each")
         if image[0] and not 0 <= int(self.report.min()) <= int(self.report.max()) < text[0]:
             raise ValueError(f"report holds {int(self.report.min())} to {int(self.report.max())}: rows 0…{text[0] - 1}")
-        if len(self.report.unique()) < 2:
+        if len(torch.unique(self.report)) < 2:
             raise ValueError("fewer than two different reports have films: a pair needs a negative")
         for name, values in (("image", self.image), ("text", self.text.values)):
             if not bool(torch.isfinite(values).all()):
@@ -177,7 +177,7 @@ def train_pecm(
             schedule.step()
             steps.append((len(rows), losses))
         validated = None if validation is None else _validation_loss(pecm, validation, training.batch_size, device)
-        history.append(_record(pecm, epoch, schedule.get_last_lr()[0], steps, validated))
+        history.append(_record(pecm, epoch, float(schedule.get_last_lr()[0]), steps, validated))
     pecm.eval()
     return tuple(history)
 
@@ -195,7 +195,7 @@ def _check(pecm: PECM, pairs: RetrievalPairs, validation: RetrievalPairs | None)
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    for rows in order.split(size):
+    for rows in torch.split(order, size):
         if len(rows) > 1:
             yield rows
 
