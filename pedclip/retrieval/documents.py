@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pedclip.retrieval.config import ShortReports
 from pedclip.retrieval.prototypes import Prototypes, collect
-from pedclip.retrieval.report_groups import NUM_GROUPS, group_texts
+from pedclip.retrieval.report_groups import NUM_GROUPS, split_groups
 
 _FIRST_RATE, _LAST_RATE = 0.025, 0.0001  # gensim's own steps, for training and inference
 
@@ -58,9 +58,9 @@ class DocumentVectors:
             ValueError: Reports without a sentence, or no word is frequent enough.
         """
         doc2vec = _doc2vec()
-        groups = group_texts(reports, num_groups)
+        groups = split_groups(reports, num_groups)
         # Groups too: what is inferred later is as short as they are.
-        texts = [*reports, *(text for row in groups for text in row if text)]
+        texts = [*reports, *(" ".join(group) for row in groups for group in row if group)]
         words = [text.lower().split() for text in texts]
         corpus = [doc2vec.TaggedDocument(found, [number]) for number, found in enumerate(words)]
         try:
@@ -112,9 +112,9 @@ class DocumentVectors:
         """
         if not reports:
             raise ValueError("reports is empty: at least one is needed")
-        groups = group_texts(reports, num_groups, short=short)
-        texts = sorted({text for row in groups for text in row if text})
-        vectors = {text: torch.from_numpy(self.vector(text)) for text in texts}
+        groups = split_groups(reports, num_groups, short=short)
+        different = {group for row in groups for group in row if group}
+        vectors = {group: torch.from_numpy(self.vector(" ".join(group))) for group in different}
         whole = torch.from_numpy(np.stack([self.vector(report) for report in reports]))  # (N, C)
         return collect(groups, vectors, whole)
 

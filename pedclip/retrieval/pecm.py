@@ -226,7 +226,7 @@ class PECM(nn.Module):
         # (N,) factor of Σ_k m_k·w_k·s_k. All present, it is the printed 1/K.
         if self.config.w_norm == "free":
             # Free weights may sum to nothing: the mean is over what is present instead.
-            return 1 / mask.sum(1)
+            return 1 / mask.sum(1).to(self.weights.dtype)
         return self.weights.sum() / (self.num_prototypes * (mask * self.weights).sum(1))
 
     def _index_match(self, image: Tensor, text: Tensor, mask: Tensor) -> Tensor:

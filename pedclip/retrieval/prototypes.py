@@ -4,7 +4,7 @@ Index 0…K−2 is a region in raster order or a group in reading order, index K
 k are compared with each other although nothing but their number relates them (decision E13 of PECM).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from pedclip.evaluation.embeddings import evaluating
 from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval.config import Grid, ShortReports
-from pedclip.retrieval.report_groups import NUM_GROUPS, group_texts
+from pedclip.retrieval.report_groups import NUM_GROUPS, Group, split_groups
 from pedclip.triplets.transforms import to_pixels
 
 PatchLayer = Literal["dense", "final"]
@@ -141,12 +141,12 @@ def film_prototypes(
     return torch.cat(found).clone()
 
 
-def collect(groups: Sequence[Sequence[str]], vectors: dict[str, Tensor], whole: Tensor) -> Prototypes:
-    """Prototypes from the vectors of group texts.
+def collect(groups: Sequence[Sequence[Group]], vectors: Mapping[Group, Tensor], whole: Tensor) -> Prototypes:
+    """Prototypes from the vectors of groups.
 
     Args:
-        groups: K − 1 texts for each of N reports, "" where absent.
-        vectors: (C,) of each text that occurs.
+        groups: K − 1 groups for each of N reports, () where absent.
+        vectors: (C,) of each group that occurs.
         whole: (N, C) global prototypes.
 
     Returns:
@@ -155,13 +155,13 @@ def collect(groups: Sequence[Sequence[str]], vectors: dict[str, Tensor], whole: 
     values = whole.new_zeros(len(groups), len(groups[0]) + 1, whole.shape[1])  # (N, K, C)
     mask = torch.zeros(values.shape[:2], dtype=torch.bool)
     distinct = mask.clone()
-    for row, texts in enumerate(groups):
-        for index, text in enumerate(texts):
-            if text:
-                values[row, index] = vectors[text]
+    for row, found in enumerate(groups):
+        for index, group in enumerate(found):
+            if group:
+                values[row, index] = vectors[group]
                 mask[row, index] = True
                 # Also two equal sentences of one report: their cosine is 1 whatever is learned.
-                distinct[row, index] = text not in texts[:index]
+                distinct[row, index] = group not in found[:index]
     values[:, -1], mask[:, -1], distinct[:, -1] = whole, True, True
     return Prototypes(values, mask, distinct)
 
@@ -177,9 +177,9 @@ def report_prototypes(
 ) -> Prototypes:
     """Prototypes of reports by the text encoder of a frozen PedCLIP, in its joint space.
 
-    A group is the mean of its token features, each group read on its own: what follows the encoder's longest text is
-    not lost, and a sentence has one vector wherever it stands. The global prototype is [CLS] of the whole report, which
-    sees as many tokens as the encoder takes.
+    A group is the mean of its token features, each sentence read on its own: nothing is lost behind the encoder's
+    longest text, and a sentence has the same features wherever it stands. The global prototype is [CLS] of the whole
+    report, which sees as many tokens as the encoder takes.
 
     Args:
         model: Computes in evaluation mode, without gradients.
@@ -199,18 +199,23 @@ def report_prototypes(
     """
     if not reports:
         raise ValueError("reports is empty: at least one is needed")
-    groups = group_texts(reports, num_groups, short=short)
+    groups = split_groups(reports, num_groups, short=short)
     # Normal sentences recur in thousands of reports, and each is encoded once.
-    texts = sorted({text for row in groups for text in row if text})
-    encoded = _encode(model, texts, batch_size=batch_size, device=device)[0]
-    whole = _encode(model, reports, batch_size=batch_size, device=device)[1]
-    return collect(groups, dict(zip(texts, encoded, strict=True)), whole)
+    sentences = sorted({sentence for row in groups for group in row for sentence in group})
+    sums, counts, _ = _encode(model, sentences, batch_size=batch_size, device=device)
+    row_of = {sentence: row for row, sentence in enumerate(sentences)}
+    vectors = {}
+    for group in {group for row in groups for group in row if group}:
+        rows = [row_of[sentence] for sentence in group]
+        # Every token counts alike, so that a long sentence weighs more than a short one.
+        vectors[group] = sums[rows].sum(0) / counts[rows].sum()
+    return collect(groups, vectors, _encode(model, reports, batch_size=batch_size, device=device)[2])
 
 
-def _encode(model: PedCLIP, texts: Sequence[str], *, batch_size: int, device: str) -> tuple[Tensor, Tensor]:
-    # Token means and [CLS], both (N, D). Texts of one length together waste no padding.
+def _encode(model: PedCLIP, texts: Sequence[str], *, batch_size: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    # Sum over the tokens (N, D), their number (N,) and [CLS] (N, D). Texts of one length together waste no padding.
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
-    means, firsts = [], []
+    sums, counts, firsts = [], [], []
     with evaluating(model, device):
         for start in range(0, len(order), batch_size):
             tokens = model.tokenize([texts[number] for number in order[start : start + batch_size]])
@@ -220,8 +225,9 @@ def _encode(model: PedCLIP, texts: Sequence[str], *, batch_size: int, device: st
             frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id], device=device)
             words = attention * ~torch.isin(ids, frame)
             words = torch.where(words.any(1, keepdim=True), words, attention)[..., None]  # (B, T, 1)
-            means.append(((features * words).sum(1) / words.sum(1)).cpu())
+            sums.append((features * words).sum(1).cpu())
+            counts.append(words.sum((1, 2)).cpu())
             firsts.append(features[:, 0].cpu())
-        back = torch.tensor(order).argsort()
-        mean, first = torch.cat(means)[back], torch.cat(firsts)[back]
-    return mean.clone(), first.clone()
+    back = torch.tensor(order).argsort()
+    # Indexing outside the block makes ordinary tensors of them: those of inference mode may not enter a training.
+    return torch.cat(sums)[back], torch.cat(counts)[back], torch.cat(firsts)[back]

@@ -10,6 +10,7 @@ from torch import Tensor
 from pedclip.curation.report.sentences import split_sentences
 from pedclip.retrieval.config import ShortReports
 
+Group = tuple[str, ...]  # sentences that have one prototype
 NUM_GROUPS: Final = 25  # K − 1
 
 
@@ -44,10 +45,10 @@ def sentence_groups(num_sentences: int, num_groups: int, *, short: ShortReports 
     return tuple(range(first, first + 1) for first in firsts)
 
 
-def group_texts(
+def split_groups(
     reports: Sequence[str], num_groups: int = NUM_GROUPS, *, short: ShortReports = "mask"
-) -> list[list[str]]:
-    """The words of each group of each report, "" where the report has no such group.
+) -> list[list[Group]]:
+    """The sentences of each group of each report, () where the report has no such group.
 
     Args:
         reports: Texts, such as the findings sections of reports; headings count as sentences.
@@ -65,7 +66,7 @@ def group_texts(
             f"{len(empty)} of {len(reports)} reports are empty (rows {numbers}): leave them out, count them"
         )
     return [
-        [" ".join(found[number] for number in group) for group in sentence_groups(len(found), num_groups, short=short)]
+        [tuple(found[number] for number in group) for group in sentence_groups(len(found), num_groups, short=short)]
         for found in sentences
     ]
 

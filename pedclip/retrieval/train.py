@@ -175,7 +175,8 @@ def train_pecm(
             losses.total.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-            steps.append((len(rows), losses))
+            # Numbers, not tensors: those would hold the graph of every step.
+            steps.append((len(rows), {name: float(getattr(losses, name).detach()) for name in _PARTS}))
         validated = None if validation is None else _validation_loss(pecm, validation, training.batch_size, device)
         history.append(_record(pecm, epoch, float(schedule.get_last_lr()[0]), steps, validated))
     pecm.eval()
@@ -225,18 +226,18 @@ def _validation_loss(pecm: PECM, pairs: RetrievalPairs, batch_size: int, device:
 
 
 def _record(
-    pecm: PECM, epoch: int, rate: float, steps: Sequence[tuple[int, Losses]], validation: float | None
+    pecm: PECM, epoch: int, rate: float, steps: Sequence[tuple[int, dict[str, float]]], validation: float | None
 ) -> Epoch:
     # A short last batch counts by its pairs.
     count = sum(size for size, _ in steps)
-    means = {name: sum(size * float(getattr(losses, name)) for size, losses in steps) / count for name in _PARTS}
+    means = {name: sum(size * values[name] for size, values in steps) / count for name in _PARTS}
     shares = pecm.weights.detach().abs()  # (K,)
     return Epoch(
         epoch=epoch,
         learning_rate=rate,
-        entropy=float(pecm.entropy),
+        entropy=float(pecm.entropy.detach()),
         largest_weight=float(shares.max() / shares.sum()),
-        temperature=float(pecm.temperature),
+        temperature=float(pecm.temperature.detach()),
         validation=validation,
         **means,
     )

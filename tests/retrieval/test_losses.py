@@ -113,7 +113,8 @@ def test_the_printed_diversity_collapses_prototypes_and_the_intended_does_not(ki
     before, after = mean_cosine(start[0]), mean_cosine(prototypes.detach()[0])
     assert before < 0.3
     if kind == "as_printed":
-        assert after > 0.999
+        # Near 1 the gradient of (1 − cos)² fades, so that the last step is never done.
+        assert after > 0.99
     else:
         assert after < 0.05
 
@@ -184,7 +185,7 @@ def test_total_is_the_weighted_sum_of_its_parts(reduce: str) -> None:
     torch.testing.assert_close(found.similarity, similarity)
     torch.testing.assert_close(found.confidence, confidence)
     assert float(found.diversity.detach()) == pytest.approx(diversity)
-    expected = 0.5 * float(similarity) + 2 * float(confidence) + 3 * diversity + 0.25 * entropy
+    expected = 0.5 * float(similarity.detach()) + 2 * float(confidence.detach()) + 3 * diversity + 0.25 * entropy
     assert float(found.total.detach()) == pytest.approx(expected)
 
 

@@ -129,6 +129,18 @@ def test_repeats_are_marked() -> None:
     assert torch.equal(found.values[1, 0], found.values[1, 2])
 
 
+def test_a_group_of_sentences_is_the_mean_over_all_of_their_tokens() -> None:
+    clip = model()
+    found = report_prototypes(clip, REPORTS[:1], num_groups=1).values[0, 0]
+    parts = []
+    for sentence in ("No fracture of the hand.", "Film of the chest."):
+        length = clip.tokenize([sentence])["input_ids"].shape[1] - 2  # without [CLS] and [SEP]
+        parts.append((length, alone(clip, sentence)[0]))
+    assert parts[0][0] != parts[1][0]
+    expected = sum(length * mean for length, mean in parts) / sum(length for length, _ in parts)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_two_hundred_sentences_are_all_read() -> None:
     clip = model()
     sentences = [f"Film {number} of the chest." for number in range(200)]
@@ -153,7 +165,7 @@ def test_no_report_raises() -> None:
 @pytest.mark.parametrize("layer", ["dense", "final"])
 def test_film_prototypes_are_those_of_the_tokens(layer: str) -> None:
     clip = model()
-    size = clip.config.image_size
+    size = clip.preprocess.resize
     films = np.random.default_rng(0).integers(0, 255, (3, size, size), dtype=np.uint8)
     side = clip.image_encoder.grid[0]
     grid = "ceil5" if side < 5 else "adaptive5"

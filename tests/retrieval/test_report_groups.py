@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedclip.retrieval.report_groups import group_texts, sentence_groups, unique_texts
+from pedclip.retrieval.report_groups import sentence_groups, split_groups, unique_texts
 
 
 @given(sentences=st.integers(1, 200), groups=st.integers(1, 30))
@@ -30,27 +30,27 @@ def test_repeated_sentences_follow_the_formula(sentences: int, groups: int) -> N
 
 def test_words_of_the_groups() -> None:
     report = "No fracture. Joint is normal. Soft tissues are swollen."
-    assert group_texts([report], 2) == [["No fracture.", "Joint is normal. Soft tissues are swollen."]]
-    assert group_texts(["No fracture."], 3) == [["No fracture.", "", ""]]
-    assert group_texts(["No fracture."], 3, short="repeat") == [["No fracture."] * 3]
+    assert split_groups([report], 2) == [[("No fracture.",), ("Joint is normal.", "Soft tissues are swollen.")]]
+    assert split_groups(["No fracture."], 3) == [[("No fracture.",), (), ()]]
+    assert split_groups(["No fracture."], 3, short="repeat") == [[("No fracture.",)] * 3]
 
 
 def test_two_hundred_sentences_make_groups_of_eight() -> None:
     report = " ".join(f"Finding number {number} is seen." for number in range(200))
-    groups = group_texts([report])[0]
+    groups = split_groups([report])[0]
     assert len(groups) == 25
-    assert all(text.count("Finding") == 8 for text in groups)
+    assert all(len(group) == 8 for group in groups)
 
 
 @pytest.mark.parametrize("empty", ["", "  \n", "...", "- -"])
 def test_empty_reports_are_numbered(empty: str) -> None:
     with pytest.raises(ValueError, match=r"2 of 4 reports are empty \(rows 1, 3\): leave them out, count them"):
-        group_texts(["Normal wrist.", empty, "Normal hand.", empty])
+        split_groups(["Normal wrist.", empty, "Normal hand.", empty])
 
 
 def test_a_message_does_not_number_thousands() -> None:
     with pytest.raises(ValueError, match=r"7 of 7 reports are empty \(rows 0, 1, 2, 3, 4, …\)"):
-        group_texts([""] * 7)
+        split_groups([""] * 7)
 
 
 def test_numbers_below_one_raise() -> None:

@@ -90,7 +90,8 @@ def test_films_of_one_report_are_no_negatives(monkeypatch: pytest.MonkeyPatch) -
     original = module.pecm_losses
 
     def spy(*args: object, **options: object) -> object:
-        assert isinstance(same := options["same_text"], Tensor)
+        same = options["same_text"]
+        assert isinstance(same, Tensor)
         seen.append(same)
         return original(*args, **options)  # type: ignore[arg-type]
 
@@ -109,15 +110,19 @@ def test_both_readings_train(config: PECMConfig) -> None:
 
 
 def test_the_printed_diversity_collapses_what_the_intended_keeps_apart() -> None:
+    # Tokens of one film have something in common, which a projection can keep or drop.
+    good = pairs()
+    common = replace(good, image=good.image + 1)
     cosines = {}
     for kind in ("as_printed", "orthogonal"):
         pecm = build(div_loss=kind, sim_weight=0.0, conf_weight=0.0)
-        train_pecm(pecm, pairs(), generator=seeded(0), training=replace(QUICK, epochs=60, learning_rate=0.05))
+        train_pecm(pecm, common, generator=seeded(0), training=replace(QUICK, epochs=60, learning_rate=0.05))
         with torch.no_grad():
-            unit = torch.nn.functional.normalize(pecm.image_projection(pairs().image), dim=-1)
+            unit = torch.nn.functional.normalize(pecm.image_projection(common.image), dim=-1)
         gram = unit @ unit.transpose(1, 2)  # (N, K, K)
         cosines[kind] = float((gram.sum((1, 2)) - 4).mean() / 12)
-    assert cosines["as_printed"] > cosines["orthogonal"] + 0.5
+    assert cosines["as_printed"] > 0.9
+    assert cosines["orthogonal"] < 0.2
 
 
 def test_a_weights_rate_of_zero_keeps_the_weights() -> None:
@@ -168,5 +173,5 @@ def test_a_loss_that_is_not_finite_raises() -> None:
     pecm = build()
     with torch.no_grad():
         pecm.theta[0] = torch.nan
-    with pytest.raises(ValueError, match="the loss of epoch 1 is not finite: lower learning_rate=0.02"):
+    with pytest.raises(ValueError, match=r"the loss of epoch 1 is not finite: lower learning_rate=0\.02"):
         train_pecm(pecm, pairs(), generator=seeded(0), training=QUICK)
