@@ -16,7 +16,7 @@ _CONFIG: Final = "config.json"
 
 
 def save_pecm(pecm: PECM, path: str | Path) -> Path:
-    """Write a PECM; an existing folder is replaced.
+    """Folder of a PECM, written; an existing one is replaced.
 
     Args:
         pecm: What to write.
@@ -44,6 +44,7 @@ def load_pecm(path: str | Path) -> PECM:
     """
     folder = Path(path)
     values = read_json(folder / _CONFIG)
+    # Validated as if a person had typed it: an unknown field or a misspelt switch is an error, not a default.
     try:
         num_prototypes = values.pop("num_prototypes")
         pecm = PECM(num_prototypes, config=PECMConfig(**values))

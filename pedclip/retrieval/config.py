@@ -66,6 +66,7 @@ class PECMConfig:
         ('shifted', 'as_printed')
     """
 
+    # Prototypes and their projections: what enters, and the one space where it is compared.
     image_width: int = 768
     text_width: int = 768
     proj_dim: int = 512
@@ -73,6 +74,7 @@ class PECMConfig:
     grid: Grid = "ceil5"
     text_proto: TextPrototypes = "bert"
     short: ShortReports = "mask"
+    # Scores, Eq. 2 to 8.
     norm_z: bool = True
     w_norm: WeightNorm = "K_softmax"
     w_mode: WeightMode = "static"
@@ -80,6 +82,7 @@ class PECMConfig:
     match: Match = "index"
     rerank: Rerank = "shifted"
     top_m: int | None = None
+    # Losses, Eq. 9 to 12.
     sim_loss: SimilarityLoss = "sym_tau"
     temperature: float = 0.07
     equal_texts: EqualTexts = "ignored"
@@ -88,6 +91,7 @@ class PECMConfig:
     sim_weight: float = 1.0
     conf_weight: float = 1.0
     div_weight: float = 1.0
+    # Components of Table 4; a loss of Table 5 is left out by a weight of 0.
     per: bool = True
     dsce: bool = True
     arr: bool = True
@@ -107,10 +111,12 @@ class PECMConfig:
                 f"proj_dim=0 is not allowed: image_width={self.image_width} and text_width={self.text_width} differ, "
                 "and cosines need one width"
             )
+        # A negative weight would reward what the loss punishes.
         for name in ("w_entropy", "sim_weight", "conf_weight", "div_weight"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, name, value, "finite and at least 0")
         _require(LOWEST_TEMPERATURE <= self.temperature <= 1, "temperature", self.temperature, "in [0.01, 1]")
+        # True is an int to Python, but no number of candidates.
         is_count = self.top_m is None or (type(self.top_m) is int and self.top_m >= 1)
         _require(is_count, "top_m", self.top_m, "None for all candidates, or at least 1")
 
@@ -125,6 +131,7 @@ class PECMConfig:
 
         Eq. 2 and 4 sum over all K prototypes and nothing says that absent ones are left out: short reports repeat.
         """
+        # In the order of the fields; what is missing here is printed as it is intended.
         return cls(
             proj_init="own",
             text_proto="doc2vec",

@@ -61,6 +61,7 @@ class DocumentVectors:
         groups = split_groups(reports, num_groups)
         # Groups too: what is inferred later is as short as they are.
         texts = [*reports, *(" ".join(group) for row in groups for group in row if group)]
+        # Words as they are: the paper names no tokenizer, and case says nothing in a report.
         words = [text.lower().split() for text in texts]
         corpus = [doc2vec.TaggedDocument(found, [number]) for number, found in enumerate(words)]
         try:
@@ -79,6 +80,7 @@ class DocumentVectors:
 
         gensim's own inference starts from Python's hash of the text, which differs between processes.
         """
+        # A hash of the text that every process agrees on, and a start of gensim's own spread.
         digest = hashlib.sha256(f"{self.seed} {text}".encode()).digest()
         start = np.random.default_rng(int.from_bytes(digest[:8], "big"))
         vectors = ((start.random((1, self.width)) - 0.5) / self.width).astype(np.float32)  # (1, C)
@@ -113,6 +115,7 @@ class DocumentVectors:
         if not reports:
             raise ValueError("reports is empty: at least one is needed")
         groups = split_groups(reports, num_groups, short=short)
+        # Each different group once: inference takes as many passes as training.
         different = {group for row in groups for group in row if group}
         vectors = {group: torch.from_numpy(self.vector(" ".join(group))) for group in different}
         whole = torch.from_numpy(np.stack([self.vector(report) for report in reports]))  # (N, C)

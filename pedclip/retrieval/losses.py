@@ -63,6 +63,7 @@ def similarity_loss(
         partner = torch.eye(len(initial), dtype=torch.bool, device=initial.device)
         logits = logits.masked_fill(same_text & ~partner, -torch.inf)
     targets = torch.arange(len(initial), device=initial.device)  # (B,)
+    # −log of the softmax of Eq. 10, averaged over the films.
     loss = F.cross_entropy(logits, targets)
     return loss if kind == "as_printed" else (loss + F.cross_entropy(logits.t(), targets)) / 2
 
@@ -113,6 +114,7 @@ def diversity_loss(
     if prototypes.dim() != 3 or (mask is not None and mask.shape != prototypes.shape[:2]):
         shape = None if mask is None else tuple(mask.shape)
         raise ValueError(f"prototypes {tuple(prototypes.shape)} and mask {shape} must be (B, K, D) and (B, K)")
+    # A prototype of length zero stays zero: no direction, and a cosine of 0 with all.
     unit = F.normalize(prototypes, dim=-1)
     cosines = unit @ unit.transpose(1, 2)  # (B, K, K)
     if kind == "as_printed":
@@ -127,6 +129,7 @@ def diversity_loss(
     pairs = present[:, :, None] & present[:, None, :]
     pairs = pairs & ~torch.eye(pairs.shape[1], dtype=torch.bool, device=pairs.device)  # k ≠ l
     sums, counts = (penalties * pairs).sum((1, 2)), pairs.sum((1, 2))  # (B,)
+    # Items without a pair have 0 here and are left out of the mean.
     per_item = sums / counts.clamp(min=1) if reduce == "mean" else sums
     return per_item.sum() / (counts > 0).sum().clamp(min=1)
 
@@ -160,6 +163,7 @@ def pecm_losses(
     Source: PECM, Eq. 9 to 12. Differs: see `PECMConfig`; λ and μ are its `conf_weight` and `div_weight`.
     """
     config = pecm.config
+    # All three losses see the prototypes after the projection, where they are compared.
     image, text = pecm.project(image_prototypes, text_prototypes)  # (B, K, D)
     scores = pecm.scores(image, text, text_mask=text_mask)
     is_ignored = config.equal_texts == "ignored"
@@ -173,6 +177,7 @@ def pecm_losses(
     of_text = diversity_loss(text, config.div_loss, reduce=config.div_reduce, mask=looked_at)
     diversity = (of_image + of_text) / (2 if config.div_reduce == "mean" else 1)
     entropy = torch.log(torch.tensor(float(pecm.num_prototypes), device=image.device)) - pecm.entropy
+    # Eq. 9.
     total = config.sim_weight * similarity
     # A term whose prototypes nothing reads, or whose component is off, trains nothing (decision E18).
     if config.dsce:

@@ -89,6 +89,7 @@ class PECM(nn.Module):
     @property
     def entropy(self) -> Tensor:
         """() entropy of the normalized weights in nats, log K at most: 0 where one prototype decides alone."""
+        # Absolute values: free weights may be negative.
         shares = self.weights.abs() / self.weights.abs().sum()
         entropy: Tensor = torch.special.entr(shares).sum()
         return entropy
@@ -111,6 +112,7 @@ class PECM(nn.Module):
         Raises:
             ValueError: A width is not that of the configuration.
         """
+        # Without projections the prototypes may have any one width.
         widths = image_prototypes.shape[-1], text_prototypes.shape[-1]
         expected = self.config.image_width, self.config.text_width
         if widths != expected and self.config.proj_dim:
@@ -158,6 +160,7 @@ class PECM(nn.Module):
             return initial
         if self.config.rerank == "as_printed":
             return initial * confidence
+        # Means rather than sums, so that every score stays within [−1, 1].
         if self.config.rerank == "sum":
             return (initial + confidence) / 2
         return ((1 + initial) / 2) * ((1 + confidence) / 2)
@@ -171,6 +174,7 @@ class PECM(nn.Module):
         Returns:
             (B, D) and (B, K·D).
         """
+        # A film lacks nothing; its own first row stands in for a report in the check of shapes.
         mask = self._check(image_prototypes, image_prototypes[:1], None)
         return self._vectors(image_prototypes, mask.expand(len(image_prototypes), -1), is_text=False)
 

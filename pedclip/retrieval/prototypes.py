@@ -91,6 +91,7 @@ def image_prototypes(patches: Tensor, global_token: Tensor, *, grid: Grid = "cei
             f"patches {tuple(patches.shape)} and global_token {tuple(global_token.shape)} must be (B, S, C) and (B, C)"
         )
     batch, num_patches, width = patches.shape
+    # Square films have square grids; a number that is no square has a prefix token among the patches.
     side = round(num_patches**0.5)
     if side * side != num_patches:
         raise ValueError(f"S={num_patches} patches are no square; leave out the image token and other prefixes")
@@ -128,7 +129,7 @@ def film_prototypes(
     Returns:
         (N, K, D) float32 on the CPU; the global prototype is the film's unit embedding.
     """
-    found = []
+    found = []  # (B, K, D) each
     with evaluating(model, device):
         for start in range(0, len(films), batch_size):
             stored = torch.from_numpy(np.ascontiguousarray(films[start : start + batch_size])).to(device)
@@ -152,6 +153,7 @@ def collect(groups: Sequence[Sequence[Group]], vectors: Mapping[Group, Tensor], 
     Returns:
         (N, K, C) with their masks.
     """
+    # Absent prototypes stay zero, so that they add nothing to a sum.
     values = whole.new_zeros(len(groups), len(groups[0]) + 1, whole.shape[1])  # (N, K, C)
     mask = torch.zeros(values.shape[:2], dtype=torch.bool)
     distinct = mask.clone()
@@ -162,6 +164,7 @@ def collect(groups: Sequence[Sequence[Group]], vectors: Mapping[Group, Tensor], 
                 mask[row, index] = True
                 # Also two equal sentences of one report: their cosine is 1 whatever is learned.
                 distinct[row, index] = group not in found[:index]
+    # The whole report is no repeat even where it is one sentence: [CLS] is another vector than the token mean.
     values[:, -1], mask[:, -1], distinct[:, -1] = whole, True, True
     return Prototypes(values, mask, distinct)
 
@@ -177,9 +180,9 @@ def report_prototypes(
 ) -> Prototypes:
     """Prototypes of reports by the text encoder of a frozen PedCLIP, in its joint space.
 
-    A group is the mean of its token features, each sentence read on its own: nothing is lost behind the encoder's
-    longest text, and a sentence has the same features wherever it stands. The global prototype is [CLS] of the whole
-    report, which sees as many tokens as the encoder takes.
+    A group is the mean of its token features, each sentence read on its own: only the end of a sentence longer than the
+    encoder's longest text is lost, and a sentence has the same features wherever it stands. The global prototype is
+    [CLS] of the whole report, which sees as many tokens as the encoder takes.
 
     Args:
         model: Computes in evaluation mode, without gradients.
@@ -222,8 +225,10 @@ def _encode(model: PedCLIP, texts: Sequence[str], *, batch_size: int, device: st
             ids, attention = tokens["input_ids"].to(device), tokens["attention_mask"].to(device)  # (B, T)
             features = model.text_projection(model.text_encoder(ids, attention)).float()  # (B, T, D)
             # [CLS] and [SEP] frame every text and say nothing of this one.
+            # A text of unknown signs has [UNK], which is a word here.
             frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id], device=device)
             words = attention * ~torch.isin(ids, frame)
+            # What the tokenizer leaves empty is the mean of its frame, not a division by zero.
             words = torch.where(words.any(1, keepdim=True), words, attention)[..., None]  # (B, T, 1)
             sums.append((features * words).sum(1).cpu())
             counts.append(words.sum((1, 2)).cpu())

@@ -36,8 +36,10 @@ def sentence_groups(num_sentences: int, num_groups: int, *, short: ShortReports 
     if num_sentences < 1 or num_groups < 1:
         raise ValueError(f"num_sentences={num_sentences}, num_groups={num_groups} is not allowed: each at least 1")
     if num_sentences >= num_groups:
+        # ⌊g·S/G⌋ for g = 0…G: sizes differ by one, and the sum is S.
         bounds = [group * num_sentences // num_groups for group in range(num_groups + 1)]
         return tuple(range(begin, end) for begin, end in pairwise(bounds))
+    # One sentence each, and what is behind the last one is absent.
     if short == "mask":
         return tuple(range(group, min(group + 1, num_sentences)) for group in range(num_groups))
     # ⌊(g+1)·S/G⌋ may equal ⌊g·S/G⌋, so bounds would leave groups empty here.
@@ -80,6 +82,7 @@ def unique_texts(reports: Sequence[str]) -> tuple[list[str], Tensor]:
     Returns:
         R texts, and (N,) indices into them.
     """
+    # Line breaks come from whatever wrote the report; its words tell whether two are the same.
     numbers: dict[str, int] = {}
     # setdefault numbers a new text by how many there were before it.
     found = [numbers.setdefault(" ".join(report.split()), len(numbers)) for report in reports]

@@ -75,12 +75,14 @@ class RetrievalPairs:
                 raise ValueError(f"text.{name} {mask.dtype} {tuple(mask.shape)} must be booleans {text[:2]}")
         if self.report.shape != image[:1] or self.report.dtype != torch.int64:
             raise ValueError(f"report {self.report.dtype} {tuple(self.report.shape)} must be int64 ({image[0]},)")
+        # Whose film it is decides which split it may be in.
         if len(self.patients) != image[0]:
             raise ValueError(f"{len(self.patients)} patients for {image[0]} films: one for each")
         if image[0] and not 0 <= int(self.report.min()) <= int(self.report.max()) < text[0]:
             raise ValueError(f"report holds {int(self.report.min())} to {int(self.report.max())}: rows 0…{text[0] - 1}")
         if len(torch.unique(self.report)) < 2:
             raise ValueError("fewer than two different reports have films: a pair needs a negative")
+        # One NaN would reach every weight in the first step.
         for name, values in (("image", self.image), ("text", self.text.values)):
             if not bool(torch.isfinite(values).all()):
                 raise ValueError(f"{name} prototypes hold NaN or infinite values")
@@ -127,7 +129,7 @@ def train_pecm(
     validation: RetrievalPairs | None = None,
     device: str = "cpu",
 ) -> tuple[Epoch, ...]:
-    """Train a PECM in place.
+    """Training of a PECM, in place.
 
     Films with one report are no negatives of each other unless the configuration says so. A last batch of one pair is
     left out. Sums differ between devices in the last digits.
@@ -151,6 +153,7 @@ def train_pecm(
     training = training or PECMTraining()
     _check(pecm, pairs, validation)
     pecm.to(device).train()
+    # θ apart, for its own step size.
     others = [value for name, value in pecm.named_parameters() if name != "theta"]
     groups = [
         {"params": others, "lr": training.learning_rate},
@@ -163,7 +166,7 @@ def train_pecm(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / num_steps)) / 2)
     history = []
     for epoch in range(1, training.epochs + 1):
-        steps = []
+        steps: list[tuple[int, dict[str, float]]] = []
         order = torch.randperm(len(pairs), generator=generator)
         for rows in _batches(order, training.batch_size):
             losses = _losses(pecm, pairs, rows, device)
@@ -184,6 +187,7 @@ def train_pecm(
 
 
 def _check(pecm: PECM, pairs: RetrievalPairs, validation: RetrievalPairs | None) -> None:
+    # Before the first step, on one row: a wrong width would otherwise be a message about matrices.
     for split in (pairs,) if validation is None else (pairs, validation):
         if split.image.shape[1] != pecm.num_prototypes:
             raise ValueError(f"the pairs have {split.image.shape[1]} prototypes, PECM has {pecm.num_prototypes}")
@@ -196,12 +200,14 @@ def _check(pecm: PECM, pairs: RetrievalPairs, validation: RetrievalPairs | None)
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
+    # A pair alone has no negative.
     for rows in torch.split(order, size):
         if len(rows) > 1:
             yield rows
 
 
 def _losses(pecm: PECM, pairs: RetrievalPairs, rows: Tensor, device: str) -> Losses:
+    # Reports are stored once each and looked up here: (B, K, C) for a batch of films.
     report = pairs.report[rows]  # (B,)
     return pecm_losses(
         pecm,

@@ -111,6 +111,7 @@ def test_report_prototypes_equal_one_text_at_a_time() -> None:
     for row, report in enumerate(REPORTS):
         torch.testing.assert_close(found.values[row, -1], alone(clip, report)[1], rtol=1e-5, atol=1e-5)
     assert not found.values[~found.mask].any()
+    assert not found.values.is_inference()  # or it could enter no training
 
 
 def test_global_prototypes_are_the_embeddings_of_the_model() -> None:
