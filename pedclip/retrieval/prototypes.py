@@ -111,7 +111,7 @@ def film_prototypes(
     films: NDArray[np.uint8],
     *,
     grid: Grid = "ceil5",
-    layer: PatchLayer = "dense",
+    layer: PatchLayer = "final",
     batch_size: int = 64,
     device: str = "cpu",
 ) -> Tensor:
@@ -121,8 +121,8 @@ def film_prototypes(
         model: Computes in evaluation mode, without gradients.
         films: (N, R, R) stored films.
         grid: See `image_prototypes`.
-        layer: Patch tokens "dense" before the last block, or "final" after it. The published PedCLIP does not train the
-            patches of its last block (its methods, P25).
+        layer: Patch tokens "final" after the last block, in the space of the texts, or "dense" before it. The published
+            PedCLIP trains no patches in its last block (its methods, P25).
         batch_size: Films at a time.
         device: To compute on.
 
