@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pedclip.retrieval import train
 from pedclip.retrieval.config import PECMConfig
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import Prototypes
@@ -83,22 +84,26 @@ def test_a_last_batch_of_one_pair_is_left_out() -> None:
     assert history[-1].learning_rate == pytest.approx(0, abs=1e-12)
 
 
-def test_films_of_one_report_are_no_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Tensor] = []
-    import pedclip.retrieval.train as module
+def test_the_losses_are_told_of_equal_reports_and_of_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Tensor]] = []
+    original = train.pecm_losses
 
-    original = module.pecm_losses
+    def spy(pecm: PECM, image: Tensor, text: Tensor, **options: Tensor) -> object:
+        seen.append({"text": text, **options})
+        return original(pecm, image, text, **options)
 
-    def spy(*args: object, **options: object) -> object:
-        same = options["same_text"]
-        assert isinstance(same, Tensor)
-        seen.append(same)
-        return original(*args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "pecm_losses", spy)
-    train_pecm(build(), pairs(films=8, reports=4), generator=seeded(0), training=replace(QUICK, epochs=1))
+    monkeypatch.setattr(train, "pecm_losses", spy)
+    good = pairs(films=8, reports=4)
+    distinct = good.text.mask.clone()
+    distinct[2] = torch.tensor([False, False, False, True])
+    good = replace(good, text=replace(good.text, distinct=distinct))
+    train_pecm(build(), good, generator=seeded(0), training=replace(QUICK, epochs=1))
     # Each of four reports has two films, so each row knows itself and one other.
-    assert seen[0].sum(1).tolist() == [2] * 8
+    assert seen[0]["same_text"].sum(1).tolist() == [2] * 8
+    for text, mask, first in zip(seen[0]["text"], seen[0]["text_mask"], seen[0]["distinct"], strict=True):
+        number = next(row for row in range(4) if torch.equal(good.text.values[row], text))
+        assert torch.equal(mask, good.text.mask[number])
+        assert torch.equal(first, distinct[number])
 
 
 @pytest.mark.parametrize("config", [PECMConfig.as_printed(), PECMConfig.as_intended()])
@@ -175,3 +180,15 @@ def test_a_loss_that_is_not_finite_raises() -> None:
         pecm.theta[0] = torch.nan
     with pytest.raises(ValueError, match=r"the loss of epoch 1 is not finite: lower learning_rate=0\.02"):
         train_pecm(pecm, pairs(), generator=seeded(0), training=QUICK)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_trains_to_the_same_losses() -> None:
+    histories = [
+        train_pecm(build(), pairs(), generator=seeded(0), training=replace(QUICK, epochs=3), device=device)
+        for device in ("cpu", "cuda")
+    ]
+    # Sums in another order; nine steps carry the difference on.
+    for on_cpu, on_gpu in zip(*histories, strict=True):
+        assert on_gpu.total == pytest.approx(on_cpu.total, rel=1e-3)
