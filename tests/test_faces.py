@@ -45,6 +45,9 @@ PUBLIC = (
     "pedclip.curation.extract.extract_regions",
     "pedclip.data.phantom.generate",
     "pedclip.data.load",
+    "pedclip.retrieval.pecm.PECM",
+    "pedclip.retrieval.pecm.PECM.weights",
+    "pedclip.retrieval.pecm.PECM.scores",
 )
 
 # Parameters of the public functions, as documented: name -> leading parameters.
@@ -54,6 +57,8 @@ SIGNATURES = {
     "pedclip.objectives.info_nce": ("image", "text", "temperature"),
     "pedclip.objectives.build": ("name", "model"),
     "pedclip.training.schedule.expert_schedule": ("epoch", "epochs", "teacher_epochs"),
+    "pedclip.retrieval.pecm.PECM": ("num_prototypes", "rerank"),
+    "pedclip.retrieval.pecm.PECM.scores": ("self", "image_prototypes", "text_prototypes", "text_mask"),
     "pedclip.curation.extract.extract_regions": ("report", "regions", "extractor"),
     "pedclip.data.phantom.generate": ("studies", "seed", "size"),
 }

@@ -1,6 +1,6 @@
-"""Retrieval of reports by film and of films by report at archive size, with a confidence per answer.
+"""Retrieval of reports by film and of films by report: PECM, and search at archive size with a confidence per answer.
 
-Imports models, training, and the metrics of evaluation.
+Imports curation.report for sentences, models, training and evaluation.
 """
 
 from typing import TYPE_CHECKING
@@ -8,18 +8,40 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pedclip.retrieval.checkpoint import load_pecm as load_pecm
+    from pedclip.retrieval.checkpoint import save_pecm as save_pecm
+    from pedclip.retrieval.config import PECMConfig as PECMConfig
+    from pedclip.retrieval.documents import DocumentVectors as DocumentVectors
     from pedclip.retrieval.exact_search import ConfidenceBound as ConfidenceBound
     from pedclip.retrieval.exact_search import OtherIndex as OtherIndex
     from pedclip.retrieval.exact_search import search_exact as search_exact
     from pedclip.retrieval.index import ArchiveIndex as ArchiveIndex
     from pedclip.retrieval.index import DamagedIndex as DamagedIndex
     from pedclip.retrieval.index import OtherModel as OtherModel
+    from pedclip.retrieval.losses import Losses as Losses
+    from pedclip.retrieval.losses import confidence_loss as confidence_loss
+    from pedclip.retrieval.losses import diversity_loss as diversity_loss
+    from pedclip.retrieval.losses import pecm_losses as pecm_losses
+    from pedclip.retrieval.losses import similarity_loss as similarity_loss
+    from pedclip.retrieval.pecm import PECM as PECM
+    from pedclip.retrieval.prototypes import Prototypes as Prototypes
+    from pedclip.retrieval.prototypes import film_prototypes as film_prototypes
+    from pedclip.retrieval.prototypes import image_prototypes as image_prototypes
+    from pedclip.retrieval.prototypes import report_prototypes as report_prototypes
+    from pedclip.retrieval.reference import pecm_reference as pecm_reference
+    from pedclip.retrieval.report_groups import unique_texts as unique_texts
     from pedclip.retrieval.reranking import Rerank as Rerank
     from pedclip.retrieval.reranking import final_score as final_score
+    from pedclip.retrieval.scores import Scores as Scores
+    from pedclip.retrieval.scores import Vectors as Vectors
     from pedclip.retrieval.search import Found as Found
     from pedclip.retrieval.search import search_all as search_all
     from pedclip.retrieval.search import search_two_stage as search_two_stage
     from pedclip.retrieval.stages import first_stage as first_stage
+    from pedclip.retrieval.train import Epoch as Epoch
+    from pedclip.retrieval.train import PECMTraining as PECMTraining
+    from pedclip.retrieval.train import RetrievalPairs as RetrievalPairs
+    from pedclip.retrieval.train import train_pecm as train_pecm
     from pedclip.retrieval.vectors import PairVectors as PairVectors
 
 __getattr__, __dir__ = lazy_names(
@@ -38,5 +60,27 @@ __getattr__, __dir__ = lazy_names(
         "search_all": "search",
         "search_two_stage": "search",
         "PairVectors": "vectors",
+        "PECMConfig": "config",
+        "load_pecm": "checkpoint",
+        "save_pecm": "checkpoint",
+        "DocumentVectors": "documents",
+        "Losses": "losses",
+        "confidence_loss": "losses",
+        "diversity_loss": "losses",
+        "pecm_losses": "losses",
+        "similarity_loss": "losses",
+        "PECM": "pecm",
+        "Prototypes": "prototypes",
+        "film_prototypes": "prototypes",
+        "image_prototypes": "prototypes",
+        "report_prototypes": "prototypes",
+        "pecm_reference": "reference",
+        "unique_texts": "report_groups",
+        "Scores": "scores",
+        "Vectors": "scores",
+        "Epoch": "train",
+        "PECMTraining": "train",
+        "RetrievalPairs": "train",
+        "train_pecm": "train",
     },
 )

@@ -1,0 +1,170 @@
+"""Configuration of PECM: a frozen, validated record of every point that its paper leaves open or contradicts itself in.
+
+Where the paper and its purpose disagree, both readings are values of one switch; E numbers name the decisions.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args, get_type_hints
+
+from pedclip.models.config import check_types
+
+Grid = Literal["ceil5", "floor4", "adaptive5"]
+TextPrototypes = Literal["bert", "doc2vec"]
+ShortReports = Literal["mask", "repeat"]
+DiversityLoss = Literal["orthogonal", "hinge", "as_printed"]
+DiversityReduction = Literal["mean", "sum"]
+WeightNorm = Literal["K_softmax", "softmax", "free"]
+WeightMode = Literal["static"]
+SimilarityLoss = Literal["sym_tau", "as_printed"]
+Rerank = Literal["shifted", "as_printed", "sum"]
+Match = Literal["index", "max"]
+ProjectionInit = Literal["shared", "own"]
+EqualTexts = Literal["ignored", "negative"]
+
+# Names of whole readings, for those who do not want to know the formula (E9).
+RERANK_ALIASES: Final[dict[str, Rerank]] = {"as_intended": "shifted"}
+LOWEST_TEMPERATURE: Final = 0.01  # as of PedCLIP: below it one pair owns the softmax
+
+
+@dataclass(frozen=True)
+class PECMConfig:
+    """Scores and losses of PECM. The defaults are what the paper intends; `as_printed` is what it says.
+
+    Attributes:
+        image_width: C of image prototypes before the projection, at least 1.
+        text_width: C of report prototypes before the projection, at least 1.
+        proj_dim: D of the linear projections; 0 for none, which needs equal widths (E15).
+        proj_init: "shared" starts both projections from one matrix where the widths are equal, so that prototypes of
+            an aligned dual encoder stay aligned; "own" draws two.
+        grid: How patches become regions, see `image_prototypes` (E1).
+        text_proto: Report prototypes by the text encoder, or by doc2vec as printed (E11).
+        short: Reports of fewer sentences than groups: absent groups are masked, or sentences repeat (E12).
+        norm_z: Prototypes have unit length before the weighted sum of Eq. 4 (E14).
+        w_norm: w = K·softmax(θ), w = softmax(θ), or w = θ (E5).
+        w_mode: One weight per index, shared by all pairs (E6).
+        w_entropy: Weight of log K minus the entropy of w in the loss, at least 0: against collapse on one index (E7).
+        match: Prototype k meets prototype k, or the best of the other side (E13).
+        rerank: Final score as ((1+sim)/2)·((1+C)/2), as sim·C (Eq. 7), or as (sim+C)/2 (E9).
+        top_m: Candidates of the first ranking that are ranked again, at least 1; None for all (E10).
+        sim_loss: Both directions with a learned temperature, or image→text without one (Eq. 10, E8).
+        temperature: First value of the temperature, in [0.01, 1].
+        equal_texts: Pairs whose reports are the same words are no negatives, or are.
+        div_loss: Squared cosine, squared positive cosine, or (1 − cosine)², which pulls together (Eq. 12, E3).
+        div_reduce: Mean over pairs and modalities, or sum (E4).
+        sim_weight: Of the similarity loss, at least 0; the printed total has 1.
+        conf_weight: λ of Eq. 9, at least 0.
+        div_weight: μ of Eq. 9, at least 0.
+        per: Prototypes enter the global embedding h; without, h is the global prototype (PER, E18).
+        dsce: Weights are learned and the confidence has a loss; without, weights are uniform (DSCE, E18).
+        arr: Results are ranked by the final score; without, by the initial one (ARR, E18).
+
+    Source: PECM, sections 2 and 3.4. Differs: whatever the text leaves open is a field.
+
+    Example:
+        >>> PECMConfig().rerank, PECMConfig.as_printed().rerank
+        ('shifted', 'as_printed')
+    """
+
+    # Prototypes and their projections: what enters, and the one space where it is compared.
+    image_width: int = 768
+    text_width: int = 768
+    proj_dim: int = 512
+    proj_init: ProjectionInit = "shared"
+    grid: Grid = "ceil5"
+    text_proto: TextPrototypes = "bert"
+    short: ShortReports = "mask"
+    # Scores, Eq. 2 to 8.
+    norm_z: bool = True
+    w_norm: WeightNorm = "K_softmax"
+    w_mode: WeightMode = "static"
+    w_entropy: float = 0.0
+    match: Match = "index"
+    rerank: Rerank = "shifted"
+    top_m: int | None = None
+    # Losses, Eq. 9 to 12.
+    sim_loss: SimilarityLoss = "sym_tau"
+    temperature: float = 0.07
+    equal_texts: EqualTexts = "ignored"
+    div_loss: DiversityLoss = "orthogonal"
+    div_reduce: DiversityReduction = "mean"
+    sim_weight: float = 1.0
+    conf_weight: float = 1.0
+    div_weight: float = 1.0
+    # Components of Table 4; a loss of Table 5 is left out by a weight of 0.
+    per: bool = True
+    dsce: bool = True
+    arr: bool = True
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        # Every switch is a Literal, and its annotation is the list of what is allowed.
+        for name, kind in get_type_hints(PECMConfig).items():
+            options = get_args(kind)
+            if options and isinstance(options[0], str):
+                _require(getattr(self, name) in options, name, getattr(self, name), f"one of {options}")
+        for name in ("image_width", "text_width"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.proj_dim >= 0, "proj_dim", self.proj_dim, "at least 0, which is no projection")
+        if self.proj_dim == 0 and self.image_width != self.text_width:
+            raise ValueError(
+                f"proj_dim=0 is not allowed: image_width={self.image_width} and text_width={self.text_width} differ, "
+                "and cosines need one width"
+            )
+        # A negative weight would reward what the loss punishes.
+        for name in ("w_entropy", "sim_weight", "conf_weight", "div_weight"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value >= 0, name, value, "finite and at least 0")
+        _require(LOWEST_TEMPERATURE <= self.temperature <= 1, "temperature", self.temperature, "in [0.01, 1]")
+        # True is an int to Python, but no number of candidates.
+        is_count = self.top_m is None or (type(self.top_m) is int and self.top_m >= 1)
+        _require(is_count, "top_m", self.top_m, "None for all candidates, or at least 1")
+
+    @classmethod
+    def as_intended(cls) -> "PECMConfig":
+        """The defaults: each contradiction resolved in favour of what the text says the formula is for."""
+        return cls()
+
+    @classmethod
+    def as_printed(cls) -> "PECMConfig":
+        """Every formula as it stands: free weights, product of scores, no temperature, summed Eq. 12, doc2vec.
+
+        Eq. 2 and 4 sum over all K prototypes and nothing says that absent ones are left out: short reports repeat.
+        """
+        # In the order of the fields; what is missing here is printed as it is intended.
+        return cls(
+            proj_init="own",
+            text_proto="doc2vec",
+            short="repeat",
+            norm_z=False,
+            w_norm="free",
+            rerank="as_printed",
+            sim_loss="as_printed",
+            equal_texts="negative",
+            div_loss="as_printed",
+            div_reduce="sum",
+        )
+
+    @property
+    def compares_prototypes(self) -> bool:
+        """True where more than the global prototype is used: in h, in the confidence loss or in the final score."""
+        return self.per or self.dsce or self.arr
+
+    def with_rerank(self, rerank: str) -> "PECMConfig":
+        """The same with another final score.
+
+        Args:
+            rerank: A value of the field, or "as_intended" for the default one.
+
+        Raises:
+            ValueError: No such score.
+        """
+        allowed = (*RERANK_ALIASES, *get_args(Rerank))
+        _require(rerank in allowed, "rerank", rerank, f"one of {allowed}")
+        # The alias is resolved once, so that a stored configuration names the formula.
+        return replace(self, rerank=RERANK_ALIASES.get(rerank, rerank))  # type: ignore[arg-type]
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ValueError(f"{name}={value!r} is not allowed: {allowed}")

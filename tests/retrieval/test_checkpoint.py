@@ -1,0 +1,46 @@
+"""A PECM written and read again, and folders that hold none."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pedclip.retrieval.checkpoint import load_pecm, save_pecm
+from pedclip.retrieval.config import PECMConfig
+from pedclip.retrieval.pecm import PECM
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    config = PECMConfig(image_width=6, text_width=6, proj_dim=4, top_m=7, rerank="sum")
+    pecm = PECM(3, config=config, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        pecm.theta.copy_(torch.tensor([0.1, 0.2, 0.3]))
+    return save_pecm(pecm, tmp_path / "pecm")
+
+
+def test_reading_gives_what_was_written(folder: Path) -> None:
+    first, second = load_pecm(folder), load_pecm(save_pecm(load_pecm(folder), folder.parent / "again"))
+    assert first.config == second.config == PECMConfig(image_width=6, text_width=6, proj_dim=4, top_m=7, rerank="sum")
+    assert first.theta.tolist() == pytest.approx([0.1, 0.2, 0.3])
+    image, text = torch.randn(2, 2, 3, 6, generator=torch.Generator().manual_seed(1)).unbind()
+    assert torch.equal(first(image, text).final, second(image, text).final)
+    assert not first.training
+
+
+def test_damaged_folders_say_which_file(folder: Path) -> None:
+    with pytest.raises(OSError, match="nothing"):
+        load_pecm(folder.parent / "nothing")
+    values = json.loads((folder / "config.json").read_text())
+    for changed in (values | {"grid": "ceil6"}, values | {"colour": 1}, {"grid": "ceil5"}, [1]):
+        (folder / "config.json").write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=r"config\.json describes no PECM"):
+            load_pecm(folder)
+    (folder / "config.json").write_text(json.dumps(values | {"num_prototypes": 5}))
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or does not fit config\.json"):
+        load_pecm(folder)
+    (folder / "config.json").write_text(json.dumps(values))
+    (folder / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        load_pecm(folder)

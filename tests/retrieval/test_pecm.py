@@ -1,0 +1,206 @@
+"""PECM's scores against the literal sums, in every switch, and the vectors of the index against both."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pedclip.retrieval.config import PECMConfig
+from pedclip.retrieval.pecm import PECM
+from pedclip.retrieval.reference import pecm_reference
+
+TINY = PECMConfig(proj_dim=0)
+SWITCHES = {
+    "w_norm": st.sampled_from(["K_softmax", "softmax", "free"]),
+    "norm_z": st.booleans(),
+    "rerank": st.sampled_from(["shifted", "as_printed", "sum"]),
+    "per": st.booleans(),
+    "dsce": st.booleans(),
+    "arr": st.booleans(),
+}
+
+
+def draw(
+    seed: int, films: int = 3, reports: int = 4, prototypes: int = 5, width: int = 6
+) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(films, prototypes, width, generator=generator, dtype=torch.float64)
+    text = torch.randn(reports, prototypes, width, generator=generator, dtype=torch.float64)
+    mask = torch.rand(reports, prototypes, generator=generator) < 0.6
+    mask[:, -1] = True  # the global prototype is always there
+    return image, text, mask
+
+
+def build(seed: int, prototypes: int = 5, **switches: object) -> PECM:
+    pecm = PECM(prototypes, config=replace(TINY, **switches)).double()  # type: ignore[arg-type]
+    # Weights that differ, negative ones among the free.
+    with torch.no_grad():
+        pecm.theta.copy_(torch.randn(prototypes, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+    return pecm
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**31), use_mask=st.booleans(), switches=st.fixed_dictionaries(SWITCHES))
+def test_scores_and_vectors_equal_the_literal_sums(seed: int, use_mask: bool, switches: dict[str, object]) -> None:
+    image, text, mask = draw(seed)
+    pecm = build(seed, **switches)
+    expected = pecm_reference(pecm, image, text, text_mask=mask if use_mask else None)
+    found = pecm.scores(image, text, text_mask=mask if use_mask else None)
+    for name in ("initial", "confidence", "final"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-9)
+    films, reports = pecm.image_vectors(image), pecm.text_vectors(text, text_mask=mask if use_mask else None)
+    # The order of summation alone differs.
+    torch.testing.assert_close(films.initial @ reports.initial.t(), expected.initial, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(films.confidence @ reports.confidence.t(), expected.confidence, rtol=1e-9, atol=1e-9)
+
+
+def test_single_precision_at_the_printed_size_is_within_a_millionth() -> None:
+    image, text, mask = draw(1, prototypes=26, width=512)
+    pecm = build(1, prototypes=26)
+    expected = pecm_reference(pecm, image, text, text_mask=mask)
+    pecm, image, text = pecm.float(), image.float(), text.float()
+    vectors = pecm.image_vectors(image), pecm.text_vectors(text, text_mask=mask)
+    assert vectors[0].confidence.shape == (3, 13_312)
+    confidence = vectors[0].confidence @ vectors[1].confidence.t()
+    torch.testing.assert_close(confidence.double(), expected.confidence, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        pecm.scores(image, text, text_mask=mask).final.double(), expected.final, rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("w_norm", ["K_softmax", "free"])
+def test_a_report_of_the_film_itself_has_confidence_one(w_norm: str) -> None:
+    image, _, mask = draw(2)
+    pecm = PECM(5, config=replace(TINY, w_norm=w_norm)).double()  # type: ignore[arg-type]
+    scores = pecm.scores(image, image, text_mask=mask[:3])
+    torch.testing.assert_close(scores.confidence.diagonal(), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(pecm.weights, torch.ones(5, dtype=torch.float64))
+
+
+def test_softmax_weights_with_the_printed_mean_bound_the_confidence() -> None:
+    # Decision E5: Σw = 1 and 1/K together leave C at 1/K for equal prototypes.
+    image = draw(3)[0]
+    scores = build(3, w_norm="softmax").scores(image, image)
+    torch.testing.assert_close(scores.confidence.diagonal(), torch.full((3,), 0.2, dtype=torch.float64))
+
+
+def test_the_printed_product_ranks_two_negative_scores_first() -> None:
+    initial, confidence = torch.tensor([-0.9, 0.5]), torch.tensor([-0.9, 0.5])
+    printed = PECM(2, rerank="as_printed", config=TINY).final(initial, confidence)
+    intended = PECM(2, rerank="as_intended", config=TINY).final(initial, confidence)
+    torch.testing.assert_close(printed, torch.tensor([0.81, 0.25]))
+    torch.testing.assert_close(intended, torch.tensor([0.0025, 0.5625]))
+
+
+def test_absent_prototypes_do_not_matter() -> None:
+    image, text, mask = draw(4)
+    pecm = build(4)
+    changed = torch.where(mask[..., None], text, 100 * torch.ones_like(text))
+    for name in ("initial", "confidence", "final"):
+        first, second = (getattr(pecm.scores(image, t, text_mask=mask), name) for t in (text, changed))
+        torch.testing.assert_close(first, second)
+
+
+def best_match(pecm: PECM, film: Tensor, report: Tensor, present: list[int]) -> Tensor:
+    """Both directions of the maximum, in loops."""
+    every = range(len(film))
+    cosines = {(k, m): torch.cosine_similarity(film[k], report[m], dim=0) for k in every for m in present}
+    weights = pecm.weights
+    of_image = sum(weights[k] * max(cosines[k, m] for m in present) for k in every) / weights.sum()
+    of_text = sum(weights[m] * max(cosines[k, m] for k in every) for m in present) / sum(weights[m] for m in present)
+    return (of_image + of_text) / 2  # type: ignore[no-any-return]
+
+
+def test_best_match_equals_loops_in_any_number_of_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, text, mask = draw(5)
+    pecm = build(5, match="max")
+    found = pecm.scores(image, text, text_mask=mask).confidence
+    for i in range(3):
+        for j in range(4):
+            expected = best_match(pecm, image[i], text[j], mask[j].nonzero()[:, 0].tolist())
+            torch.testing.assert_close(found[i, j], expected)
+    monkeypatch.setattr("pedclip.retrieval.pecm._LARGEST", 1)
+    torch.testing.assert_close(pecm.scores(image, text, text_mask=mask).confidence, found)
+    with pytest.raises(ValueError, match="match='max' has no inner-product form"):
+        pecm.image_vectors(image)
+
+
+@pytest.mark.parametrize("w_norm", ["K_softmax", "softmax", "free"])
+@pytest.mark.parametrize("match", ["index", "max"])
+def test_gradient_against_finite_differences(w_norm: str, match: str) -> None:
+    image, text, mask = draw(6, films=2, reports=2, prototypes=3, width=2)
+    pecm = build(6, prototypes=3, w_norm=w_norm, match=match)
+
+    def final(theta: Tensor, film: Tensor, report: Tensor) -> Tensor:
+        values = {"theta": theta}
+        arguments = (film, report, mask)
+        return torch.func.functional_call(pecm, values, arguments).final  # type: ignore[no-any-return]
+
+    theta = pecm.theta.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(final, (theta, image.requires_grad_(), text.requires_grad_()))
+
+
+def test_a_free_weight_of_zero_has_a_finite_gradient() -> None:
+    image, text, _ = draw(7)
+    pecm = build(7, w_norm="free")
+    with torch.no_grad():
+        pecm.theta[0] = 0
+    pecm.scores(image, text).final.sum().backward()
+    assert pecm.theta.grad is not None
+    assert pecm.theta.grad.isfinite().all()
+
+
+def test_shared_projections_keep_every_cosine() -> None:
+    config = PECMConfig(image_width=6, text_width=6, proj_dim=8)
+    pecm = PECM(5, config=config, generator=torch.Generator().manual_seed(0)).double()
+    image, text, _ = draw(8)
+    plain = PECM(5, config=TINY).double()
+    torch.testing.assert_close(pecm(image, text).final, plain.scores(image, text).final, rtol=1e-5, atol=1e-5)
+    own = PECM(5, config=replace(config, proj_init="own"), generator=torch.Generator().manual_seed(0)).double()
+    assert float((own(image, text).final - plain.scores(image, text).final).abs().max().detach()) > 0.01
+
+
+def test_a_generator_makes_the_same_projections_again() -> None:
+    first, second = (PECM(5, generator=torch.Generator().manual_seed(3)).image_projection.weight for _ in range(2))
+    assert torch.equal(first, second)  # type: ignore[arg-type]
+
+
+def test_without_prototypes_the_initial_score_is_the_plain_cosine() -> None:
+    image, text, mask = draw(9)
+    plain = torch.nn.functional.cosine_similarity(image[:, None, -1], text[None, :, -1], dim=-1)
+    scores = build(9, per=False, dsce=False, arr=False).scores(image, text, text_mask=mask)
+    torch.testing.assert_close(scores.final, plain)
+
+
+def test_weights_without_confidence_estimation_are_uniform() -> None:
+    assert build(10, dsce=False).weights.tolist() == [1.0] * 5
+    assert len(set(build(10).weights.tolist())) == 5
+
+
+def test_entropy_of_the_weights() -> None:
+    pecm = build(11)
+    shares = pecm.weights.detach() / 5
+    assert float(pecm.entropy.detach()) == pytest.approx(float(-(shares * shares.log()).sum()))
+    with torch.no_grad():
+        pecm.theta.copy_(torch.tensor([1000.0, 0, 0, 0, 0]))
+    assert float(pecm.entropy.detach()) == 0  # collapsed, and not NaN
+
+
+def test_misuse_raises() -> None:
+    image, text, mask = draw(12)
+    pecm = build(12)
+    with pytest.raises(ValueError, match="num_prototypes=0 is not allowed"):
+        PECM(0)
+    with pytest.raises(ValueError, match=r"prototypes \(3, 4, 6\) and \(4, 4, 6\) must be \(B, 5, D\)"):
+        pecm.scores(image[:, 1:], text[:, 1:])
+    with pytest.raises(ValueError, match=r"prototypes \(3, 5, 6\) and \(4, 5, 5\)"):
+        pecm.scores(image, text[..., 1:])
+    with pytest.raises(ValueError, match=r"text_mask torch.float32 \(4, 5\) must be booleans \(4, 5\)"):
+        pecm.scores(image, text, text_mask=mask.float())
+    with pytest.raises(ValueError, match="text_mask leaves 1 of 4 reports without a prototype to use"):
+        pecm.scores(image, text, text_mask=torch.tensor([True, True, False, True])[:, None].expand(4, 5))
+    with pytest.raises(ValueError, match=r"prototypes of widths \(6, 6\) \(image, text\) do not fit"):
+        PECM(5)(image, text)
