@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pedclip.retrieval.reranking import Rerank as Rerank
     from pedclip.retrieval.reranking import final_score as final_score
     from pedclip.retrieval.scores import Scores as Scores
-    from pedclip.retrieval.scores import Vectors as Vectors
     from pedclip.retrieval.search import Found as Found
     from pedclip.retrieval.search import search_all as search_all
     from pedclip.retrieval.search import search_two_stage as search_two_stage
@@ -77,7 +76,6 @@ __getattr__, __dir__ = lazy_names(
         "pecm_reference": "reference",
         "unique_texts": "report_groups",
         "Scores": "scores",
-        "Vectors": "scores",
         "Epoch": "train",
         "PECMTraining": "train",
         "RetrievalPairs": "train",

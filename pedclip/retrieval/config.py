@@ -4,10 +4,11 @@ Where the paper and its purpose disagree, both readings are values of one switch
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal, get_args, get_type_hints
 
 from pedclip.models.config import check_types
+from pedclip.retrieval.reranking import Rerank as Rerank
 
 Grid = Literal["ceil5", "floor4", "adaptive5"]
 TextPrototypes = Literal["bert", "doc2vec"]
@@ -17,13 +18,10 @@ DiversityReduction = Literal["mean", "sum"]
 WeightNorm = Literal["K_softmax", "softmax", "free"]
 WeightMode = Literal["static"]
 SimilarityLoss = Literal["sym_tau", "as_printed"]
-Rerank = Literal["shifted", "as_printed", "sum"]
 Match = Literal["index", "max"]
 ProjectionInit = Literal["shared", "own"]
 EqualTexts = Literal["ignored", "negative"]
 
-# Names of whole readings, for those who do not want to know the formula (E9).
-RERANK_ALIASES: Final[dict[str, Rerank]] = {"as_intended": "shifted"}
 LOWEST_TEMPERATURE: Final = 0.01  # as of PedCLIP: below it one pair owns the softmax
 
 
@@ -41,11 +39,12 @@ class PECMConfig:
         text_proto: Report prototypes by the text encoder, or by doc2vec as printed (E11).
         short: Reports of fewer sentences than groups: absent groups are masked, or sentences repeat (E12).
         norm_z: Prototypes have unit length before the weighted sum of Eq. 4 (E14).
-        w_norm: w = K·softmax(θ), w = softmax(θ), or w = θ (E5).
+        w_norm: w = K·softmax(θ), w = softmax(θ), or w = θ (E5); free weights make no mean of cosines, so that no index
+            holds them.
         w_mode: One weight per index, shared by all pairs (E6).
         w_entropy: Weight of log K minus the entropy of w in the loss, at least 0: against collapse on one index (E7).
         match: Prototype k meets prototype k, or the best of the other side (E13).
-        rerank: Final score as ((1+sim)/2)·((1+C)/2), as sim·C (Eq. 7), or as (sim+C)/2 (E9).
+        rerank: Final score as ((1+sim)/2)·((1+C)/2), as sim·C (Eq. 7), or as sim+C; see `final_score` (E9).
         top_m: Candidates of the first ranking that are ranked again, at least 1; None for all (E10).
         sim_loss: Both directions with a learned temperature, or image→text without one (Eq. 10, E8).
         temperature: First value of the temperature, in [0.01, 1].
@@ -63,7 +62,7 @@ class PECMConfig:
 
     Example:
         >>> PECMConfig().rerank, PECMConfig.as_printed().rerank
-        ('shifted', 'as_printed')
+        ('as_intended', 'as_printed')
     """
 
     # Prototypes and their projections: what enters, and the one space where it is compared.
@@ -80,7 +79,7 @@ class PECMConfig:
     w_mode: WeightMode = "static"
     w_entropy: float = 0.0
     match: Match = "index"
-    rerank: Rerank = "shifted"
+    rerank: Rerank = "as_intended"
     top_m: int | None = None
     # Losses, Eq. 9 to 12.
     sim_loss: SimilarityLoss = "sym_tau"
@@ -149,20 +148,6 @@ class PECMConfig:
     def compares_prototypes(self) -> bool:
         """True where more than the global prototype is used: in h, in the confidence loss or in the final score."""
         return self.per or self.dsce or self.arr
-
-    def with_rerank(self, rerank: str) -> "PECMConfig":
-        """The same with another final score.
-
-        Args:
-            rerank: A value of the field, or "as_intended" for the default one.
-
-        Raises:
-            ValueError: No such score.
-        """
-        allowed = (*RERANK_ALIASES, *get_args(Rerank))
-        _require(rerank in allowed, "rerank", rerank, f"one of {allowed}")
-        # The alias is resolved once, so that a stored configuration names the formula.
-        return replace(self, rerank=RERANK_ALIASES.get(rerank, rerank))  # type: ignore[arg-type]
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:

@@ -1,11 +1,12 @@
 """PECM's scores: similarity of weighted sums of prototypes, confidence by index-paired prototypes, and their product.
 
-Prototypes are paired by index, so the confidence of all pairs is one matrix product: with √|w_k|·ẑ^k of all k side by
-side, the dot product of a film and a report is Σ_k w_k·cos(z_i^k, z_r^k). `PECM.image_vectors` and `PECM.text_vectors`
-make such vectors for an index; `pedclip.retrieval.reference` holds the literal sums that they equal.
+Prototypes are paired by index, so the confidence of all pairs is one matrix product: with √(w_k/K)·ẑ^k of all k side by
+side, the dot product of a film and a report is (1/K)·Σ_k w_k·cos(z_i^k, z_r^k). `PECM.image_vectors` and
+`PECM.text_vectors` make such vectors for an index; `pedclip.retrieval.reference` holds the literal sums that they equal.
 """
 
 import math
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -14,8 +15,9 @@ from torch.nn import functional as F
 
 from pedclip.retrieval.config import LOWEST_TEMPERATURE
 from pedclip.retrieval.config import PECMConfig as PECMConfig
+from pedclip.retrieval.reranking import Rerank, final_score
 from pedclip.retrieval.scores import Scores as Scores
-from pedclip.retrieval.scores import Vectors as Vectors
+from pedclip.retrieval.vectors import PairVectors
 
 _LARGEST: Final = 2**25  # cosines held at once where every prototype meets every other
 
@@ -46,7 +48,7 @@ class PECM(nn.Module):
         self,
         num_prototypes: int = 26,
         *,
-        rerank: str | None = None,
+        rerank: Rerank | None = None,
         config: PECMConfig | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -54,7 +56,7 @@ class PECM(nn.Module):
         if num_prototypes < 1:
             raise ValueError(f"num_prototypes={num_prototypes} is not allowed: at least 1")
         config = config or PECMConfig()
-        self.config = config if rerank is None else config.with_rerank(rerank)
+        self.config = config if rerank is None else replace(config, rerank=rerank)
         self.num_prototypes = num_prototypes
         # All prototypes count alike at first: w = 1 (or 1/K) under every norm.
         start = torch.ones if self.config.w_norm == "free" else torch.zeros
@@ -151,57 +153,62 @@ class PECM(nn.Module):
         return Scores(initial, confidence, self.final(initial, confidence), self.config.top_m)
 
     def final(self, initial: Tensor, confidence: Tensor) -> Tensor:
-        """Score of the second ranking from those of Eq. 3 and 6, of any one shape (…,).
+        """Score of the second ranking from those of Eq. 3 and 6, of any one shape (…,): `final_score`.
 
-        Source: PECM, Eq. 7. Differs: as printed, two negative factors make a good score; "shifted" maps both to [0, 1]
-        first (decision E9).
+        Source: PECM, Eq. 7. Differs: without ARR it is the initial score (decision E18).
         """
-        if not self.config.arr:
-            return initial
-        if self.config.rerank == "as_printed":
-            return initial * confidence
-        # Means rather than sums, so that every score stays within [−1, 1].
-        if self.config.rerank == "sum":
-            return (initial + confidence) / 2
-        return ((1 + initial) / 2) * ((1 + confidence) / 2)
+        return final_score(initial, confidence, self.config.rerank) if self.config.arr else initial
 
-    def image_vectors(self, image_prototypes: Tensor) -> Vectors:
-        """Films as vectors whose inner products with `text_vectors` are the scores.
+    def image_vectors(self, image_prototypes: Tensor) -> PairVectors:
+        """Films as an index takes them; searched with the configuration's `rerank`, it ranks by `scores(…).final`.
+
+        Without ARR the final score is the initial one, which the first stage of a search ranks by.
 
         Args:
             image_prototypes: (B, K, D) in the joint space.
 
         Returns:
-            (B, D) and (B, K·D).
+            (B, D) similarity, (B, K·D) confidence and weights (B,) of 1, outside of the graph.
+
+        Raises:
+            ValueError: As for `text_vectors`.
         """
         # A film lacks nothing; its own first row stands in for a report in the check of shapes.
         mask = self._check(image_prototypes, image_prototypes[:1], None)
-        return self._vectors(image_prototypes, mask.expand(len(image_prototypes), -1), is_text=False)
+        return self._vectors(image_prototypes, mask.expand(len(image_prototypes), -1))
 
-    def text_vectors(self, text_prototypes: Tensor, *, text_mask: Tensor | None = None) -> Vectors:
-        """Reports as such vectors: absent prototypes are zero, the others divided by the weight that remains.
+    def text_vectors(self, text_prototypes: Tensor, *, text_mask: Tensor | None = None) -> PairVectors:
+        """Reports as an index takes them.
+
+        Blocks are √(w_k/K)·ẑ^k, and the weight is the share of Σw that is present. With w = K·softmax(θ) these are the
+        blocks √softmax(θ)_k·ẑ^k whose squares add up to 1. With w = softmax(θ) they add up to 1/K, which the printed
+        1/K of Eq. 6 asks for: confidences stay as small as they are in `scores`.
 
         Args:
             text_prototypes: (N, K, D) in the joint space.
             text_mask: (N, K) True where present; None for all.
 
         Returns:
-            (N, D) and (N, K·D).
+            (N, D) similarity, (N, K·D) confidence with zeros where absent, and weights (N,), outside of the graph.
 
         Raises:
-            ValueError: Shapes do not fit, or prototypes are matched by their maximum, which is no inner product.
+            ValueError: Shapes do not fit; prototypes are matched by their maximum, which is no inner product; or
+                weights are free, so that confidences have no bound for a search to rely on.
         """
         mask = self._check(text_prototypes[:1], text_prototypes, text_mask)
-        return self._vectors(text_prototypes, mask, is_text=True)
+        return self._vectors(text_prototypes, mask)
 
-    def _vectors(self, prototypes: Tensor, mask: Tensor, *, is_text: bool) -> Vectors:
+    @torch.no_grad()
+    def _vectors(self, prototypes: Tensor, mask: Tensor) -> PairVectors:
         if self.config.match != "index":
             raise ValueError("match='max' has no inner-product form; use scores, or match='index'")
-        # √|w| on both sides and the sign on one: free weights may be negative.
-        root = self.weights.abs().sqrt()
-        factors = self._scale(mask)[:, None] * self.weights.sign() * root if is_text else root.expand(mask.shape)
-        parts = _unit(prototypes) * (factors * mask)[..., None]  # (N, K, D)
-        return Vectors(self._global(prototypes, mask), parts.flatten(1))
+        # Without DSCE all of them are 1.
+        if self.config.w_norm == "free" and self.config.dsce:
+            raise ValueError("w_norm='free' has no form for an index, whose confidences lie in [-1, 1]; use scores")
+        share = self.weights / self.weights.sum()  # (K,), adds up to 1
+        blocks = _unit(prototypes) * ((self.weights / self.num_prototypes).sqrt() * mask)[..., None]  # (N, K, D)
+        arrays = self._global(prototypes, mask), blocks.flatten(1), (share * mask).sum(1)
+        return PairVectors(*(array.float().cpu().numpy() for array in arrays))
 
     def _check(self, image: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
         shapes = tuple(image.shape), tuple(text.shape)

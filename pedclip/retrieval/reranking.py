@@ -1,45 +1,45 @@
 """Final score of a query and an item from their similarity and their confidence, and its ceiling."""
 
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 Numbers = NDArray[np.floating[Any]]
+Cosines = TypeVar("Cosines", Numbers, Tensor)  # the one formula serves training, small pools and archives
 
 Rerank = Literal["as_intended", "as_printed", "sum"]
 
 _UNIT: Final = 2.0**-24  # unit roundoff of single precision
 
 
-def final_score(similarity: Numbers, confidence: Numbers, rerank: Rerank = "as_intended") -> Numbers:
-    """Final score R of similarities s and confidences C.
+def final_score(similarity: Cosines, confidence: Cosines, rerank: Rerank = "as_intended") -> Cosines:
+    """Final score R of similarities s and confidences C, arrays or tensors.
 
     Args:
-        similarity: (N,) cosines of the global vectors, in [-1, 1].
-        confidence: (N,) weighted mean cosines of the prototypes, in [-1, 1].
+        similarity: (…,) cosines of the global vectors, in [-1, 1]; `Scores.initial`.
+        confidence: (…,) weighted mean cosines of the prototypes, in [-1, 1].
         rerank: "as_intended" is (1 + s)/2 · (1 + C)/2, in [0, 1]; "as_printed" is s · C, under which a pair that both
             find opposite ranks as high as one that both find alike; "sum" is s + C.
 
     Returns:
-        (N,) scores; higher is better.
+        (…,) scores; higher is better.
 
     Raises:
         ValueError: Another rerank.
 
-    Source: PECM (arXiv 2508.03494), final score R = sim₀ · C. Differs: the default moves both factors into [0, 1].
+    Source: PECM (arXiv 2508.03494), Eq. 7: R = s · C. Differs: the default moves both factors into [0, 1] (decision
+        E9).
     """
     check_rerank(rerank)
     if rerank == "as_printed":
         # Two negative factors make a positive product: the contradiction that the default avoids.
-        product: Numbers = similarity * confidence
-        return product
+        return similarity * confidence
     if rerank == "sum":
-        total: Numbers = similarity + confidence
-        return total
+        return similarity + confidence
     # A cosine of −1 that was rounded to below must not turn the order of the other factor around.
-    shifted: Numbers = np.maximum(1 + similarity, 0) * np.maximum(1 + confidence, 0) / 4
-    return shifted
+    return (1 + similarity).clip(min=0) * (1 + confidence).clip(min=0) / 4
 
 
 def check_rerank(rerank: str) -> None:

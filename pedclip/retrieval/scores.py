@@ -1,4 +1,4 @@
-"""Scores of queries against candidates, the rankings that they make, and vectors whose products they are."""
+"""Scores of queries against candidates, and the rankings that they make."""
 
 from dataclasses import dataclass
 
@@ -39,16 +39,3 @@ class Scores:
         head = first[:, : self.top_m].sort(dim=1).values  # (B, M)
         again = self.final.gather(1, head).argsort(dim=1, descending=True, stable=True)
         return torch.cat([head.gather(1, again), first[:, self.top_m :]], dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Vectors:
-    """One film or report per row, so that both scores are inner products of rows.
-
-    Attributes:
-        initial: (N, D) unit vectors; the inner product is Eq. 3.
-        confidence: (N, K·D); the inner product of a film's and a report's is Eq. 6.
-    """
-
-    initial: Tensor
-    confidence: Tensor

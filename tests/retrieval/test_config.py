@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pedclip.retrieval.config import PECMConfig
+from pedclip.retrieval.pecm import PECM
 
 
 def test_the_intended_reading_is_the_default() -> None:
@@ -41,8 +42,8 @@ def test_misuse_raises(changes: dict[str, object], words: str) -> None:
         replace(PECMConfig(), **changes)  # type: ignore[arg-type]
 
 
-def test_rerank_by_the_name_of_the_reading() -> None:
-    assert PECMConfig.as_printed().with_rerank("as_intended").rerank == "shifted"
-    assert PECMConfig().with_rerank("sum").rerank == "sum"
-    with pytest.raises(ValueError, match="rerank='best' is not allowed"):
-        PECMConfig().with_rerank("best")
+def test_an_argument_replaces_the_final_score_of_the_configuration() -> None:
+    assert PECM(3, rerank="as_intended", config=PECMConfig.as_printed()).config.rerank == "as_intended"
+    assert PECM(3, config=PECMConfig.as_printed()).config.rerank == "as_printed"
+    with pytest.raises(ValueError, match="rerank='best' is not allowed: one of"):
+        PECM(3, rerank="best")  # type: ignore[arg-type]

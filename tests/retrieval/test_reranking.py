@@ -4,6 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +17,13 @@ COSINE = st.floats(-1, 1)
     ("rerank", "scores"),
     [("as_intended", [0.75 * 0.6, 0.25 * 0.1, 0]), ("as_printed", [0.1, 0.4, 1]), ("sum", [0.7, -1.3, -2])],
 )
-def test_scores_by_hand(rerank, scores):
-    found = final_score(np.array([0.5, -0.5, -1]), np.array([0.2, -0.8, -1]), rerank)
+def test_scores_by_hand_in_arrays_and_tensors(rerank, scores):
+    similarity, confidence = [0.5, -0.5, -1.0], [0.2, -0.8, -1.0]
+    found = final_score(np.array(similarity), np.array(confidence), rerank)
+    assert isinstance(found, np.ndarray)
     assert found == pytest.approx(np.array(scores))
+    of_tensors = final_score(torch.tensor(similarity), torch.tensor(confidence), rerank)
+    assert of_tensors.tolist() == pytest.approx(scores)
 
 
 def test_as_printed_puts_the_pair_that_both_find_opposite_first():
