@@ -2,7 +2,7 @@
 
 Prototypes are paired by index, so the confidence of all pairs is one matrix product: with √(w_k/K)·ẑ^k of all k side by
 side, the dot product of a film and a report is (1/K)·Σ_k w_k·cos(z_i^k, z_r^k). `PECM.image_vectors` and
-`PECM.text_vectors` make such vectors for an index; `pedclip.retrieval.reference` holds the literal sums that they equal.
+`PECM.text_vectors` make such vectors for an index; `pedclip.retrieval.reference` holds the literal sums.
 """
 
 import math

@@ -39,7 +39,8 @@ def final_score(similarity: Cosines, confidence: Cosines, rerank: Rerank = "as_i
     if rerank == "sum":
         return similarity + confidence
     # A cosine of −1 that was rounded to below must not turn the order of the other factor around.
-    return (1 + similarity).clip(min=0) * (1 + confidence).clip(min=0) / 4
+    shifted: Cosines = (1 + similarity).clip(min=0) * (1 + confidence).clip(min=0) / 4
+    return shifted
 
 
 def check_rerank(rerank: str) -> None:

@@ -19,8 +19,9 @@ class PairVectors:
     The similarity of two is the inner product of their similarity vectors; their confidence is that of their confidence
     vectors, divided by the smaller of the two weights. A confidence vector is √w_k ẑ_k for all prototypes k, one block
     after the other, with Σ w_k = 1; a block that a short report does not have is zero, and its w_k is missing from the
-    weight. `PECM.image_vectors` and `PECM.text_vectors` make them. Where the blocks of one of the two are among those of the other, as with groups filled from the first on,
-    the confidence is exactly the mean cosine of the blocks that both have, weighted by w.
+    weight. Where the blocks of one of the two are among those of the other, as with groups filled from the first on,
+    the confidence is exactly the mean cosine of the blocks that both have, weighted by w. `PECM.image_vectors` and
+    `PECM.text_vectors` make such vectors.
 
     Args:
         similarity: (N, D) of unit length, finite.
