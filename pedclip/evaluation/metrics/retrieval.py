@@ -76,6 +76,29 @@ def top(scores: NDArray[Any], k: int) -> NDArray[np.bool_]:
     return is_top
 
 
+def query_interval(values: Floats, groups: Groups = None, *, num_resamples: int = 1000, seed: int = 0) -> Interval:
+    """Mean of values that are known for each query, with its interval.
+
+    Args:
+        values: (Q,).
+        groups: (Q,) patient of each query; None resamples queries.
+        num_resamples: At least 1.
+        seed: Of the resampling.
+
+    Raises:
+        ValueError: As `bootstrap_interval`.
+    """
+    return bootstrap_interval(
+        float(values.mean()),
+        # Only queries are resampled: another gallery would be another task.
+        _weighted_mean(values),
+        num_items=len(values),
+        groups=groups,
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+
+
 class QueryMean:
     """A metric that is the mean over queries of what their first K results hold.
 
@@ -103,7 +126,7 @@ class QueryMean:
                 finite.
         """
         # A query of a rare finding counts as much as one of a common finding.
-        return float(self._values(similarity, relevant, k).mean())
+        return float(self.values(similarity, relevant, k).mean())
 
     def bootstrap(
         self,
@@ -116,18 +139,11 @@ class QueryMean:
         seed: int = 0,
     ) -> Interval:
         """The mean with its interval over `groups` (Q,), or over queries where that is None; the gallery is fixed."""
-        values = self._values(similarity, relevant, k)
-        return bootstrap_interval(
-            float(values.mean()),
-            # Only queries are resampled: another gallery would be another task.
-            _weighted_mean(values),
-            num_items=len(values),
-            groups=groups,
-            num_resamples=num_resamples,
-            seed=seed,
-        )
+        values = self.values(similarity, relevant, k)
+        return query_interval(values, groups, num_resamples=num_resamples, seed=seed)
 
-    def _values(self, similarity: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
+    def values(self, similarity: ArrayLike, relevant: ArrayLike, k: int) -> Floats:
+        """(Q,) values of each query, for galleries that are ranked a few queries at a time; errors as for the call."""
         scores = np.asarray(similarity)
         is_relevant = relevance(scores, np.asarray(relevant))
         if k < 1:

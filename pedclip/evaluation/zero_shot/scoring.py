@@ -1,26 +1,23 @@
 """Classification and retrieval from embeddings alone: nothing is fitted."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups
-from pedclip.evaluation.metrics.retrieval import QueryMean, hit_at_k, recall_at_k
 from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
+from pedclip.evaluation.zero_shot.recall import recall_results
 from pedclip.evaluation.zero_shot.results import finding_result, region_result
 
 Rows = Iterable[Row | Mapping[str, Any]]
 EncodeText = Callable[[Sequence[str]], NDArray[Any]]  # P sentences -> (P, D)
 Prompting = Literal["pair", "single"]
-
-RECALL_AT: Final = (1, 5, 10)
 
 
 def score_pairs(
@@ -187,47 +184,7 @@ def retrieval(
     if len(first) < 2:
         raise ValueError(f"retrieval needs at least 2 distinct texts, got {len(first)}")
     similarity = cosines(unit_vectors(image, "image"), unit_vectors(text[first], "text").T)  # (N, unique)
-    has_text = answer[:, None] == np.arange(len(first))  # (N, U)
-    # A text that several patients share is given to the first, or it would be resampled with each of them.
-    text_groups = None if groups is None else np.asarray(groups)[first]
-    results = []
-    # A film has one text, so from image to text recall and hit are the same number.
-    directions: list[tuple[str, str, QueryMean, Floats, NDArray[np.bool_], Groups]] = [
-        ("image to text", "recall", recall_at_k, similarity, has_text, groups),
-        ("text to image", "recall", recall_at_k, similarity.T, has_text.T, text_groups),
-        ("text to image", "hit", hit_at_k, similarity.T, has_text.T, text_groups),
-    ]
-    for direction, name, metric, similar, relevant, patients in directions:
-        for k in RECALL_AT:
-            # The gallery stays whole in every resample; only the queries of a patient come and go together.
-            score = metric.bootstrap(similar, relevant, k, patients, num_resamples=num_resamples, seed=seed)
-            results.append(
-                Result(
-                    task=direction,
-                    method=method,
-                    metric=name,
-                    score=score,
-                    baseline=_chance(name, relevant, k),
-                    baseline_name="random ranking",
-                    settings={"k": k, "gallery": relevant.shape[1]},
-                )
-            )
-    return results
-
-
-def _chance(metric: str, relevant: NDArray[np.bool_], k: int) -> float:
-    """Expected value of a random ranking, averaged over queries."""
-    num_items = relevant.shape[1]
-    # A gallery smaller than K is shown whole.
-    drawn = min(k, num_items)
-    expected = []
-    for count in relevant.sum(axis=1).tolist():
-        if metric == "hit":
-            # None of the K drawn without replacement is one of the relevant items.
-            expected.append(1 - math.comb(num_items - count, drawn) / math.comb(num_items, drawn))
-        else:
-            expected.append(drawn * count / num_items / min(k, count))  # hypergeometric mean
-    return float(np.mean(expected))
+    return recall_results(similarity, answer, groups, method=method, num_resamples=num_resamples, seed=seed)
 
 
 def ensemble(prompts: NDArray[Any]) -> Floats:

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, roc_a
 
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.per_image import accuracy, dice, mae
-from pedclip.evaluation.metrics.retrieval import hit_at_k, precision_at_k, recall_at_k
+from pedclip.evaluation.metrics.retrieval import hit_at_k, precision_at_k, query_interval, recall_at_k
 from pedclip.evaluation.metrics.small_samples import bounds
 
 SAME = 1e-12  # both sides add the same few hundred doubles, in another order
@@ -179,6 +179,19 @@ def test_first_k_equals_a_stable_sort(seed, num_queries, num_items, k, levels):
     assert recall_at_k(similarity, relevant, k) == pytest.approx(literal, abs=SAME)
     assert hit_at_k(similarity, relevant, k) == pytest.approx(np.mean(hits > 0), abs=SAME)
     assert precision_at_k(similarity, relevant, k) == pytest.approx(np.mean(hits) / k, abs=SAME)
+
+
+def test_values_of_queries_a_few_at_a_time_are_those_of_all():
+    rng = np.random.default_rng(1)
+    similarity, relevant = rng.normal(size=(20, 9)), rng.random((20, 9)) < 0.4
+    relevant[:, 0] = True
+    groups = np.repeat(list("abcde"), 4)
+    for metric in (recall_at_k, hit_at_k, precision_at_k):
+        values = np.concatenate(
+            [metric.values(similarity[rows], relevant[rows], 3) for rows in (slice(7), slice(7, 20))]
+        )
+        assert values.mean() == metric(similarity, relevant, 3)
+        assert query_interval(values, groups, seed=2) == metric.bootstrap(similarity, relevant, 3, groups, seed=2)
 
 
 def test_an_index_is_a_query_with_one_answer():
