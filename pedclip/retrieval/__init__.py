@@ -1,6 +1,6 @@
 """Retrieval of reports by film and of films by report: PECM, and search at archive size with a confidence per answer.
 
-Imports curation.report for sentences, models, training and evaluation.
+Imports triplets, curation.report for sentences, models, training and evaluation.
 """
 
 from typing import TYPE_CHECKING
@@ -10,11 +10,17 @@ from pedclip.lazy import lazy_names
 if TYPE_CHECKING:
     from pedclip.retrieval.checkpoint import load_pecm as load_pecm
     from pedclip.retrieval.checkpoint import save_pecm as save_pecm
+    from pedclip.retrieval.concepts import concept_overlap as concept_overlap
     from pedclip.retrieval.config import PECMConfig as PECMConfig
     from pedclip.retrieval.documents import DocumentVectors as DocumentVectors
+    from pedclip.retrieval.evaluate import order_scores as order_scores
+    from pedclip.retrieval.evaluate import report_recall as report_recall
     from pedclip.retrieval.exact_search import ConfidenceBound as ConfidenceBound
     from pedclip.retrieval.exact_search import OtherIndex as OtherIndex
     from pedclip.retrieval.exact_search import search_exact as search_exact
+    from pedclip.retrieval.image_retrieval import LabelledFilms as LabelledFilms
+    from pedclip.retrieval.image_retrieval import class_precision as class_precision
+    from pedclip.retrieval.image_retrieval import region_precision as region_precision
     from pedclip.retrieval.index import ArchiveIndex as ArchiveIndex
     from pedclip.retrieval.index import DamagedIndex as DamagedIndex
     from pedclip.retrieval.index import OtherModel as OtherModel
@@ -23,7 +29,13 @@ if TYPE_CHECKING:
     from pedclip.retrieval.losses import diversity_loss as diversity_loss
     from pedclip.retrieval.losses import pecm_losses as pecm_losses
     from pedclip.retrieval.losses import similarity_loss as similarity_loss
+    from pedclip.retrieval.pairs import FilmReports as FilmReports
+    from pedclip.retrieval.pairs import extract_pairs as extract_pairs
+    from pedclip.retrieval.pairs import film_reports as film_reports
     from pedclip.retrieval.pecm import PECM as PECM
+    from pedclip.retrieval.protocols import Protocol as Protocol
+    from pedclip.retrieval.protocols import protocol_of as protocol_of
+    from pedclip.retrieval.protocols import protocol_table as protocol_table
     from pedclip.retrieval.prototypes import Prototypes as Prototypes
     from pedclip.retrieval.prototypes import film_prototypes as film_prototypes
     from pedclip.retrieval.prototypes import image_prototypes as image_prototypes
@@ -80,5 +92,17 @@ __getattr__, __dir__ = lazy_names(
         "PECMTraining": "train",
         "RetrievalPairs": "train",
         "train_pecm": "train",
+        "protocol_table": "protocols",
+        "protocol_of": "protocols",
+        "Protocol": "protocols",
+        "film_reports": "pairs",
+        "extract_pairs": "pairs",
+        "FilmReports": "pairs",
+        "region_precision": "image_retrieval",
+        "class_precision": "image_retrieval",
+        "LabelledFilms": "image_retrieval",
+        "report_recall": "evaluate",
+        "order_scores": "evaluate",
+        "concept_overlap": "concepts",
     },
 )
