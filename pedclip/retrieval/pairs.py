@@ -179,8 +179,9 @@ def extract_pairs(
 ) -> RetrievalPairs:
     """Frozen prototypes of films and reports, from the cache where it has them.
 
-    A report has as many groups of sentences as a film has regions. A result depends on the batch size and the device
-    in the last digits only; the cache does not tell them apart.
+    A report has as many groups of sentences as a film has regions, each the mean of its tokens; for paragraph vectors
+    put those of `DocumentVectors.prototypes(reports.texts, …)` in the place of the pairs' `text`. A result depends on
+    the batch size and the device in the last digits only; the cache does not tell them apart.
 
     Args:
         model: Computes in evaluation mode, without gradients.

@@ -80,6 +80,13 @@ def test_macro_counts_a_rare_class_as_much_as_a_common_one():
     assert not macro.score.is_known
 
 
+def test_a_class_that_was_not_drawn_is_not_in_the_mean_of_that_resample():
+    values, members = np.array([1.0, 0.5, 0.0]), np.array([[1.0, 0], [1, 0], [0, 1]])
+    counts = np.array([[1.0, 1, 1], [2, 1, 0], [0, 0, 3]])
+    means = image_retrieval._resampled_macro(values, members)(counts)
+    assert means.tolist() == pytest.approx([(0.75 + 0) / 2, 2.5 / 3, 0])
+
+
 def test_the_interval_of_macro_is_wider_over_patients_than_over_films():
     rng = np.random.default_rng(0)
     classes = np.repeat(["a", "b"], 60)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -174,6 +175,8 @@ def test_whatever_changes_the_prototypes_changes_the_key() -> None:
         pairs_key(trained, films(), reports),
         pairs_key(model(), films(), film_reports(phantom(), "train", section="study")),
         pairs_key(model(), films(), film_reports(phantom(), "train", views="frontal")),
+        # The same words with other films.
+        pairs_key(model(), films(), replace(reports, rows=reports.rows[::-1].copy())),
         pairs_key(model(), films(), reports, layer="dense"),
         pairs_key(model(), films(), reports, short="repeat"),
     ]
