@@ -98,5 +98,6 @@ def _with_reports(result: Result, reports: FilmReports) -> Result:
         is_self_included=True,
         # From report to film nothing is left out: a text without a film is no report here.
         num_left_out=len(reports.left_out) if direction == "image to text" else 0,
+        note=f"{reports.num_label_texts} films with a text made of labels" if reports.num_label_texts else "",
     )
     return with_protocol(result, protocol)

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 Section = Literal["excerpt", "study"]
 Views = Literal["all", "frontal"]
+LabelText = Literal["template", "skip"]
 
 VERSION: Final = 1  # of what is stored: raise it when the same model and data give other prototypes
 _FRONTAL: Final = ("AP", "PA")
+_OF_LABELS: Final = "label-prompt"  # text_source of a sentence that was made of labels
 _FILMS_AT_ONCE: Final = 1024  # read from the cache of films together
 _NAMES: Final = ("image", "values", "mask", "distinct")
 _log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class FilmReports:
         studies: N studies, unique over sources.
         num_films: In the split, with those that do not take part.
         num_other_views: Films that do not take part because of their view.
+        num_label_texts: Films, of the N, whose report is a sentence made of labels.
         left_out: Films without a usable report, each with the reason.
 
     Raises:
@@ -69,6 +72,7 @@ class FilmReports:
     studies: Sequence[str] = field(repr=False)
     num_films: int
     num_other_views: int
+    num_label_texts: int
     left_out: Sequence[LeftOut]
 
     def __post_init__(self) -> None:
@@ -84,7 +88,12 @@ class FilmReports:
 
 
 def film_reports(
-    triplets: "DatasetDict", split: str, *, section: Section = "excerpt", views: Views = "all"
+    triplets: "DatasetDict",
+    split: str,
+    *,
+    section: Section = "excerpt",
+    views: Views = "all",
+    label_text: LabelText = "template",
 ) -> FilmReports:
     """Films of a split with their reports.
 
@@ -94,6 +103,7 @@ def film_reports(
         section: "excerpt" takes the words about the film's region, so that films of two regions of one study have two
             reports; "study" joins the different excerpts of a study in the order of its films.
         views: "frontal" keeps AP and PA films only.
+        label_text: Data sets without reports have sentences made of labels; "skip" leaves these films out (E21).
 
     Returns:
         Films, texts and what was left out: films without text, and films whose text has no sentence.
@@ -101,7 +111,8 @@ def film_reports(
     Raises:
         ValueError: Another section, views or split, or no film is left.
     """
-    for name, value, kind in (("section", section, Section), ("views", views, Views)):
+    options = ("section", section, Section), ("views", views, Views), ("label_text", label_text, LabelText)
+    for name, value, kind in options:
         if value not in get_args(kind):
             raise ValueError(f"{name}={value!r} is not allowed: one of {get_args(kind)}")
     if split not in triplets:
@@ -109,6 +120,10 @@ def film_reports(
     data = triplets[split]
     studies = [f"{source}/{study}" for source, study in zip(data["source"], data["study_id"], strict=True)]
     texts = [text or "" for text in data["text"]]
+    is_of_labels = [source == _OF_LABELS for source in data["text_source"]]
+    if label_text == "skip":
+        # Before anything is joined: the label of one film must not enter the report of its study.
+        texts = ["" if skipped else text for text, skipped in zip(texts, is_of_labels, strict=True)]
     if section == "study":
         texts = _joined(texts, studies)
     kept, left_out, num_other_views = _usable(data, texts, views)
@@ -129,6 +144,7 @@ def film_reports(
         studies=tuple(studies[row] for row in kept),
         num_films=len(data),
         num_other_views=num_other_views,
+        num_label_texts=0 if label_text == "skip" else sum(is_of_labels[row] for row in kept),
         left_out=tuple(left_out),
     )
 

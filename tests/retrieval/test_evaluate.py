@@ -26,6 +26,7 @@ def reports_of(report, patients=None, **changes):
         "studies": [f"s{row // 2}" for row in range(number)],
         "num_films": number + 1,
         "num_other_views": 0,
+        "num_label_texts": 0,
         "left_out": (LeftOut("film", Reason.NO_REPORT),),
     }
     return FilmReports(**(values | changes))
@@ -112,6 +113,8 @@ def test_every_number_says_what_it_was_measured_on():
     )
     assert (to_image.direction, to_image.num_queries, to_image.gallery) == ("text to image", 4, 6)
     assert to_image.num_left_out == 0
+    of_labels = report_recall(drawn(1, 6, 4), reports_of([0, 1, 0, 2, 3, 1], num_label_texts=5))
+    assert str(protocol_of(of_labels[0])).endswith("5 films with a text made of labels")
 
 
 def test_scores_that_do_not_fit_are_refused():

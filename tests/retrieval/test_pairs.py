@@ -100,6 +100,18 @@ def test_films_without_a_report_are_listed_with_the_reason() -> None:
     assert len(reports) + len(reports.left_out) == reports.num_films
 
 
+def test_sentences_made_of_labels_are_counted_or_left_out() -> None:
+    triplets = changed("text_source", {1: "label-prompt", 4: "label-prompt"})
+    assert film_reports(triplets, "train").num_label_texts == 2
+    without = film_reports(triplets, "train", label_text="skip")
+    assert without.num_label_texts == 0
+    assert [one.file for one in without.left_out] == [triplets["train"]["image_id"][row] for row in (1, 4)]
+    # Neither do they enter the report of the study.
+    labels = changed("text_source", dict.fromkeys(range(27), "label-prompt"))
+    with pytest.raises(ValueError, match="leaves no film: 0 of other views, 27 without a report"):
+        film_reports(labels, "train", section="study", label_text="skip")
+
+
 def test_frontal_views_are_counted_out() -> None:
     reports, views = film_reports(phantom(), "train", views="frontal"), phantom()["train"]["view"]
     assert {views[row] for row in reports.rows} <= {"AP", "PA"}
@@ -203,7 +215,7 @@ def test_misuse_is_refused() -> None:
 
 def test_texts_without_films_are_no_reports() -> None:
     rows, names = np.arange(2), ("a", "b")
-    values = ("test", "excerpt", "all", rows, ("One.", "Two."), np.array([0, 0]), names, names, 2, 0, ())
+    values = ("test", "excerpt", "all", rows, ("One.", "Two."), np.array([0, 0]), names, names, 2, 0, 0, ())
     with pytest.raises(ValueError, match="report must name each of 2 texts"):
         FilmReports(*values)
     with pytest.raises(ValueError, match=r"different lengths: \[1, 2\]"):
