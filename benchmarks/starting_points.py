@@ -27,6 +27,7 @@ from pedclip.evaluation.downstream.run import DownstreamSettings, Found, run_pro
 from pedclip.evaluation.embeddings import Embeddings, embed, embed_texts
 from pedclip.evaluation.features import extract_features
 from pedclip.evaluation.inputs import without_seen_patients
+from pedclip.evaluation.metrics.bootstrap import can_resample
 from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.evaluation.metrics.per_image import accuracy
 from pedclip.evaluation.result import Result
@@ -126,11 +127,14 @@ def gate(points: Embeddings, regions: Sequence[str], rows: Sequence[Row]) -> dic
     """Share of the films whose largest gate weight is on the expert of their region: over all, and region by region."""
     chosen = np.array(regions)[points.gate.argmax(axis=1)]  # (N,)
     truth, patients = np.array([row.region for row in rows]), np.array([row.patient for row in rows])
-    found = {"all": accuracy.bootstrap(truth, chosen, patients).to_dict()}
+    found: dict[str, Any] = {"all": accuracy.bootstrap(truth, chosen, patients).to_dict()}
     for region in REGIONS:
         shown = truth == region
-        if shown.any():
+        if can_resample(patients[shown]):
             found[region] = accuracy.bootstrap(truth[shown], chosen[shown], patients[shown]).to_dict()
+        elif shown.any():  # a single patient has no interval
+            value = float((truth == chosen)[shown].mean())
+            found[region] = {"value": value, "low": None, "high": None, "num_items": int(shown.sum()), "num_groups": 1}
     return found
 
 
