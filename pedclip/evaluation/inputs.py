@@ -18,7 +18,7 @@ from pedclip.weights import SHIPPED, shipped_folder
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-STUDIES: Final = 600  # of the phantom on which the weights of the package are evaluated
+STUDIES: Final = 1200  # of the phantom on which the weights of the package are evaluated: the films of the demo
 
 
 @dataclass(frozen=True)
