@@ -240,6 +240,18 @@ def test_encoder_of_the_package_is_a_starting_point_by_itself(part: str) -> None
         assert is_equal == (name == part)
 
 
+def test_checkpoint_of_the_convolutional_stem_loads_without_the_fields_it_did_not_know(tmp_path: Path) -> None:
+    model = tiny(image_stem="convolutional")
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["image_backbone"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "checksums.json").unlink()
+    films = torch.randn(2, 3, 16, 16)
+    loaded = PedCLIP.from_pretrained(tmp_path)
+    assert torch.equal(loaded.encode_image(films).embedding, model.encode_image(films).embedding)
+
+
 def test_encoder_of_the_package_does_not_fit_another_architecture() -> None:
     with pytest.raises(ValueError, match=r"image_weights='pedclip-phantom-small' is of another arch.*config\.json"):
         PedCLIP(TINY, tokenizer=tiny().tokenizer, image_weights="pedclip-phantom-small")
