@@ -110,6 +110,14 @@ def test_a_stored_configuration_without_an_objective_means_pedclip(tmp_path: Pat
     assert load_config(tmp_path / "training.json").training.objective == "pedclip"
 
 
+def test_shell_takes_data_and_how_their_patients_are_told_apart() -> None:
+    config = configure_shell(parse(["--profile", "demo", "--data", "/a/folder", "--patients", "independent"]))
+    assert (config.data, config.patients) == ("/a/folder", "independent")
+    assert configure_shell(parse([])).patients == "column"
+    with pytest.raises(SystemExit):
+        parse(["--patients", "nobody"])
+
+
 def test_unknown_names_are_corrected() -> None:
     with pytest.raises(ValueError, match="unknown setting 'epoch' of TrainingConfig; did you mean 'epochs'"):
         RunConfig.from_dict({"training": {"epoch": 3}})
