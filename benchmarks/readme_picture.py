@@ -21,7 +21,7 @@ from pedclip.data import finding_gallery, region_gallery
 DESTINATION = Path(__file__).parents[1] / ".github" / "overview.png"
 REGIONS = ("chest", "hand", "elbow", "hip")
 FINDINGS = ("fracture", "consolidation", "scoliosis", "foreign body")
-TASKS = ("consolidation", "pleural effusion", "fracture")
+TASKS = ("wrist fracture", "arthritis", "fracture")
 METHODS = ("zero-shot", "untrained", "shortcut")
 FILM = 150  # pixels
 GAP = 16

@@ -41,17 +41,25 @@ def main() -> None:
     runs = Path(options.output)
     runs.mkdir(parents=True, exist_ok=True)
     common = ["-p", "data", options.data, "-p", "name", options.name, "-p", "output", options.output]
+    named = dict(options.p)
+    if taken := {"data", "name", "output"} & named.keys():
+        parser.error(f"-p {sorted(taken)[0]}: notebook 04 needs it, too; write --{sorted(taken)[0]}")
     given = [word for pair in options.p for word in ("-p", *pair)]
     train = ["-f", "notebooks/params/03.real.yaml", *common, *given]
     commands = [papermill("03_pretrain", runs / f"03_{options.name}.ipynb", *train)]
     own = ["-p", "checkpoint", ""]  # the run above, not the weights of the package
+    own += ["-p", "patients", named["patients"]] if "patients" in named else []
     commands.append(papermill("04_zero_shot", runs / f"04_{options.name}.ipynb", *common, *own))
     trained, evaluated = (runs / notebook / options.name for notebook in ("03_pretrain", "04_zero_shot"))
     metrics = json.loads((evaluated / "metrics.json").read_text())
     training = json.loads((trained / "metrics.json").read_text())
     training["configuration"] = json.loads((trained / "training.json").read_text()) | {"data": "the packs, joined"}
     if options.json:
-        shown = [[Path(word).name if word == options.data else word for word in command] for command in commands]
+        places = {options.data, *(word for word in named.values() if Path(word).exists())}
+        shown = [[Path(word).name if word in places else word for word in command] for command in commands]
+        for weights in ("image_weights", "text_weights"):
+            if named.get(weights) in places:
+                training["configuration"]["training"][weights] = Path(named[weights]).name
         written = [shlex.join(command) for command in shown]
         write_report(
             options.json,

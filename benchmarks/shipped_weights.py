@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import io
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -149,6 +150,7 @@ def card(config: RunConfig, report: dict[str, Any], metrics: dict[str, Any], *, 
     table = "\n".join(rows)
     films, minutes, training, model = report["films"], report["seconds"] / 60, config.training, config.model
     final, starts = report["final"], report["starting_points"]
+    gallery = min(training.validation_rows, films["validation"])
     stem = f", as first stages, {training.stem_training}" if model.image_stem == "hybrid" else ""
     return f"""---
 license: apache-2.0
@@ -158,8 +160,9 @@ tags: [radiography, pediatrics, vision-language, mixture-of-experts]
 
 # {SHIPPED[0]}
 
-A small PedCLIP, trained on the drawn films of this project only. For teaching and for trying the notebooks; it has seen
-no child's film, and nothing it says about one means anything. Never for diagnosis.
+A small PedCLIP, trained on drawn films of this project only, its first stages before that on ImageNet. For teaching
+and for trying the notebooks; it has seen no child's film, and nothing it says about one means anything. Never for
+diagnosis.
 
 - **Load**: `pedclip.PedCLIP.from_pretrained("{SHIPPED[0]}")`, offline.
 - **Data**: phantom, {config.studies} studies of seed {training.seed}, split by patient:
@@ -168,8 +171,9 @@ no child's film, and nothing it says about one means anything. Never for diagnos
   {len(model.regions)} experts; BERT of width {model.text_width} and {model.text_depth} layers.
 - **Started from**: image encoder: {starts["image"]}{stem}; text encoder: {starts["text"]}.
 - **Training**: {training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate};
-  {minutes:.0f} min on {report["device"]} ({report["torch_threads"]} threads). Contrastive loss
-  {final["train/contrastive"]:.2f} on training and {final["val/contrastive"]:.2f} on validation films at the end.
+  {minutes:.0f} min on {report["device"]}, threads: {report["torch_threads"]}. Contrastive loss at the end
+  {final["train/contrastive"]:.2f} nats on training films ({math.log(training.batch_size):.2f} by chance) and
+  {final["val/contrastive"]:.2f} on validation films ({math.log(gallery):.2f} by chance, as all {gallery} are compared).
 - **Made by**: `{COMMAND} train` at revision {report["git_revision"]}, then `{COMMAND} ship` at
   {revision}. Where the phantom differs between the two, the model has learned from the older films and
   is measured on the newer.

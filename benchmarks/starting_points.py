@@ -6,8 +6,8 @@
 The encoders were pre-trained on the training part of these data (or on other films); all are scored on the test films
 of patients that none of them has seen. Beside them stand the thumbnail (the shortcut: 65 numbers and the labels of the
 training films), and for probes "ImageNet features" (EfficientNet-Lite0 at 224², frozen, no report read) and
-"untrained" (the first encoder's architecture). Each score stands with its differences to the baselines, which draw the
-same patients for both: 95 % intervals, not adjusted for the number of tasks.
+"untrained" (the first encoder's architecture). Each score of a classification or an age stands with its differences to
+the baselines, which draw the same patients for both: 95 % intervals, not adjusted for the number of tasks.
 """
 
 import argparse
@@ -54,8 +54,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
     folders = dict(_named(entry) for entry in options.encoder)
+    if len(folders) < len(options.encoder):
+        raise SystemExit("--encoder: two of them have one name")
     models = {name: PedCLIP.from_pretrained(folder) for name, folder in folders.items()}
-    size = next(iter(models.values())).preprocess.resize
+    sizes = {model.preprocess.resize for model in models.values()}
+    if len(sizes) > 1:
+        raise SystemExit(f"--encoder: all must see films of one size, got {sorted(sizes)}")
+    (size,) = sizes
     films = load_films(options.data, studies=options.studies, size=size)
     triplets, num_dropped = without_seen_patients(films, list(folders.values()))
     rows = read_labels(triplets["test"])

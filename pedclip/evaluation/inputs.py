@@ -114,7 +114,7 @@ def _drop_seen(triplets: "Dataset", trained: Path, split: str) -> tuple["Dataset
 def data_config(checkpoint: Path) -> RunConfig:
     """The run whose data a checkpoint is evaluated on unless told otherwise.
 
-    It is the run that trained it; for the weights of the package a small phantom with their model, because their own
+    It is the run that trained it; for the weights of the package the demo's phantom with their model, because their own
     training set takes minutes to draw and none of its patients may be evaluated.
 
     Raises:

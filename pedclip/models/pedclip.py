@@ -135,16 +135,24 @@ class PedCLIP(nn.Module):
 
     def _load_encoder(self, part: str, shipped: str) -> None:
         folder, prefix = shipped_folder(shipped), f"{part}_encoder."
+        if part == "image":
+            self._check_meaning(shipped)
         check_weights(folder)
         weights = load_file(folder / WEIGHTS_FILE)
         own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        try:
-            getattr(self, f"{part}_encoder").load_state_dict(own)
-        except RuntimeError as error:
-            raise ValueError(
-                f"{part}_weights={shipped!r} is of another architecture than this configuration; its own is in "
-                f"{folder / 'config.json'}: {error}"
-            ) from error
+        getattr(self, f"{part}_encoder").load_state_dict(own)
+
+    def _check_meaning(self, shipped: str) -> None:
+        # Experts of other regions, or a gate with another input, have the same shapes and mean something else.
+        known = _described(shipped_folder(shipped) / "config.json", lambda values: PedCLIPConfig(**values))
+        names = ("regions", "mobe_layers", "gate_input", *(name for name in asdict(known) if name.startswith("image_")))
+        for name in names:
+            own, theirs = getattr(self.config, name), getattr(known, name)
+            if own != theirs:
+                raise ValueError(
+                    f"image_weights={shipped!r} is of another architecture than this configuration: it has "
+                    f"{name}={theirs!r}, not {own!r}"
+                )
 
     def _projection(self, width: int) -> nn.Module:
         # No head is drawn in Fig. 3 and sim(v, t) is written as v · t, which needs one width (decision P8).
@@ -253,7 +261,7 @@ class PedCLIP(nn.Module):
 
         Args:
             path_or_hub_id: A folder, a hub repository, or "pedclip-phantom-small": weights inside this package, small
-                and trained on drawn films only, which need no network.
+                and trained on drawn films from ImageNet stages on, which need no network.
 
         Raises:
             OSError: There is no such folder and the hub cannot be reached; or a file of the folder is missing or is

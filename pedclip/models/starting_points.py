@@ -54,7 +54,7 @@ class StartingPoint:
 
     @property
     def is_shipped(self) -> bool:
-        """True for an encoder that this project has trained, experts included."""
+        """True for a whole encoder of this package, experts included."""
         return self.weights in SHIPPED
 
     def to_json(self) -> dict[str, str]:
@@ -128,6 +128,11 @@ def text_starting_point(weights: str) -> StartingPoint:
     if folder.is_dir():
         file = folder / WEIGHTS_FILE
         return StartingPoint("text", LOCAL, folder, folder.name, sha256=sha256_of(file) if file.is_file() else "")
+    if weights == PUBLISHED:
+        raise FileNotFoundError(
+            f"text_weights={PUBLISHED!r} is not there: timm has image encoders only. Pass {INSTALLED!r}, {RANDOM!r}, a "
+            "hub name such as 'emilyalsentzer/Bio_ClinicalBERT' or a folder"
+        )
     # A hub has names without an owner, too, so only a slip of the pen is told from one.
     if hint := _hint(weights):
         raise FileNotFoundError(f"no weights are called text_weights={weights!r}{hint}")

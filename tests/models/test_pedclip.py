@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from pedclip.anatomy import REGIONS
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.pedclip import PedCLIP, default_preprocess
 from pedclip.models.text import train_tokenizer
@@ -252,9 +253,21 @@ def test_checkpoint_of_the_convolutional_stem_loads_without_the_fields_it_did_no
     assert torch.equal(loaded.encode_image(films).embedding, model.encode_image(films).embedding)
 
 
-def test_encoder_of_the_package_does_not_fit_another_architecture() -> None:
-    with pytest.raises(ValueError, match=r"image_weights='pedclip-phantom-small' is of another arch.*config\.json"):
-        PedCLIP(TINY, tokenizer=tiny().tokenizer, image_weights="pedclip-phantom-small")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"regions": tuple(reversed(REGIONS))}, "regions="),
+        ({"regions": REGIONS[:5]}, "regions="),
+        ({"gate_input": "pre_norm"}, "gate_input='post_norm', not 'pre_norm'"),
+        ({"image_heads": 2}, "image_heads=4, not 2"),
+        ({"image_width": 64}, "image_width=128, not 64"),
+    ],
+)
+def test_encoder_of_the_package_does_not_fit_another_architecture(changes: dict, words: str) -> None:
+    known = PedCLIP.from_pretrained("pedclip-phantom-small")
+    config = dataclasses.replace(known.config, **changes)
+    with pytest.raises(ValueError, match=f"image_weights='pedclip-phantom-small' is of another arch.*{words}"):
+        PedCLIP(config, tokenizer=known.tokenizer, image_weights="pedclip-phantom-small")
 
 
 def test_wrong_pixels_and_missing_tokenizer_raise() -> None:

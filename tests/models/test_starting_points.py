@@ -123,6 +123,8 @@ def test_misspelt_word_is_answered_by_the_right_one() -> None:
         image_starting_point("instaled", NETWORK)
     with pytest.raises(FileNotFoundError, match=r"text_weights='pedclip-phantom-smal'; did you mean 'pedclip-phan"):
         text_starting_point("pedclip-phantom-smal")
+    with pytest.raises(FileNotFoundError, match="timm has image encoders only"):
+        text_starting_point("timm")
     # A hub's own name, which nothing here can know to be wrong.
     assert text_starting_point("bert-base-uncased").source == "bert-base-uncased"
 
