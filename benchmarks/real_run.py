@@ -1,6 +1,6 @@
 """Pre-train on real films, evaluate on held-out patients, and keep the numbers: no film and no report text.
 
-    python -m benchmarks.real_run --data /folder/of/sources --name real --json benchmarks/results/real_run.json
+    python -m benchmarks.real_run --data /folder/of/sources --name real --json benchmarks/results/real_run_imagenet.json
     python -m benchmarks.real_run --data /folder/of/sources --name random -p pretrained no -p batch_size 64
 
 Runs notebooks 03 and 04 through papermill, as ``make real`` does, and copies their metrics into one JSON. A finished
