@@ -136,23 +136,11 @@ class PedCLIP(nn.Module):
     def _load_encoder(self, part: str, shipped: str) -> None:
         folder, prefix = shipped_folder(shipped), f"{part}_encoder."
         if part == "image":
-            self._check_meaning(shipped)
+            check_same_architecture(self.config, shipped)
         check_weights(folder)
         weights = load_file(folder / WEIGHTS_FILE)
         own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         getattr(self, f"{part}_encoder").load_state_dict(own)
-
-    def _check_meaning(self, shipped: str) -> None:
-        # Experts of other regions, or a gate with another input, have the same shapes and mean something else.
-        known = _described(shipped_folder(shipped) / "config.json", lambda values: PedCLIPConfig(**values))
-        names = ("regions", "mobe_layers", "gate_input", *(name for name in asdict(known) if name.startswith("image_")))
-        for name in names:
-            own, theirs = getattr(self.config, name), getattr(known, name)
-            if own != theirs:
-                raise ValueError(
-                    f"image_weights={shipped!r} is of another architecture than this configuration: it has "
-                    f"{name}={theirs!r}, not {own!r}"
-                )
 
     def _projection(self, width: int) -> nn.Module:
         # No head is drawn in Fig. 3 and sim(v, t) is written as v · t, which needs one width (decision P8).
@@ -295,6 +283,28 @@ class PedCLIP(nn.Module):
         if spoilt := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
             raise ValueError(f"{folder / WEIGHTS_FILE} holds NaN or infinite values in {spoilt[0]}")
         return model.eval()
+
+
+def check_same_architecture(config: PedCLIPConfig, shipped: str) -> None:
+    """Make sure that the image encoder of this package's weights means in a model what it meant where it was trained.
+
+    Args:
+        config: Of the model.
+        shipped: Name of weights of this package.
+
+    Raises:
+        ValueError: Regions, layers of experts, the gate's input or a size differ; the message names the first.
+    """
+    # Experts of other regions, or a gate with another input, have the same shapes and mean something else.
+    known = _described(shipped_folder(shipped) / "config.json", lambda values: PedCLIPConfig(**values))
+    names = ("regions", "mobe_layers", "gate_input", *(name for name in asdict(known) if name.startswith("image_")))
+    for name in names:
+        own, theirs = getattr(config, name), getattr(known, name)
+        if own != theirs:
+            raise ValueError(
+                f"image_weights={shipped!r} is of another architecture than this configuration: it has "
+                f"{name}={theirs!r}, not {own!r}"
+            )
 
 
 def default_preprocess(image_size: int, pretrained_cfg: Mapping[str, Any] | None) -> Preprocess:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pedclip.anatomy import REGIONS
-from pedclip.models.pedclip import default_preprocess
+from pedclip.models.pedclip import check_same_architecture, default_preprocess
 from pedclip.training.config import RunConfig, starting_points
 from pedclip.training.run_lock import run_lock
 from pedclip.triplets.arrays import TripletArrays, to_arrays
@@ -40,11 +40,14 @@ def prepare(config: RunConfig, run: Path) -> PreparedData:
         run: Folder of the run; gets ``left_out.csv`` and the image cache.
 
     Raises:
-        ValueError: The data cannot be read, or no image is left for training.
+        ValueError: The data cannot be read, no image is left for training, or the package's image encoder is of another
+            architecture.
         OSError: A starting point is not there; found out before any film is decoded.
         RunInUse: Another process works in the folder.
     """
-    starting_points(config)
+    image, _ = starting_points(config)
+    if image.is_shipped:
+        check_same_architecture(config.model, image.weights)
     with run_lock(run):  # the run that trains here may be another one
         triplets, notes = load_triplets_of(config, left_out=run / LEFT_OUT_FILE)
         # Cached at the size before the crop: every epoch crops anew without decoding again.

@@ -92,6 +92,13 @@ def test_misspelt_weights_are_refused_before_any_film_is_read(tmp_path: Path) ->
     assert not (tmp_path / "run").exists()
 
 
+def test_image_encoder_of_another_architecture_is_refused_before_any_film_is_read(tmp_path: Path) -> None:
+    config = tiny_config({}, image_weights="pedclip-phantom-small")
+    with pytest.raises(ValueError, match="it has image_size=112, not 16"):
+        prepare(dataclasses.replace(config, data=str(tmp_path / "absent")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_validation_split_may_be_empty(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source", PATIENTS, splits=["train"] * 6)
     prepared = prepare(config_of(source), tmp_path / "run")
