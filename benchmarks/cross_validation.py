@@ -25,6 +25,7 @@ from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.model_selection import StratifiedGroupKFold
 
+from benchmarks.downstream import named_encoder
 from benchmarks.report import describe, write_report
 from pedclip.data.loading import load
 from pedclip.evaluation.downstream.probes import fit_probe
@@ -44,7 +45,6 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.models.starting_points import installed_package
 from pedclip.triplets.arrays import to_arrays
 from pedclip.triplets.splits import SPLITS
-from pedclip.weights import SHIPPED, shipped_folder
 
 BASELINES: Final = ("thumbnail", "imagenet", "random")
 MIN_POSITIVES: Final = 10  # films of a label, either way
@@ -53,7 +53,7 @@ MIN_POSITIVES: Final = 10  # films of a label, either way
 def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
-    folders = dict(_named(entry) for entry in options.encoder)
+    folders = dict(named_encoder(entry, BASELINES) for entry in options.encoder)
     models: dict[str, Any] = {name: PedCLIP.from_pretrained(folder) for name, folder in folders.items()}
     models["random"] = next(iter(models.values())).untrained(0)
     if installed_package("image", IMAGENET).is_installed:
@@ -210,13 +210,6 @@ def _features(models: Mapping[str, Any], triplets: Any, cache: Path) -> dict[str
             parts.append(extract_features(model, films, cache=cache / "features").inputs(kind))
         features[name] = np.concatenate(parts)
     return features
-
-
-def _named(entry: str) -> tuple[str, Path]:
-    name, separator, folder = entry.partition("=")
-    if not separator or not name or name in BASELINES:
-        raise SystemExit(f"--encoder {entry}: expected NAME=FOLDER, with a name other than {', '.join(BASELINES)}")
-    return name, shipped_folder(folder) if folder in SHIPPED else Path(folder)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -58,7 +58,7 @@ Extracted = Mapping[str, Mapping[str, Features]]  # by encoder and split
 def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
-    paths = dict(_named(entry) for entry in options.encoder)
+    paths = dict(named_encoder(entry, RESERVED) for entry in options.encoder)
     if len(paths) < len(options.encoder):
         raise SystemExit("--encoder: two of them have one name")
     models = {name: PedCLIP.from_pretrained(path) for name, path in paths.items()}
@@ -237,10 +237,16 @@ def _described(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def _named(entry: str) -> tuple[str, Path]:
+def named_encoder(entry: str, reserved: Sequence[str]) -> tuple[str, Path]:
+    """Name and folder of NAME=FOLDER; the folder may be a name of weights of the package.
+
+    Args:
+        entry: Of the command line.
+        reserved: Names that a baseline has.
+    """
     name, separator, folder = entry.partition("=")
-    if not separator or not name or name in RESERVED or name.startswith(f"{RANDOM} "):
-        raise SystemExit(f"--encoder {entry}: expected NAME=FOLDER, with a name other than {', '.join(RESERVED)}")
+    if not separator or not name or name in reserved or name.startswith(f"{RANDOM} "):
+        raise SystemExit(f"--encoder {entry}: expected NAME=FOLDER, with a name other than {', '.join(reserved)}")
     path = shipped_folder(folder) if folder in SHIPPED else Path(folder)
     if not (path / WEIGHTS_FILE).is_file():
         raise SystemExit(f"--encoder {entry}: no {WEIGHTS_FILE} there; make one with notebooks/03_pretrain.ipynb")

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from benchmarks.downstream import load_films, provenance
+from benchmarks.downstream import load_films, named_encoder, provenance
 from benchmarks.report import describe, write_report
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.downstream.learning_curves import difference_of_means
@@ -42,7 +42,6 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.models.starting_points import installed_package
 from pedclip.triplets.arrays import to_arrays
 from pedclip.triplets.splits import SPLITS
-from pedclip.weights import SHIPPED, shipped_folder
 
 SHORTCUT: Final = "shortcut"
 THUMBNAIL: Final = "thumbnail"
@@ -53,7 +52,7 @@ UNTRAINED: Final = "untrained"
 def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
-    folders = dict(_named(entry) for entry in options.encoder)
+    folders = dict(named_encoder(entry, (SHORTCUT, THUMBNAIL, FEATURES, UNTRAINED)) for entry in options.encoder)
     if len(folders) < len(options.encoder):
         raise SystemExit("--encoder: two of them have one name")
     models = {name: PedCLIP.from_pretrained(folder) for name, folder in folders.items()}
@@ -174,13 +173,6 @@ def table(entries: Sequence[Mapping[str, Any]]) -> str:
 def _title(result: Result) -> str:
     # One finding may be asked of several sources.
     return f"{result.task} ({result.source})" if result.source else result.task
-
-
-def _named(entry: str) -> tuple[str, Path]:
-    name, separator, folder = entry.partition("=")
-    if not separator or not name or name in (SHORTCUT, THUMBNAIL, FEATURES, UNTRAINED):
-        raise SystemExit(f"--encoder {entry}: expected NAME=FOLDER, with a name that no baseline has")
-    return name, shipped_folder(folder) if folder in SHIPPED else Path(folder)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -76,7 +76,7 @@ def image_starting_point(weights: str, architecture: str) -> StartingPoint:
     Args:
         weights: "random"; "installed" for a package with weights of this architecture; "timm" for those that timm
             names for it; a hub name such as "timm/tf_efficientnet_lite0.in1k"; a local file or folder; or
-            "pedclip-phantom-small" for the whole encoder of this package, of whatever architecture.
+            "pedclip-phantom-small" for the whole encoder of this package, of the architecture of the demo.
         architecture: timm name of the network that the weights are of.
 
     Raises:
