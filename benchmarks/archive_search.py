@@ -27,11 +27,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import describe, write_report
-from pedclip.retrieval import (
+from pedclip.retrieval import PairVectors
+from pedclip.retrieval.archive import (
     ArchiveIndex,
     ConfidenceBound,
     Found,
-    PairVectors,
     first_stage,
     search_all,
     search_exact,

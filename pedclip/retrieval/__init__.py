@@ -15,15 +15,9 @@ if TYPE_CHECKING:
     from pedclip.retrieval.documents import DocumentVectors as DocumentVectors
     from pedclip.retrieval.evaluate import order_scores as order_scores
     from pedclip.retrieval.evaluate import report_recall as report_recall
-    from pedclip.retrieval.exact_search import ConfidenceBound as ConfidenceBound
-    from pedclip.retrieval.exact_search import OtherIndex as OtherIndex
-    from pedclip.retrieval.exact_search import search_exact as search_exact
     from pedclip.retrieval.image_retrieval import LabelledFilms as LabelledFilms
     from pedclip.retrieval.image_retrieval import class_precision as class_precision
     from pedclip.retrieval.image_retrieval import region_precision as region_precision
-    from pedclip.retrieval.index import ArchiveIndex as ArchiveIndex
-    from pedclip.retrieval.index import DamagedIndex as DamagedIndex
-    from pedclip.retrieval.index import OtherModel as OtherModel
     from pedclip.retrieval.losses import Losses as Losses
     from pedclip.retrieval.losses import confidence_loss as confidence_loss
     from pedclip.retrieval.losses import diversity_loss as diversity_loss
@@ -45,10 +39,6 @@ if TYPE_CHECKING:
     from pedclip.retrieval.reranking import Rerank as Rerank
     from pedclip.retrieval.reranking import final_score as final_score
     from pedclip.retrieval.scores import Scores as Scores
-    from pedclip.retrieval.search import Found as Found
-    from pedclip.retrieval.search import search_all as search_all
-    from pedclip.retrieval.search import search_two_stage as search_two_stage
-    from pedclip.retrieval.stages import first_stage as first_stage
     from pedclip.retrieval.train import Epoch as Epoch
     from pedclip.retrieval.train import PECMTraining as PECMTraining
     from pedclip.retrieval.train import RetrievalPairs as RetrievalPairs
@@ -58,18 +48,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "ConfidenceBound": "exact_search",
-        "OtherIndex": "exact_search",
-        "search_exact": "exact_search",
-        "first_stage": "stages",
-        "ArchiveIndex": "index",
-        "DamagedIndex": "index",
-        "OtherModel": "index",
         "Rerank": "reranking",
         "final_score": "reranking",
-        "Found": "search",
-        "search_all": "search",
-        "search_two_stage": "search",
         "PairVectors": "vectors",
         "PECMConfig": "config",
         "load_pecm": "checkpoint",

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from pedclip.retrieval import index as index_module
-from pedclip.retrieval import index_files
-from pedclip.retrieval.index import ArchiveIndex, DamagedIndex, OtherModel
+from pedclip.retrieval.archive import index as index_module
+from pedclip.retrieval.archive import index_files
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherModel
 from pedclip.retrieval.vectors import PairVectors
 from tests.retrieval.drawn_vectors import drawn
 

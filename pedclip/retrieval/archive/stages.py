@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from pedclip.retrieval.index import ArchiveIndex, Rows, to_single
-from pedclip.retrieval.search import FirstStage
+from pedclip.retrieval.archive.index import ArchiveIndex, Rows, to_single
+from pedclip.retrieval.archive.search import FirstStage
 from pedclip.retrieval.vectors import Singles
 
 Kind = Literal["auto", "numpy", "flat", "ivf"]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from pedclip.retrieval.archive.exact_search import ConfidenceBound, search_exact
+from pedclip.retrieval.archive.index import ArchiveIndex
+from pedclip.retrieval.archive.search import search_all, search_two_stage
+from pedclip.retrieval.archive.stages import first_stage
 from pedclip.retrieval.config import PECMConfig
-from pedclip.retrieval.exact_search import ConfidenceBound, search_exact
-from pedclip.retrieval.index import ArchiveIndex
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import film_prototypes, report_prototypes
-from pedclip.retrieval.search import search_all, search_two_stage
-from pedclip.retrieval.stages import first_stage
 from tests.objectives.tiny_features import tiny_model
 from tests.training.tiny import tiny_arrays
 

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from pedclip.retrieval.index import ArchiveIndex
-from pedclip.retrieval.stages import FaissStage, NumpyStage, first_stage
+from pedclip.retrieval.archive.index import ArchiveIndex
+from pedclip.retrieval.archive.stages import FaissStage, NumpyStage, first_stage
 from tests.retrieval.drawn_vectors import drawn
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.retrieval.index import ArchiveIndex, OtherModel, Rows
+from pedclip.retrieval.archive.index import ArchiveIndex, OtherModel, Rows
 from pedclip.retrieval.reranking import Rerank, check_rerank, final_score, rounding
 from pedclip.retrieval.vectors import PairVectors, Singles
 

@@ -12,7 +12,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from pedclip.artefacts import atomic_folder, write_json
-from pedclip.retrieval.index_files import (
+from pedclip.retrieval.archive.index_files import (
     DESCRIPTION,
     Description,
     Part,
@@ -22,8 +22,8 @@ from pedclip.retrieval.index_files import (
     read_description,
     write_part,
 )
-from pedclip.retrieval.index_files import DamagedIndex as DamagedIndex
-from pedclip.retrieval.index_files import OtherModel as OtherModel
+from pedclip.retrieval.archive.index_files import DamagedIndex as DamagedIndex
+from pedclip.retrieval.archive.index_files import OtherModel as OtherModel
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 Rows = NDArray[np.int64]

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.artefacts import write_bytes
-from pedclip.retrieval.index import ArchiveIndex, DamagedIndex
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex
+from pedclip.retrieval.archive.search import Found, Query, best, check_search, joined, query_of
 from pedclip.retrieval.reranking import Rerank, rounding, score_ceiling
-from pedclip.retrieval.search import Found, Query, best, check_search, joined, query_of
 from pedclip.retrieval.vectors import PairVectors, Singles
 
 _FORMAT: Final = "pedclip confidence bound, version 1"

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pedclip.retrieval import search as search_module
-from pedclip.retrieval.index import ArchiveIndex, OtherModel
+from pedclip.retrieval.archive import search as search_module
+from pedclip.retrieval.archive.index import ArchiveIndex, OtherModel
+from pedclip.retrieval.archive.search import search_all, search_two_stage
+from pedclip.retrieval.archive.stages import first_stage
 from pedclip.retrieval.reranking import final_score, rounding
-from pedclip.retrieval.search import search_all, search_two_stage
-from pedclip.retrieval.stages import first_stage
 from pedclip.retrieval.vectors import PairVectors
 from tests.retrieval.drawn_vectors import drawn
 
@@ -60,7 +60,7 @@ def test_scores_do_not_depend_on_blocks_or_company(tmp_path, monkeypatch):
     index = ArchiveIndex.create(tmp_path / "index", [drawn(rng, 300)[0]], model="m")
     queries = drawn(rng, 5)[0]
     whole = search_all(index, queries, k=300)
-    monkeypatch.setattr("pedclip.retrieval.index.BLOCK_ELEMENTS", 7 * 64)
+    monkeypatch.setattr("pedclip.retrieval.archive.index.BLOCK_ELEMENTS", 7 * 64)
     monkeypatch.setattr(search_module, "_QUERIES_AT_ONCE", 2)
     monkeypatch.setattr(search_module, "_ROWS_AT_ONCE", 1)
     pieces = search_all(index, queries, k=300)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from pedclip.retrieval import exact_search
-from pedclip.retrieval.exact_search import ConfidenceBound, OtherIndex, search_exact
-from pedclip.retrieval.index import ArchiveIndex, DamagedIndex
-from pedclip.retrieval.search import query_of, search_all
+from pedclip.retrieval.archive import exact_search
+from pedclip.retrieval.archive.exact_search import ConfidenceBound, OtherIndex, search_exact
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex
+from pedclip.retrieval.archive.search import query_of, search_all
 from pedclip.retrieval.vectors import PairVectors
 from tests.retrieval.drawn_vectors import drawn
 
