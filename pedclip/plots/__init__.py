@@ -17,6 +17,7 @@ from pedclip.plots.history import gate_table, history_table
 from pedclip.plots.images import contact_sheet, marked, overlay, thumbnail_url, with_thumbnails
 from pedclip.plots.maps import confusion, embedding_map, gate_weights
 from pedclip.plots.results import cost_bars, intervals
+from pedclip.plots.retrieval import risk_coverage, search_times
 from pedclip.plots.theme import COLORS, MAX_ROWS, use
 from pedclip.plots.training import learning_rate, schedule, training_curves
 
@@ -42,7 +43,9 @@ __all__ = [
     "overlay",
     "predicted_age",
     "reliability",
+    "risk_coverage",
     "schedule",
+    "search_times",
     "thumbnail_url",
     "training_curves",
     "use",

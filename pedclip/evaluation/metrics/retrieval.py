@@ -13,6 +13,7 @@ from pedclip.evaluation.metrics.bootstrap import (
     _weighted_mean,
     bootstrap_interval,
 )
+from pedclip.evaluation.metrics.small_samples import Scale
 
 
 def relevance(scores: NDArray[Any], relevant: NDArray[Any]) -> NDArray[np.bool_]:
@@ -76,7 +77,9 @@ def top(scores: NDArray[Any], k: int) -> NDArray[np.bool_]:
     return is_top
 
 
-def query_interval(values: Floats, groups: Groups = None, *, num_resamples: int = 1000, seed: int = 0) -> Interval:
+def query_interval(
+    values: Floats, groups: Groups = None, *, num_resamples: int = 1000, seed: int = 0, scale: Scale = "share"
+) -> Interval:
     """Mean of values that are known for each query, with its interval.
 
     Args:
@@ -84,6 +87,7 @@ def query_interval(values: Floats, groups: Groups = None, *, num_resamples: int 
         groups: (Q,) patient of each query; None resamples queries.
         num_resamples: At least 1.
         seed: Of the resampling.
+        scale: Range of the values; "difference of shares" where they are differences between two rankings.
 
     Raises:
         ValueError: As `bootstrap_interval`.
@@ -96,6 +100,7 @@ def query_interval(values: Floats, groups: Groups = None, *, num_resamples: int 
         groups=groups,
         num_resamples=num_resamples,
         seed=seed,
+        scale=scale,
     )
 
 

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.evaluation.metrics.bootstrap import Groups
-from pedclip.evaluation.metrics.retrieval import QueryMean, hit_at_k, recall_at_k
+from pedclip.evaluation.metrics.bootstrap import Floats, Groups
+from pedclip.evaluation.metrics.retrieval import hit_at_k, query_interval, recall_at_k
 from pedclip.evaluation.result import Result
 
 RECALL_AT: Final = (1, 5, 10)
@@ -46,34 +47,69 @@ def recall_results(
     Raises:
         ValueError: As `recall_at_k`.
     """
+    results = []
+    for one in ranked_queries(similarity, text, groups, by_text=by_text):
+        for k in ks:
+            # The gallery stays whole in every resample; only the queries of a patient come and go together.
+            score = query_interval(one.values(k), one.groups, num_resamples=num_resamples, seed=seed)
+            results.append(
+                Result(
+                    task=one.direction,
+                    method=method,
+                    metric=one.metric,
+                    score=score,
+                    baseline=one.chance(k),
+                    baseline_name="random ranking",
+                    settings={"k": k, "gallery": one.relevant.shape[1]},
+                )
+            )
+    return results
+
+
+@dataclass(frozen=True, eq=False)
+class RankedQueries:
+    """Queries of one direction against a gallery, and which answers are right.
+
+    Args:
+        direction: "image to text" or "text to image".
+        metric: "recall", or "hit" where one right answer is enough.
+        similarity: (Q, N) of each query to each item; equal values rank by number.
+        relevant: (Q, N) booleans.
+        groups: (Q,) patient of each query; None where nobody knows.
+    """
+
+    direction: str
+    metric: str
+    similarity: NDArray[Any]
+    relevant: NDArray[np.bool_]
+    groups: Groups
+
+    def values(self, k: int) -> Floats:
+        """(Q,) value of each query at K, in [0, 1]."""
+        metric = hit_at_k if self.metric == "hit" else recall_at_k
+        return metric.values(self.similarity, self.relevant, k)
+
+    def chance(self, k: int) -> float:
+        """Expected value of a random ranking, averaged over queries."""
+        return _chance(self.metric, self.relevant, k)
+
+
+def ranked_queries(
+    similarity: NDArray[Any], text: NDArray[Any], groups: Groups = None, *, by_text: NDArray[Any] | None = None
+) -> list[RankedQueries]:
+    """Queries from image to text, and back by recall and by hit; arguments and rules as of `recall_results`."""
     by_text = similarity.T if by_text is None else by_text
     has_text = text[:, None] == np.arange(similarity.shape[1])  # (N, U)
     asked = np.flatnonzero(has_text.any(axis=0))
     # A text that several patients share is given to the first, or it would be resampled with each of them.
     text_groups = None if groups is None else np.asarray(groups)[has_text[:, asked].argmax(axis=0)]
-    results = []
-    # A film has one text, so from image to text recall and hit are the same number.
-    directions: list[tuple[str, str, QueryMean, NDArray[Any], NDArray[np.bool_], Groups]] = [
-        ("image to text", "recall", recall_at_k, similarity, has_text, groups),
-        ("text to image", "recall", recall_at_k, by_text[asked], has_text.T[asked], text_groups),
-        ("text to image", "hit", hit_at_k, by_text[asked], has_text.T[asked], text_groups),
+    back = by_text[asked], has_text.T[asked], text_groups
+    return [
+        # A film has one text, so from image to text recall and hit are the same number.
+        RankedQueries("image to text", "recall", similarity, has_text, groups),
+        RankedQueries("text to image", "recall", *back),
+        RankedQueries("text to image", "hit", *back),
     ]
-    for direction, name, metric, similar, relevant, patients in directions:
-        for k in ks:
-            # The gallery stays whole in every resample; only the queries of a patient come and go together.
-            score = metric.bootstrap(similar, relevant, k, patients, num_resamples=num_resamples, seed=seed)
-            results.append(
-                Result(
-                    task=direction,
-                    method=method,
-                    metric=name,
-                    score=score,
-                    baseline=_chance(name, relevant, k),
-                    baseline_name="random ranking",
-                    settings={"k": k, "gallery": relevant.shape[1]},
-                )
-            )
-    return results
 
 
 def _chance(metric: str, relevant: NDArray[np.bool_], k: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pedclip.retrieval.archive.index import ArchiveIndex, OtherModel, Rows
@@ -188,10 +189,18 @@ def product(rows: Singles, vectors: Singles) -> Singles:
         (n,) or (n, Q), with an error of at most `rounding(num_sums(W))` times both lengths.
     """
     # The error grows with the longest chain of additions: 26 runs of 512 have one of 538, not of 13,312.
-    total: Singles = rows[:, :_RUN] @ vectors[:_RUN]
+    total: Singles = _product(rows[:, :_RUN], vectors[:_RUN])
     for start in range(_RUN, rows.shape[1], _RUN):
-        total += rows[:, start : start + _RUN] @ vectors[start : start + _RUN]
+        total += _product(rows[:, start : start + _RUN], vectors[start : start + _RUN])
     return total
+
+
+def _product(rows: Singles, vectors: Singles) -> Singles:
+    if vectors.ndim == 1:
+        return rows @ vectors
+    # Whole blocks by torch, which has just converted them: its threads and those of numpy would wait for each other,
+    # seven times as long as the product takes where blocks are narrow.
+    return (torch.from_numpy(rows) @ torch.from_numpy(np.ascontiguousarray(vectors))).numpy()
 
 
 def num_sums(width: int) -> int:

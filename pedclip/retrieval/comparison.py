@@ -1,0 +1,183 @@
+"""Comparison of rankings on the same films: recall averaged over seeds, and differences paired by query."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from pedclip.evaluation.metrics.bootstrap import Interval, Record
+from pedclip.evaluation.metrics.retrieval import query_interval
+from pedclip.evaluation.zero_shot.recall import RECALL_AT, RankedQueries, ranked_queries
+from pedclip.retrieval.evaluate import order_scores
+from pedclip.retrieval.pairs import FilmReports
+from pedclip.retrieval.pecm import PECM
+from pedclip.retrieval.scores import Scores
+from pedclip.retrieval.train import Epoch, PECMTraining, RetrievalPairs, train_pecm
+from pedclip.retrieval.variants import Variant
+
+
+@dataclass(frozen=True)
+class RecallComparison(Record):
+    """Recall of one method in one direction, beside a reference.
+
+    Args:
+        method: Name.
+        direction: "image to text" or "text to image".
+        metric: "recall" or "hit".
+        k: Results looked at.
+        score: Mean over seeds and queries, with its interval over patients.
+        seeds: Value of each seed.
+        difference: To the reference on the same queries; None for the reference itself.
+        chance: Of a random ranking.
+    """
+
+    method: str
+    direction: str
+    metric: str
+    k: int
+    score: Interval
+    seeds: tuple[float, ...]
+    difference: Interval | None
+    chance: float
+
+
+def fit_variant(
+    variant: Variant,
+    pairs: RetrievalPairs,
+    *,
+    seed: int,
+    training: PECMTraining | None = None,
+    validation: RetrievalPairs | None = None,
+    device: str = "cpu",
+) -> tuple[PECM, tuple[Epoch, ...]]:
+    """PECM of a variant, trained on frozen prototypes; projections and order of films come from the seed.
+
+    Args:
+        variant: Its widths must be those of the pairs.
+        pairs: Of the training split.
+        seed: Of everything drawn.
+        training: Optimization; None for the printed one.
+        validation: Pairs of other patients, whose loss is told.
+        device: To compute on.
+
+    Returns:
+        The model, in evaluation mode, and one record per epoch.
+
+    Raises:
+        ValueError: As `train_pecm`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    pecm = PECM(pairs.image.shape[1], config=variant.config, generator=generator)
+    history = train_pecm(pecm, pairs, generator=generator, training=training, validation=validation, device=device)
+    return pecm, history
+
+
+@torch.no_grad()
+def score_pairs(pecm: PECM, pairs: RetrievalPairs) -> Scores:
+    """Scores (N, R) of all films of some pairs against all their reports, on PECM's device."""
+    device = pecm.theta.device
+    text = pairs.text.values.to(device), pairs.text.mask.to(device)
+    return pecm(pairs.image.to(device), *text)
+
+
+def cosine_scores(pairs: RetrievalPairs) -> Scores:
+    """Scores (N, R) of frozen encoders without PECM: the cosine of the global prototypes, which need one width.
+
+    All three scores are this cosine, so that every measure of confidence has its plain counterpart.
+    """
+    image, text = (torch.nn.functional.normalize(values[:, -1], dim=-1) for values in (pairs.image, pairs.text.values))
+    cosines = image @ text.t()  # (N, R)
+    return Scores(cosines, cosines, cosines)
+
+
+def compare_recall(
+    methods: Mapping[str, Sequence[Scores]],
+    reports: FilmReports,
+    *,
+    reference: str,
+    ks: Sequence[int] = RECALL_AT,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> list[RecallComparison]:
+    """Recall of every method in both directions, and its difference to one of them.
+
+    A query counts with its mean over seeds, so that the interval is of the patients; how far seeds lie apart stands
+    beside it.
+
+    Args:
+        methods: Name to scores (N, R), one per seed.
+        reports: Of the same films.
+        reference: One of the names.
+        ks: The K.
+        num_resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+
+    Returns:
+        For each direction and K one entry per method, in the order given.
+
+    Raises:
+        ValueError: No such reference, a method without scores, or as `report_recall`.
+    """
+    if reference not in methods:
+        raise ValueError(f"reference={reference!r} is not allowed: one of {tuple(methods)}")
+    if empty := [name for name, scores in methods.items() if not scores]:
+        raise ValueError(f"{empty[0]!r} has no scores: at least one seed is needed")
+    bootstrap = {"num_resamples": num_resamples, "seed": seed}
+    queries = {name: [_queries(one, reports) for one in scores] for name, scores in methods.items()}
+    found = []
+    for number in range(len(queries[reference][0])):
+        for k in ks:
+            # (S, Q) of each method, all of the same queries.
+            values = {name: np.stack([one[number].values(k) for one in seeds]) for name, seeds in queries.items()}
+            plain = values[reference].mean(axis=0)
+            for name, of_seeds in values.items():
+                asked, mean = queries[name][0][number], of_seeds.mean(axis=0)
+                difference = None
+                if name != reference:
+                    difference = query_interval(mean - plain, asked.groups, scale="difference of shares", **bootstrap)
+                score = query_interval(mean, asked.groups, **bootstrap)
+                seeds = tuple(float(one) for one in of_seeds.mean(axis=1))
+                about = name, asked.direction, asked.metric, k
+                found.append(RecallComparison(*about, score, seeds, difference, asked.chance(k)))
+    return found
+
+
+def _queries(scores: Scores, reports: FilmReports) -> list[RankedQueries]:
+    expected = len(reports), len(reports.texts)
+    if tuple(scores.final.shape) != expected:
+        raise ValueError(f"scores {tuple(scores.final.shape)} must be (films, unique texts) = {expected}")
+    return ranked_queries(order_scores(scores), reports.report, reports.patients, by_text=order_scores(scores.t()))
+
+
+def comparison_table(found: Sequence[RecallComparison]) -> pd.DataFrame:
+    """One row per entry.
+
+    Args:
+        found: Of `compare_recall`.
+
+    Returns:
+        Columns `method`, `direction`, `metric`, `k`, `value`, `low`, `high`, `seeds_sd` (NaN for one seed),
+        `difference`, `difference_low`, `difference_high` (NaN for the reference) and `chance`.
+    """
+    rows = []
+    for one in found:
+        away = one.difference
+        rows.append(
+            {
+                "method": one.method,
+                "direction": one.direction,
+                "metric": one.metric,
+                "k": one.k,
+                "value": one.score.value,
+                "low": one.score.low,
+                "high": one.score.high,
+                "seeds_sd": float(np.std(one.seeds, ddof=1)) if len(one.seeds) > 1 else np.nan,
+                "difference": np.nan if away is None else away.value,
+                "difference_low": np.nan if away is None else away.low,
+                "difference_high": np.nan if away is None else away.high,
+                "chance": one.chance,
+            }
+        )
+    return pd.DataFrame(rows)

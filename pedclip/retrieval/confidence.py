@@ -1,0 +1,67 @@
+"""Confidence of an answer: what a ranking itself says about whether its first answer is right."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pedclip.evaluation.metrics.bootstrap import Floats
+from pedclip.retrieval.evaluate import order_scores
+from pedclip.retrieval.pairs import FilmReports
+from pedclip.retrieval.scores import Scores
+
+MEASURES: Final = ("final score", "confidence", "cosine", "margin", "entropy")
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """First answers of N queries, and how sure of them each measure is.
+
+    Attributes:
+        rows: (N,) candidate that each query is answered with.
+        measures: Name to (N,) values, higher is surer.
+    """
+
+    rows: NDArray[np.int64]
+    measures: dict[str, Floats]
+
+
+def first_answers(scores: Scores, *, temperature: float) -> Answers:
+    """First answer of each query and its confidence by five measures.
+
+    Args:
+        scores: (N, R) of queries and at least two candidates.
+        temperature: Divisor of the cosines before the softmax of the entropy, above 0.
+
+    Returns:
+        `measures` with "final score" (R of the answer), "confidence" (C of it), "cosine" (its initial score), "margin"
+        (final score of the answer minus that of the next) and "entropy" (of the softmax over the initial scores,
+        nats, its sign turned).
+
+    Raises:
+        ValueError: Fewer than two candidates, or a score that is not finite.
+    """
+    if scores.final.shape[1] < 2:
+        raise ValueError("one candidate is no choice: a margin needs at least two")
+    order_scores(scores)  # refuses what is not finite
+    order = scores.ranking()[:, :2]  # (N, 2)
+    final = scores.final.gather(1, order)
+    first = order[:, :1]
+    chances = (scores.initial.double() / temperature).softmax(dim=1)
+    found = {
+        "final score": final[:, 0],
+        "confidence": scores.confidence.gather(1, first)[:, 0],
+        "cosine": scores.initial.gather(1, first)[:, 0],
+        # With a second stage of few candidates the next one may have the higher score.
+        "margin": final[:, 0] - final[:, 1],
+        "entropy": -torch.special.entr(chances).sum(dim=1),
+    }
+    measures = {name: values.double().cpu().numpy() for name, values in found.items()}
+    return Answers(first[:, 0].cpu().numpy(), measures)
+
+
+def wrong_answers(answers: Answers, reports: FilmReports) -> NDArray[np.bool_]:
+    """(N,) True where a film is answered with another text than its own."""
+    return np.asarray(answers.rows != reports.report)
