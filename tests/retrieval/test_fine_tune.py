@@ -95,7 +95,8 @@ def test_without_a_step_of_the_encoders_it_is_training_on_frozen_prototypes(rate
     plain = PECMTraining(epochs=3, batch_size=8, learning_rate=0.005)
     told = train_pecm(expected, pairs, generator=seeded(3), training=plain, validation=held)
     model, pecm = small_model(), build()
-    set_dropout(model, 0)
+    # At rate 0 the encoders are in evaluation mode, whatever their dropout.
+    set_dropout(model, 0 if rate else 0.5)
     before = copied(model)
     history = fine_tune_pecm(
         model,
