@@ -72,8 +72,8 @@ def fine_tune_pecm(
     for no gradient stay as they are, and so do all statistics of batch normalization: a film's features do not depend
     on its batch. Dropout is drawn from the generator's seed. Results are not bit-equal across devices.
 
-    Nothing here holds the gates of the experts to the regions, as pre-training does; freeze their parameters to keep
-    the choice of experts.
+    Nothing here holds the gates of the experts to the regions, as pre-training does. Freezing their parameters slows
+    the drift; what they read still moves.
 
     Args:
         model: Left on `device` in evaluation mode.
