@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from pedclip.retrieval.concepts import concept_overlap as concept_overlap
     from pedclip.retrieval.config import PECMConfig as PECMConfig
     from pedclip.retrieval.documents import DocumentVectors as DocumentVectors
+    from pedclip.retrieval.documents import text_prototypes as text_prototypes
+    from pedclip.retrieval.epochs import Epoch as Epoch
+    from pedclip.retrieval.epochs import PECMTraining as PECMTraining
     from pedclip.retrieval.evaluate import order_scores as order_scores
     from pedclip.retrieval.evaluate import report_recall as report_recall
+    from pedclip.retrieval.fine_tune import FineTuning as FineTuning
+    from pedclip.retrieval.fine_tune import fine_tune_pecm as fine_tune_pecm
     from pedclip.retrieval.image_retrieval import LabelledFilms as LabelledFilms
     from pedclip.retrieval.image_retrieval import class_precision as class_precision
     from pedclip.retrieval.image_retrieval import region_precision as region_precision
@@ -39,8 +44,6 @@ if TYPE_CHECKING:
     from pedclip.retrieval.reranking import Rerank as Rerank
     from pedclip.retrieval.reranking import final_score as final_score
     from pedclip.retrieval.scores import Scores as Scores
-    from pedclip.retrieval.train import Epoch as Epoch
-    from pedclip.retrieval.train import PECMTraining as PECMTraining
     from pedclip.retrieval.train import RetrievalPairs as RetrievalPairs
     from pedclip.retrieval.train import train_pecm as train_pecm
     from pedclip.retrieval.vectors import PairVectors as PairVectors
@@ -55,6 +58,7 @@ __getattr__, __dir__ = lazy_names(
         "load_pecm": "checkpoint",
         "save_pecm": "checkpoint",
         "DocumentVectors": "documents",
+        "text_prototypes": "documents",
         "Losses": "losses",
         "confidence_loss": "losses",
         "diversity_loss": "losses",
@@ -68,8 +72,10 @@ __getattr__, __dir__ = lazy_names(
         "pecm_reference": "reference",
         "unique_texts": "report_groups",
         "Scores": "scores",
-        "Epoch": "train",
-        "PECMTraining": "train",
+        "Epoch": "epochs",
+        "PECMTraining": "epochs",
+        "FineTuning": "fine_tune",
+        "fine_tune_pecm": "fine_tune",
         "RetrievalPairs": "train",
         "train_pecm": "train",
         "protocol_table": "protocols",

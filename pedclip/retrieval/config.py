@@ -16,9 +16,9 @@ ShortReports = Literal["mask", "repeat"]
 DiversityLoss = Literal["orthogonal", "hinge", "as_printed"]
 DiversityReduction = Literal["mean", "sum"]
 WeightNorm = Literal["K_softmax", "softmax", "free"]
-WeightMode = Literal["static"]
+WeightMode = Literal["static", "per_pair"]
 SimilarityLoss = Literal["sym_tau", "as_printed"]
-Match = Literal["index", "max"]
+Match = Literal["index", "max", "attention"]
 ProjectionInit = Literal["shared", "own"]
 EqualTexts = Literal["ignored", "negative"]
 
@@ -36,14 +36,16 @@ class PECMConfig:
         proj_init: "shared" starts both projections from one matrix where the widths are equal, so that prototypes of
             an aligned dual encoder stay aligned; "own" draws two.
         grid: How patches become regions, see `image_prototypes` (E1).
-        text_proto: Report prototypes by the text encoder, or by doc2vec as printed (E11).
+        text_proto: Report prototypes by the text encoder, or by doc2vec as printed (E11); `text_prototypes` makes them.
         short: Reports of fewer sentences than groups: absent groups are masked, or sentences repeat (E12).
         norm_z: Prototypes have unit length before the weighted sum of Eq. 4 (E14).
         w_norm: w = K·softmax(θ), w = softmax(θ), or w = θ (E5); free weights make no mean of cosines, so that no index
             holds them.
-        w_mode: One weight per index, shared by all pairs (E6).
+        w_mode: One weight per index, shared by all pairs; or "per_pair", softmax(θ_k + β·s_k) in the confidence, with a
+            learned β that starts at 0, and the shared ones in the global embedding (E6). Free weights are no softmax.
         w_entropy: Weight of log K minus the entropy of w in the loss, at least 0: against collapse on one index (E7).
-        match: Prototype k meets prototype k, or the best of the other side (E13).
+        match: Prototype k meets prototype k, the best of the other side, or a mean of it by attention (E13).
+        match_temperature: Divisor of the cosines in that attention, in [0.01, 1]; towards 0 it becomes the best.
         rerank: Final score as ((1+sim)/2)·((1+C)/2), as sim·C (Eq. 7), or as sim+C; see `final_score` (E9).
         top_m: Candidates of the first ranking that are ranked again, at least 1; None for all (E10).
         sim_loss: Both directions with a learned temperature, or image→text without one (Eq. 10, E8).
@@ -79,6 +81,7 @@ class PECMConfig:
     w_mode: WeightMode = "static"
     w_entropy: float = 0.0
     match: Match = "index"
+    match_temperature: float = 0.1
     rerank: Rerank = "as_intended"
     top_m: int | None = None
     # Losses, Eq. 9 to 12.
@@ -114,7 +117,11 @@ class PECMConfig:
         for name in ("w_entropy", "sim_weight", "conf_weight", "div_weight"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, name, value, "finite and at least 0")
-        _require(LOWEST_TEMPERATURE <= self.temperature <= 1, "temperature", self.temperature, "in [0.01, 1]")
+        for name in ("temperature", "match_temperature"):
+            value = getattr(self, name)
+            _require(LOWEST_TEMPERATURE <= value <= 1, name, value, "in [0.01, 1]")
+        if self.w_mode == "per_pair" and self.w_norm == "free":
+            raise ValueError("w_mode='per_pair' is not allowed with w_norm='free': weights per pair are a softmax")
         # True is an int to Python, but no number of candidates.
         is_count = self.top_m is None or (type(self.top_m) is int and self.top_m >= 1)
         _require(is_count, "top_m", self.top_m, "None for all candidates, or at least 1")

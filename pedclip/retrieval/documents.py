@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pedclip.retrieval.config import ShortReports
-from pedclip.retrieval.prototypes import Prototypes, collect
+from pedclip.models.pedclip import PedCLIP
+from pedclip.retrieval.config import PECMConfig, ShortReports
+from pedclip.retrieval.prototypes import Prototypes, collect, report_prototypes
 from pedclip.retrieval.report_groups import NUM_GROUPS, split_groups
 
 _FIRST_RATE, _LAST_RATE = 0.025, 0.0001  # gensim's own steps, for training and inference
@@ -120,6 +121,47 @@ class DocumentVectors:
         vectors = {group: torch.from_numpy(self.vector(" ".join(group))) for group in different}
         whole = torch.from_numpy(np.stack([self.vector(report) for report in reports]))  # (N, C)
         return collect(groups, vectors, whole)
+
+
+def text_prototypes(
+    config: PECMConfig,
+    encoder: PedCLIP | DocumentVectors,
+    reports: Sequence[str],
+    *,
+    num_groups: int = NUM_GROUPS,
+    batch_size: int = 64,
+    device: str = "cpu",
+) -> Prototypes:
+    """Report prototypes of the kind that a configuration names, `text_proto` and `short`.
+
+    Args:
+        config: Of the PECM that takes them.
+        encoder: A PedCLIP for "bert", paragraph vectors for "doc2vec".
+        reports: N texts.
+        num_groups: K − 1.
+        batch_size: Texts at a time; paragraph vectors are inferred one by one.
+        device: To compute on; paragraph vectors are inferred on the CPU.
+
+    Returns:
+        (N, K, C) prototypes.
+
+    Raises:
+        ValueError: The encoder is of the other kind, its width is not the configuration's, no report, or reports
+            without a sentence.
+    """
+    # A silent exchange of the two would be another experiment under the name of this one (decision E11).
+    kind = "doc2vec" if isinstance(encoder, DocumentVectors) else "bert"
+    if kind != config.text_proto:
+        raise ValueError(f"text_proto={config.text_proto!r} does not go with a {type(encoder).__name__}")
+    if isinstance(encoder, DocumentVectors):
+        found = encoder.prototypes(reports, num_groups=num_groups, short=config.short)
+    else:
+        found = report_prototypes(
+            encoder, reports, num_groups=num_groups, short=config.short, batch_size=batch_size, device=device
+        )
+    if found.values.shape[2] != config.text_width:
+        raise ValueError(f"prototypes of width {found.values.shape[2]} do not fit text_width={config.text_width}")
+    return found
 
 
 def _doc2vec() -> ModuleType:

@@ -1,13 +1,13 @@
 """PECM's scores: similarity of weighted sums of prototypes, confidence by index-paired prototypes, and their product.
 
-Prototypes are paired by index, so the confidence of all pairs is one matrix product: with √(w_k/K)·ẑ^k of all k side by
-side, the dot product of a film and a report is (1/K)·Σ_k w_k·cos(z_i^k, z_r^k). `PECM.image_vectors` and
-`PECM.text_vectors` make such vectors for an index; `pedclip.retrieval.reference` holds the literal sums.
+Where prototypes are paired by index under fixed weights, the confidence of all pairs is one matrix product: with
+√(w_k/K)·ẑ^k of all k side by side, the dot product of a film and a report is (1/K)·Σ_k w_k·cos(z_i^k, z_r^k).
+`PECM.image_vectors` and `PECM.text_vectors` make such vectors for an index; `pedclip.retrieval.reference` holds the
+literal sums, `pedclip.retrieval.matching` the other pairings.
 """
 
 import math
 from dataclasses import replace
-from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,10 @@ from torch.nn import functional as F
 
 from pedclip.retrieval.config import LOWEST_TEMPERATURE
 from pedclip.retrieval.config import PECMConfig as PECMConfig
+from pedclip.retrieval.matching import matched_confidence
 from pedclip.retrieval.reranking import Rerank, final_score
 from pedclip.retrieval.scores import Scores as Scores
 from pedclip.retrieval.vectors import PairVectors
-
-_LARGEST: Final = 2**25  # cosines held at once where every prototype meets every other
 
 
 class PECM(nn.Module):
@@ -61,6 +60,9 @@ class PECM(nn.Module):
         # All prototypes count alike at first: w = 1 (or 1/K) under every norm.
         start = torch.ones if self.config.w_norm == "free" else torch.zeros
         self.theta = nn.Parameter(start(num_prototypes))
+        # β = 0: at first every pair has the static weights. Without it, folders of older versions load as they are.
+        if self.config.w_mode == "per_pair":
+            self.beta = nn.Parameter(torch.zeros(()))
         # The logarithm: τ stays positive whatever the optimizer does.
         self.log_temperature = nn.Parameter(torch.tensor(math.log(self.config.temperature)))
         self.image_projection = self._projection(self.config.image_width, generator)
@@ -79,7 +81,7 @@ class PECM(nn.Module):
 
     @property
     def weights(self) -> Tensor:
-        """(K,) w as used in Eq. 2 and 4; uniform without DSCE."""
+        """(K,) w as used in Eq. 2 and 4; uniform without DSCE. Weights per pair move away from these in Eq. 6 only."""
         # Equal θ of any value are uniform weights; free ones are 1, as at the start.
         theta = self.theta if self.config.dsce else torch.ones_like(self.theta)
         if self.config.w_norm == "free":
@@ -148,8 +150,7 @@ class PECM(nn.Module):
         mask = self._check(image_prototypes, text_prototypes, text_mask)
         image, text = _unit(image_prototypes), _unit(text_prototypes) * mask[..., None]
         initial = self._global(image_prototypes) @ self._global(text_prototypes, mask).t()  # (B, N)
-        match_all = self._best_match if self.config.match == "max" else self._index_match
-        confidence = match_all(image, text, mask)
+        confidence = self._confidence(image, text, mask)
         return Scores(initial, confidence, self.final(initial, confidence), self.config.top_m)
 
     def final(self, initial: Tensor, confidence: Tensor) -> Tensor:
@@ -192,8 +193,8 @@ class PECM(nn.Module):
             (N, D) similarity, (N, K·D) confidence with zeros where absent, and weights (N,), outside of the graph.
 
         Raises:
-            ValueError: Shapes do not fit; prototypes are matched by their maximum, which is no inner product; or
-                weights are free, so that confidences have no bound for a search to rely on.
+            ValueError: Shapes do not fit; prototypes are matched by more than their index or weighted per pair, which
+                is no inner product; or weights are free, so that confidences have no bound for a search to rely on.
         """
         mask = self._check(text_prototypes[:1], text_prototypes, text_mask)
         return self._vectors(text_prototypes, mask)
@@ -201,7 +202,9 @@ class PECM(nn.Module):
     @torch.no_grad()
     def _vectors(self, prototypes: Tensor, mask: Tensor) -> PairVectors:
         if self.config.match != "index":
-            raise ValueError("match='max' has no inner-product form; use scores, or match='index'")
+            raise ValueError(f"match={self.config.match!r} has no inner-product form; use scores, or match='index'")
+        if self._has_pair_weights:
+            raise ValueError("w_mode='per_pair' has no inner-product form; use scores, or w_mode='static'")
         # Without DSCE all of them are 1.
         if self.config.w_norm == "free" and self.config.dsce:
             raise ValueError("w_norm='free' has no form for an index, whose confidences lie in [-1, 1]; use scores")
@@ -240,24 +243,29 @@ class PECM(nn.Module):
             return 1 / mask.sum(1).to(self.weights.dtype)
         return self.weights.sum() / (self.num_prototypes * (mask * self.weights).sum(1))
 
-    def _index_match(self, image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+    @property
+    def _has_pair_weights(self) -> bool:
+        # Uniform weights, which are those without DSCE, are the same for all pairs.
+        return self.config.w_mode == "per_pair" and self.config.dsce
+
+    def _confidence(self, image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        config = self.config
+        if config.match != "index" or self._has_pair_weights:
+            return matched_confidence(
+                image, text, mask, match=config.match, temperature=config.match_temperature, weigh=self._weigh
+            )
         # Σ_k w_k·(ẑ_i^k · ẑ_r^k) for all pairs. w stands on one side: √w has no gradient at 0.
         weighted = image * self.weights.to(image.dtype)[:, None]
         return weighted.flatten(1) @ text.flatten(1).t() * self._scale(mask)  # (B, N)
 
-    def _best_match(self, image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
-        # Each prototype with the best of the other side, averaged over both sides: one score in both directions.
-        weights, absent = self.weights.to(image.dtype), ~mask
-        rows = max(1, _LARGEST // (len(text) * self.num_prototypes**2))
-        found = []
-        for films in torch.split(image, rows):
-            cosines = torch.einsum("bkd,nld->bnkl", films, text)
-            cosines = cosines.masked_fill(absent[None, :, None, :], -torch.inf)
-            of_image = (cosines.amax(3) * weights).mean(2)  # (B, N)
-            # −∞ · 0 is no number: absent reports' prototypes are emptied before the weights.
-            of_text = (cosines.amax(2).masked_fill(absent, 0) * weights).sum(2) * self._scale(mask)
-            found.append((of_image + of_text) / 2)
-        return torch.cat(found)
+    def _weigh(self, cosines: Tensor, mask: Tensor) -> Tensor:
+        # (B, N, K) cosines of which (N, K) are present -> (B, N).
+        if not self._has_pair_weights:
+            weights = self.weights.to(cosines.dtype) * mask
+            return (cosines * weights).sum(2) * self._scale(mask)
+        # Decision E6: softmax(θ_k + β·s_k) over what is present, so that absent ones need no other scale.
+        shares = (self.theta + self.beta * cosines).masked_fill(~mask, -torch.inf).softmax(2)
+        return (shares * cosines).sum(2) * self.weights.sum() / self.num_prototypes
 
 
 def _wide(values: Tensor) -> Tensor:

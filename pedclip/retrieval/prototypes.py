@@ -133,13 +133,28 @@ def film_prototypes(
     with evaluating(model, device):
         for start in range(0, len(films), batch_size):
             stored = torch.from_numpy(np.ascontiguousarray(films[start : start + batch_size])).to(device)
-            features = model.encode_image(to_pixels(stored, model.preprocess))
-            tokens = features.dense if layer == "dense" else features.tokens
-            # The head of the image token serves its patches: one width, and one space with the texts.
-            patches = model.image_projection(tokens[:, 1:])  # (B, S, D)
-            found.append(image_prototypes(patches.float(), features.embedding.float(), grid=grid).cpu())
+            found.append(encode_films(model, stored, grid=grid, layer=layer).cpu())
     # A copy made outside: tensors of inference mode may not enter a training.
     return torch.cat(found).clone()
+
+
+def encode_films(model: PedCLIP, films: Tensor, *, grid: Grid = "ceil5", layer: PatchLayer = "final") -> Tensor:
+    """Prototypes of a batch of films as the model is now, with gradients unless the caller turns them off.
+
+    Args:
+        model: In whatever mode and on whatever device it is.
+        films: (B, R, R) uint8 stored films on that device; the crop is from the middle.
+        grid: See `image_prototypes`.
+        layer: See `film_prototypes`.
+
+    Returns:
+        (B, K, D) float32.
+    """
+    features = model.encode_image(to_pixels(films, model.preprocess))
+    tokens = features.dense if layer == "dense" else features.tokens
+    # The head of the image token serves its patches: one width, and one space with the texts.
+    patches = model.image_projection(tokens[:, 1:])  # (B, S, D)
+    return image_prototypes(patches.float(), features.embedding.float(), grid=grid)
 
 
 def collect(groups: Sequence[Sequence[Group]], vectors: Mapping[Group, Tensor], whole: Tensor) -> Prototypes:
@@ -157,16 +172,21 @@ def collect(groups: Sequence[Sequence[Group]], vectors: Mapping[Group, Tensor], 
     values = whole.new_zeros(len(groups), len(groups[0]) + 1, whole.shape[1])  # (N, K, C)
     mask = torch.zeros(values.shape[:2], dtype=torch.bool)
     distinct = mask.clone()
+    number_of = {group: number for number, group in enumerate(vectors)}
+    numbers = []
     for row, found in enumerate(groups):
         for index, group in enumerate(found):
             if group:
-                values[row, index] = vectors[group]
+                numbers.append(number_of[group])
                 mask[row, index] = True
                 # Also two equal sentences of one report: their cosine is 1 whatever is learned.
                 distinct[row, index] = group not in found[:index]
+    # All at once, in the order of the loops: a graph of one step, not of one per group. Numbers of the places, because
+    # the mask itself changes below, and the gradient would look at it again.
+    values[mask.nonzero(as_tuple=True)] = torch.stack(list(vectors.values()))[numbers]
     # The whole report is no repeat even where it is one sentence: [CLS] is another vector than the token mean.
     values[:, -1], mask[:, -1], distinct[:, -1] = whole, True, True
-    return Prototypes(values, mask, distinct)
+    return Prototypes(values, mask.to(whole.device), distinct.to(whole.device))
 
 
 def report_prototypes(
@@ -203,36 +223,64 @@ def report_prototypes(
     if not reports:
         raise ValueError("reports is empty: at least one is needed")
     groups = split_groups(reports, num_groups, short=short)
+    with evaluating(model, device):
+        found = encode_reports(model, reports, groups, batch_size=batch_size, storage="cpu")
+    # Copies made outside: tensors of inference mode may not enter a training.
+    return Prototypes(found.values.clone(), found.mask.clone(), found.distinct.clone())
+
+
+def encode_reports(
+    model: PedCLIP,
+    reports: Sequence[str],
+    groups: Sequence[Sequence[Group]],
+    *,
+    batch_size: int = 64,
+    storage: str | torch.device | None = None,
+) -> Prototypes:
+    """Prototypes of reports as the model is now, with gradients unless the caller turns them off.
+
+    Args:
+        model: In whatever mode and on whatever device it is.
+        reports: N texts, at least one.
+        groups: Their K − 1 groups of sentences, by `split_groups`.
+        batch_size: Texts at a time.
+        storage: Device of the result; None leaves it where the model is.
+
+    Returns:
+        (N, K, D) prototypes, float32.
+    """
     # Normal sentences recur in thousands of reports, and each is encoded once.
     sentences = sorted({sentence for row in groups for group in row for sentence in group})
-    sums, counts, _ = _encode(model, sentences, batch_size=batch_size, device=device)
+    sums, counts, _ = _encode(model, sentences, batch_size, storage)
     row_of = {sentence: row for row, sentence in enumerate(sentences)}
     vectors = {}
-    for group in {group for row in groups for group in row if group}:
+    # In the order of the texts: that of a set differs between processes, and the order of gradients with it.
+    for group in dict.fromkeys(group for row in groups for group in row if group):
         rows = [row_of[sentence] for sentence in group]
         # Every token counts alike, so that a long sentence weighs more than a short one.
         vectors[group] = sums[rows].sum(0) / counts[rows].sum()
-    return collect(groups, vectors, _encode(model, reports, batch_size=batch_size, device=device)[2])
+    return collect(groups, vectors, _encode(model, reports, batch_size, storage)[2])
 
 
-def _encode(model: PedCLIP, texts: Sequence[str], *, batch_size: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+def _encode(
+    model: PedCLIP, texts: Sequence[str], batch_size: int, storage: str | torch.device | None
+) -> tuple[Tensor, Tensor, Tensor]:
     # Sum over the tokens (N, D), their number (N,) and [CLS] (N, D). Texts of one length together waste no padding.
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    device = next(model.parameters()).device
     sums, counts, firsts = [], [], []
-    with evaluating(model, device):
-        for start in range(0, len(order), batch_size):
-            tokens = model.tokenize([texts[number] for number in order[start : start + batch_size]])
-            ids, attention = tokens["input_ids"].to(device), tokens["attention_mask"].to(device)  # (B, T)
-            features = model.text_projection(model.text_encoder(ids, attention)).float()  # (B, T, D)
-            # [CLS] and [SEP] frame every text and say nothing of this one.
-            # A text of unknown signs has [UNK], which is a word here.
-            frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id], device=device)
-            words = attention * ~torch.isin(ids, frame)
-            # What the tokenizer leaves empty is the mean of its frame, not a division by zero.
-            words = torch.where(words.any(1, keepdim=True), words, attention)[..., None]  # (B, T, 1)
-            sums.append((features * words).sum(1).cpu())
-            counts.append(words.sum((1, 2)).cpu())
-            firsts.append(features[:, 0].cpu())
-    back = torch.tensor(order).argsort()
-    # Indexing outside the block makes ordinary tensors of them: those of inference mode may not enter a training.
+    for start in range(0, len(order), batch_size):
+        tokens = model.tokenize([texts[number] for number in order[start : start + batch_size]])
+        ids, attention = tokens["input_ids"].to(device), tokens["attention_mask"].to(device)  # (B, T)
+        features = model.text_projection(model.text_encoder(ids, attention)).float()  # (B, T, D)
+        # [CLS] and [SEP] frame every text and say nothing of this one.
+        # A text of unknown signs has [UNK], which is a word here.
+        frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id], device=device)
+        words = attention * ~torch.isin(ids, frame)
+        # What the tokenizer leaves empty is the mean of its frame, not a division by zero.
+        words = torch.where(words.any(1, keepdim=True), words, attention)[..., None]  # (B, T, 1)
+        sums.append((features * words).sum(1).to(storage or device))
+        counts.append(words.sum((1, 2)).to(storage or device))
+        firsts.append(features[:, 0].to(storage or device))
+    back = torch.tensor(order).argsort().to(storage or device)
     return torch.cat(sums)[back], torch.cat(counts)[back], torch.cat(firsts)[back]

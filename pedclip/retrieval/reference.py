@@ -9,7 +9,7 @@ from pedclip.retrieval.pecm import PECM, Scores
 def pecm_reference(
     pecm: PECM, image_prototypes: Tensor, text_prototypes: Tensor, *, text_mask: Tensor | None = None
 ) -> Scores:
-    """Scores of `PECM.scores` for prototypes paired by index, computed literally.
+    """Scores of `PECM.scores` for prototypes paired by index (``match`` is not read), computed literally.
 
     Args:
         pecm: Gives the weights and the switches.
@@ -58,7 +58,13 @@ def _confidence(pecm: PECM, film: Tensor, report: Tensor, present: Tensor) -> Te
     # Eq. 6: (1/K) Σ_k sim(z_i^k, z_r^k) · w_k.
     weights, num_prototypes = pecm.weights, pecm.num_prototypes
     indices = [k for k in range(num_prototypes) if present[k]]
-    total = torch.stack([_cosine(film[k], report[k]) * weights[k] for k in indices]).sum()
+    cosines = {k: _cosine(film[k], report[k]) for k in indices}
+    if pecm.config.w_mode == "per_pair" and pecm.config.dsce:
+        # Decision E6: w of this pair is larger where it agrees, if β is positive; what is present shares all of it.
+        powers = {k: torch.exp(pecm.theta[k] + pecm.beta * cosines[k]) for k in indices}
+        mean = torch.stack([powers[k] * cosines[k] for k in indices]).sum() / torch.stack(list(powers.values())).sum()
+        return mean * weights.sum() / num_prototypes
+    total = torch.stack([cosines[k] * weights[k] for k in indices]).sum()
     if pecm.config.w_norm == "free":
         # Free weights have no total to keep: the mean is over fewer terms.
         return total / len(indices)

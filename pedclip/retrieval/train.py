@@ -1,48 +1,18 @@
 """Training of PECM's projections and weights on frozen prototypes."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from pedclip.models.config import check_types
+from pedclip.retrieval.epochs import Epoch as Epoch
+from pedclip.retrieval.epochs import PECMTraining as PECMTraining
+from pedclip.retrieval.epochs import check_patients, check_prototypes, mean_loss, run_epochs
 from pedclip.retrieval.losses import Losses, pecm_losses
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import Prototypes
-
-_PARTS = ("total", "similarity", "confidence", "diversity")
-
-
-@dataclass(frozen=True)
-class PECMTraining:
-    """Optimization of PECM by Adam with a cosine schedule that ends at zero.
-
-    Attributes:
-        epochs: Passes over the films, at least 1.
-        batch_size: Pairs per step, at least 2.
-        learning_rate: First step size, above 0.
-        weights_rate: Step size of the weights w, as a multiple of the others', at least 0. With few steps the printed
-            rate hardly moves them: Adam changes θ by the learning rate at most.
-
-    Source: PECM, section 3.4. Differs: the schedule falls with every step, which the text leaves open.
-    """
-
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    weights_rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        for name, least in (("epochs", 1), ("batch_size", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: at least {least}")
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: above 0 and finite")
-        if not (self.weights_rate >= 0 and math.isfinite(self.weights_rate)):
-            raise ValueError(f"weights_rate={self.weights_rate} is not allowed: at least 0 and finite")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,35 +61,6 @@ class RetrievalPairs:
         return len(self.image)
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """Means over the steps of one pass, and the state at its end.
-
-    Attributes:
-        epoch: Passes done, from 1.
-        learning_rate: Step size after the last step.
-        total: Eq. 9.
-        similarity: Eq. 10, nats.
-        confidence: Eq. 11.
-        diversity: Eq. 12.
-        entropy: Of the weights w, nats; log K where all count alike.
-        largest_weight: Share of the heaviest prototype, in [1/K, 1]: near 1 the weights have collapsed (decision E7).
-        temperature: Divisor of the cosines.
-        validation: Eq. 9 over the validation pairs; None without them.
-    """
-
-    epoch: int
-    learning_rate: float
-    total: float
-    similarity: float
-    confidence: float
-    diversity: float
-    entropy: float
-    largest_weight: float
-    temperature: float
-    validation: float | None
-
-
 def train_pecm(
     pecm: PECM,
     pairs: RetrievalPairs,
@@ -148,65 +89,24 @@ def train_pecm(
     Raises:
         ValueError: K or a width is not PECM's, a patient is in both splits, or the loss stops being finite.
 
-    Source: PECM, section 3.4. Differs: the encoders are frozen; only projections, weights and temperature learn.
+    Source: PECM, section 3.4. Differs: the encoders are frozen; only projections, weights and temperature learn. See
+        `fine_tune_pecm` for all.
     """
     training = training or PECMTraining()
-    _check(pecm, pairs, validation)
-    pecm.to(device).train()
-    # θ apart, for its own step size.
-    others = [value for name, value in pecm.named_parameters() if name != "theta"]
-    groups = [
-        {"params": others, "lr": training.learning_rate},
-        {"params": [pecm.theta], "lr": training.learning_rate * training.weights_rate},
-    ]
-    optimizer = torch.optim.Adam(groups)
-    # A last batch of one pair has no negative and no step.
-    full, rest = divmod(len(pairs), training.batch_size)
-    num_steps = training.epochs * (full + (rest > 1))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / num_steps)) / 2)
-    history = []
-    for epoch in range(1, training.epochs + 1):
-        steps: list[tuple[int, dict[str, float]]] = []
-        order = torch.randperm(len(pairs), generator=generator)
-        for rows in _batches(order, training.batch_size):
-            losses = _losses(pecm, pairs, rows, device)
-            if not bool(torch.isfinite(losses.total)):
-                raise ValueError(
-                    f"the loss of epoch {epoch} is not finite: lower learning_rate={training.learning_rate}"
-                )
-            optimizer.zero_grad()
-            losses.total.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            # Numbers, not tensors: those would hold the graph of every step.
-            steps.append((len(rows), {name: float(getattr(losses, name).detach()) for name in _PARTS}))
-        validated = None if validation is None else _validation_loss(pecm, validation, training.batch_size, device)
-        history.append(_record(pecm, epoch, float(schedule.get_last_lr()[0]), steps, validated))
-    pecm.eval()
-    return tuple(history)
-
-
-def _check(pecm: PECM, pairs: RetrievalPairs, validation: RetrievalPairs | None) -> None:
-    # Before the first step, on one row: a wrong width would otherwise be a message about matrices.
     for split in (pairs,) if validation is None else (pairs, validation):
-        if split.image.shape[1] != pecm.num_prototypes:
-            raise ValueError(f"the pairs have {split.image.shape[1]} prototypes, PECM has {pecm.num_prototypes}")
-        pecm.project(split.image[:1].to(pecm.theta.device), split.text.values[:1].to(pecm.theta.device))
-    if validation is None:
-        return
-    # A known patient's film is easy to find again, and the loss would tell nothing about new ones.
-    if shared := set(pairs.patients) & set(validation.patients):
-        raise ValueError(f"{len(shared)} patients are in both training and validation: split by patient")
+        check_prototypes(pecm, split.image, split.text.values)
+    validate = None
+    if validation is not None:
+        check_patients(pairs.patients, validation.patients)
+        validate = partial(mean_loss, partial(_losses, pecm, validation, device), len(validation), training.batch_size)
+    pecm.to(device).train()
+    losses_of = partial(_losses, pecm, pairs, device)
+    history = run_epochs(pecm, losses_of, len(pairs), generator=generator, training=training, validate=validate)
+    pecm.eval()
+    return history
 
 
-def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    # A pair alone has no negative.
-    for rows in torch.split(order, size):
-        if len(rows) > 1:
-            yield rows
-
-
-def _losses(pecm: PECM, pairs: RetrievalPairs, rows: Tensor, device: str) -> Losses:
+def _losses(pecm: PECM, pairs: RetrievalPairs, device: str, rows: Tensor) -> Losses:
     # Reports are stored once each and looked up here: (B, K, C) for a batch of films.
     report = pairs.report[rows]  # (B,)
     return pecm_losses(
@@ -216,34 +116,4 @@ def _losses(pecm: PECM, pairs: RetrievalPairs, rows: Tensor, device: str) -> Los
         text_mask=pairs.text.mask[report].to(device),
         distinct=pairs.text.distinct[report].to(device),
         same_text=(report[:, None] == report).to(device),
-    )
-
-
-def _validation_loss(pecm: PECM, pairs: RetrievalPairs, batch_size: int, device: str) -> float:
-    # One fixed mixed order: neighbours in a table are often films of one study. Its own generator, so that training is
-    # the same with and without validation.
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0))
-    total = count = 0.0
-    with torch.no_grad():
-        for rows in _batches(order, batch_size):
-            total += float(_losses(pecm, pairs, rows, device).total) * len(rows)
-            count += len(rows)
-    return total / count
-
-
-def _record(
-    pecm: PECM, epoch: int, rate: float, steps: Sequence[tuple[int, dict[str, float]]], validation: float | None
-) -> Epoch:
-    # A short last batch counts by its pairs.
-    count = sum(size for size, _ in steps)
-    means = {name: sum(size * values[name] for size, values in steps) / count for name in _PARTS}
-    shares = pecm.weights.detach().abs()  # (K,)
-    return Epoch(
-        epoch=epoch,
-        learning_rate=rate,
-        entropy=float(pecm.entropy.detach()),
-        largest_weight=float(shares.max() / shares.sum()),
-        temperature=float(pecm.temperature.detach()),
-        validation=validation,
-        **means,
     )

@@ -29,6 +29,15 @@ def test_reading_gives_what_was_written(folder: Path) -> None:
     assert not first.training
 
 
+def test_weights_per_pair_are_kept(tmp_path: Path) -> None:
+    pecm = PECM(3, config=PECMConfig(proj_dim=0, w_mode="per_pair", match="attention", match_temperature=0.2))
+    with torch.no_grad():
+        pecm.beta.fill_(0.75)
+    again = load_pecm(save_pecm(pecm, tmp_path / "pecm"))
+    assert again.config == pecm.config
+    assert float(again.beta.detach()) == 0.75
+
+
 def test_damaged_folders_say_which_file(folder: Path) -> None:
     with pytest.raises(OSError, match="nothing"):
         load_pecm(folder.parent / "nothing")

@@ -25,8 +25,10 @@ def test_the_printed_reading_differs_in_every_contradicted_point() -> None:
     ("changes", "words"),
     [
         ({"grid": "ceil6"}, r"grid='ceil6' is not allowed: one of \('ceil5', 'floor4', 'adaptive5'\)"),
-        ({"w_mode": "per_pair"}, r"w_mode='per_pair' is not allowed"),
-        ({"match": "attention"}, r"match='attention' is not allowed"),
+        ({"w_mode": "per_film"}, r"w_mode='per_film' is not allowed: one of \('static', 'per_pair'\)"),
+        ({"w_mode": "per_pair", "w_norm": "free"}, r"w_mode='per_pair' is not allowed with w_norm='free'"),
+        ({"match": "best"}, r"match='best' is not allowed"),
+        ({"match_temperature": 0.0}, r"match_temperature=0.0 is not allowed: in \[0.01, 1\]"),
         ({"top_m": 0}, r"top_m=0 is not allowed: None for all candidates"),
         ({"top_m": True}, r"top_m=True is not allowed"),
         ({"proj_dim": 0, "text_width": 5}, r"image_width=768 and text_width=5 differ"),

@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
-from pedclip.retrieval.documents import DocumentVectors
+from pedclip.retrieval.config import PECMConfig
+from pedclip.retrieval.documents import DocumentVectors, text_prototypes
+from pedclip.retrieval.prototypes import report_prototypes
+from tests.objectives.tiny_features import tiny_model
 
 REPORTS = [
     "No fracture of the wrist. Soft tissues are normal.",
@@ -60,3 +64,25 @@ def test_too_rare_words_and_empty_reports_raise() -> None:
     vectors = DocumentVectors.fit(REPORTS, width=4, epochs=1, min_count=1)
     with pytest.raises(ValueError, match=r"1 of 2 reports are empty \(rows 1\)"):
         vectors.prototypes([REPORTS[0], ""])
+
+
+def test_the_configuration_names_the_prototypes() -> None:
+    model, config = tiny_model(), PECMConfig(text_width=32)
+    found = text_prototypes(config, model, REPORTS, num_groups=3)
+    assert torch.equal(found.values, report_prototypes(model, REPORTS, num_groups=3).values)
+    repeated = text_prototypes(replace(config, short="repeat"), model, REPORTS, num_groups=3)
+    assert repeated.mask.all()
+    with pytest.raises(ValueError, match="text_proto='doc2vec' does not go with a PedCLIP"):
+        text_prototypes(PECMConfig.as_printed(), model, REPORTS)
+    with pytest.raises(ValueError, match="prototypes of width 32 do not fit text_width=768"):
+        text_prototypes(PECMConfig(), model, REPORTS)
+
+
+def test_the_printed_configuration_takes_paragraph_vectors() -> None:
+    pytest.importorskip("gensim")
+    vectors = DocumentVectors.fit(REPORTS, width=8, epochs=5, min_count=1)
+    config = replace(PECMConfig.as_printed(), text_width=8)
+    found = text_prototypes(config, vectors, REPORTS, num_groups=3)
+    assert torch.equal(found.values, vectors.prototypes(REPORTS, num_groups=3, short="repeat").values)
+    with pytest.raises(ValueError, match="text_proto='bert' does not go with a DocumentVectors"):
+        text_prototypes(replace(config, text_proto="bert"), vectors, REPORTS)

@@ -8,19 +8,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pedclip.retrieval.config import PECMConfig
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.reference import pecm_reference
 from pedclip.retrieval.reranking import final_score
 from pedclip.retrieval.vectors import PairVectors
+from tests.retrieval.drawn_prototypes import TINY, build, draw
 
 Doubles = NDArray[np.floating]
 
-TINY = PECMConfig(proj_dim=0)
 SWITCHES = {
-    "w_norm": st.sampled_from(["K_softmax", "softmax", "free"]),
+    "weights": st.sampled_from(
+        [(norm, mode) for norm in ("K_softmax", "softmax", "free") for mode in ("static", "per_pair")][:-1]
+    ),
     "norm_z": st.booleans(),
     "rerank": st.sampled_from(["as_intended", "as_printed", "sum"]),
     "per": st.booleans(),
@@ -29,36 +30,22 @@ SWITCHES = {
 }
 
 
-def draw(
-    seed: int, films: int = 3, reports: int = 4, prototypes: int = 5, width: int = 6
-) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    image = torch.randn(films, prototypes, width, generator=generator, dtype=torch.float64)
-    text = torch.randn(reports, prototypes, width, generator=generator, dtype=torch.float64)
-    mask = torch.rand(reports, prototypes, generator=generator) < 0.6
-    mask[:, -1] = True  # the global prototype is always there
-    return image, text, mask
-
-
-def build(seed: int, prototypes: int = 5, **switches: object) -> PECM:
-    pecm = PECM(prototypes, config=replace(TINY, **switches)).double()  # type: ignore[arg-type]
-    # Weights that differ, negative ones among the free.
-    with torch.no_grad():
-        pecm.theta.copy_(torch.randn(prototypes, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
-    return pecm
-
-
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**31), use_mask=st.booleans(), switches=st.fixed_dictionaries(SWITCHES))
 def test_scores_and_vectors_equal_the_literal_sums(seed: int, use_mask: bool, switches: dict[str, object]) -> None:
     image, text, mask = draw(seed)
-    pecm = build(seed, **switches)
+    w_norm, w_mode = switches.pop("weights")  # type: ignore[misc]
+    pecm = build(seed, w_norm=w_norm, w_mode=w_mode, **switches)
     expected = pecm_reference(pecm, image, text, text_mask=mask if use_mask else None)
     found = pecm.scores(image, text, text_mask=mask if use_mask else None)
     for name in ("initial", "confidence", "final"):
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-9)
     if pecm.config.w_norm == "free" and pecm.config.dsce:
         with pytest.raises(ValueError, match="w_norm='free' has no form for an index"):
+            pecm.image_vectors(image)
+        return
+    if w_mode == "per_pair" and pecm.config.dsce:
+        with pytest.raises(ValueError, match="w_mode='per_pair' has no inner-product form"):
             pecm.image_vectors(image)
         return
     films, reports = pecm.image_vectors(image), pecm.text_vectors(text, text_mask=mask if use_mask else None)
@@ -121,45 +108,6 @@ def test_absent_prototypes_do_not_matter() -> None:
     for name in ("initial", "confidence", "final"):
         first, second = (getattr(pecm.scores(image, t, text_mask=mask), name) for t in (text, changed))
         torch.testing.assert_close(first, second)
-
-
-def best_match(pecm: PECM, film: Tensor, report: Tensor, present: list[int]) -> Tensor:
-    """Both directions of the maximum, in loops."""
-    every = range(len(film))
-    cosines = {(k, m): torch.cosine_similarity(film[k], report[m], dim=0) for k in every for m in present}
-    weights = pecm.weights
-    of_image = sum(weights[k] * max(cosines[k, m] for m in present) for k in every) / weights.sum()
-    of_text = sum(weights[m] * max(cosines[k, m] for k in every) for m in present) / sum(weights[m] for m in present)
-    return (of_image + of_text) / 2  # type: ignore[no-any-return]
-
-
-def test_best_match_equals_loops_in_any_number_of_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    image, text, mask = draw(5)
-    pecm = build(5, match="max")
-    found = pecm.scores(image, text, text_mask=mask).confidence
-    for i in range(3):
-        for j in range(4):
-            expected = best_match(pecm, image[i], text[j], mask[j].nonzero()[:, 0].tolist())
-            torch.testing.assert_close(found[i, j], expected)
-    monkeypatch.setattr("pedclip.retrieval.pecm._LARGEST", 1)
-    torch.testing.assert_close(pecm.scores(image, text, text_mask=mask).confidence, found)
-    with pytest.raises(ValueError, match="match='max' has no inner-product form"):
-        pecm.image_vectors(image)
-
-
-@pytest.mark.parametrize("w_norm", ["K_softmax", "softmax", "free"])
-@pytest.mark.parametrize("match", ["index", "max"])
-def test_gradient_against_finite_differences(w_norm: str, match: str) -> None:
-    image, text, mask = draw(6, films=2, reports=2, prototypes=3, width=2)
-    pecm = build(6, prototypes=3, w_norm=w_norm, match=match)
-
-    def final(theta: Tensor, film: Tensor, report: Tensor) -> Tensor:
-        values = {"theta": theta}
-        arguments = (film, report, mask)
-        return torch.func.functional_call(pecm, values, arguments).final  # type: ignore[no-any-return]
-
-    theta = pecm.theta.detach().clone().requires_grad_()
-    assert torch.autograd.gradcheck(final, (theta, image.requires_grad_(), text.requires_grad_()))
 
 
 def test_a_free_weight_of_zero_has_a_finite_gradient() -> None:

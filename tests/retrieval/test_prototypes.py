@@ -11,11 +11,14 @@ from torch import Tensor
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval.prototypes import (
+    encode_films,
+    encode_reports,
     film_prototypes,
     image_prototypes,
     regions_per_side,
     report_prototypes,
 )
+from pedclip.retrieval.report_groups import split_groups
 from pedclip.triplets.transforms import to_pixels
 from tests.objectives.tiny_features import tiny_model
 
@@ -96,8 +99,7 @@ def test_misuse_raises() -> None:
 def alone(clip: PedCLIP, text: str) -> tuple[Tensor, Tensor]:
     """Token mean without [CLS] and [SEP], and [CLS], of one text."""
     tokens = clip.tokenize([text])
-    with torch.no_grad():
-        features = clip.text_projection(clip.text_encoder(tokens["input_ids"], tokens["attention_mask"]))[0]
+    features = clip.text_projection(clip.text_encoder(tokens["input_ids"], tokens["attention_mask"]))[0]
     return features[1:-1].mean(0), features[0]
 
 
@@ -179,3 +181,55 @@ def test_film_prototypes_are_those_of_the_tokens(layer: str) -> None:
         torch.testing.assert_close(found[film, :-1], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found[:, -1], features.embedding, rtol=1e-4, atol=1e-5)
     assert not found.is_inference()
+
+
+def gradients(clip: PedCLIP, value: Tensor, part: str) -> list[Tensor]:
+    """Of every weight of one encoder."""
+    weights = [weight for name, weight in clip.named_parameters() if name.startswith(part)]
+    found = torch.autograd.grad(value, weights, allow_unused=True)
+    return [torch.zeros_like(weight) if grad is None else grad for weight, grad in zip(weights, found, strict=True)]
+
+
+def check_gradients(found: list[Tensor], expected: list[Tensor]) -> None:
+    assert max(float(grad.abs().max()) for grad in found) > 0.01
+    for first, second in zip(found, expected, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_prototypes_of_reports_pass_gradients_on() -> None:
+    clip = model()
+    groups = split_groups(REPORTS, 3)
+    found = encode_reports(clip, REPORTS, groups, batch_size=1)
+    frozen = report_prototypes(clip, REPORTS, num_groups=3, batch_size=1)
+    for name in ("values", "mask", "distinct"):
+        assert torch.equal(getattr(found, name), getattr(frozen, name)), name
+    assert not frozen.values.requires_grad
+    scale = torch.randn(found.values.shape, generator=torch.Generator().manual_seed(0))
+    literal = torch.zeros(())
+    for row, report in enumerate(REPORTS):
+        for index, group in enumerate(groups[row]):
+            if group:
+                literal = literal + (scale[row, index] * alone(clip, group[0])[0]).sum()
+        literal = literal + (scale[row, -1] * alone(clip, report)[1]).sum()
+    values = (scale * found.values).sum(), literal
+    check_gradients(*(gradients(clip, value, "text_encoder") for value in values))
+
+
+@pytest.mark.parametrize("layer", ["dense", "final"])
+def test_prototypes_of_films_pass_gradients_on(layer: str) -> None:
+    clip = model()
+    size = clip.preprocess.resize
+    films = np.random.default_rng(0).integers(0, 255, (3, size, size), dtype=np.uint8)
+    found = encode_films(clip, torch.from_numpy(films), layer=layer)  # type: ignore[arg-type]
+    frozen = film_prototypes(clip, films, layer=layer)  # type: ignore[arg-type]
+    assert torch.equal(found, frozen)
+    assert not frozen.requires_grad
+    features = clip.encode_image(to_pixels(torch.from_numpy(films), clip.preprocess))
+    tokens = clip.image_projection((features.dense if layer == "dense" else features.tokens)[:, 1:])
+    parts = [
+        torch.cat([by_loops(film, "ceil5"), whole[None]])
+        for film, whole in zip(tokens, features.embedding, strict=True)
+    ]
+    scale = torch.randn(found.shape, generator=torch.Generator().manual_seed(0))
+    values = (scale * found).sum(), (scale * torch.stack(parts)).sum()
+    check_gradients(*(gradients(clip, value, "image_encoder") for value in values))

@@ -139,6 +139,18 @@ def test_a_weights_rate_of_zero_keeps_the_weights() -> None:
     assert history[-1].largest_weight == pytest.approx(float(free.weights.max().detach()) / 4)
 
 
+def test_weights_per_pair_learn_at_the_rate_of_the_weights() -> None:
+    fixed, free = build(w_mode="per_pair"), build(w_mode="per_pair", match="attention")
+    history = train_pecm(fixed, pairs(), generator=seeded(0), training=replace(QUICK, weights_rate=0.0))
+    static = train_pecm(build(), pairs(), generator=seeded(0), training=replace(QUICK, weights_rate=0.0))
+    train_pecm(free, pairs(), generator=seeded(0), training=replace(QUICK, weights_rate=5.0))
+    # β stays 0, where weights per pair are the static ones.
+    assert float(fixed.beta.detach()) == 0
+    assert history[-1].total == pytest.approx(static[-1].total, rel=1e-4)
+    # Agreement weighs more where confidence is asked for: the loss of Eq. 11 has no negatives.
+    assert float(free.beta.detach()) > 0.1
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
