@@ -18,6 +18,7 @@ DiversityReduction = Literal["mean", "sum"]
 WeightNorm = Literal["K_softmax", "softmax", "free"]
 WeightMode = Literal["static", "per_pair"]
 SimilarityLoss = Literal["sym_tau", "as_printed"]
+ConfidenceLoss = Literal["as_printed", "contrastive"]
 Match = Literal["index", "max", "attention"]
 ProjectionInit = Literal["shared", "own"]
 EqualTexts = Literal["ignored", "negative"]
@@ -51,6 +52,8 @@ class PECMConfig:
         sim_loss: Both directions with a learned temperature, or image→text without one (Eq. 10, E8).
         temperature: First value of the temperature, in [0.01, 1].
         equal_texts: Pairs whose reports are the same words are no negatives, or are.
+        conf_loss: Squared distance of the partners' confidence from 1 (Eq. 11), which has no negatives; or the
+            similarity loss of the confidences, ours (E19).
         div_loss: Squared cosine, squared positive cosine, or (1 − cosine)², which pulls together (Eq. 12, E3).
         div_reduce: Mean over pairs and modalities, or sum (E4).
         sim_weight: Of the similarity loss, at least 0; the printed total has 1.
@@ -88,6 +91,7 @@ class PECMConfig:
     sim_loss: SimilarityLoss = "sym_tau"
     temperature: float = 0.07
     equal_texts: EqualTexts = "ignored"
+    conf_loss: ConfidenceLoss = "as_printed"
     div_loss: DiversityLoss = "orthogonal"
     div_reduce: DiversityReduction = "mean"
     sim_weight: float = 1.0

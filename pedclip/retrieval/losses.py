@@ -166,12 +166,13 @@ def pecm_losses(
     # All three losses see the prototypes after the projection, where they are compared.
     image, text = pecm.project(image_prototypes, text_prototypes)  # (B, K, D)
     scores = pecm.scores(image, text, text_mask=text_mask)
-    is_ignored = config.equal_texts == "ignored"
-    similarity = similarity_loss(
-        scores.initial, config.sim_loss, temperature=pecm.temperature, same_text=same_text if is_ignored else None
-    )
-    # Partners stand on the diagonal.
-    confidence = confidence_loss(scores.confidence.diagonal())
+    ignored = same_text if config.equal_texts == "ignored" else None
+    similarity = similarity_loss(scores.initial, config.sim_loss, temperature=pecm.temperature, same_text=ignored)
+    if config.conf_loss == "contrastive":
+        # Against the other pairs of the batch, as the similarity is: what is high everywhere tells nothing.
+        confidence = similarity_loss(scores.confidence, temperature=pecm.temperature, same_text=ignored)
+    else:
+        confidence = confidence_loss(scores.confidence.diagonal())  # partners stand on the diagonal
     of_image = diversity_loss(image, config.div_loss, reduce=config.div_reduce)
     looked_at = text_mask if distinct is None else distinct
     of_text = diversity_loss(text, config.div_loss, reduce=config.div_reduce, mask=looked_at)
