@@ -64,9 +64,9 @@ class GivenItems:
         """
         omitted = [Omission(one["number"], REASONS[one["reason"]], one["detail"]) for one in content["left_out"]]
         given = cls(content["given"], tuple(omitted))
-        numbers = {one.number for one in omitted}
+        numbers, possible = {one.number for one in omitted}, range(given.count)
         # Otherwise a row would be taken for another item, without a word.
-        if len(numbers) != len(omitted) or not numbers <= set(range(given.count)):
+        if len(numbers) != len(omitted) or not all(number in possible for number in numbers):
             raise ValueError(f"items left out must be different ones of {given.count}")
         return given
 
@@ -108,6 +108,7 @@ class BuiltIndex:
                 f"{index.folder / ITEMS} tells of parts of {counts} items, the index has {expected}; build it again, "
                 "and extend it with extend=True only"
             )
+        # Whether these are the numbers of these very rows, equal counts cannot say; both are written together.
         return cls(index, given)
 
     @property
@@ -170,7 +171,11 @@ def build_report_index(
         ValueError: No text that can be indexed, or as for `report_vectors`.
         TypeError: Something that is no text.
     """
+    # One text is a sequence of texts, too: its letters.
+    if isinstance(texts, str):
+        raise TypeError("texts is a single text; pass a list of one")
     remaining = iter(texts)
+    # Read in pieces, since a million reports need not fit the memory.
     pieces = iter(lambda: list(islice(remaining, ITEMS_AT_ONCE)), [])
     encoded = (encode_reports(model, pecm, piece, batch_size=batch_size, device=device) for piece in pieces)
     return build_index(folder, encoded, model=fingerprint(model, pecm, layer=layer), extend=extend)
@@ -207,6 +212,7 @@ def build_film_index(
         OtherModel: The index to extend is of another model.
         ValueError: As for `film_vectors`.
     """
+    # Slices of a memory map: only those of one piece are read at a time.
     pieces = (films[start : start + ITEMS_AT_ONCE] for start in range(0, len(films), ITEMS_AT_ONCE))
     settings: dict[str, Any] = {"layer": layer, "batch_size": batch_size, "device": device}
     encoded = (Encoded(len(piece), film_vectors(model, pecm, piece, **settings)) for piece in pieces)
@@ -232,6 +238,7 @@ def build_index(folder: str | Path, encoded: Iterable[Encoded], *, model: str, e
         # Refused now, not after hours of encoding.
         BuiltIndex.open(root, model=model).index.extend(_vectors(encoded, root, is_extension=True))
     else:
+        # Index and numbers in one folder, which appears with both or not at all.
         with atomic_folder(root) as partial:
             write_index(partial, _vectors(encoded, partial, is_extension=False), model=model)
     return BuiltIndex.open(root, model=model)
@@ -242,11 +249,13 @@ def _vectors(encoded: Iterable[Encoded], folder: Path, *, is_extension: bool) ->
     count, num_indexed = 0, 0
     omitted: list[Omission] = []
     for piece in encoded:
+        # Numbered within the piece until here, since other machines do not know what came before.
         omitted += [Omission(count + one.number, one.reason, one.detail) for one in piece.omitted]
         count += piece.num_given
         if piece.vectors is not None:
             num_indexed += len(piece.vectors)
             yield piece.vectors
+    # The index would only say that nothing came.
     if omitted and not num_indexed:
         reasons = "; ".join(reason_counts(LeftOut("", one.reason, one.detail) for one in omitted))
         raise ValueError(f"none of {count} items can be indexed, and an index needs one: {reasons}")

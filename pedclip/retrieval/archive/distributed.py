@@ -42,6 +42,7 @@ class VectorWorker:
         batch_size: int,
         device: str,
     ) -> None:
+        # Loaded where they are used, since weights are slow to send and a GPU cannot be sent.
         self.model, self.pecm = make_models()
         self.items, self.column, self.number_column = items, column, number_column
         self.layer, self.batch_size, self.device = layer, batch_size, device
@@ -58,12 +59,14 @@ class VectorWorker:
             out, which is "" otherwise.
         """
         encoded = self._encode(batch[self.column])
+        # Known without vectors: a batch may have none, and all blocks of a table need one shape.
         dimension = self.pecm.config.proj_dim or self.pecm.config.text_width
         widths = dimension, dimension * self.pecm.num_prototypes
         similarity, confidence = (np.zeros((encoded.num_given, width), np.float16) for width in widths)
         weight = np.zeros(encoded.num_given, np.float32)
         omitted = {one.number: one for one in encoded.omitted}
         if encoded.vectors is not None:
+            # Rounded here as the index would: half the traffic, and no other bits.
             kept = [row for row in range(encoded.num_given) if row not in omitted]
             similarity[kept], confidence[kept] = encoded.vectors.similarity, encoded.vectors.confidence
             weight[kept] = encoded.vectors.weight
@@ -165,7 +168,7 @@ def encoded_in_order(batches: Iterable[Columns]) -> Iterator[Encoded]:
             continue
         order = np.argsort(batch["number"], kind="stable")
         numbers = batch["number"][order]  # (B,), rising
-        # Runs end where the next number is not one more.
+        # Blocks may be joined on the way, so that a batch holds several runs; these end where a number is missing.
         for rows in np.split(order, np.flatnonzero(np.diff(numbers) != 1) + 1):
             first = int(batch["number"][rows[0]])
             if first < following or first in waiting:
@@ -182,6 +185,7 @@ def encoded_in_order(batches: Iterable[Columns]) -> Iterator[Encoded]:
 
 
 def _encoded(run: Columns) -> Encoded:
+    # Back to what one machine would have encoded.
     is_kept = np.array([not reason for reason in run["reason"]])
     omitted = tuple(
         Omission(int(row), REASONS[str(run["reason"][row])], str(run["detail"][row]))

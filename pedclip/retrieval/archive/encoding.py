@@ -74,13 +74,16 @@ def fingerprint(model: PedCLIP, pecm: PECM, *, layer: PatchLayer = "final") -> s
         layer: As for `film_vectors`.
     """
     bert = model.text_encoder.bert.config
+    # Text, not Python objects: a process that loads the models from a folder finds the same.
     facts = {
         "version": VERSION,
         "layer": layer,
         "clip": repr(model.config),
+        # A text encoder that was loaded keeps its sizes to itself; the configuration does not know them.
         "bert": [getattr(bert, name) for name in _OF_BERT],
         "preprocess": model.preprocess.to_json(),
         "tokenizer": tokenizer_rules(model.tokenizer),
+        # Grid and short reports are in here: they are what PECM was trained with.
         "num_prototypes": pecm.num_prototypes,
         "pecm": {name: value for name, value in asdict(pecm.config).items() if name not in _OF_SEARCH},
     }
@@ -109,6 +112,7 @@ def report_vectors(
         ValueError: No text, texts without a sentence, a batch size below 1, or a PECM of other prototypes.
     """
     _check_batch_size(batch_size)
+    # Both have K prototypes of any width, so that nothing else would tell.
     if pecm.config.text_proto != "bert":
         raise ValueError(
             f"text_proto={pecm.config.text_proto!r}: this PECM was trained on other report prototypes than the text "
@@ -118,6 +122,7 @@ def report_vectors(
     text = report_prototypes(model, texts, num_groups=num_groups, short=short, batch_size=batch_size, device=device)
     absent = torch.zeros(0, pecm.num_prototypes, pecm.config.image_width)  # no film takes part
     found = []
+    # In the same batches again: the sums of a projection depend on their size, too.
     for values, mask in zip(*(torch.split(rows, batch_size) for rows in (text.values, text.mask)), strict=True):
         projected = _projected(pecm, absent, values)[1]  # (B, K, D)
         found.append(pecm.text_vectors(projected, text_mask=mask.to(projected.device)))
@@ -151,6 +156,7 @@ def film_vectors(
             other prototypes.
     """
     _check_batch_size(batch_size)
+    # Here and not at the first layer: floats of another scale or (N, 1, R, R) are what people have at hand.
     side = model.preprocess.resize
     if films.dtype != np.uint8 or films.shape[1:] != (side, side) or len(films) == 0:
         raise ValueError(
@@ -188,7 +194,7 @@ def encode_reports(
         if text is not None and not isinstance(text, str):
             raise TypeError(f"a report is a {type(text).__name__}; expected texts, and None where there is none")
         if (why := _unusable(text)) is None:
-            kept.append(str(text))
+            kept.append(str(text))  # a text of numpy becomes one of Python
         else:
             omitted.append(Omission(number, *why))
     vectors = report_vectors(model, pecm, kept, batch_size=batch_size, device=device) if kept else None

@@ -122,11 +122,13 @@ def test_nothing_to_index_is_refused_and_what_was_there_stays(tmp_path: Path) ->
             build_report_index(tmp_path / "index", model(), pecm(), [], extend=extend)
         with pytest.raises(ValueError, match="an index needs at least one item, got none"):
             build_film_index(tmp_path / "index", model(), pecm(), films(0), extend=extend)
-        with pytest.raises(TypeError, match="a report is a int"):
+        with pytest.raises(TypeError, match="a report is a int; expected texts"):
             build_report_index(tmp_path / "index", model(), pecm(), [REPORTS[0], 3], extend=extend)  # type: ignore[list-item]
     again = BuiltIndex.open(tmp_path / "index")
     assert content(again.index) == content(built.index)
     assert again.numbers.tolist() == [0, 1]
+    with pytest.raises(TypeError, match="texts is a single text; pass a list of one"):
+        build_report_index(tmp_path / "index", model(), pecm(), REPORTS[0])
     with pytest.raises(FileNotFoundError, match="holds no index"):
         build_report_index(tmp_path / "none", model(), pecm(), REPORTS, extend=True)
     assert not (tmp_path / "none").exists()
