@@ -166,11 +166,12 @@ def encoded_in_order(batches: Iterable[Columns]) -> Iterator[Encoded]:
     for batch in batches:
         if not len(batch["number"]):
             continue
-        order = np.argsort(batch["number"], kind="stable")
-        numbers = batch["number"][order]  # (B,), rising
-        # Blocks may be joined on the way, so that a batch holds several runs; these end where a number is missing.
-        for rows in np.split(order, np.flatnonzero(np.diff(numbers) != 1) + 1):
-            first = int(batch["number"][rows[0]])
+        numbers = batch["number"]  # (B,)
+        # Blocks may be joined on the way, so that a batch holds several runs; a run ends where the next number is not
+        # one more.
+        for rows in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1):
+            first = int(numbers[rows[0]])
+            # As early as it can be known, since more may take hours.
             if first < following or first in waiting:
                 raise ValueError(f"item {first} is there twice; number the items 0 to N − 1")
             waiting[first] = {name: values[rows] for name, values in batch.items()}

@@ -87,6 +87,14 @@ def test_rows_wait_for_their_turn_and_no_longer() -> None:
     assert taken == [0, 2, 1]
 
 
+def test_a_number_that_was_there_is_refused_at_once() -> None:
+    batch = worker("films")(rows(films(1), [0]))
+    found = encoded_in_order([batch, batch, {}])
+    assert next(found).num_given == 1
+    with pytest.raises(ValueError, match="item 0 is there twice"):
+        next(found)
+
+
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
