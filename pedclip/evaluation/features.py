@@ -7,9 +7,10 @@ an entry is never stale.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from torch import Tensor, nn
 from pedclip.artefacts import atomic_folder, write_json
 from pedclip.evaluation.embeddings import Evaluable, evaluating
 from pedclip.triplets.transforms import Preprocess, to_pixels
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 # What a probe reads.
 KINDS: Final = {"both": ("embedding", "pooled"), "embedding": ("embedding",), "pooled": ("pooled",)}
@@ -133,14 +137,19 @@ def features_key(model: ImageModel, films: NDArray[np.uint8], *, with_tokens: bo
     digest = hashlib.sha256(f"{VERSION}\0{with_tokens}\0{getattr(model, 'config', '')!r}".encode())
     # Mean, crop and size change the features as much as a weight does.
     digest.update(json.dumps(model.preprocess.to_json(), sort_keys=True).encode())
-    for name, weight in sorted(model.state_dict().items()):
-        # Type and shape too: equal bytes may be other numbers.
-        digest.update(f"{name}\0{weight.dtype}\0{tuple(weight.shape)}".encode())
-        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    add_weights(digest, model.state_dict())
     digest.update(repr(films.shape).encode())
     for film in films:
         digest.update(np.ascontiguousarray(film).data)
     return digest.hexdigest()
+
+
+def add_weights(digest: "Hash", weights: Mapping[str, Tensor]) -> None:
+    """Weights by name, each of its own shape (…,), added to a running hash in the order of the names."""
+    for name, weight in sorted(weights.items()):
+        # Type and shape too: equal bytes may be other numbers.
+        digest.update(f"{name}\0{weight.dtype}\0{tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _compute(

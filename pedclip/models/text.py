@@ -1,8 +1,9 @@
 """BERT (transformers) as text encoder, and the WordPiece tokenizer for when none can be fetched."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
@@ -77,6 +78,16 @@ def load_tokenizer(folder_or_name: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(folder_or_name, **_confined(folder_or_name))
     except (OSError, ValueError) as error:
         raise _unreachable(folder_or_name, "vocab.txt (or tokenizer.json)") from error
+
+
+def tokenizer_rules(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Rules and vocabulary by which a tokenizer makes numbers of words, as JSON takes them; for keys of a cache."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return tokenizer.get_vocab()
+    # A fast tokenizer tells all of itself, and how it was last called, which changes nothing.
+    rules = json.loads(backend.to_str())
+    return {name: value for name, value in rules.items() if name not in ("padding", "truncation")}
 
 
 def _resolved(weights: str) -> str:

@@ -18,6 +18,7 @@ from pedclip.artefacts import write_bytes
 from pedclip.curation.report.sentences import split_sentences
 from pedclip.evaluation.features import features_key
 from pedclip.models.pedclip import PedCLIP
+from pedclip.models.text import tokenizer_rules
 from pedclip.retrieval.config import Grid, ShortReports
 from pedclip.retrieval.prototypes import PatchLayer, Prototypes, film_prototypes, report_prototypes
 from pedclip.retrieval.report_groups import unique_texts
@@ -257,18 +258,11 @@ def pairs_key(
     # Weights, configuration, preprocessing and every pixel.
     digest = hashlib.sha256(features_key(model, films, with_tokens=False).encode())
     # The tokenizer is no weight, and the same words would be other numbers with another one.
-    digest.update(json.dumps([settings, _tokenizer_rules(model), list(reports.texts)], sort_keys=True).encode())
+    digest.update(
+        json.dumps([settings, tokenizer_rules(model.tokenizer), list(reports.texts)], sort_keys=True).encode()
+    )
     digest.update(reports.rows.tobytes())
     return digest.hexdigest()
-
-
-def _tokenizer_rules(model: PedCLIP) -> Any:
-    backend = getattr(model.tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return model.tokenizer.get_vocab()
-    # A fast tokenizer tells all of itself, and how it was last called, which changes nothing here.
-    rules = json.loads(backend.to_str())
-    return {name: value for name, value in rules.items() if name not in ("padding", "truncation")}
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:

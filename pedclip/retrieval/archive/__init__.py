@@ -1,6 +1,6 @@
 """Archives of films or reports as memory-mapped files, and their search: of all items, approximate, or exact.
 
-Imports the vectors and the final score of retrieval, nothing of its models.
+Files and searches import the vectors and the final score of retrieval; what builds an index imports its models too.
 """
 
 from typing import TYPE_CHECKING
@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pedclip.retrieval.archive.build import BuiltIndex as BuiltIndex
+    from pedclip.retrieval.archive.build import build_film_index as build_film_index
+    from pedclip.retrieval.archive.build import build_index as build_index
+    from pedclip.retrieval.archive.build import build_report_index as build_report_index
+    from pedclip.retrieval.archive.distributed import encoded_in_order as encoded_in_order
+    from pedclip.retrieval.archive.distributed import ray_vectors as ray_vectors
+    from pedclip.retrieval.archive.encoding import Encoded as Encoded
+    from pedclip.retrieval.archive.encoding import film_vectors as film_vectors
+    from pedclip.retrieval.archive.encoding import fingerprint as fingerprint
+    from pedclip.retrieval.archive.encoding import report_vectors as report_vectors
     from pedclip.retrieval.archive.exact_search import ConfidenceBound as ConfidenceBound
     from pedclip.retrieval.archive.exact_search import OtherIndex as OtherIndex
     from pedclip.retrieval.archive.exact_search import search_exact as search_exact
@@ -22,6 +32,16 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "BuiltIndex": "build",
+        "build_film_index": "build",
+        "build_index": "build",
+        "build_report_index": "build",
+        "encoded_in_order": "distributed",
+        "ray_vectors": "distributed",
+        "Encoded": "encoding",
+        "film_vectors": "encoding",
+        "fingerprint": "encoding",
+        "report_vectors": "encoding",
         "ConfidenceBound": "exact_search",
         "OtherIndex": "exact_search",
         "search_exact": "exact_search",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from pedclip.retrieval.archive.index_files import (
     PartDescription,
     check_part,
     open_part,
+    part_name,
     read_description,
+    write_index,
     write_part,
 )
 from pedclip.retrieval.archive.index_files import DamagedIndex as DamagedIndex
@@ -70,13 +72,9 @@ class ArchiveIndex:
         Raises:
             ValueError: No items, or no fingerprint.
         """
-        if not model:
-            raise ValueError("model='' is not allowed: an index must say which model made its vectors")
-        # The description goes in last, but nobody sees the folder before both are there.
+        # Nobody sees the folder before all of it is there.
         with atomic_folder(folder) as partial:
-            (part := partial / _part_name(0)).mkdir()
-            written = replace(write_part(part, batches, widths=None), model=model)
-            write_json(partial / DESCRIPTION, written.to_dict())
+            write_index(partial, batches, model=model)
         return cls.open(folder, model=model)
 
     @classmethod
@@ -119,7 +117,7 @@ class ArchiveIndex:
         # One writer at a time: two would give their parts the same name.
         with FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=_WAIT):
             now = ArchiveIndex.open(self.folder, model=self.model).description
-            name = _part_name(len(now.parts))
+            name = part_name(len(now.parts))
             # A part that no description names is what a killed process left, and is replaced.
             with atomic_folder(self.folder / name) as partial:
                 written = write_part(partial, batches, widths=(now.dimension, now.width))
@@ -239,7 +237,3 @@ def to_single(halves: Halves, out: Singles | None = None) -> Singles:
     # torch converts with the instructions that processors have for it, four times as fast as numpy.
     torch.from_numpy(filled).copy_(torch.from_numpy(halves))
     return filled
-
-
-def _part_name(number: int) -> Any:
-    return f"part-{number:05d}"

@@ -13,14 +13,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.artefacts import read_json
+from pedclip.artefacts import read_json, write_json
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 VERSION: Final = 1  # of the files: raise it when they are laid out in another way
@@ -89,6 +89,31 @@ class Part:
     similarity: Halves
     confidence: Halves
     weight: Singles
+
+
+def part_name(number: int) -> str:
+    """Name of the folder of a part; parts are counted from 0."""
+    return f"part-{number:05d}"
+
+
+def write_index(folder: Path, batches: Iterable[PairVectors], *, model: str) -> None:
+    """Write an index of one part.
+
+    Args:
+        folder: Of the index, empty; nobody reads it yet.
+        batches: Items in order.
+        model: Fingerprint of the model that made the vectors.
+
+    Raises:
+        ValueError: No items, or no fingerprint.
+        OtherModel: A batch of other widths than the first.
+    """
+    if not model:
+        raise ValueError("model='' is not allowed: an index must say which model made its vectors")
+    (part := folder / part_name(0)).mkdir()
+    # The description goes in last: it holds the checksums of the rest.
+    written = replace(write_part(part, batches, widths=None), model=model)
+    write_json(folder / DESCRIPTION, written.to_dict())
 
 
 def write_part(folder: Path, batches: Iterable[PairVectors], *, widths: tuple[int, int] | None) -> Description:

@@ -1,0 +1,145 @@
+"""Vectors and fingerprints of a tiny PedCLIP with a PECM: what they equal, what they depend on, what is refused."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from pedclip.models.pedclip import PedCLIP
+from pedclip.retrieval.archive.encoding import Omission, encode_reports, film_vectors, fingerprint, report_vectors
+from pedclip.retrieval.prototypes import film_prototypes, report_prototypes
+from pedclip.retrieval.vectors import PairVectors
+from pedclip.triplets.left_out import Reason
+from tests.retrieval.archive.tiny_models import REPORTS, films, tiny_clip, tiny_pecm
+
+model = cache(tiny_clip)
+COLUMNS = ("similarity", "confidence", "weight")
+
+
+def same(one: PairVectors, other: PairVectors) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in COLUMNS)
+
+
+@pytest.mark.parametrize("short", ["mask", "repeat"])
+def test_scores_of_the_vectors_are_those_of_the_models(short: str) -> None:
+    pecm = tiny_pecm(short=short)
+    image = film_prototypes(model(), films(5), grid="ceil5")
+    text = report_prototypes(model(), REPORTS, num_groups=4, short=short)  # type: ignore[arg-type]
+    with torch.no_grad():
+        expected = pecm(image, text.values, text.mask)
+    queries, items = film_vectors(model(), pecm, films(5)), report_vectors(model(), pecm, REPORTS)
+    cosines = queries.similarity @ items.similarity.T  # (B, N)
+    confidence = queries.confidence @ items.confidence.T / np.minimum(queries.weight[:, None], items.weight)
+    # Single precision, over few and short sums.
+    np.testing.assert_allclose(cosines, expected.initial, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(confidence, expected.confidence, rtol=0, atol=1e-5)
+    assert bool(items.weight.min() < 0.9) is (short == "mask")
+
+
+def test_an_item_has_the_same_bits_in_any_company() -> None:
+    pecm = tiny_pecm()
+    for encode, items in ((report_vectors, REPORTS), (film_vectors, films(9))):
+        whole = encode(model(), pecm, items)
+        for rows in (*(slice(row, row + 1) for row in range(9)), slice(2, 7), slice(8, 3, -2)):
+            part = encode(model(), pecm, items[rows])
+            assert same(part, PairVectors(*(getattr(whole, name)[rows] for name in COLUMNS)))
+        # Larger batches are the same vectors but for their rounding.
+        for name in COLUMNS:
+            together = getattr(encode(model(), pecm, items, batch_size=4), name)
+            np.testing.assert_allclose(together, getattr(whole, name), rtol=0, atol=1e-5)
+
+
+def test_texts_that_cannot_be_encoded_are_listed() -> None:
+    texts = ["", "No fracture.", None, "…", " \n", "Broken \ud800 text.", "No fracture."]
+    encoded = encode_reports(model(), tiny_pecm(), texts)
+    assert encoded.num_given == 7
+    assert encoded.omitted == (
+        Omission(0, Reason.EMPTY_REPORT),
+        Omission(2, Reason.EMPTY_REPORT),
+        Omission(3, Reason.EMPTY_REPORT, "a text without a sentence"),
+        Omission(4, Reason.EMPTY_REPORT),
+        Omission(5, Reason.CORRUPT, "a text that is no Unicode"),
+    )
+    assert encoded.vectors is not None
+    assert same(encoded.vectors, report_vectors(model(), tiny_pecm(), ["No fracture."] * 2))
+    assert encode_reports(model(), tiny_pecm(), ["", None]).vectors is None
+    with pytest.raises(TypeError, match="a report is a float; expected texts, and None where there is none"):
+        encode_reports(model(), tiny_pecm(), ["No fracture.", float("nan")])  # type: ignore[list-item]
+
+
+def test_one_sentence_two_hundred_and_another_language() -> None:
+    texts = ["No fracture.", "The hand is normal. " * 200, "Không thấy gãy xương. Phổi bình thường.", "骨折なし。"]
+    found = report_vectors(model(), tiny_pecm(), texts)
+    # Of five equal weights, a report has one per group that it fills and the global one.
+    np.testing.assert_allclose(found.weight, [2 / 5, 1, 3 / 5, 2 / 5], rtol=1e-6)
+    assert len(np.unique(found.similarity, axis=0)) == 4
+    # Groups that a report does not have are zeros: (N, K·D) -> (N, K, D).
+    blocks = np.abs(found.confidence.reshape(4, 5, -1)).sum(2) > 0
+    assert blocks.sum(1).tolist() == [2, 5, 3, 2]
+
+
+def test_whatever_changes_the_vectors_changes_the_fingerprint() -> None:
+    def trained(name: str) -> PedCLIP:
+        other = tiny_clip()
+        with torch.no_grad():
+            other.get_parameter(name).add_(1e-3)
+        return other
+
+    weights, heads, scaled = tiny_pecm(), tiny_clip(), tiny_clip()
+    with torch.no_grad():
+        weights.theta[2] += 1e-3
+    heads.text_encoder.bert.config.num_attention_heads = 4
+    scaled.preprocess = replace(scaled.preprocess, mean=(0.4, 0.5, 0.5))
+    other_words = tiny_clip()
+    other_words.tokenizer = other_words.tokenizer.train_new_from_iterator(["other words"], 60)
+    names = [name for name, _ in model().named_parameters()]
+    models = [
+        *(trained(next(name for name in names if name.startswith(part))) for part in ("text_encoder", "image_encoder")),
+        *(heads, scaled, other_words),
+    ]
+    known = fingerprint(model(), tiny_pecm())
+    keys = [
+        known,
+        *(fingerprint(one, tiny_pecm()) for one in models),
+        fingerprint(model(), weights),
+        fingerprint(model(), tiny_pecm(), layer="dense"),
+        *(fingerprint(model(), tiny_pecm(**change)) for change in ({"short": "repeat"}, {"grid": "floor4"})),
+        *(fingerprint(model(), tiny_pecm(**change)) for change in ({"per": False}, {"w_norm": "softmax"})),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert fingerprint(tiny_clip(), tiny_pecm()) == known
+    # How a search ranks is no property of the vectors.
+    assert fingerprint(model(), tiny_pecm(rerank="sum", top_m=3, arr=False)) == known
+
+
+def test_a_model_that_was_saved_has_the_fingerprint_that_it_had(tmp_path) -> None:
+    # Workers and later sessions load it from there.
+    pecm = tiny_pecm()
+    model().tokenize(["a longer text"])  # leaves padding and truncation in the tokenizer
+    model().save_pretrained(tmp_path / "clip")
+    assert fingerprint(PedCLIP.from_pretrained(tmp_path / "clip"), pecm) == fingerprint(model(), pecm)
+
+
+def test_misuse_is_refused() -> None:
+    pecm, stored = tiny_pecm(), films(3)
+    for encode, items in ((report_vectors, REPORTS), (film_vectors, stored)):
+        with pytest.raises(ValueError, match="batch_size=0 is not allowed"):
+            encode(model(), pecm, items, batch_size=0)
+        with pytest.raises(ValueError, match=r"prototypes of widths .* do not fit image_width"):
+            encode(model(), tiny_pecm(image_width=24, text_width=24), items)
+    with pytest.raises(ValueError, match="1 of 2 reports are empty"):
+        report_vectors(model(), pecm, ["No fracture.", ""])
+    with pytest.raises(ValueError, match="reports is empty"):
+        report_vectors(model(), pecm, [])
+    with pytest.raises(ValueError, match="text_proto='doc2vec': this PECM was trained on other report prototypes"):
+        report_vectors(model(), tiny_pecm(text_proto="doc2vec"), REPORTS)
+    with pytest.raises(ValueError, match="w_norm='free' has no form for an index"):
+        report_vectors(model(), tiny_pecm(w_norm="free"), REPORTS)
+    # Other regions than groups: a grid that the model's patches do not make.
+    with pytest.raises(ValueError, match=r"prototypes \(1, 2, 24\)"):
+        film_vectors(model(), tiny_pecm(grid="floor4"), stored)
+    for wrong in (stored[0], stored[:0], stored[:, 1:], stored.astype(np.float32)):
+        with pytest.raises(ValueError, match=r"films must be \(N, \d+, \d+\) uint8 with at least one film, got"):
+            film_vectors(model(), pecm, wrong)
