@@ -104,6 +104,14 @@ def rising_shares(shares: list[float]) -> list[float]:
     return shares
 
 
+def rising_sizes(sizes: list[int]) -> list[int]:
+    """Numbers of items, at least 100, each larger than the one before."""
+    # Below a hundred there is no second stage to speak of.
+    if not sizes or sizes[0] < 100 or any(low >= high for low, high in pairwise(sizes)):
+        raise ValueError("sizes of an archive, the smallest first")
+    return sizes
+
+
 NonNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 # 0 stands for "as the profile says" in all three.

@@ -26,6 +26,7 @@ from pedclip.notebook.parameter_types import (
     endpoint_of_extractor,
     model_of_extractor,
     rising_shares,
+    rising_sizes,
     root_of_card,
     with_archive,
     zero_or_at_least,
@@ -178,6 +179,37 @@ class HeadParameters(FrozenParameters):
     box_classes: NonNegative = 4  # 0 means all
 
 
+class RetrievalParameters(Parameters):
+    """Notebook 06: retrieval with PECM."""
+
+    data: Places = ""
+    root: Annotated[
+        str, AfterValidator(root_of_card), Field(description="'' or the folder of the data card that data names")
+    ] = ""
+    patients: Patients = "column"
+    checkpoint: Place = "pedclip-phantom-small"
+    studies: Annotated[int, Field(ge=200)] = 1200
+    section: Literal["excerpt", "study"] = "excerpt"
+    label_text: Literal["template", "skip"] = "template"
+    grid: Literal["adaptive5", "ceil5", "floor4"] = "adaptive5"
+    rerank: Literal["as_intended", "as_printed", "sum"] = "as_intended"
+    epochs: Positive = 5
+    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    weights_rate: Annotated[float, Field(ge=0)] = 100.0
+    seeds: Positive = 3
+    query: str = ""
+    results: Positive = 4
+    coverage: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
+    archive_items: Annotated[
+        list[int],
+        AfterValidator(rising_sizes),
+        Field(description="a list of rising numbers, each at least 100", examples=["[1000, 10000]"]),
+    ] = [1000, 4000, 16000]
+    num_bootstrap: Annotated[int, Field(ge=100)] = 500
+    batch_size: Positive = 64
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "01_curation": CurationParameters,
     "02_mobe": MobeParameters,
@@ -185,6 +217,7 @@ PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "04_zero_shot": ZeroShotParameters,
     "05_probes": ProbeParameters,
     "05b_segmentation_detection": HeadParameters,
+    "06_pecm_retrieval": RetrievalParameters,
 }
 
 

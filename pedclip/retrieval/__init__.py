@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pedclip.retrieval.prototypes import image_prototypes as image_prototypes
     from pedclip.retrieval.prototypes import report_prototypes as report_prototypes
     from pedclip.retrieval.reference import pecm_reference as pecm_reference
+    from pedclip.retrieval.report_groups import split_groups as split_groups
     from pedclip.retrieval.report_groups import unique_texts as unique_texts
     from pedclip.retrieval.reranking import Rerank as Rerank
     from pedclip.retrieval.reranking import final_score as final_score
@@ -70,6 +71,7 @@ __getattr__, __dir__ = lazy_names(
         "image_prototypes": "prototypes",
         "report_prototypes": "prototypes",
         "pecm_reference": "reference",
+        "split_groups": "report_groups",
         "unique_texts": "report_groups",
         "Scores": "scores",
         "Epoch": "epochs",

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from pedclip.evaluation.metrics.bootstrap import Interval, Record
 from pedclip.evaluation.metrics.retrieval import query_interval
@@ -87,8 +90,38 @@ def cosine_scores(pairs: RetrievalPairs) -> Scores:
 
     All three scores are this cosine, so that every measure of confidence has its plain counterpart.
     """
-    image, text = (torch.nn.functional.normalize(values[:, -1], dim=-1) for values in (pairs.image, pairs.text.values))
+    image, text = (F.normalize(values[:, -1], dim=-1) for values in (pairs.image, pairs.text.values))
     cosines = image @ text.t()  # (N, R)
+    return Scores(cosines, cosines, cosines)
+
+
+def shortcut_scores(
+    features: NDArray[Any], pairs: RetrievalPairs, asked_features: NDArray[Any], asked: RetrievalPairs
+) -> Scores:
+    """Scores (N, R) by a ridge regression from a thumbnail to the global prototype of the text: what needs no encoder.
+
+    It is fitted to the training films with their reports, as PECM is.
+
+    Args:
+        features: (M, 65) of `shortcut_features` of the training films that are in `pairs`.
+        pairs: Training pairs.
+        asked_features: (N, 65) of the films that are in `asked`.
+        asked: Pairs to score.
+
+    Raises:
+        ValueError: Other numbers of features than of films.
+    """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if len(features) != len(pairs) or len(asked_features) != len(asked):
+        raise ValueError(f"{len(features)} and {len(asked_features)} features for {len(pairs)} and {len(asked)} films")
+    texts, candidates = (F.normalize(one.text.values[:, -1], dim=-1) for one in (pairs, asked))
+    # The penalty by leaving one film out at a time, which a ridge regression knows in closed form.
+    ridge = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-2, 4, 13)))
+    guess = torch.from_numpy(ridge.fit(features, texts[pairs.report].numpy()).predict(asked_features))
+    cosines = F.normalize(guess.to(candidates.dtype), dim=-1) @ candidates.t()  # (N, R)
     return Scores(cosines, cosines, cosines)
 
 

@@ -1,0 +1,361 @@
+"""PECM against the plain cosine of the same frozen encoders: components, losses, contradictions, confidence.
+
+    python -m benchmarks.pecm --json benchmarks/results/pecm_phantom.json
+    python -m benchmarks.pecm --data /folder/of/sources --checkpoint runs/03_pretrain/real/checkpoint \
+        --label-text skip --json benchmarks/results/pecm_real.json
+
+Every variant is trained on the training pairs from three seeds. What the paper leaves open is chosen on the validation
+patients (`choice`); the test patients are scored once, with every row of Tables 4 and 5, each contradiction as it is
+printed, and all of them together. Differences are to the plain cosine, paired by query, with 95 % intervals over
+patients that are not adjusted for the number of rows. Beside them stands the shortcut: a ridge regression from a
+thumbnail to the text, which needs no encoder of films. Confidence is judged on first answers (film to report).
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import expit
+
+from benchmarks.downstream import provenance
+from benchmarks.report import describe, write_report
+from pedclip.evaluation.inputs import ProbeInputs, open_probe_inputs
+from pedclip.evaluation.metrics.calibration import calibration_error, fit_platt
+from pedclip.evaluation.metrics.comparison import compare
+from pedclip.evaluation.metrics.conformal import evaluate_sets, fit_threshold, needed_patients, right_scores
+from pedclip.evaluation.metrics.selective import AccuracyAtCoverage, augrc, aurc
+from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
+from pedclip.models.pedclip import PedCLIP
+from pedclip.retrieval import PECM, PECMConfig, PECMTraining, extract_pairs, film_reports
+from pedclip.retrieval.comparison import (
+    compare_recall,
+    comparison_table,
+    cosine_scores,
+    fit_variant,
+    score_pairs,
+    shortcut_scores,
+)
+from pedclip.retrieval.confidence import first_answers, wrong_answers
+from pedclip.retrieval.fine_tune import FineTuning, fine_tune_pecm
+from pedclip.retrieval.pairs import FilmReports
+from pedclip.retrieval.reranking import Rerank, final_score
+from pedclip.retrieval.scores import Scores
+from pedclip.retrieval.train import RetrievalPairs
+from pedclip.retrieval.variants import Variant, component_variants, loss_variants, printed_variants
+from pedclip.weights import SHIPPED, shipped_folder
+
+COSINE: Final = "cosine"
+SHORTCUT: Final = "shortcut"
+FULL: Final = "PER+DSCE+ARR"
+PRINTED: Final = "as printed"
+FINE_TUNED_WEIGHTS_RATE: Final = 300.0  # at a tenth of the learning rate on frozen prototypes
+ALPHA: Final = 0.1  # queries whose own report may be missing from the answer set
+
+Pairs = dict[str, RetrievalPairs]
+Fitted = dict[str, list[Any]]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parse(arguments)
+    torch.set_num_threads(options.threads)
+    folder = shipped_folder(options.checkpoint) if options.checkpoint in SHIPPED else Path(options.checkpoint)
+    with tempfile.TemporaryDirectory() as run:
+        report = measure(options, folder, options.cache or Path(run))
+    if options.json:
+        write_report(options.json, report)
+
+
+def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, Any]:
+    """Everything that is asked of one encoder; `run` keeps decoded films and prototypes."""
+    inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=run)
+    named = {"label_text": options.label_text, "section": options.section, "views": options.views}
+    reports = {split: film_reports(inputs.triplets, split, **named) for split in inputs.triplets}
+    pairs, printed = (_pairs(inputs, reports, options, short, run) for short in ("mask", "repeat"))
+    shortcut = _shortcut(inputs, reports, pairs)
+    report = describe() | {
+        "what": "PECM on frozen prototypes against the cosine of the same encoders",
+        "encoder": provenance(folder),
+        "films": {split: len(one) for split, one in reports.items()},
+        "texts": {split: len(one.texts) for split, one in reports.items()},
+        "patients": {split: len(set(one.patients)) for split, one in reports.items()},
+        "films_left_out": {split: len(one.left_out) for split, one in reports.items()},
+        "films_dropped_as_seen_in_pretraining": inputs.num_dropped,
+        "prototypes": pairs["train"].image.shape[1],
+        "sentence_groups_per_report": float(pairs["test"].text.mask[:, :-1].sum(1).float().mean()),
+        "seeds": options.seeds,
+        **named,
+    }
+    config, training, report["choice"] = choose(options, pairs, reports["validation"])
+    report["chosen"] = {"config": asdict(config), "training": asdict(training)}
+    begin = time.time()
+    fitted = fit_all(options, config, training, pairs, printed)
+    report["training_s"] = round(time.time() - begin, 1)
+    report["weights"] = {name: _weights([pecm for pecm, _, _ in runs]) for name, runs in fitted.items()}
+    scores = {name: [score_pairs(pecm, used["test"]) for pecm, _, used in runs] for name, runs in fitted.items()}
+    plain = {COSINE: [cosine_scores(pairs["test"])], SHORTCUT: [shortcut["test"]]}
+    found = compare_recall(plain | scores, reports["test"], reference=COSINE)
+    report["recall"] = [one.to_dict() for one in found]
+    _show(comparison_table(found))
+    report["confidence"] = confidence(fitted, pairs, reports)
+    report["collapse"] = collapse(config, pairs, options)
+    if options.fine_tune:
+        report["fine_tuned"] = fine_tuned(options, folder, config, inputs, reports, pairs["train"].image.shape[1])
+    return report
+
+
+def fine_tuned(
+    options: argparse.Namespace,
+    folder: Path,
+    config: PECMConfig,
+    inputs: ProbeInputs,
+    reports: Mapping[str, FilmReports],
+    num_prototypes: int,
+) -> list[dict[str, Any]]:
+    """Recall with encoders that train along: PECM whole against its bare contrastive loss, from the same weights."""
+    films = {split: inputs.films[split].images for split in ("train", "test")}
+    tuned: dict[str, list[Scores]] = {}
+    variants = {one.name: one for one in component_variants(config)}
+    for name, seed in product(("none", FULL), options.seeds):
+        model = PedCLIP.from_pretrained(folder)
+        generator = torch.Generator().manual_seed(seed)
+        own = variants[name].config
+        pecm = PECM(num_prototypes, config=own, generator=generator)
+        training = FineTuning(epochs=options.fine_tune, weights_rate=FINE_TUNED_WEIGHTS_RATE)
+        history = fine_tune_pecm(
+            model, pecm, films["train"], reports["train"], generator=generator, training=training, layer=options.layer
+        )
+        pairs = extract_pairs(model, films["test"], reports["test"], grid=own.grid, layer=options.layer)
+        tuned.setdefault(f"fine-tuned, {name}", []).append(score_pairs(pecm, pairs))
+        print(f"fine-tuned, {name}, seed {seed}: loss {history[-1].total:.3f}, {_weights([pecm])}", flush=True)
+    found = compare_recall(tuned, reports["test"], reference="fine-tuned, none")
+    _show(comparison_table(found))
+    return [one.to_dict() for one in found]
+
+
+def choose(
+    options: argparse.Namespace, pairs: Pairs, reports: FilmReports
+) -> tuple[PECMConfig, PECMTraining, list[dict[str, Any]]]:
+    """Step size of the weights, loss of the confidence and final score, on the validation patients.
+
+    Step size and final score by the mean Recall@5 of both directions; the loss of the confidence by the AUGRC of the
+    confidence, which is what it is for. Prototypes are paired by index, the one pairing that an archive index holds.
+    """
+    width = pairs["train"].image.shape[2]
+    base = PECMConfig(image_width=width, text_width=width, proj_dim=width, grid=options.grid)
+    rows = []
+    for weights_rate, conf_loss in product((1.0, 10.0, 100.0), ("as_printed", "contrastive")):
+        variant = Variant("", replace(base, conf_loss=conf_loss))
+        training = _training(options, weights_rate)
+        pecms = [fit_variant(variant, pairs["train"], seed=seed, training=training)[0] for seed in options.seeds]
+        scores = [score_pairs(pecm, pairs["validation"]) for pecm in pecms]
+        for rerank in get_args(Rerank):
+            ranked = [replace(one, final=final_score(one.initial, one.confidence, rerank)) for one in scores]
+            switches = {"weights_rate": weights_rate, "conf_loss": conf_loss, "rerank": rerank}
+            rows.append(switches | _validated(ranked, pecms, reports))
+            print(rows[-1], flush=True)
+    best = max(rows, key=lambda row: row["recall_at_5"])
+    # Of the two losses at the best step size and final score.
+    same = [row for row in rows if all(row[name] == best[name] for name in ("weights_rate", "rerank"))]
+    surest = min(same, key=lambda row: row["augrc, confidence"])
+    config = replace(base, conf_loss=surest["conf_loss"], rerank=best["rerank"])
+    return config, _training(options, best["weights_rate"]), rows
+
+
+def _validated(scores: Sequence[Scores], pecms: Sequence[Any], reports: FilmReports) -> dict[str, float]:
+    table = comparison_table(compare_recall({"": scores}, reports, reference="", num_resamples=1))
+    at_five = table[(table.k == 5) & (table.metric == "recall")]
+    areas: dict[str, list[float]] = {}
+    for one, pecm in zip(scores, pecms, strict=True):
+        answers = first_answers(one, temperature=float(pecm.temperature.detach()))
+        for name, values in answers.measures.items():
+            areas.setdefault(f"augrc, {name}", []).append(augrc(wrong_answers(answers, reports), values))
+    means = {name: round(float(np.mean(values)), 5) for name, values in areas.items()}
+    return {"recall_at_5": round(float(at_five.value.mean()), 5)} | means
+
+
+def fit_all(
+    options: argparse.Namespace, config: PECMConfig, training: PECMTraining, pairs: Pairs, printed: Pairs
+) -> Fitted:
+    """Every variant from every seed, with the pairs that it was trained on."""
+    rows: dict[str, tuple[Variant, PECMTraining, Pairs]] = {}
+    for one in component_variants(config):
+        rows[one.name] = one, training, pairs
+    for one in loss_variants(config):
+        # The last row of Table 5 is that of Table 4.
+        if one.name != "sim+conf+div":
+            rows[f"losses {one.name}"] = one, training, pairs
+    for one in printed_variants(config)[:-1]:
+        rows[one.name] = one, training, pairs
+    rows["E12: short=repeat"] = Variant("", replace(config, short="repeat")), training, printed
+    rows["w at the printed rate"] = Variant("", config), replace(training, weights_rate=1.0), pairs
+    for name, match in (("E13: match=max", "max"), ("E13: match=attention", "attention")):
+        rows[name] = Variant("", replace(config, match=match)), training, pairs
+    rows["E6: w_mode=per_pair"] = Variant("", replace(config, w_mode="per_pair")), training, pairs
+    other = "contrastive" if config.conf_loss == "as_printed" else "as_printed"
+    rows[f"E19: conf_loss={other}"] = Variant("", replace(config, conf_loss=other)), training, pairs
+    # Printed formulas, printed step size of w and repeated sentences together; the text encoder is the given one.
+    whole = printed_variants(replace(config, match="index", conf_loss="as_printed", short="repeat"))[-1]
+    rows[PRINTED] = whole, replace(training, weights_rate=1.0), printed
+    fitted: Fitted = {}
+    for name, (variant, own, used) in rows.items():
+        fitted[name] = [(*fit_variant(variant, used["train"], seed=seed, training=own), used) for seed in options.seeds]
+        print(f"{name}: loss {fitted[name][0][1][-1].total:.3f}", flush=True)
+    return fitted
+
+
+def confidence(fitted: Fitted, pairs: Pairs, reports: Mapping[str, FilmReports]) -> dict[str, Any]:
+    """Whether each measure knows which first answers are wrong, its calibration, and conformal answer sets."""
+    methods: dict[str, list[tuple[Scores, Scores, float]]] = {
+        COSINE: [(cosine_scores(pairs["validation"]), cosine_scores(pairs["test"]), 0.07)]
+    }
+    for name in (FULL, PRINTED, "w at the printed rate"):
+        methods[name] = [
+            (score_pairs(pecm, used["validation"]), score_pairs(pecm, used["test"]), float(pecm.temperature.detach()))
+            for pecm, _, used in fitted[name]
+        ]
+    return {name: [_confidence(*one, reports) for one in seeds] for name, seeds in methods.items()}
+
+
+def _confidence(seen: Scores, asked: Scores, temperature: float, reports: Mapping[str, FilmReports]) -> dict[str, Any]:
+    known, answers = (first_answers(one, temperature=temperature) for one in (seen, asked))
+    patients = np.asarray(reports["test"].patients)
+    is_right = ~wrong_answers(known, reports["validation"])
+    wrong = wrong_answers(answers, reports["test"])
+    found: dict[str, Any] = {"wrong": float(wrong.mean()), "measures": {}}
+    plain = answers.measures["cosine"]
+    for name, values in answers.measures.items():
+        entry = {
+            "augrc": augrc.bootstrap(wrong, values, patients).to_dict(),
+            "aurc": aurc(wrong, values),
+            "accuracy_of_the_surest_half": AccuracyAtCoverage(0.5).bootstrap(wrong, values, patients).to_dict(),
+        }
+        if name != "cosine":
+            entry["augrc_minus_that_of_the_cosine"] = compare(
+                augrc, wrong, values, plain, patients
+            ).difference.to_dict()
+        # Platt scaling is fitted to the validation patients.
+        if 0 < is_right.sum() < len(is_right):
+            slope, intercept = fit_platt(is_right, known.measures[name])
+            entry["calibration_error"] = calibration_error(~wrong, expit(slope * values + intercept))
+        found["measures"][name] = entry
+    found["answer_sets"] = _answer_sets(seen, asked, reports)
+    return found
+
+
+def _answer_sets(seen: Scores, asked: Scores, reports: Mapping[str, FilmReports]) -> dict[str, Any] | None:
+    known, test = reports["validation"], reports["test"]
+    if len(set(known.patients)) < needed_patients(ALPHA):
+        return None
+    rng = np.random.default_rng(0)
+    right = right_scores(seen.final.numpy(), known.report)
+    threshold = fit_threshold(right, known.patients, alpha=ALPHA, rng=rng)
+    sets = evaluate_sets(asked.final.numpy(), test.report, threshold, test.patients)
+    return {"promised": 1 - ALPHA, "gallery": len(test.texts)} | sets.to_dict()
+
+
+def collapse(config: PECMConfig, pairs: Pairs, options: argparse.Namespace) -> dict[str, Any]:
+    """Mean cosine between the prototypes of one test film and report, before and after training by L_div alone."""
+    found: dict[str, Any] = {}
+    for kind in ("as_printed", "orthogonal", "hinge"):
+        only = replace(config, div_loss=kind, sim_weight=0.0, conf_weight=0.0)
+        pecm, _ = fit_variant(
+            Variant("", only), pairs["train"], seed=options.seeds[0], training=_training(options, 1.0)
+        )
+        found[kind] = _likeness(pecm, pairs["test"])
+    fresh, _ = fit_variant(
+        Variant("", config),
+        pairs["train"],
+        seed=0,
+        training=replace(_training(options, 1.0), learning_rate=1e-12, epochs=1),
+    )
+    return {"before": _likeness(fresh, pairs["test"])} | found
+
+
+@torch.no_grad()
+def _likeness(pecm: Any, pairs: RetrievalPairs) -> dict[str, float]:
+    image, text = pecm.project(pairs.image, pairs.text.values)
+    found = {}
+    for name, values, mask in (
+        ("films", image, torch.ones(image.shape[:2], dtype=torch.bool)),
+        ("reports", text, pairs.text.distinct),
+    ):
+        unit = torch.nn.functional.normalize(values, dim=-1) * mask[..., None]
+        cosines, both = unit @ unit.transpose(1, 2), mask[:, :, None] & mask[:, None, :]
+        both &= ~torch.eye(mask.shape[1], dtype=torch.bool)
+        found[name] = round(float(cosines[both].mean()), 4)
+    return found
+
+
+def _pairs(
+    inputs: ProbeInputs, reports: Mapping[str, FilmReports], options: argparse.Namespace, short: Any, run: Path
+) -> Pairs:
+    return {
+        split: extract_pairs(
+            inputs.model, inputs.films[split].images, one, grid=options.grid, layer=options.layer, short=short,
+            cache=run,
+        )
+        for split, one in reports.items()
+    }  # fmt: skip
+
+
+def _shortcut(inputs: ProbeInputs, reports: Mapping[str, FilmReports], pairs: Pairs) -> dict[str, Scores]:
+    seen = shortcut_features(inputs.triplets["train"])[reports["train"].rows]
+    asked = shortcut_features(inputs.triplets["test"])[reports["test"].rows]
+    return {"test": shortcut_scores(seen, pairs["train"], asked, pairs["test"])}
+
+
+def _training(options: argparse.Namespace, weights_rate: float) -> PECMTraining:
+    return PECMTraining(epochs=options.epochs, learning_rate=options.learning_rate, weights_rate=weights_rate)
+
+
+def _weights(pecms: Sequence[Any]) -> dict[str, float]:
+    shares = [(pecm.weights / pecm.weights.sum()).detach() for pecm in pecms]
+    return {
+        "share_of_the_global_prototype": round(float(np.mean([float(one[-1]) for one in shares])), 4),
+        "entropy": round(float(np.mean([float(pecm.entropy.detach()) for pecm in pecms])), 4),
+    }
+
+
+def _show(table: pd.DataFrame) -> None:
+    kept = table[table.metric == "recall"]
+    for (direction, k), part in kept.groupby(["direction", "k"], sort=False):
+        print(f"\n{direction}, Recall@{k}")
+        for row in part.itertuples():
+            away = (
+                ""
+                if np.isnan(row.difference)
+                else f"{row.difference:+.3f} ({row.difference_low:+.3f}, {row.difference_high:+.3f})"
+            )
+            print(f"  {row.method:32s}{row.value:.3f} ({row.low:.3f}, {row.high:.3f})  sd {row.seeds_sd:.3f}  {away}")
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="", help="what the checkpoint goes with; or a folder, several with commas")
+    parser.add_argument("--checkpoint", default="pedclip-phantom-small")
+    parser.add_argument("--studies", type=int, default=1200, help="of the phantom")
+    parser.add_argument("--section", default="excerpt")
+    parser.add_argument("--views", default="all")
+    parser.add_argument("--label-text", default="template", help="skip leaves out sentences made of labels")
+    parser.add_argument("--grid", default="adaptive5")
+    parser.add_argument("--layer", default="final")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--fine-tune", type=int, default=0, help="epochs with encoders that train along; 0 for none")
+    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
+    parser.add_argument("--cache", type=Path, help="of decoded films and prototypes")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
