@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from pedclip.evaluation.metrics.bootstrap import Interval, Record
 from pedclip.evaluation.metrics.retrieval import query_interval
 from pedclip.evaluation.zero_shot.recall import RECALL_AT, RankedQueries, ranked_queries
 from pedclip.retrieval.evaluate import order_scores
+from pedclip.retrieval.matching import unit
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.scores import Scores
@@ -76,18 +78,28 @@ def fit_variant(
 
 @torch.no_grad()
 def score_pairs(pecm: PECM, pairs: RetrievalPairs) -> Scores:
-    """Scores (N, R) of all films of some pairs against all their reports, on PECM's device."""
-    device = pecm.theta.device
-    text = pairs.text.values.to(device), pairs.text.mask.to(device)
-    return pecm(pairs.image.to(device), *text)
+    """Scores (N, R) of all films of some pairs against all their reports, on PECM's device in its precision."""
+    # Stored prototypes may be in half precision; training takes them in PECM's as well.
+    image, text = (values.to(pecm.theta) for values in (pairs.image, pairs.text.values))
+    scores: Scores = pecm(image, text, pairs.text.mask.to(pecm.theta.device))
+    return scores
 
 
 def cosine_scores(pairs: RetrievalPairs) -> Scores:
     """Scores (N, R) of frozen encoders without PECM: the cosine of the global prototypes, which need one width.
 
     All three scores are this cosine, so that every measure of confidence has its plain counterpart.
+
+    Args:
+        pairs: Of N films and R reports.
+
+    Raises:
+        ValueError: Films and reports have different widths.
     """
-    image, text = (torch.nn.functional.normalize(values[:, -1], dim=-1) for values in (pairs.image, pairs.text.values))
+    widths = pairs.image.shape[-1], pairs.text.values.shape[-1]
+    if widths[0] != widths[1]:
+        raise ValueError(f"prototypes of widths {widths} (image, text) have no cosine: one width is needed")
+    image, text = unit(pairs.image[:, -1]), unit(pairs.text.values[:, -1])  # (N, C) and (R, C)
     cosines = image @ text.t()  # (N, R)
     return Scores(cosines, cosines, cosines)
 
@@ -124,7 +136,7 @@ def compare_recall(
         raise ValueError(f"reference={reference!r} is not allowed: one of {tuple(methods)}")
     if empty := [name for name, scores in methods.items() if not scores]:
         raise ValueError(f"{empty[0]!r} has no scores: at least one seed is needed")
-    bootstrap = {"num_resamples": num_resamples, "seed": seed}
+    bootstrap: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed}
     queries = {name: [_queries(one, reports) for one in scores] for name, scores in methods.items()}
     found = []
     for number in range(len(queries[reference][0])):
