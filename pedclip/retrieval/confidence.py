@@ -64,7 +64,7 @@ def first_answers(scores: Scores, *, temperature: float) -> Answers:
         "margin": final[:, 0] - final[:, 1],
         "entropy": -torch.special.entr(chances).sum(dim=1),
     }
-    measures = {name: values.double().cpu().numpy() for name, values in found.items()}
+    measures = {name: values.detach().double().cpu().numpy() for name, values in found.items()}
     return Answers(first[:, 0].cpu().numpy(), measures)
 
 
