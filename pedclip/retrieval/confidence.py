@@ -12,6 +12,7 @@ from pedclip.retrieval.evaluate import order_scores
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.scores import Scores
 
+# The first three read scores, the others how far the first answer is from the rest.
 MEASURES: Final = ("final score", "confidence", "cosine", "margin", "entropy")
 
 

@@ -108,8 +108,8 @@ def region_heat(matches: Sequence[PrototypeMatch], num_regions: int) -> NDArray[
         num_regions: K−1, the square of the regions per side.
 
     Returns:
-        (√num_regions, √num_regions) in [0, 1], rows from the top; the largest is 1, or all are 0 where no region
-        contributes.
+        (size, size) in [0, 1] with the root of num_regions as size, rows from the top; the largest is 1, or all are 0
+        where no region contributes.
 
     Raises:
         ValueError: The number is no square above 0, or a match has another number of regions.

@@ -68,7 +68,9 @@ def loss_variants(config: PECMConfig) -> tuple[Variant, ...]:
     if missing := [name for name in LOSSES if getattr(config, f"{name}_weight") == 0]:
         raise ValueError(f"{missing[0]}_weight=0 leaves rows without their loss: give a weight above 0")
     found = []
+    # In the order of print as above.
     for switches in product((True, False), repeat=len(LOSSES)):
+        # Without any loss nothing is trained, and nothing is printed.
         if any(switches):
             off: dict[str, Any] = {
                 f"{name}_weight": 0.0 for name, is_on in zip(LOSSES, switches, strict=True) if not is_on
