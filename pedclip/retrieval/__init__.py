@@ -10,7 +10,17 @@ from pedclip.lazy import lazy_names
 if TYPE_CHECKING:
     from pedclip.retrieval.checkpoint import load_pecm as load_pecm
     from pedclip.retrieval.checkpoint import save_pecm as save_pecm
+    from pedclip.retrieval.comparison import RecallComparison as RecallComparison
+    from pedclip.retrieval.comparison import compare_recall as compare_recall
+    from pedclip.retrieval.comparison import comparison_table as comparison_table
+    from pedclip.retrieval.comparison import cosine_scores as cosine_scores
+    from pedclip.retrieval.comparison import fit_variant as fit_variant
+    from pedclip.retrieval.comparison import score_pairs as score_pairs
+    from pedclip.retrieval.comparison import shortcut_scores as shortcut_scores
     from pedclip.retrieval.concepts import concept_overlap as concept_overlap
+    from pedclip.retrieval.confidence import Answers as Answers
+    from pedclip.retrieval.confidence import first_answers as first_answers
+    from pedclip.retrieval.confidence import wrong_answers as wrong_answers
     from pedclip.retrieval.config import PECMConfig as PECMConfig
     from pedclip.retrieval.documents import DocumentVectors as DocumentVectors
     from pedclip.retrieval.documents import text_prototypes as text_prototypes
@@ -18,6 +28,9 @@ if TYPE_CHECKING:
     from pedclip.retrieval.epochs import PECMTraining as PECMTraining
     from pedclip.retrieval.evaluate import order_scores as order_scores
     from pedclip.retrieval.evaluate import report_recall as report_recall
+    from pedclip.retrieval.explain import PrototypeMatch as PrototypeMatch
+    from pedclip.retrieval.explain import explain_match as explain_match
+    from pedclip.retrieval.explain import region_heat as region_heat
     from pedclip.retrieval.fine_tune import FineTuning as FineTuning
     from pedclip.retrieval.fine_tune import fine_tune_pecm as fine_tune_pecm
     from pedclip.retrieval.image_retrieval import LabelledFilms as LabelledFilms
@@ -47,6 +60,10 @@ if TYPE_CHECKING:
     from pedclip.retrieval.scores import Scores as Scores
     from pedclip.retrieval.train import RetrievalPairs as RetrievalPairs
     from pedclip.retrieval.train import train_pecm as train_pecm
+    from pedclip.retrieval.variants import Variant as Variant
+    from pedclip.retrieval.variants import component_variants as component_variants
+    from pedclip.retrieval.variants import loss_variants as loss_variants
+    from pedclip.retrieval.variants import printed_variants as printed_variants
     from pedclip.retrieval.vectors import PairVectors as PairVectors
 
 __getattr__, __dir__ = lazy_names(
@@ -92,5 +109,22 @@ __getattr__, __dir__ = lazy_names(
         "report_recall": "evaluate",
         "order_scores": "evaluate",
         "concept_overlap": "concepts",
+        "RecallComparison": "comparison",
+        "compare_recall": "comparison",
+        "comparison_table": "comparison",
+        "cosine_scores": "comparison",
+        "fit_variant": "comparison",
+        "score_pairs": "comparison",
+        "shortcut_scores": "comparison",
+        "Answers": "confidence",
+        "first_answers": "confidence",
+        "wrong_answers": "confidence",
+        "PrototypeMatch": "explain",
+        "explain_match": "explain",
+        "region_heat": "explain",
+        "Variant": "variants",
+        "component_variants": "variants",
+        "loss_variants": "variants",
+        "printed_variants": "variants",
     },
 )

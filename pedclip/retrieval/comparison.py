@@ -14,6 +14,7 @@ from pedclip.evaluation.metrics.bootstrap import Interval, Record
 from pedclip.evaluation.metrics.retrieval import query_interval
 from pedclip.evaluation.zero_shot.recall import RECALL_AT, RankedQueries, ranked_queries
 from pedclip.retrieval.evaluate import order_scores
+from pedclip.retrieval.matching import unit
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.scores import Scores
@@ -71,6 +72,7 @@ def fit_variant(
     Raises:
         ValueError: As `train_pecm`.
     """
+    # One generator for both: variants of one seed meet the films in one order only if they draw equally much before.
     generator = torch.Generator().manual_seed(seed)
     pecm = PECM(pairs.image.shape[1], config=variant.config, generator=generator)
     history = train_pecm(pecm, pairs, generator=generator, training=training, validation=validation, device=device)
@@ -79,18 +81,29 @@ def fit_variant(
 
 @torch.no_grad()
 def score_pairs(pecm: PECM, pairs: RetrievalPairs) -> Scores:
-    """Scores (N, R) of all films of some pairs against all their reports, on PECM's device."""
-    device = pecm.theta.device
-    text = pairs.text.values.to(device), pairs.text.mask.to(device)
-    return pecm(pairs.image.to(device), *text)
+    """Scores (N, R) of all films of some pairs against all their reports, on PECM's device in its precision."""
+    # Stored prototypes may be in half precision; training takes them in PECM's as well.
+    image, text = (values.to(pecm.theta) for values in (pairs.image, pairs.text.values))
+    scores: Scores = pecm(image, text, pairs.text.mask.to(pecm.theta.device))
+    return scores
 
 
 def cosine_scores(pairs: RetrievalPairs) -> Scores:
     """Scores (N, R) of frozen encoders without PECM: the cosine of the global prototypes, which need one width.
 
     All three scores are this cosine, so that every measure of confidence has its plain counterpart.
+
+    Args:
+        pairs: Of N films and R reports.
+
+    Raises:
+        ValueError: Films and reports have different widths.
     """
-    image, text = (F.normalize(values[:, -1], dim=-1) for values in (pairs.image, pairs.text.values))
+    # Otherwise the product below would raise with words about matrices.
+    widths = pairs.image.shape[-1], pairs.text.values.shape[-1]
+    if widths[0] != widths[1]:
+        raise ValueError(f"prototypes of widths {widths} (image, text) have no cosine: one width is needed")
+    image, text = unit(pairs.image[:, -1]), unit(pairs.text.values[:, -1])  # (N, C) and (R, C)
     cosines = image @ text.t()  # (N, R)
     return Scores(cosines, cosines, cosines)
 
@@ -157,9 +170,11 @@ def compare_recall(
         raise ValueError(f"reference={reference!r} is not allowed: one of {tuple(methods)}")
     if empty := [name for name, scores in methods.items() if not scores]:
         raise ValueError(f"{empty[0]!r} has no scores: at least one seed is needed")
-    bootstrap = {"num_resamples": num_resamples, "seed": seed}
+    # One seed for all: methods are resampled with the same patients.
+    bootstrap: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed}
     queries = {name: [_queries(one, reports) for one in scores] for name, scores in methods.items()}
     found = []
+    # Each way to ask: from image to text, back by recall, back by hit.
     for number in range(len(queries[reference][0])):
         for k in ks:
             # (S, Q) of each method, all of the same queries.
@@ -168,9 +183,12 @@ def compare_recall(
             for name, of_seeds in values.items():
                 asked, mean = queries[name][0][number], of_seeds.mean(axis=0)
                 difference = None
+                # The mean over seeds comes first: seeds are no patients, and would make the interval too narrow.
                 if name != reference:
+                    # Of one query both methods saw the same film, so that what is hard about it cancels.
                     difference = query_interval(mean - plain, asked.groups, scale="difference of shares", **bootstrap)
                 score = query_interval(mean, asked.groups, **bootstrap)
+                # How far trainings lie apart is told beside the interval and is no part of it.
                 seeds = tuple(float(one) for one in of_seeds.mean(axis=1))
                 about = name, asked.direction, asked.metric, k
                 found.append(RecallComparison(*about, score, seeds, difference, asked.chance(k)))
@@ -181,6 +199,7 @@ def _queries(scores: Scores, reports: FilmReports) -> list[RankedQueries]:
     expected = len(reports), len(reports.texts)
     if tuple(scores.final.shape) != expected:
         raise ValueError(f"scores {tuple(scores.final.shape)} must be (films, unique texts) = {expected}")
+    # Places instead of scores, because a second stage of few candidates cannot be told by one score.
     return ranked_queries(order_scores(scores), reports.report, reports.patients, by_text=order_scores(scores.t()))
 
 
@@ -196,7 +215,7 @@ def comparison_table(found: Sequence[RecallComparison]) -> pd.DataFrame:
     """
     rows = []
     for one in found:
-        away = one.difference
+        away = one.difference  # NaN keeps its columns numeric where there is none
         rows.append(
             {
                 "method": one.method,
@@ -206,6 +225,7 @@ def comparison_table(found: Sequence[RecallComparison]) -> pd.DataFrame:
                 "value": one.score.value,
                 "low": one.score.low,
                 "high": one.score.high,
+                # Of a sample; one seed says nothing about others.
                 "seeds_sd": float(np.std(one.seeds, ddof=1)) if len(one.seeds) > 1 else np.nan,
                 "difference": np.nan if away is None else away.value,
                 "difference_low": np.nan if away is None else away.low,

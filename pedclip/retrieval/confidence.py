@@ -12,6 +12,7 @@ from pedclip.retrieval.evaluate import order_scores
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.scores import Scores
 
+# The first three read scores, the others how far the first answer is from the rest.
 MEASURES: Final = ("final score", "confidence", "cosine", "margin", "entropy")
 
 
@@ -41,11 +42,17 @@ def first_answers(scores: Scores, *, temperature: float) -> Answers:
         nats, its sign turned).
 
     Raises:
-        ValueError: Fewer than two candidates, or a score that is not finite.
+        ValueError: Fewer than two candidates, a score that is not finite, or a temperature that is not above 0.
     """
+    # Below 0 the least likely candidate would be the sure one; 0 makes NaN.
+    if not temperature > 0:
+        raise ValueError(f"temperature={temperature} is not allowed: above 0")
     if scores.final.shape[1] < 2:
         raise ValueError("one candidate is no choice: a margin needs at least two")
-    order_scores(scores)  # refuses what is not finite
+    order_scores(scores)  # refuses initial and final scores that are not finite
+    # Without ARR the confidence is in no ranking, and nothing before would have met a NaN in it.
+    if not bool(scores.confidence.isfinite().all()):
+        raise ValueError("confidence scores must be finite; look for prototypes that are NaN")
     order = scores.ranking()[:, :2]  # (N, 2)
     final = scores.final.gather(1, order)
     first = order[:, :1]
@@ -58,10 +65,23 @@ def first_answers(scores: Scores, *, temperature: float) -> Answers:
         "margin": final[:, 0] - final[:, 1],
         "entropy": -torch.special.entr(chances).sum(dim=1),
     }
-    measures = {name: values.double().cpu().numpy() for name, values in found.items()}
+    measures = {name: values.detach().double().cpu().numpy() for name, values in found.items()}
     return Answers(first[:, 0].cpu().numpy(), measures)
 
 
 def wrong_answers(answers: Answers, reports: FilmReports) -> NDArray[np.bool_]:
-    """(N,) True where a film is answered with another text than its own."""
+    """Films that are answered with another text than their own.
+
+    Args:
+        answers: Of the films' queries.
+        reports: Of the same films.
+
+    Returns:
+        (N,) True where the answer is wrong.
+
+    Raises:
+        ValueError: Another number of answers than of films, such as those of the texts' queries.
+    """
+    if len(answers.rows) != len(reports):
+        raise ValueError(f"{len(answers.rows)} answers for {len(reports)} films: one for each")
     return np.asarray(answers.rows != reports.report)

@@ -52,8 +52,9 @@ class PECMConfig:
         sim_loss: Both directions with a learned temperature, or image→text without one (Eq. 10, E8).
         temperature: First value of the temperature, in [0.01, 1].
         equal_texts: Pairs whose reports are the same words are no negatives, or are.
-        conf_loss: Squared distance of the partners' confidence from 1 (Eq. 11), which has no negatives; or the
-            similarity loss of the confidences, ours (E19).
+        conf_loss: The similarity loss of the confidences, ours; or as printed the squared distance of the partners'
+            confidence from 1 (Eq. 11), which has no negatives, so that wrong answers become as sure as right ones
+            (E19; measured in RESULTS.md).
         div_loss: Squared cosine, squared positive cosine, or (1 − cosine)², which pulls together (Eq. 12, E3).
         div_reduce: Mean over pairs and modalities, or sum (E4).
         sim_weight: Of the similarity loss, at least 0; the printed total has 1.
@@ -91,7 +92,7 @@ class PECMConfig:
     sim_loss: SimilarityLoss = "sym_tau"
     temperature: float = 0.07
     equal_texts: EqualTexts = "ignored"
-    conf_loss: ConfidenceLoss = "as_printed"
+    conf_loss: ConfidenceLoss = "contrastive"
     div_loss: DiversityLoss = "orthogonal"
     div_reduce: DiversityReduction = "mean"
     sim_weight: float = 1.0
@@ -151,6 +152,7 @@ class PECMConfig:
             rerank="as_printed",
             sim_loss="as_printed",
             equal_texts="negative",
+            conf_loss="as_printed",
             div_loss="as_printed",
             div_reduce="sum",
         )

@@ -107,7 +107,7 @@ def class_precision(
     protocol = _protocol(queries, gallery, asked, is_capped=is_capped, exclude_same_patient=exclude_same_patient)
     classes, patients = np.asarray(queries.classes)[asked], np.asarray(queries.patients)[asked]
     results = []
-    bootstrap = {"num_resamples": num_resamples, "seed": seed}
+    bootstrap: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed}
     for k, of_k in zip(ks, values[:, asked], strict=True):
         drawn = np.minimum(k, num_allowed[asked])
         most = np.minimum(k, num_relevant[asked]) if is_capped else k

@@ -5,6 +5,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pedclip.retrieval.config import Match
 
@@ -40,24 +41,67 @@ def matched_confidence(
     num_prototypes = text.shape[1]
     # Films stay together by as many as fit into memory with all reports.
     rows = max(1, _LARGEST // (len(text) * num_prototypes * (1 if match == "index" else num_prototypes)))
-    everywhere = torch.ones_like(mask)  # a film lacks nothing
     found = []  # (b, N) each
     for films in torch.split(image, rows):
-        if match == "index":
-            found.append(weigh(torch.einsum("bkd,nkd->bnk", films, text), mask))
-            continue
-        of_image, of_text = (
-            _attended(films, text, mask, temperature) if match == "attention" else _best(films, text, mask)
-        )
-        found.append((weigh(of_image, everywhere) + weigh(of_text, mask)) / 2)
+        sides = matched_cosines(films, text, mask, match=match, temperature=temperature)
+        found.append(torch.stack([weigh(*side) for side in sides]).mean(0))
     return torch.cat(found)
+
+
+def matched_cosines(
+    films: Tensor, text: Tensor, mask: Tensor, *, match: Match, temperature: float
+) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Cosine of each prototype with what it meets, from each side that looks; arguments as of `matched_confidence`.
+
+    Returns:
+        The film's side and, unless prototypes are paired by index, the report's: each (b, N, K) cosines and (N, K) True
+        where they count.
+    """
+    if match == "index":
+        return ((torch.einsum("bkd,nkd->bnk", films, text), mask),)
+    of_image, of_text = _attended(films, text, mask, temperature) if match == "attention" else _best(films, text, mask)
+    everywhere = torch.ones_like(mask)  # a film lacks nothing
+    return (of_image, everywhere), (of_text, mask)
+
+
+def best_partners(films: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Number of the prototype that each one meets by "max": the lowest of equals.
+
+    Args:
+        films: (B, K, D) unit prototypes.
+        text: (N, K, D) likewise, zero where absent.
+        mask: (N, K) True where present.
+
+    Returns:
+        (B, N, K) of the report for each of the film, and (B, N, K) of the film for each of the report; those of absent
+        prototypes mean nothing.
+    """
+    cosines, present = _every_cosine(films, text, mask)
+    return present.argmax(3), cosines.argmax(2)
+
+
+def wide(values: Tensor) -> Tensor:
+    """Values (…,) in float32 at least: a cosine in bf16 moves in steps of 0.004."""
+    # A double stays one, for gradient checks.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def unit(values: Tensor) -> Tensor:
+    """Vectors (…, D) of length 1 in the precision of `wide`; those of length 0 stay 0."""
+    return F.normalize(wide(values), dim=-1)
+
+
+def _every_cosine(films: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    # (b, N, K, K), the film's prototypes in front, and the same without absent ones, which are nobody's best.
+    cosines = torch.einsum("bkd,nld->bnkl", films, text)
+    return cosines, cosines.masked_fill(~mask[None, :, None, :], -torch.inf)
 
 
 def _best(films: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     # Of each prototype its highest cosine with the other side, both (b, N, K).
-    cosines = torch.einsum("bkd,nld->bnkl", films, text)
-    # Absent ones are nobody's best. Their own rows stay 0, a number that the weights can pass over.
-    return cosines.masked_fill(~mask[None, :, None, :], -torch.inf).amax(3), cosines.amax(2)
+    cosines, present = _every_cosine(films, text, mask)
+    # The own rows of absent ones stay 0, a number that the weights can pass over.
+    return present.amax(3), cosines.amax(2)
 
 
 def _attended(films: Tensor, text: Tensor, mask: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

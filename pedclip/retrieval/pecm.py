@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pedclip.retrieval.config import LOWEST_TEMPERATURE
 from pedclip.retrieval.config import PECMConfig as PECMConfig
-from pedclip.retrieval.matching import matched_confidence
+from pedclip.retrieval.matching import matched_confidence, unit, wide
 from pedclip.retrieval.reranking import Rerank, final_score
 from pedclip.retrieval.scores import Scores as Scores
 from pedclip.retrieval.vectors import PairVectors
@@ -147,8 +147,8 @@ class PECM(nn.Module):
 
         Source: PECM, Eq. 1, 3, 4, 6 and 7. Differs: what `PECMConfig` says.
         """
-        mask = self._check(image_prototypes, text_prototypes, text_mask)
-        image, text = _unit(image_prototypes), _unit(text_prototypes) * mask[..., None]
+        mask = self.checked_mask(image_prototypes, text_prototypes, text_mask)
+        image, text = unit(image_prototypes), unit(text_prototypes) * mask[..., None]
         initial = self._global(image_prototypes) @ self._global(text_prototypes, mask).t()  # (B, N)
         confidence = self._confidence(image, text, mask)
         return Scores(initial, confidence, self.final(initial, confidence), self.config.top_m)
@@ -175,7 +175,7 @@ class PECM(nn.Module):
             ValueError: As for `text_vectors`.
         """
         # A film lacks nothing; its own first row stands in for a report in the check of shapes.
-        mask = self._check(image_prototypes, image_prototypes[:1], None)
+        mask = self.checked_mask(image_prototypes, image_prototypes[:1], None)
         return self._vectors(image_prototypes, mask.expand(len(image_prototypes), -1))
 
     def text_vectors(self, text_prototypes: Tensor, *, text_mask: Tensor | None = None) -> PairVectors:
@@ -196,24 +196,27 @@ class PECM(nn.Module):
             ValueError: Shapes do not fit; prototypes are matched by more than their index or weighted per pair, which
                 is no inner product; or weights are free, so that confidences have no bound for a search to rely on.
         """
-        mask = self._check(text_prototypes[:1], text_prototypes, text_mask)
+        mask = self.checked_mask(text_prototypes[:1], text_prototypes, text_mask)
         return self._vectors(text_prototypes, mask)
 
-    @torch.no_grad()
-    def _vectors(self, prototypes: Tensor, mask: Tensor) -> PairVectors:
-        if self.config.match != "index":
-            raise ValueError(f"match={self.config.match!r} has no inner-product form; use scores, or match='index'")
-        if self._has_pair_weights:
-            raise ValueError("w_mode='per_pair' has no inner-product form; use scores, or w_mode='static'")
-        # Without DSCE all of them are 1.
-        if self.config.w_norm == "free" and self.config.dsce:
-            raise ValueError("w_norm='free' has no form for an index, whose confidences lie in [-1, 1]; use scores")
-        share = self.weights / self.weights.sum()  # (K,), adds up to 1
-        blocks = _unit(prototypes) * ((self.weights / self.num_prototypes).sqrt() * mask)[..., None]  # (N, K, D)
-        arrays = self._global(prototypes, mask), blocks.flatten(1), (share * mask).sum(1)
-        return PairVectors(*(array.float().cpu().numpy() for array in arrays))
+    def factors(self, cosines: Tensor, mask: Tensor) -> Tensor:
+        """Factor of each cosine in the sum of Eq. 6, with the printed 1/K and the growth for absent prototypes.
 
-    def _check(self, image: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
+        Args:
+            cosines: (B, N, K) of prototypes with what they meet.
+            mask: (N, K) True where present.
+
+        Returns:
+            (N, K), or (B, N, K) under weights per pair; 0 where absent.
+        """
+        if not self._has_pair_weights:
+            return self.weights.to(cosines.dtype) * mask * self._scale(mask)[:, None]
+        # Decision E6: softmax(θ_k + β·s_k) over what is present, so that absent ones need no other scale.
+        shares = (self.theta + self.beta * cosines).masked_fill(~mask, -torch.inf).softmax(2)
+        return shares * self.weights.sum() / self.num_prototypes
+
+    def checked_mask(self, image: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
+        """(N, K) mask of reports, all of it where None is given; raises ValueError as `scores`."""
         shapes = tuple(image.shape), tuple(text.shape)
         fits = len(shapes[0]) == len(shapes[1]) == 3 and shapes[0][1:] == shapes[1][1:]
         if not fits or shapes[0][1] != self.num_prototypes:
@@ -228,11 +231,25 @@ class PECM(nn.Module):
             raise ValueError(f"text_mask leaves {int((~used).sum())} of {len(used)} reports without a prototype to use")
         return mask
 
+    @torch.no_grad()
+    def _vectors(self, prototypes: Tensor, mask: Tensor) -> PairVectors:
+        if self.config.match != "index":
+            raise ValueError(f"match={self.config.match!r} has no inner-product form; use scores, or match='index'")
+        if self._has_pair_weights:
+            raise ValueError("w_mode='per_pair' has no inner-product form; use scores, or w_mode='static'")
+        # Without DSCE all of them are 1.
+        if self.config.w_norm == "free" and self.config.dsce:
+            raise ValueError("w_norm='free' has no form for an index, whose confidences lie in [-1, 1]; use scores")
+        share = self.weights / self.weights.sum()  # (K,), adds up to 1
+        blocks = unit(prototypes) * ((self.weights / self.num_prototypes).sqrt() * mask)[..., None]  # (N, K, D)
+        arrays = self._global(prototypes, mask), blocks.flatten(1), (share * mask).sum(1)
+        return PairVectors(*(array.float().cpu().numpy() for array in arrays))
+
     def _global(self, prototypes: Tensor, mask: Tensor | None = None) -> Tensor:
         # Unit h of Eq. 4: (N, D), so that Eq. 3 is a dot product.
         if not self.config.per:
-            return _unit(prototypes[:, -1])
-        parts = _unit(prototypes) if self.config.norm_z else _wide(prototypes)
+            return unit(prototypes[:, -1])
+        parts = unit(prototypes) if self.config.norm_z else wide(prototypes)
         weights = self.weights.to(parts.dtype) if mask is None else self.weights.to(parts.dtype) * mask
         return F.normalize((parts * weights[..., None]).sum(1), dim=-1)
 
@@ -260,18 +277,4 @@ class PECM(nn.Module):
 
     def _weigh(self, cosines: Tensor, mask: Tensor) -> Tensor:
         # (B, N, K) cosines of which (N, K) are present -> (B, N).
-        if not self._has_pair_weights:
-            weights = self.weights.to(cosines.dtype) * mask
-            return (cosines * weights).sum(2) * self._scale(mask)
-        # Decision E6: softmax(θ_k + β·s_k) over what is present, so that absent ones need no other scale.
-        shares = (self.theta + self.beta * cosines).masked_fill(~mask, -torch.inf).softmax(2)
-        return (shares * cosines).sum(2) * self.weights.sum() / self.num_prototypes
-
-
-def _wide(values: Tensor) -> Tensor:
-    # At least float32: a cosine in bf16 moves in steps of 0.004. A double stays one, for gradient checks.
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def _unit(values: Tensor) -> Tensor:
-    return F.normalize(_wide(values), dim=-1)
+        return (cosines * self.factors(cosines, mask)).sum(2)

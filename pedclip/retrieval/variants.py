@@ -18,6 +18,7 @@ _CONTRADICTIONS: Final = {
     "rerank": "E9",
     "sim_loss": "E8",
     "equal_texts": "E8",
+    "conf_loss": "E19",
     "div_loss": "E3",
     "div_reduce": "E4",
 }
@@ -41,12 +42,15 @@ def component_variants(config: PECMConfig) -> tuple[Variant, ...]:
 
     Args:
         config: Everything else.
+
+    Returns:
+        In the order of the printed rows, with PER+ARR in the place of the second ✗✗✓.
     """
     found = []
-    for switches in product((False, True), repeat=len(COMPONENTS)):
-        names = dict(zip(("per", "dsce", "arr"), switches, strict=True))
+    # With True first, a stable sort leaves equal numbers of components as they are printed: PER, DSCE, ARR.
+    for switches in product((True, False), repeat=len(COMPONENTS)):
+        names: dict[str, Any] = dict(zip(("per", "dsce", "arr"), switches, strict=True))
         found.append(Variant(_joined(COMPONENTS, switches), replace(config, **names)))
-    # By the number of components, as the table is read.
     return tuple(sorted(found, key=lambda one: (one.name != _NONE, one.name.count("+"))))
 
 
@@ -54,12 +58,24 @@ def loss_variants(config: PECMConfig) -> tuple[Variant, ...]:
     """The seven combinations of the three losses (Table 5).
 
     Args:
-        config: Its weights of the losses stay where a loss is on.
+        config: Its weights of the losses stay where a loss is on, and are above 0.
+
+    Returns:
+        In the order of the printed rows.
+
+    Raises:
+        ValueError: A loss has weight 0, so that two rows would be the same and one would train nothing.
     """
+    if missing := [name for name in LOSSES if getattr(config, f"{name}_weight") == 0]:
+        raise ValueError(f"{missing[0]}_weight=0 leaves rows without their loss: give a weight above 0")
     found = []
-    for switches in product((False, True), repeat=len(LOSSES)):
+    # In the order of print as above.
+    for switches in product((True, False), repeat=len(LOSSES)):
+        # Without any loss nothing is trained, and nothing is printed.
         if any(switches):
-            off = {f"{name}_weight": 0.0 for name, is_on in zip(LOSSES, switches, strict=True) if not is_on}
+            off: dict[str, Any] = {
+                f"{name}_weight": 0.0 for name, is_on in zip(LOSSES, switches, strict=True) if not is_on
+            }
             found.append(Variant(_joined(LOSSES, switches), replace(config, **off)))
     return tuple(sorted(found, key=lambda one: one.name.count("+")))
 

@@ -7,29 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pedclip.retrieval.evaluate import order_scores, report_recall
-from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.protocols import protocol_of
 from pedclip.retrieval.scores import Scores
-from pedclip.triplets.left_out import LeftOut, Reason
-
-
-def reports_of(report, patients=None, **changes):
-    number = len(report)
-    values = {
-        "split": "test",
-        "section": "excerpt",
-        "views": "all",
-        "rows": np.arange(number),
-        "texts": [f"Text {row}." for row in range(max(report) + 1)],
-        "report": np.array(report),
-        "patients": patients or [f"p{row}" for row in range(number)],
-        "studies": [f"s{row // 2}" for row in range(number)],
-        "num_films": number + 1,
-        "num_other_views": 0,
-        "num_label_texts": 0,
-        "left_out": (LeftOut("film", Reason.NO_REPORT),),
-    }
-    return FilmReports(**(values | changes))
+from tests.retrieval.drawn_reports import reports_of
 
 
 def drawn(seed, films, reports, top_m=None, levels=5):

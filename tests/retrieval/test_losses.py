@@ -168,16 +168,31 @@ def build(**switches: object) -> PECM:
     return pecm
 
 
+@pytest.mark.parametrize("conf_loss", ["as_printed", "contrastive"])
 @pytest.mark.parametrize("reduce", ["mean", "sum"])
-def test_total_is_the_weighted_sum_of_its_parts(reduce: str) -> None:
+def test_total_is_the_weighted_sum_of_its_parts(reduce: str, conf_loss: str) -> None:
     image, text, mask = batch()
     pecm = build(
-        sim_weight=0.5, conf_weight=2.0, div_weight=3.0, w_entropy=0.25, div_loss="as_printed", div_reduce=reduce
+        sim_weight=0.5,
+        conf_weight=2.0,
+        div_weight=3.0,
+        w_entropy=0.25,
+        conf_loss=conf_loss,
+        div_loss="as_printed",
+        div_reduce=reduce,
     )
     found = pecm_losses(pecm, image, text, text_mask=mask)
     scores = pecm(image, text, mask)
     similarity = similarity_loss(scores.initial, "sym_tau", temperature=0.07)
-    confidence = sum((1 - scores.confidence[i, i]) ** 2 for i in range(4)) / 4
+    if conf_loss == "as_printed":
+        confidence = sum((1 - scores.confidence[i, i]) ** 2 for i in range(4)) / 4
+    else:
+        # −log of each film's own report among all four, and of each report's own film.
+        shares = torch.exp(scores.confidence / 0.07)
+        rows = [
+            -torch.log(shares[i, i] / shares[i].sum()) - torch.log(shares[i, i] / shares[:, i].sum()) for i in range(4)
+        ]
+        confidence = sum(rows) / 8
     both = [(pecm.image_projection(image), torch.ones_like(mask)), (pecm.text_projection(text), mask)]
     parts = [diversity_by_loops(values.detach(), "as_printed", reduce, present) for values, present in both]
     diversity = sum(parts) / (2 if reduce == "mean" else 1)

@@ -138,7 +138,7 @@ def test_pairs_are_what_is_trained_on_and_scored() -> None:
     num_prototypes, width = pairs.image.shape[1:]
     pecm = PECM(num_prototypes, config=PECMConfig(image_width=width, text_width=width, proj_dim=16))
     generator = torch.Generator().manual_seed(0)
-    training = PECMTraining(epochs=100, batch_size=14, learning_rate=0.05)
+    training = PECMTraining(epochs=100, batch_size=14, learning_rate=0.05, weights_rate=1.0)
     train_pecm(pecm, pairs, generator=generator, training=training)
     with torch.no_grad():
         results = report_recall(pecm(pairs.image, pairs.text.values, pairs.text.mask), reports, num_resamples=10)

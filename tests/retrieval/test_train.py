@@ -12,27 +12,10 @@ from pedclip.retrieval.config import PECMConfig
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import Prototypes
 from pedclip.retrieval.train import PECMTraining, RetrievalPairs, train_pecm
+from tests.retrieval.drawn_pairs import pairs, seeded
 
 CONFIG = PECMConfig(image_width=10, text_width=8, proj_dim=6)
-QUICK = PECMTraining(epochs=12, batch_size=8, learning_rate=0.02)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def pairs(seed: int = 0, films: int = 24, reports: int = 20, prefix: str = "p") -> RetrievalPairs:
-    """Prototypes of both modalities by different linear maps of what the study shows."""
-    maps = seeded(99)
-    to_image, to_text = torch.randn(6, 10, generator=maps), torch.randn(6, 8, generator=maps)
-    generator = seeded(seed)
-    shown = torch.randn(reports, 4, 6, generator=generator)
-    report = torch.arange(films) % reports
-    mask = torch.rand(reports, 4, generator=generator) < 0.7
-    mask[:, -1] = True
-    image = shown[report] @ to_image + 0.1 * torch.randn(films, 4, 10, generator=generator)
-    text = Prototypes(shown @ to_text * mask[..., None], mask, mask)
-    return RetrievalPairs(image, text, report, [f"{prefix}{number}" for number in report.tolist()])
+QUICK = PECMTraining(epochs=12, batch_size=8, learning_rate=0.02, weights_rate=1.0)
 
 
 def build(**switches: object) -> PECM:
@@ -140,14 +123,14 @@ def test_a_weights_rate_of_zero_keeps_the_weights() -> None:
 
 
 def test_weights_per_pair_learn_at_the_rate_of_the_weights() -> None:
-    fixed, free = build(w_mode="per_pair"), build(w_mode="per_pair", match="attention")
+    fixed, free = build(w_mode="per_pair"), build(w_mode="per_pair", match="attention", conf_loss="as_printed")
     history = train_pecm(fixed, pairs(), generator=seeded(0), training=replace(QUICK, weights_rate=0.0))
     static = train_pecm(build(), pairs(), generator=seeded(0), training=replace(QUICK, weights_rate=0.0))
     train_pecm(free, pairs(), generator=seeded(0), training=replace(QUICK, weights_rate=5.0))
     # β stays 0, where weights per pair are the static ones.
     assert float(fixed.beta.detach()) == 0
     assert history[-1].total == pytest.approx(static[-1].total, rel=1e-4)
-    # Agreement weighs more where confidence is asked for: the loss of Eq. 11 has no negatives.
+    # Agreement weighs more where confidence is asked for: the printed loss of Eq. 11 has no negatives.
     assert float(free.beta.detach()) > 0.1
 
 

@@ -97,7 +97,17 @@ class RankedQueries:
 def ranked_queries(
     similarity: NDArray[Any], text: NDArray[Any], groups: Groups = None, *, by_text: NDArray[Any] | None = None
 ) -> list[RankedQueries]:
-    """Queries from image to text, and back by recall and by hit; arguments and rules as of `recall_results`."""
+    """Queries from image to text, and back by recall and by hit; rules and errors as of `recall_results`.
+
+    Args:
+        similarity: (N, U) of each image to each text.
+        text: (N,) number of each image's text.
+        groups: (N,) patient of each image; None where nobody knows.
+        by_text: (U, N) of each text to each image; None where it is the same the other way round.
+
+    Returns:
+        Three sets of queries; those from text to image are of the texts that an image has.
+    """
     by_text = similarity.T if by_text is None else by_text
     has_text = text[:, None] == np.arange(similarity.shape[1])  # (N, U)
     asked = np.flatnonzero(has_text.any(axis=0))
