@@ -198,9 +198,14 @@ def fit_all(
     for name, match in (("E13: match=max", "max"), ("E13: match=attention", "attention")):
         rows[name] = Variant("", replace(config, match=match)), training, pairs
     rows["E6: w_mode=per_pair"] = Variant("", replace(config, w_mode="per_pair")), training, pairs
+    # Each of the two is harmless alone: the sum makes the wrong sign outweigh everything else.
+    both = replace(config, div_loss="as_printed", div_reduce="sum")
+    rows["E3 and E4 as printed"] = Variant("", both), training, pairs
     # Printed formulas, printed step size of w and repeated sentences together; the text encoder is the given one.
     whole = printed_variants(replace(config, short="repeat"))[-1]
     rows[PRINTED] = whole, replace(training, weights_rate=1.0), printed
+    mended = replace(whole.config, div_loss=config.div_loss, div_reduce=config.div_reduce)
+    rows[f"{PRINTED}, but E3 and E4"] = Variant("", mended), replace(training, weights_rate=1.0), printed
     fitted: Fitted = {}
     for name, (variant, own, used) in rows.items():
         fitted[name] = [(*fit_variant(variant, used["train"], seed=seed, training=own), used) for seed in options.seeds]
