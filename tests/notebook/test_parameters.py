@@ -86,6 +86,7 @@ def test_curation_takes_a_server_or_a_folder_only_when_it_is_named() -> None:
         ("03_pretrain", "regions", "[hand, 'wrist']", ["hand", "wrist"]),
         ("03_pretrain", "regions", "[]", []),
         ("03_pretrain", "mobe_layers", "[1, 3]", [1, 3]),
+        ("06_pecm_retrieval", "archive_items", "[100, 2000]", [100, 2000]),
         ("01_curation", "columns", "{report: note}", {"report": "note"}),
         ("01_curation", "columns", '{"report": "note"}', {"report": "note"}),
         ("05_probes", "checkpoint", "[1]", "[1]"),  # a text stays one where a text is expected
@@ -104,6 +105,8 @@ def test_a_list_or_mapping_may_come_as_text_as_papermill_hands_it_over(
         ("05_probes", "shares", "[0.01", 'write  -p shares "[0.01, 1.0]"'),
         ("05_probes", "shares", "[0.5, 0.1]", "shares='[0.5, 0.1]' is not allowed: a list of rising shares"),
         ("05_probes", "shares", "", "write  -p shares"),
+        ("06_pecm_retrieval", "archive_items", "[2000, 100]", "archive_items='[2000, 100]' is not allowed: a list of rising"),
+        ("06_pecm_retrieval", "archive_items", "[50]", "each at least 100"),
         ("03_pretrain", "regions", "[hnd]", "did you mean 'hand'?"),
         ("01_curation", "columns", "report: [note", 'write  -p columns "{report: note}"'),
     ],
