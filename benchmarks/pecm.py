@@ -59,6 +59,8 @@ PRINTED: Final = "as printed"
 FINE_TUNED_WEIGHTS_RATE: Final = 300.0  # at a tenth of the learning rate on frozen prototypes
 ALPHA: Final = 0.1  # queries whose own report may be missing from the answer set
 
+PRINTED_TRAINING: Final = PECMTraining(epochs=30, batch_size=32, learning_rate=1e-4, weights_rate=1.0)
+
 Pairs = dict[str, RetrievalPairs]
 Fitted = dict[str, list[Any]]
 
@@ -206,6 +208,12 @@ def fit_all(
     rows[PRINTED] = whole, replace(training, weights_rate=1.0), printed
     mended = replace(whole.config, div_loss=config.div_loss, div_reduce=config.div_reduce)
     rows[f"{PRINTED}, but E3 and E4"] = Variant("", mended), replace(training, weights_rate=1.0), printed
+    # What random projections and no temperature do to one another, and the printed optimization.
+    rows["E8 and E15 as printed"] = (
+        Variant("", replace(config, sim_loss="as_printed", proj_init="own")), training, pairs
+    )  # fmt: skip
+    rows[f"{PRINTED}, printed steps"] = whole, PRINTED_TRAINING, printed
+    rows[f"{FULL}, printed steps"] = Variant("", config), PRINTED_TRAINING, pairs
     fitted: Fitted = {}
     for name, (variant, own, used) in rows.items():
         fitted[name] = [(*fit_variant(variant, used["train"], seed=seed, training=own), used) for seed in options.seeds]
