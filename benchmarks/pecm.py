@@ -33,7 +33,6 @@ from pedclip.evaluation.metrics.comparison import compare
 from pedclip.evaluation.metrics.conformal import evaluate_sets, fit_threshold, needed_patients, right_scores
 from pedclip.evaluation.metrics.selective import AccuracyAtCoverage, augrc, aurc
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
-from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval import PECM, PECMConfig, PECMTraining, extract_pairs, film_reports
 from pedclip.retrieval.comparison import (
     compare_recall,
@@ -44,7 +43,6 @@ from pedclip.retrieval.comparison import (
     shortcut_scores,
 )
 from pedclip.retrieval.confidence import first_answers, wrong_answers
-from pedclip.retrieval.fine_tune import FineTuning, fine_tune_pecm
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.reranking import Rerank, final_score
 from pedclip.retrieval.scores import Scores
@@ -56,7 +54,6 @@ COSINE: Final = "cosine"
 SHORTCUT: Final = "shortcut"
 FULL: Final = "PER+DSCE+ARR"
 PRINTED: Final = "as printed"
-FINE_TUNED_WEIGHTS_RATE: Final = 300.0  # at a tenth of the learning rate on frozen prototypes
 ALPHA: Final = 0.1  # queries whose own report may be missing from the answer set
 
 PRINTED_TRAINING: Final = PECMTraining(epochs=30, batch_size=32, learning_rate=1e-4, weights_rate=1.0)
@@ -100,46 +97,15 @@ def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, A
     begin = time.time()
     fitted = fit_all(options, config, training, pairs, printed)
     report["training_s"] = round(time.time() - begin, 1)
-    report["weights"] = {name: _weights([pecm for pecm, _, _ in runs]) for name, runs in fitted.items()}
+    report["weights"] = {name: learned_weights([pecm for pecm, _, _ in runs]) for name, runs in fitted.items()}
     scores = {name: [score_pairs(pecm, used["test"]) for pecm, _, used in runs] for name, runs in fitted.items()}
     plain = {COSINE: [cosine_scores(pairs["test"])], SHORTCUT: [shortcut["test"]]}
     found = compare_recall(plain | scores, reports["test"], reference=COSINE)
     report["recall"] = [one.to_dict() for one in found]
-    _show(comparison_table(found))
+    show(comparison_table(found))
     report["confidence"] = confidence(fitted, pairs, reports)
     report["collapse"] = collapse(config, pairs, options)
-    if options.fine_tune:
-        report["fine_tuned"] = fine_tuned(options, folder, config, inputs, reports, pairs["train"].image.shape[1])
     return report
-
-
-def fine_tuned(
-    options: argparse.Namespace,
-    folder: Path,
-    config: PECMConfig,
-    inputs: ProbeInputs,
-    reports: Mapping[str, FilmReports],
-    num_prototypes: int,
-) -> list[dict[str, Any]]:
-    """Recall with encoders that train along: PECM whole against its bare contrastive loss, from the same weights."""
-    films = {split: inputs.films[split].images for split in ("train", "test")}
-    tuned: dict[str, list[Scores]] = {}
-    variants = {one.name: one for one in component_variants(config)}
-    for name, seed in product(("none", FULL), options.seeds):
-        model = PedCLIP.from_pretrained(folder)
-        generator = torch.Generator().manual_seed(seed)
-        own = variants[name].config
-        pecm = PECM(num_prototypes, config=own, generator=generator)
-        training = FineTuning(epochs=options.fine_tune, weights_rate=FINE_TUNED_WEIGHTS_RATE)
-        history = fine_tune_pecm(
-            model, pecm, films["train"], reports["train"], generator=generator, training=training, layer=options.layer
-        )
-        pairs = extract_pairs(model, films["test"], reports["test"], grid=own.grid, layer=options.layer)
-        tuned.setdefault(f"fine-tuned, {name}", []).append(score_pairs(pecm, pairs))
-        print(f"fine-tuned, {name}, seed {seed}: loss {history[-1].total:.3f}, {_weights([pecm])}", flush=True)
-    found = compare_recall(tuned, reports["test"], reference="fine-tuned, none")
-    _show(comparison_table(found))
-    return [one.to_dict() for one in found]
 
 
 def choose(
@@ -148,8 +114,8 @@ def choose(
     """Step size of the weights and loss of the confidence, on the validation patients.
 
     The step size by the mean Recall@5 of both directions; the loss of the confidence by the AUGRC of the confidence,
-    which is what it is for. Every final score is told beside them, and the intended one is kept: they differ by less
-    than seeds do. Prototypes are paired by index, the one pairing that an archive index holds.
+    which is what it is for. Other final scores are told beside them, and the intended one is kept. Prototypes are
+    paired by index, the one pairing that an archive index holds; grid, epochs and learning rate are not chosen here.
     """
     width = pairs["train"].image.shape[2]
     base = PECMConfig(image_width=width, text_width=width, proj_dim=width, grid=options.grid)
@@ -193,6 +159,11 @@ def fit_all(
         # The last row of Table 5 is that of Table 4.
         if one.name != "sim+conf+div":
             rows[f"losses {one.name}"] = one, training, pairs
+    # Table 5 again with the printed losses: one of the confidence without negatives, one that pulls together.
+    as_printed = replace(config, conf_loss="as_printed", div_loss="as_printed")
+    for one in loss_variants(as_printed):
+        if one.name != "sim":
+            rows[f"printed losses {one.name}"] = Variant("", one.config), training, pairs
     for one in printed_variants(config)[:-1]:
         rows[one.name] = one, training, pairs
     rows["E12: short=repeat"] = Variant("", replace(config, short="repeat")), training, printed
@@ -280,12 +251,8 @@ def collapse(config: PECMConfig, pairs: Pairs, options: argparse.Namespace) -> d
             Variant("", only), pairs["train"], seed=options.seeds[0], training=_training(options, 1.0)
         )
         found[kind] = _likeness(pecm, pairs["test"])
-    fresh, _ = fit_variant(
-        Variant("", config),
-        pairs["train"],
-        seed=0,
-        training=replace(_training(options, 1.0), learning_rate=1e-12, epochs=1),
-    )
+    num_prototypes = pairs["train"].image.shape[1]
+    fresh = PECM(num_prototypes, config=config, generator=torch.Generator().manual_seed(options.seeds[0]))
     return {"before": _likeness(fresh, pairs["test"])} | found
 
 
@@ -326,15 +293,17 @@ def _training(options: argparse.Namespace, weights_rate: float) -> PECMTraining:
     return PECMTraining(epochs=options.epochs, learning_rate=options.learning_rate, weights_rate=weights_rate)
 
 
-def _weights(pecms: Sequence[Any]) -> dict[str, float]:
-    shares = [(pecm.weights / pecm.weights.sum()).detach() for pecm in pecms]
+def learned_weights(pecms: Sequence[Any]) -> dict[str, float]:
+    """Fraction of the global prototype and entropy (nats) of w, means over models."""
+    fractions = [(pecm.weights / pecm.weights.sum()).detach() for pecm in pecms]
     return {
-        "share_of_the_global_prototype": round(float(np.mean([float(one[-1]) for one in shares])), 4),
+        "fraction_of_the_global_prototype": round(float(np.mean([float(one[-1]) for one in fractions])), 4),
         "entropy": round(float(np.mean([float(pecm.entropy.detach()) for pecm in pecms])), 4),
     }
 
 
-def _show(table: pd.DataFrame) -> None:
+def show(table: pd.DataFrame) -> None:
+    """Recall of every method as text."""
     kept = table[table.metric == "recall"]
     for (direction, k), part in kept.groupby(["direction", "k"], sort=False):
         print(f"\n{direction}, Recall@{k}")
@@ -359,7 +328,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--layer", default="final")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--fine-tune", type=int, default=0, help="epochs with encoders that train along; 0 for none")
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--cache", type=Path, help="of decoded films and prototypes")
     parser.add_argument("--threads", type=int, default=1)
