@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pedclip.retrieval.comparison import shortcut_scores as shortcut_scores
     from pedclip.retrieval.concepts import concept_overlap as concept_overlap
     from pedclip.retrieval.confidence import Answers as Answers
+    from pedclip.retrieval.confidence import confidence_table as confidence_table
     from pedclip.retrieval.confidence import first_answers as first_answers
     from pedclip.retrieval.confidence import wrong_answers as wrong_answers
     from pedclip.retrieval.config import PECMConfig as PECMConfig
@@ -117,6 +118,7 @@ __getattr__, __dir__ = lazy_names(
         "score_pairs": "comparison",
         "shortcut_scores": "comparison",
         "Answers": "confidence",
+        "confidence_table": "confidence",
         "first_answers": "confidence",
         "wrong_answers": "confidence",
         "PrototypeMatch": "explain",

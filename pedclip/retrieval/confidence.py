@@ -1,13 +1,15 @@
 """Confidence of an answer: what a ranking itself says about whether its first answer is right."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
 from pedclip.evaluation.metrics.bootstrap import Floats
+from pedclip.evaluation.metrics.selective import augrc, selective_difference
 from pedclip.retrieval.evaluate import order_scores
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.scores import Scores
@@ -85,3 +87,43 @@ def wrong_answers(answers: Answers, reports: FilmReports) -> NDArray[np.bool_]:
     if len(answers.rows) != len(reports):
         raise ValueError(f"{len(answers.rows)} answers for {len(reports)} films: one for each")
     return np.asarray(answers.rows != reports.report)
+
+
+def confidence_table(
+    answers: Answers, reports: FilmReports, plain: Answers, *, num_resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """AUGRC of every measure of some answers, and whether it knows more than what costs nothing.
+
+    Args:
+        answers: Of the films' queries, by the method in question.
+        reports: Of the same films.
+        plain: Of the same queries by the cosine of the encoders alone, whose own cosine is the opponent.
+        num_resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+
+    Returns:
+        One row per measure: `measure`, `augrc`, `minus_own_cosine` (same answers, their cosine as the confidence; None
+        for that cosine itself) and `minus_plain_cosine` (each with its own answers), all intervals; lower is better.
+
+    Raises:
+        ValueError: As `wrong_answers`.
+    """
+    wrong, plainly_wrong = wrong_answers(answers, reports), wrong_answers(plain, reports)
+    patients = np.asarray(reports.patients)
+    bootstrap: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed}
+    own, opponent = answers.measures["cosine"], (plainly_wrong, plain.measures["cosine"])
+    rows = []
+    for name, values in answers.measures.items():
+        is_own = name == "cosine"
+        rows.append(
+            {
+                "measure": name,
+                "augrc": augrc.bootstrap(wrong, values, patients, **bootstrap),
+                # A measure minus itself would be a row of zeros.
+                "minus_own_cosine": None
+                if is_own
+                else selective_difference((wrong, values), (wrong, own), patients, **bootstrap),
+                "minus_plain_cosine": selective_difference((wrong, values), opponent, patients, **bootstrap),
+            }
+        )
+    return pd.DataFrame(rows)

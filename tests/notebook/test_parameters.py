@@ -105,7 +105,12 @@ def test_a_list_or_mapping_may_come_as_text_as_papermill_hands_it_over(
         ("05_probes", "shares", "[0.01", 'write  -p shares "[0.01, 1.0]"'),
         ("05_probes", "shares", "[0.5, 0.1]", "shares='[0.5, 0.1]' is not allowed: a list of rising shares"),
         ("05_probes", "shares", "", "write  -p shares"),
-        ("06_pecm_retrieval", "archive_items", "[2000, 100]", "archive_items='[2000, 100]' is not allowed: a list of rising"),
+        (
+            "06_pecm_retrieval",
+            "archive_items",
+            "[2000, 100]",
+            "archive_items='[2000, 100]' is not allowed: a list of rising",
+        ),
         ("06_pecm_retrieval", "archive_items", "[50]", "each at least 100"),
         ("03_pretrain", "regions", "[hnd]", "did you mean 'hand'?"),
         ("01_curation", "columns", "report: [note", 'write  -p columns "{report: note}"'),

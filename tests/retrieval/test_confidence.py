@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedclip.retrieval.confidence import MEASURES, Answers, first_answers, wrong_answers
+from pedclip.evaluation.metrics.selective import augrc
+from pedclip.retrieval.confidence import MEASURES, Answers, confidence_table, first_answers, wrong_answers
 from pedclip.retrieval.scores import Scores
 from tests.retrieval.drawn_reports import reports_of
 
@@ -111,3 +112,25 @@ def test_answers_of_other_queries_are_refused():
     # One answer would be compared with every film.
     with pytest.raises(ValueError, match="1 answers for 4 films: one for each"):
         wrong_answers(Answers(np.array([0]), {}), reports_of([0, 1, 1, 2]))
+
+
+def test_the_table_compares_with_the_own_cosine_and_with_the_plain_one():
+    rng = np.random.default_rng(3)
+    report, patients = rng.integers(0, 8, size=40).tolist(), [f"p{number // 2}" for number in range(40)]
+    report[:8] = range(8)
+    reports = reports_of(report, patients)
+    ours, plain = (
+        first_answers(Scores(*(torch.from_numpy(rng.normal(size=(40, 8))) for _ in range(3))), temperature=0.1)
+        for _ in range(2)
+    )
+    table = confidence_table(ours, reports, plain, num_resamples=50).set_index("measure")
+    assert list(table.index) == list(MEASURES)
+    wrong, plainly_wrong = wrong_answers(ours, reports), wrong_answers(plain, reports)
+    opponent = augrc(plainly_wrong, plain.measures["cosine"])
+    for name, row in table.iterrows():
+        area = augrc(wrong, ours.measures[name])
+        assert row.augrc.value == pytest.approx(area)
+        assert row.minus_plain_cosine.value == pytest.approx(area - opponent)
+        if name != "cosine":
+            assert row.minus_own_cosine.value == pytest.approx(area - augrc(wrong, ours.measures["cosine"]))
+    assert table.minus_own_cosine["cosine"] is None

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from pedclip.evaluation.metrics.per_image import mae as mae
     from pedclip.evaluation.metrics.retrieval import hit_at_k as hit_at_k
     from pedclip.evaluation.metrics.retrieval import precision_at_k as precision_at_k
+    from pedclip.evaluation.metrics.retrieval import query_interval as query_interval
     from pedclip.evaluation.metrics.retrieval import recall_at_k as recall_at_k
     from pedclip.evaluation.metrics.selective import AccuracyAtCoverage as AccuracyAtCoverage
     from pedclip.evaluation.metrics.selective import augrc as augrc
     from pedclip.evaluation.metrics.selective import aurc as aurc
     from pedclip.evaluation.metrics.selective import risk_coverage_table as risk_coverage_table
+    from pedclip.evaluation.metrics.selective import selective_difference as selective_difference
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -65,10 +67,12 @@ __getattr__, __dir__ = lazy_names(
         "mae": "per_image",
         "hit_at_k": "retrieval",
         "precision_at_k": "retrieval",
+        "query_interval": "retrieval",
         "recall_at_k": "retrieval",
         "AccuracyAtCoverage": "selective",
         "augrc": "selective",
         "aurc": "selective",
         "risk_coverage_table": "selective",
+        "selective_difference": "selective",
     },
 )

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from pedclip.evaluation.metrics.bootstrap import Floats, Metric, Resampled, _check_vectors
+from pedclip.evaluation.metrics.bootstrap import (
+    Floats,
+    Groups,
+    Interval,
+    Metric,
+    Resampled,
+    _check_vectors,
+    bootstrap_interval,
+)
 
 Indices = NDArray[np.intp]
 
@@ -120,6 +128,50 @@ augrc: Final = Augrc()
 
 
 aurc: Final = Aurc()
+
+
+def selective_difference(
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    groups: Groups = None,
+    *,
+    metric: Metric = augrc,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Difference of a selective metric between two systems that answer the same queries, each with its own answers.
+
+    `compare` asks two confidences about the same answers; here the answers differ too, so that a system gains by being
+    right as well as by knowing when it is not.
+
+    Args:
+        first: Losses (N,) and confidences (N,) of the first system.
+        second: Those of the second, of the same queries.
+        groups: (N,) patient of each query; None resamples queries.
+        metric: `augrc`, `aurc` or an `AccuracyAtCoverage`.
+        num_resamples: At least 1; both systems are scored on the same resamples.
+        seed: Of the resampling.
+
+    Returns:
+        First minus second, with its 95 % interval over patients.
+
+    Raises:
+        ValueError: Other numbers of queries, or as the metric.
+    """
+    lengths = len(np.asarray(first[0])), len(np.asarray(second[0]))
+    if lengths[0] != lengths[1]:
+        raise ValueError(f"both systems answer the same queries; got {lengths[0]} and {lengths[1]}")
+    # What makes a patient hard for both cancels in each resample.
+    of_first, of_second = metric.resampler(*first), metric.resampler(*second)
+    return bootstrap_interval(
+        metric(*first) - metric(*second),
+        lambda counts: of_first(counts) - of_second(counts),
+        num_items=lengths[0],
+        groups=groups,
+        num_resamples=num_resamples,
+        seed=seed,
+        scale="difference",
+    )
 
 
 def risk_coverage_table(losses: ArrayLike, confidence: ArrayLike) -> pd.DataFrame:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pedclip.retrieval.archive.search import search_all as search_all
     from pedclip.retrieval.archive.search import search_two_stage as search_two_stage
     from pedclip.retrieval.archive.stages import first_stage as first_stage
+    from pedclip.retrieval.archive.timing import SearchTime as SearchTime
+    from pedclip.retrieval.archive.timing import time_searches as time_searches
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -52,5 +54,7 @@ __getattr__, __dir__ = lazy_names(
         "search_all": "search",
         "search_two_stage": "search",
         "first_stage": "stages",
+        "SearchTime": "timing",
+        "time_searches": "timing",
     },
 )

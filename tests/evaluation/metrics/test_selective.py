@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from pedclip.evaluation.metrics.comparison import compare
-from pedclip.evaluation.metrics.selective import AccuracyAtCoverage, augrc, aurc, risk_coverage_table
+from pedclip.evaluation.metrics.selective import (
+    AccuracyAtCoverage,
+    augrc,
+    aurc,
+    risk_coverage_table,
+    selective_difference,
+)
 
 SAME = 1e-12  # both sides add a few dozen doubles, in another order
 
@@ -152,3 +158,27 @@ def test_wrong_arrays_are_refused():
     for coverage in (0, 1.1, float("nan")):
         with pytest.raises(ValueError, match="is not allowed: it is a share of the answers"):
             AccuracyAtCoverage(coverage)
+
+
+def test_difference_of_two_systems_is_that_of_their_areas() -> None:
+    rng = np.random.default_rng(5)
+    patients = np.repeat(np.arange(30), 2)
+    first, second = ((rng.uniform(size=60) < 0.4, rng.normal(size=60)) for _ in range(2))
+    found = selective_difference(first, second, patients, num_resamples=200)
+    assert found.value == pytest.approx(augrc(*first) - augrc(*second))
+    assert found.low < found.value < found.high
+    turned = selective_difference(second, first, patients, num_resamples=200)
+    # The same patients are drawn for both directions.
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_a_system_does_not_differ_from_itself() -> None:
+    rng = np.random.default_rng(6)
+    one = rng.uniform(size=40) < 0.3, rng.normal(size=40)
+    found = selective_difference(one, one, np.arange(40), num_resamples=50)
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_two_systems_answer_the_same_queries() -> None:
+    with pytest.raises(ValueError, match="got 3 and 2"):
+        selective_difference(([0, 1, 0], [1.0, 2.0, 3.0]), ([0, 1], [1.0, 2.0]))
