@@ -34,7 +34,7 @@ from benchmarks.downstream import provenance
 from benchmarks.report import describe, write_report
 from pedclip.evaluation.features import extract_features
 from pedclip.evaluation.inputs import ProbeInputs, open_probe_inputs
-from pedclip.evaluation.metrics.bootstrap import Floats, Interval
+from pedclip.evaluation.metrics.bootstrap import Floats, Interval, can_resample
 from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.evaluation.metrics.retrieval import precision_at_k, query_interval, recall_at_k
 from pedclip.evaluation.result import Result
@@ -192,10 +192,14 @@ def compared(
 ) -> list[dict[str, Any]]:
     """Results as plain values; without an index the queries search each other by the rule of MURA.
 
-    Micro values stand with their difference to those of the thumbnails on the same queries.
+    Micro values stand with their difference to those of the thumbnails on the same queries. Nothing where fewer than
+    two patients have a query with an answer.
     """
-    entries = []
+    entries: list[dict[str, Any]] = []
     for name, (queries, index) in sets.items():
+        # Few films of one finding: what one patient shows has no interval, and is no result.
+        if not can_resample(np.asarray(queries.patients)[~np.isnan(query_values(queries, index, 1))]):
+            return []
         options: dict[str, Any] = {"ks": ks, "method": name, "num_resamples": num_resamples}
         # Nobody is in two splits; the exclusion holds for a person of two sources under one name too.
         results = (
