@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pedclip.retrieval.comparison import fit_variant as fit_variant
     from pedclip.retrieval.comparison import score_pairs as score_pairs
     from pedclip.retrieval.comparison import shortcut_scores as shortcut_scores
+    from pedclip.retrieval.concept_files import read_concepts as read_concepts
     from pedclip.retrieval.concepts import concept_overlap as concept_overlap
     from pedclip.retrieval.confidence import Answers as Answers
     from pedclip.retrieval.confidence import confidence_table as confidence_table
@@ -110,6 +111,7 @@ __getattr__, __dir__ = lazy_names(
         "report_recall": "evaluate",
         "order_scores": "evaluate",
         "concept_overlap": "concepts",
+        "read_concepts": "concept_files",
         "RecallComparison": "comparison",
         "compare_recall": "comparison",
         "comparison_table": "comparison",

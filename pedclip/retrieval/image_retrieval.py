@@ -29,7 +29,7 @@ class LabelledFilms:
         patients: N patient identifiers.
 
     Raises:
-        ValueError: Lengths that differ, a vector of length zero or not finite, or an empty class.
+        ValueError: Lengths that differ, a vector of length zero or not finite, or a class that is empty or no text.
     """
 
     vectors: NDArray[np.float32]
@@ -46,6 +46,9 @@ class LabelledFilms:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (N, 1)
         if len(wrong := np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))):
             raise ValueError(f"{len(wrong)} of {len(vectors)} vectors are zero or not finite, the first at {wrong[0]}")
+        # Number 0 would count as no class below, and numbers of two tables rarely mean the same.
+        if numbers := sum(not isinstance(name, str) for name in self.classes):
+            raise ValueError(f"{numbers} of {len(vectors)} classes are no text; give names, such as those of REGIONS")
         # A film that nobody labelled is of no class, and not of one that all such films share.
         if unnamed := sum(not name for name in self.classes):
             raise ValueError(f"{unnamed} of {len(vectors)} films have no class; leave them out and count them")

@@ -132,7 +132,8 @@ def film_prototypes(
     found = []  # (B, K, D) each
     with evaluating(model, device):
         for start in range(0, len(films), batch_size):
-            stored = torch.from_numpy(np.ascontiguousarray(films[start : start + batch_size])).to(device)
+            # A copy, because torch warns of films that are mapped for reading only.
+            stored = torch.from_numpy(np.array(films[start : start + batch_size])).to(device)
             found.append(encode_films(model, stored, grid=grid, layer=layer).cpu())
     # A copy made outside: tensors of inference mode may not enter a training.
     return torch.cat(found).clone()

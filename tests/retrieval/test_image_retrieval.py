@@ -144,6 +144,9 @@ def test_blocks_change_nothing(monkeypatch):
         ({"vectors": np.array([[1, 0], [0, 0]])}, "1 of 2 vectors are zero or not finite, the first at 1"),
         ({"vectors": np.array([[np.nan, 0], [0, 1]])}, "1 of 2 vectors are zero or not finite, the first at 0"),
         ({"classes": ["a", ""]}, "1 of 2 films have no class"),
+        ({"classes": [0, 1]}, "2 of 2 classes are no text; give names"),
+        ({"classes": np.array([0, 1])}, "2 of 2 classes are no text"),
+        ({"classes": ["a", None]}, "1 of 2 classes are no text"),
     ],
 )
 def test_films_that_cannot_be_searched_are_refused(changes, words):
