@@ -13,7 +13,7 @@ _LEAST: Final = 0.05  # coverage: below it a risk is that of a handful of answer
 
 
 def risk_coverage(frame: pd.DataFrame, *, risk: float, title: str, subtitle: str, name: str = "risk_coverage") -> Any:
-    """Share of wrong answers among those that are given, over the share that is given, one line per confidence.
+    """Fraction of wrong answers among those that are given, over the fraction given, one line per confidence.
 
     Args:
         frame: Columns `method`, `coverage` in (0, 1] and `risk` in [0, 1], as `risk_coverage_table` gives them.
@@ -35,7 +35,7 @@ def risk_coverage(frame: pd.DataFrame, *, risk: float, title: str, subtitle: str
     thin = [_thinned(frame[frame["method"] == method]) for method in methods]
     table = tidy(pd.concat(thin) if thin else frame, "method", "coverage", "risk")
     base = alt.Chart(table).encode(
-        x=alt.X("coverage:Q", title="share of queries answered", axis=alt.Axis(format=".0%", tickCount=5)),
+        x=alt.X("coverage:Q", title="fraction of the queries answered", axis=alt.Axis(format=".0%", tickCount=5)),
         y=alt.Y("risk:Q", title="wrong among the answered", axis=alt.Axis(format=".0%", tickCount=5)),
         color=color("method", methods, title=None, legend=alt.Legend(orient="bottom", columns=3, labelLimit=300)),
         tooltip=["method:N", alt.Tooltip("coverage:Q", format=".1%"), alt.Tooltip("risk:Q", format=".1%")],
@@ -49,7 +49,7 @@ def risk_coverage(frame: pd.DataFrame, *, risk: float, title: str, subtitle: str
     )
     layers = [level.mark_rule(color=INK, strokeDash=[4, 3]), base.mark_line(), dots, note]
     chart = alt.layer(*layers).properties(width=460, height=260)
-    shows = f"Lines of the share of wrong answers over the share answered, for {', '.join(methods)}"
+    shows = f"Lines of the fraction of wrong answers over the fraction answered, for {', '.join(methods)}"
     return titled(chart, title=title, subtitle=subtitle, name=name, shows=shows)
 
 
