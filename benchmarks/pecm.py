@@ -23,15 +23,12 @@ from typing import Any, Final, get_args
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
 
+from benchmarks.answer_confidence import Scored, confidences
 from benchmarks.downstream import provenance
 from benchmarks.report import describe, write_report
 from pedclip.evaluation.inputs import ProbeInputs, open_probe_inputs
-from pedclip.evaluation.metrics.calibration import calibration_error, fit_platt
-from pedclip.evaluation.metrics.comparison import compare
-from pedclip.evaluation.metrics.conformal import evaluate_sets, fit_threshold, needed_patients, right_scores
-from pedclip.evaluation.metrics.selective import AccuracyAtCoverage, augrc, aurc
+from pedclip.evaluation.metrics.selective import augrc
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
 from pedclip.retrieval import PECM, PECMConfig, PECMTraining, extract_pairs, film_reports
 from pedclip.retrieval.comparison import (
@@ -54,7 +51,8 @@ COSINE: Final = "cosine"
 SHORTCUT: Final = "shortcut"
 FULL: Final = "PER+DSCE+ARR"
 PRINTED: Final = "as printed"
-ALPHA: Final = 0.1  # queries whose own report may be missing from the answer set
+AT_PRINTED_RATE: Final = "w at the printed rate"
+WITHOUT_NEGATIVES: Final = "E19: conf_loss=as_printed"
 
 PRINTED_TRAINING: Final = PECMTraining(epochs=30, batch_size=32, learning_rate=1e-4, weights_rate=1.0)
 
@@ -103,7 +101,7 @@ def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, A
     found = compare_recall(plain | scores, reports["test"], reference=COSINE)
     report["recall"] = [one.to_dict() for one in found]
     show(comparison_table(found))
-    report["confidence"] = confidence(fitted, pairs, reports)
+    report["confidence"] = confidences(scored(fitted, pairs), plain_cosine(pairs), reports)
     report["collapse"] = collapse(config, pairs, options)
     return report
 
@@ -167,7 +165,7 @@ def fit_all(
     for one in printed_variants(config)[:-1]:
         rows[one.name] = one, training, pairs
     rows["E12: short=repeat"] = Variant("", replace(config, short="repeat")), training, printed
-    rows["w at the printed rate"] = Variant("", config), replace(training, weights_rate=1.0), pairs
+    rows[AT_PRINTED_RATE] = Variant("", config), replace(training, weights_rate=1.0), pairs
     for name, match in (("E13: match=max", "max"), ("E13: match=attention", "attention")):
         rows[name] = Variant("", replace(config, match=match)), training, pairs
     rows["E6: w_mode=per_pair"] = Variant("", replace(config, w_mode="per_pair")), training, pairs
@@ -192,54 +190,20 @@ def fit_all(
     return fitted
 
 
-def confidence(fitted: Fitted, pairs: Pairs, reports: Mapping[str, FilmReports]) -> dict[str, Any]:
-    """Whether each measure knows which first answers are wrong, its calibration, and conformal answer sets."""
-    methods: dict[str, list[tuple[Scores, Scores, float]]] = {
-        COSINE: [(cosine_scores(pairs["validation"]), cosine_scores(pairs["test"]), 0.07)]
-    }
-    for name in (FULL, PRINTED, "w at the printed rate"):
-        methods[name] = [
-            (score_pairs(pecm, used["validation"]), score_pairs(pecm, used["test"]), float(pecm.temperature.detach()))
-            for pecm, _, used in fitted[name]
-        ]
-    return {name: [_confidence(*one, reports) for one in seeds] for name, seeds in methods.items()}
-
-
-def _confidence(seen: Scores, asked: Scores, temperature: float, reports: Mapping[str, FilmReports]) -> dict[str, Any]:
-    known, answers = (first_answers(one, temperature=temperature) for one in (seen, asked))
-    patients = np.asarray(reports["test"].patients)
-    is_right = ~wrong_answers(known, reports["validation"])
-    wrong = wrong_answers(answers, reports["test"])
-    found: dict[str, Any] = {"wrong": float(wrong.mean()), "measures": {}}
-    plain = answers.measures["cosine"]
-    for name, values in answers.measures.items():
-        entry = {
-            "augrc": augrc.bootstrap(wrong, values, patients).to_dict(),
-            "aurc": aurc(wrong, values),
-            "accuracy_of_the_surest_half": AccuracyAtCoverage(0.5).bootstrap(wrong, values, patients).to_dict(),
-        }
-        if name != "cosine":
-            entry["augrc_minus_that_of_the_cosine"] = compare(
-                augrc, wrong, values, plain, patients
-            ).difference.to_dict()
-        # Platt scaling is fitted to the validation patients.
-        if 0 < is_right.sum() < len(is_right):
-            slope, intercept = fit_platt(is_right, known.measures[name])
-            entry["calibration_error"] = calibration_error(~wrong, expit(slope * values + intercept))
-        found["measures"][name] = entry
-    found["answer_sets"] = _answer_sets(seen, asked, reports)
+def scored(fitted: Fitted, pairs: Pairs) -> dict[str, list[Scored]]:
+    """Scores of the methods whose confidence is looked at."""
+    found = {COSINE: [plain_cosine(pairs)]}
+    for name in (FULL, WITHOUT_NEGATIVES, AT_PRINTED_RATE, PRINTED):
+        # With negatives chosen, the printed loss is a row of its own; else it is the whole method's.
+        for pecm, _, used in fitted.get(name, []):
+            parts = score_pairs(pecm, used["validation"]), score_pairs(pecm, used["test"])
+            found.setdefault(name, []).append(Scored(*parts, float(pecm.temperature.detach())))
     return found
 
 
-def _answer_sets(seen: Scores, asked: Scores, reports: Mapping[str, FilmReports]) -> dict[str, Any] | None:
-    known, test = reports["validation"], reports["test"]
-    if len(set(known.patients)) < needed_patients(ALPHA):
-        return None
-    rng = np.random.default_rng(0)
-    right = right_scores(seen.final.numpy(), known.report)
-    threshold = fit_threshold(right, known.patients, alpha=ALPHA, rng=rng)
-    sets = evaluate_sets(asked.final.numpy(), test.report, threshold, test.patients)
-    return {"promised": 1 - ALPHA, "gallery": len(test.texts)} | sets.to_dict()
+def plain_cosine(pairs: Pairs) -> Scored:
+    """The cosine of the frozen encoders, with the temperature that PECM starts from."""
+    return Scored(cosine_scores(pairs["validation"]), cosine_scores(pairs["test"]), PECMConfig().temperature)
 
 
 def collapse(config: PECMConfig, pairs: Pairs, options: argparse.Namespace) -> dict[str, Any]:
