@@ -40,6 +40,7 @@ from pedclip.retrieval.comparison import (
     shortcut_scores,
 )
 from pedclip.retrieval.confidence import first_answers, wrong_answers
+from pedclip.retrieval.config import ConfidenceLoss, Match
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.reranking import Rerank, final_score
 from pedclip.retrieval.scores import Scores
@@ -118,7 +119,7 @@ def choose(
     width = pairs["train"].image.shape[2]
     base = PECMConfig(image_width=width, text_width=width, proj_dim=width, grid=options.grid)
     rows = []
-    for weights_rate, conf_loss in product((1.0, 10.0, 100.0), ("as_printed", "contrastive")):
+    for weights_rate, conf_loss in product((1.0, 10.0, 100.0), get_args(ConfidenceLoss)):
         variant = Variant("", replace(base, conf_loss=conf_loss))
         training = _training(options, weights_rate)
         pecms = [fit_variant(variant, pairs["train"], seed=seed, training=training)[0] for seed in options.seeds]
@@ -166,8 +167,8 @@ def fit_all(
         rows[one.name] = one, training, pairs
     rows["E12: short=repeat"] = Variant("", replace(config, short="repeat")), training, printed
     rows[AT_PRINTED_RATE] = Variant("", config), replace(training, weights_rate=1.0), pairs
-    for name, match in (("E13: match=max", "max"), ("E13: match=attention", "attention")):
-        rows[name] = Variant("", replace(config, match=match)), training, pairs
+    for match in get_args(Match)[1:]:
+        rows[f"E13: match={match}"] = Variant("", replace(config, match=match)), training, pairs
     rows["E6: w_mode=per_pair"] = Variant("", replace(config, w_mode="per_pair")), training, pairs
     # Each of the two is harmless alone: the sum makes the wrong sign outweigh everything else.
     both = replace(config, div_loss="as_printed", div_reduce="sum")
@@ -271,13 +272,12 @@ def show(table: pd.DataFrame) -> None:
     kept = table[table.metric == "recall"]
     for (direction, k), part in kept.groupby(["direction", "k"], sort=False):
         print(f"\n{direction}, Recall@{k}")
-        for row in part.itertuples():
-            away = (
-                ""
-                if np.isnan(row.difference)
-                else f"{row.difference:+.3f} ({row.difference_low:+.3f}, {row.difference_high:+.3f})"
-            )
-            print(f"  {row.method:32s}{row.value:.3f} ({row.low:.3f}, {row.high:.3f})  sd {row.seeds_sd:.3f}  {away}")
+        rows: list[dict[str, Any]] = part.to_dict("records")
+        for row in rows:
+            value = f"{row['value']:.3f} ({row['low']:.3f}, {row['high']:.3f})"
+            # NaN for the reference itself.
+            away = f"{row['difference']:+.3f} ({row['difference_low']:+.3f}, {row['difference_high']:+.3f})"
+            print(f"  {row['method']:32s}{value}  sd {row['seeds_sd']:.3f}  {away}")
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
