@@ -253,3 +253,54 @@ def test_the_shortcut_needs_a_thumbnail_for_each_film():
     one = pairs(films=12, reports=10)
     with pytest.raises(ValueError, match="for 12 and 12 films"):
         shortcut_scores(np.zeros((11, 65)), one, np.zeros((12, 65)), one)
+
+
+def siblings(patients=4, films=10, width=8):
+    """Thumbnails that are alike within a patient, as the words are, and tell nothing about another patient."""
+    generator, rng = seeded(7), np.random.default_rng(7)
+    mask = torch.ones(patients, 3, dtype=torch.bool)
+    text = Prototypes(torch.randn(patients, 3, 16, generator=generator), mask, mask)
+    report = torch.arange(patients).repeat_interleave(films)
+    image = torch.randn(len(report), 3, 16, generator=generator)
+    looks = rng.normal(size=(patients, width))[report] + 0.05 * rng.normal(size=(len(report), width))
+    return looks, RetrievalPairs(image, text, report, [f"p{row}" for row in report.tolist()])
+
+
+def test_the_penalty_of_the_shortcut_is_chosen_on_other_patients():
+    (looks, train), strange = siblings(), np.random.default_rng(8).normal(size=(40, 8))
+    texts = torch.nn.functional.normalize(train.text.values[:, -1], dim=-1)
+
+    # Ridge regression written out, on some of the films.
+    def fitted(is_used, penalty):
+        values, targets = looks[is_used], texts[train.report].numpy()[is_used]
+        mean, deviation, center = values.mean(0), values.std(0), targets.mean(0)
+        scaled = (values - mean) / deviation
+        slope = np.linalg.solve(scaled.T @ scaled + penalty * np.eye(8), scaled.T @ (targets - center))
+        return lambda asked: (asked - mean) / deviation @ slope + center
+
+    # Of four patients, each is left out once.
+    errors = {}
+    for penalty in np.logspace(-2, 4, 13):
+        out = [train.report.numpy() == patient for patient in range(4)]
+        left = [fitted(~is_out, penalty)(looks[is_out]) - texts[train.report].numpy()[is_out] for is_out in out]
+        errors[penalty] = np.mean([(one**2).mean() for one in left])
+    best = min(errors, key=errors.get)
+    guess = torch.nn.functional.normalize(torch.from_numpy(fitted(np.full(40, True), best)(strange)).float(), dim=-1)
+    found = shortcut_scores(looks, train, strange, train)
+    torch.testing.assert_close(found.initial, guess @ texts.t(), rtol=0, atol=1e-5)
+    # One film at a time, siblings would call for the smallest penalty, and strange films get the words of somebody.
+    assert best == 1e4
+    assert found.initial.std(0).max() < 0.1
+    again = shortcut_scores(looks, train, strange, train)
+    assert torch.equal(again.initial, found.initial)
+    alone = replace(train, patients=["p0"] * 40)
+    with pytest.raises(ValueError, match="training films of 1 patient: the penalty is chosen on patients left out"):
+        shortcut_scores(looks, alone, strange, train)
+
+
+def test_the_shortcut_reads_prototypes_in_half_precision():
+    looks, train = siblings()
+    half = replace(train, text=replace(train.text, values=train.text.values.bfloat16()))
+    found, expected = (shortcut_scores(looks, one, looks, one) for one in (half, train))
+    # Eight bits.
+    torch.testing.assert_close(found.initial, expected.initial, rtol=0, atol=0.02)
