@@ -1,7 +1,7 @@
 """Comparison of rankings on the same films: recall averaged over seeds, and differences paired by query."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -66,10 +66,10 @@ def fit_variant(
         seed: Of everything drawn.
         training: Optimization; None for the printed one.
         validation: Pairs of other patients, whose loss is told.
-        device: To compute on.
+        device: To train on.
 
     Returns:
-        The model, in evaluation mode, and one record per epoch.
+        The model, on the CPU in evaluation mode, and one record per epoch.
 
     Raises:
         ValueError: As `train_pecm`.
@@ -78,16 +78,18 @@ def fit_variant(
     generator = torch.Generator().manual_seed(seed)
     pecm = PECM(pairs.image.shape[1], config=variant.config, generator=generator)
     history = train_pecm(pecm, pairs, generator=generator, training=training, validation=validation, device=device)
-    return pecm, history
+    # Back to where pairs are: a comparison keeps dozens of models, and what is asked of them next needs no GPU.
+    return pecm.cpu(), history
 
 
 @torch.no_grad()
 def score_pairs(pecm: PECM, pairs: RetrievalPairs) -> Scores:
-    """Scores (N, R) of all films of some pairs against all their reports, on PECM's device in its precision."""
+    """Scores (N, R) of all films of some pairs against all their reports, computed where PECM is in its precision, left on the CPU."""
     # Stored prototypes may be in half precision; training takes them in PECM's as well.
     image, text = (values.to(pecm.theta) for values in (pairs.image, pairs.text.values))
-    scores: Scores = pecm(image, text, pairs.text.mask.to(pecm.theta.device))
-    return scores
+    scores: Scores = pecm(image, text, pairs.text.mask)
+    # Whatever reads scores counts with numpy.
+    return replace(scores, initial=scores.initial.cpu(), confidence=scores.confidence.cpu(), final=scores.final.cpu())
 
 
 def cosine_scores(pairs: RetrievalPairs) -> Scores:

@@ -49,8 +49,8 @@ def explain_match(
 
     Args:
         pecm: Gives projections, weights and the pairing.
-        image: (K, C) unprojected prototypes of the film.
-        text: (K, C) unprojected prototypes of the report, of the text width.
+        image: (K, C) unprojected prototypes of the film, on any device and in any precision.
+        text: (K, C) unprojected prototypes of the report, of the text width, likewise.
         text_mask: (K,) True where present; None for all.
 
     Returns:
@@ -65,7 +65,8 @@ def explain_match(
     if image.ndim != 2 or text.ndim != 2:
         shapes = tuple(image.shape), tuple(text.shape)
         raise ValueError(f"prototypes {shapes[0]} and {shapes[1]} must be (K, C) of one film and one report")
-    films, reports = pecm.project(image[None], text[None])  # (1, K, D) each
+    # Stored prototypes are on the CPU and may be in half precision; PECM is wherever it was trained.
+    films, reports = pecm.project(image[None].to(pecm.theta), text[None].to(pecm.theta))  # (1, K, D) each
     mask = pecm.checked_mask(films, reports, None if text_mask is None else text_mask[None])  # (1, K)
     # A contribution that is NaN would sort anywhere.
     if not bool(films.isfinite().all() and reports.isfinite().all()):

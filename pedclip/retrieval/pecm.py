@@ -216,7 +216,7 @@ class PECM(nn.Module):
         return shares * self.weights.sum() / self.num_prototypes
 
     def checked_mask(self, image: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
-        """(N, K) mask of reports, all of it where None is given; raises ValueError as `scores`."""
+        """(N, K) mask of reports where they are, all of it where None is given; raises ValueError as `scores`."""
         shapes = tuple(image.shape), tuple(text.shape)
         fits = len(shapes[0]) == len(shapes[1]) == 3 and shapes[0][1:] == shapes[1][1:]
         if not fits or shapes[0][1] != self.num_prototypes:
@@ -229,7 +229,8 @@ class PECM(nn.Module):
         used = mask.any(1) if self.config.per else mask[:, -1]
         if not bool(used.all()):
             raise ValueError(f"text_mask leaves {int((~used).sum())} of {len(used)} reports without a prototype to use")
-        return mask
+        # Masks are stored on the CPU, whatever computed the prototypes.
+        return mask.to(text.device)
 
     @torch.no_grad()
     def _vectors(self, prototypes: Tensor, mask: Tensor) -> PairVectors:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pedclip.evaluation.metrics.retrieval import query_interval
+from pedclip.retrieval import comparison
 from pedclip.retrieval.comparison import (
     compare_recall,
     comparison_table,
@@ -15,8 +16,10 @@ from pedclip.retrieval.comparison import (
     score_pairs,
     shortcut_scores,
 )
+from pedclip.retrieval.confidence import first_answers
 from pedclip.retrieval.config import PECMConfig
 from pedclip.retrieval.evaluate import report_recall
+from pedclip.retrieval.explain import explain_match
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import Prototypes
 from pedclip.retrieval.scores import Scores
@@ -181,6 +184,35 @@ def test_prototypes_in_half_precision_are_scored():
     assert found.final.dtype == torch.float32
     # Half precision has 11 bits.
     torch.testing.assert_close(found.final, score_pairs(pecm, split).final, rtol=0, atol=2e-3)
+
+
+def test_scores_and_fitted_models_are_left_on_the_cpu(monkeypatch):
+    # The device "meta" has no numbers, so that whoever asks it for them is refused: what is left there stays there.
+    def moved(pecm, *_, **__):
+        pecm.to("meta")
+        return ()
+
+    pecm = PECM(4, config=VARIANT.config)
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        score_pairs(pecm.to("meta"), pairs())
+    monkeypatch.setattr(comparison, "train_pecm", moved)
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        fit_variant(VARIANT, pairs(), seed=0, device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_fits_and_scores_what_numpy_can_read():
+    fitted, _ = fit_variant(VARIANT, pairs(), seed=0, training=QUICK, device="cuda")
+    assert fitted.theta.device.type == "cpu"
+    expected, found = score_pairs(fitted, pairs()), score_pairs(fitted.to("cuda"), pairs())
+    # Sums in another order.
+    torch.testing.assert_close(found.final, expected.final, rtol=0, atol=1e-4)
+    reports = reports_of(pairs().report.tolist())
+    assert compare_recall({"PECM": [found]}, reports, reference="PECM", num_resamples=20)
+    assert first_answers(found, temperature=0.1).rows.shape == (24,)
+    image, text = pairs().image, pairs().text
+    assert explain_match(fitted, image[0], text.values[0], text.mask[0])
 
 
 def same_width(dtype=torch.float32):

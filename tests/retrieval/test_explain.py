@@ -34,6 +34,17 @@ def entry(side: str, number: int, contribution: float) -> PrototypeMatch:
     return PrototypeMatch(side, number, None, 0.1, 0.5, contribution)  # type: ignore[arg-type]
 
 
+def test_prototypes_in_half_precision_are_explained() -> None:
+    image, text, masks = draw(0, films=1, reports=1)
+    pecm = PECM(5, config=PECMConfig(image_width=6, text_width=6, proj_dim=6))
+    halves = explain_match(pecm, image[0].half(), text[0].half(), masks[0])
+    entries = explain_match(pecm, image[0].float(), text[0].float(), masks[0])
+    # Half precision has 11 bits.
+    assert {one.number: one.contribution for one in halves} == pytest.approx(
+        {one.number: one.contribution for one in entries}, abs=2e-3
+    )
+
+
 @pytest.mark.parametrize("weights", WEIGHTS, ids="-".join)
 @pytest.mark.parametrize("match", MATCHES)
 @settings(max_examples=15)

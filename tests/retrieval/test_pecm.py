@@ -110,6 +110,14 @@ def test_absent_prototypes_do_not_matter() -> None:
         torch.testing.assert_close(first, second)
 
 
+def test_masks_on_the_cpu_fit_prototypes_of_another_device() -> None:
+    # "meta" computes shapes only, and refuses to mix with the CPU as a GPU does.
+    pecm, (image, text, mask) = build(0).to("meta"), draw(0)
+    found = pecm.scores(image.to("meta"), text.to("meta"), text_mask=mask)
+    assert found.final.shape == (3, 4)
+    assert found.final.device.type == "meta"
+
+
 def test_a_free_weight_of_zero_has_a_finite_gradient() -> None:
     image, text, _ = draw(7)
     pecm = build(7, w_norm="free")
