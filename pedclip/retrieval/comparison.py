@@ -84,7 +84,10 @@ def fit_variant(
 
 @torch.no_grad()
 def score_pairs(pecm: PECM, pairs: RetrievalPairs) -> Scores:
-    """Scores (N, R) of all films of some pairs against all their reports, computed where PECM is in its precision, left on the CPU."""
+    """Scores (N, R) of all films of some pairs against all their reports, left on the CPU.
+
+    They are computed on PECM's device in its precision.
+    """
     # Stored prototypes may be in half precision; training takes them in PECM's as well.
     image, text = (values.to(pecm.theta) for values in (pairs.image, pairs.text.values))
     scores: Scores = pecm(image, text, pairs.text.mask)
