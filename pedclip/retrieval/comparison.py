@@ -64,7 +64,7 @@ def fit_variant(
         variant: Its widths must be those of the pairs.
         pairs: Of the training split.
         seed: Of everything drawn.
-        training: Optimization; None for the printed one.
+        training: Optimization; None for the defaults.
         validation: Pairs of other patients, whose loss is told.
         device: To train on.
 

@@ -25,8 +25,8 @@ class PECMTraining:
         epochs: Passes over the films, at least 1.
         batch_size: Pairs per step, at least 2.
         learning_rate: First step size, above 0.
-        weights_rate: Step size of the weights w, as a multiple of the others', at least 0. The printed 1 hardly moves
-            them: Adam changes θ by the learning rate at most, and recall stays below that of the plain cosine.
+        weights_rate: Step size of the weights w, as a multiple of the others', at least 0. With few steps the printed 1
+            hardly moves them, because Adam changes θ by about the learning rate per step at most.
 
     Source: PECM, section 3.4. Differs: `weights_rate`; the schedule falls with every step, which the text leaves open.
     """
@@ -65,7 +65,7 @@ class Epoch:
         learning_rate: Step size after the last step.
         total: Eq. 9.
         similarity: Eq. 10, nats.
-        confidence: Eq. 11.
+        confidence: Contrast of the confidences, nats; with `conf_loss="as_printed"` Eq. 11.
         diversity: Eq. 12.
         entropy: Of the weights w, nats; log K where all count alike.
         largest_weight: Share of the heaviest prototype, in [1/K, 1]: near 1 the weights have collapsed (decision E7).
