@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pedclip.evaluation.metrics.bootstrap import Interval, Record
 from pedclip.evaluation.metrics.retrieval import query_interval
 from pedclip.evaluation.zero_shot.recall import RECALL_AT, RankedQueries, ranked_queries
-from pedclip.retrieval.evaluate import order_scores
+from pedclip.retrieval.evaluate import check_scores, order_scores
 from pedclip.retrieval.matching import unit
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.pecm import PECM
@@ -218,9 +218,7 @@ def compare_recall(
 
 
 def _queries(scores: Scores, reports: FilmReports) -> list[RankedQueries]:
-    expected = len(reports), len(reports.texts)
-    if tuple(scores.final.shape) != expected:
-        raise ValueError(f"scores {tuple(scores.final.shape)} must be (films, unique texts) = {expected}")
+    check_scores(scores, reports)
     # Places instead of scores, because a second stage of few candidates cannot be told by one score.
     return ranked_queries(order_scores(scores), reports.report, reports.patients, by_text=order_scores(scores.t()))
 

@@ -138,7 +138,9 @@ def test_misuse_is_refused():
         compare_recall(METHODS, REPORTS, reference="other")
     with pytest.raises(ValueError, match="'none' has no scores: at least one seed is needed"):
         compare_recall({**METHODS, "none": []}, REPORTS, reference="plain")
-    with pytest.raises(ValueError, match=r"scores \(12, 5\) must be \(films, unique texts\) = \(12, 6\)"):
+    with pytest.raises(
+        ValueError, match=r"scores \(12, 5\) must be \(films, unique texts\) = \(12, 6\); score reports.texts"
+    ):
         compare_recall({**METHODS, "narrow": [drawn(0, texts=5)]}, REPORTS, reference="plain")
     broken = drawn(0)
     broken.final[0, 0] = torch.nan

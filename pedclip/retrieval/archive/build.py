@@ -21,7 +21,7 @@ from pedclip.retrieval.archive.encoding import (
     REASONS,
     Encoded,
     Omission,
-    encode_reports,
+    encode_usable_reports,
     film_vectors,
     fingerprint,
 )
@@ -177,7 +177,7 @@ def build_report_index(
     remaining = iter(texts)
     # Read in pieces, since a million reports need not fit the memory.
     pieces = iter(lambda: list(islice(remaining, ITEMS_AT_ONCE)), [])
-    encoded = (encode_reports(model, pecm, piece, batch_size=batch_size, device=device) for piece in pieces)
+    encoded = (encode_usable_reports(model, pecm, piece, batch_size=batch_size, device=device) for piece in pieces)
     return build_index(folder, encoded, model=fingerprint(model, pecm, layer=layer), extend=extend)
 
 

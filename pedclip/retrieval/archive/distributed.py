@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.models.pedclip import PedCLIP
-from pedclip.retrieval.archive.encoding import ITEMS_AT_ONCE, REASONS, Encoded, Omission, encode_reports, film_vectors
+from pedclip.retrieval.archive.encoding import (
+    ITEMS_AT_ONCE,
+    REASONS,
+    Encoded,
+    Omission,
+    encode_usable_reports,
+    film_vectors,
+)
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import PatchLayer
 from pedclip.retrieval.vectors import PairVectors
@@ -86,7 +93,7 @@ class VectorWorker:
     def _encode(self, values: NDArray[Any]) -> Encoded:
         if self.items == "reports":
             settings: dict[str, Any] = {"batch_size": self.batch_size, "device": self.device}
-            return encode_reports(self.model, self.pecm, list(values), **settings)
+            return encode_usable_reports(self.model, self.pecm, list(values), **settings)
         if values.dtype == object:
             # Films of one shape arrive as one array; others as a list of them.
             shapes = sorted({np.shape(film) for film in values})

@@ -178,7 +178,7 @@ def film_vectors(
     return _joined([pecm.image_vectors(_projected(pecm, piece, absent)[0]) for piece in pieces])
 
 
-def encode_reports(
+def encode_usable_reports(
     model: PedCLIP, pecm: PECM, texts: Sequence[str | None], *, batch_size: int = 1, device: str = "cpu"
 ) -> Encoded:
     """`report_vectors` of those texts that have a sentence, and a list of the others.

@@ -11,7 +11,7 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval.archive.encoding import (
     OF_VECTORS,
     Omission,
-    encode_reports,
+    encode_usable_reports,
     film_vectors,
     fingerprint,
     report_vectors,
@@ -61,7 +61,7 @@ def test_an_item_has_the_same_bits_in_any_company() -> None:
 
 def test_texts_that_cannot_be_encoded_are_listed() -> None:
     texts = ["", "No fracture.", None, "…", " \n", "Broken \ud800 text.", "No fracture."]
-    encoded = encode_reports(model(), tiny_pecm(), texts)
+    encoded = encode_usable_reports(model(), tiny_pecm(), texts)
     assert encoded.num_given == 7
     assert encoded.omitted == (
         Omission(0, Reason.EMPTY_REPORT),
@@ -72,9 +72,9 @@ def test_texts_that_cannot_be_encoded_are_listed() -> None:
     )
     assert encoded.vectors is not None
     assert same(encoded.vectors, report_vectors(model(), tiny_pecm(), ["No fracture."] * 2))
-    assert encode_reports(model(), tiny_pecm(), ["", None]).vectors is None
+    assert encode_usable_reports(model(), tiny_pecm(), ["", None]).vectors is None
     with pytest.raises(TypeError, match="a report is a float; expected texts, and None where there is none"):
-        encode_reports(model(), tiny_pecm(), ["No fracture.", float("nan")])  # type: ignore[list-item]
+        encode_usable_reports(model(), tiny_pecm(), ["No fracture.", float("nan")])  # type: ignore[list-item]
 
 
 def test_one_sentence_two_hundred_and_another_language() -> None:
