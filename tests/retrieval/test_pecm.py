@@ -157,8 +157,8 @@ def test_weights_without_confidence_estimation_are_uniform() -> None:
 
 def test_entropy_of_the_weights() -> None:
     pecm = build(11)
-    shares = pecm.weights.detach() / 5
-    assert float(pecm.entropy.detach()) == pytest.approx(float(-(shares * shares.log()).sum()))
+    fractions = pecm.weights.detach() / 5
+    assert float(pecm.entropy.detach()) == pytest.approx(float(-(fractions * fractions.log()).sum()))
     with torch.no_grad():
         pecm.theta.copy_(torch.tensor([1000.0, 0, 0, 0, 0]))
     assert float(pecm.entropy.detach()) == 0  # collapsed, and not NaN
