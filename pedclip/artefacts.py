@@ -151,22 +151,43 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     destination = Path(path)
     if destination.exists() and not destination.is_dir():
         raise NotADirectoryError(f"{destination} is a file; a folder was to be written there. Move it away first.")
+    with partial_folder(destination) as partial:
+        old = _sibling(destination, "old")
+        try:
+            yield partial
+            if destination.exists():
+                # A folder with content cannot be replaced in one step, so the old one is put aside first.
+                destination.rename(old)
+            partial.rename(destination)
+        finally:
+            if old.exists() and not destination.exists():
+                # The second rename failed: back to the old state.
+                old.rename(destination)
+    shutil.rmtree(old, ignore_errors=True)  # only once the new folder is in place
+
+
+@contextmanager
+def partial_folder(path: str | Path) -> Iterator[Path]:
+    """A new hidden folder beside a destination, to be renamed to where it belongs once it is complete.
+
+    What is still under the hidden name at the end is deleted; what a killed process leaves there, the next call for the
+    same destination on the same machine deletes.
+
+    Args:
+        path: The destination, which is not touched; missing parents are made.
+
+    Yields:
+        The empty folder, on the same file system.
+    """
+    destination = Path(path)
     destination.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(destination)
-    partial, old = _sibling(destination, "partial"), _sibling(destination, "old")
+    partial = _sibling(destination, "partial")
     partial.mkdir()
     try:
         yield partial
-        if destination.exists():
-            # A folder with content cannot be replaced in one step, so the old one is put aside first.
-            destination.rename(old)
-        partial.rename(destination)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        if old.exists() and not destination.exists():
-            # The second rename failed: back to the old state.
-            old.rename(destination)
-    shutil.rmtree(old, ignore_errors=True)  # only once the new folder is in place
 
 
 def _sibling(destination: Path, kind: str) -> Path:

@@ -47,6 +47,9 @@ def load_pecm(path: str | Path) -> PECM:
     # Validated as if a person had typed it: an unknown field or a misspelt switch is an error, not a default.
     try:
         num_prototypes = values.pop("num_prototypes")
+        # A folder without this field is older than its other value: it was trained as printed, whatever today's
+        # default is.
+        values.setdefault("conf_loss", "as_printed")
         pecm = PECM(num_prototypes, config=PECMConfig(**values))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / _CONFIG} describes no PECM: {error}") from error

@@ -1,25 +1,27 @@
 """Comparison of rankings on the same films: recall averaged over seeds, and differences paired by query."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from pedclip.evaluation.metrics.bootstrap import Interval, Record
 from pedclip.evaluation.metrics.retrieval import query_interval
 from pedclip.evaluation.zero_shot.recall import RECALL_AT, RankedQueries, ranked_queries
-from pedclip.retrieval.evaluate import order_scores
+from pedclip.retrieval.evaluate import check_scores, order_scores
 from pedclip.retrieval.matching import unit
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.scores import Scores
 from pedclip.retrieval.train import Epoch, PECMTraining, RetrievalPairs, train_pecm
 from pedclip.retrieval.variants import Variant
+
+_PENALTIES: Final = tuple(np.logspace(-2, 4, 13))  # of the ridge regression, from next to none to almost a constant
+_NUM_FOLDS: Final = 5  # of patients
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ def fit_variant(
         variant: Its widths must be those of the pairs.
         pairs: Of the training split.
         seed: Of everything drawn.
-        training: Optimization; None for the printed one.
+        training: Optimization; None for the defaults.
         validation: Pairs of other patients, whose loss is told.
-        device: To compute on.
+        device: To train on.
 
     Returns:
-        The model, in evaluation mode, and one record per epoch.
+        The model, on the CPU in evaluation mode, and one record per epoch.
 
     Raises:
         ValueError: As `train_pecm`.
@@ -76,16 +78,21 @@ def fit_variant(
     generator = torch.Generator().manual_seed(seed)
     pecm = PECM(pairs.image.shape[1], config=variant.config, generator=generator)
     history = train_pecm(pecm, pairs, generator=generator, training=training, validation=validation, device=device)
-    return pecm, history
+    # Back to where pairs are: a comparison keeps dozens of models, and what is asked of them next needs no GPU.
+    return pecm.cpu(), history
 
 
 @torch.no_grad()
 def score_pairs(pecm: PECM, pairs: RetrievalPairs) -> Scores:
-    """Scores (N, R) of all films of some pairs against all their reports, on PECM's device in its precision."""
+    """Scores (N, R) of all films of some pairs against all their reports, left on the CPU.
+
+    They are computed on PECM's device in its precision.
+    """
     # Stored prototypes may be in half precision; training takes them in PECM's as well.
     image, text = (values.to(pecm.theta) for values in (pairs.image, pairs.text.values))
-    scores: Scores = pecm(image, text, pairs.text.mask.to(pecm.theta.device))
-    return scores
+    scores: Scores = pecm(image, text, pairs.text.mask)
+    # Whatever reads scores counts with numpy.
+    return replace(scores, initial=scores.initial.cpu(), confidence=scores.confidence.cpu(), final=scores.final.cpu())
 
 
 def cosine_scores(pairs: RetrievalPairs) -> Scores:
@@ -113,7 +120,8 @@ def shortcut_scores(
 ) -> Scores:
     """Scores (N, R) by a ridge regression from a thumbnail to the global prototype of the text: what needs no encoder.
 
-    It is fitted to the training films with their reports, as PECM is.
+    It is fitted to the training films with their reports, as PECM is. Its penalty is the one of the smallest squared
+    error on patients that are left out, a fifth of them at a time (each one where there are fewer than five).
 
     Args:
         features: (M, 65) of `shortcut_features` of the training films that are in `pairs`.
@@ -122,19 +130,33 @@ def shortcut_scores(
         asked: Pairs to score.
 
     Raises:
-        ValueError: Other numbers of features than of films.
+        ValueError: Other numbers of features than of films, or training films of one patient only.
     """
-    from sklearn.linear_model import RidgeCV
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, GroupKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     if len(features) != len(pairs) or len(asked_features) != len(asked):
         raise ValueError(f"{len(features)} and {len(asked_features)} features for {len(pairs)} and {len(asked)} films")
-    texts, candidates = (F.normalize(one.text.values[:, -1], dim=-1) for one in (pairs, asked))
-    # The penalty by leaving one film out at a time, which a ridge regression knows in closed form.
-    ridge = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-2, 4, 13)))
-    guess = torch.from_numpy(ridge.fit(features, texts[pairs.report].numpy()).predict(asked_features))
-    cosines = F.normalize(guess.to(candidates.dtype), dim=-1) @ candidates.t()  # (N, R)
+    if (num_patients := len(set(pairs.patients))) < 2:
+        raise ValueError(f"training films of {num_patients} patient: the penalty is chosen on patients left out")
+    # Stored prototypes may be in half precision, which numpy knows only in part.
+    texts, candidates = (unit(one.text.values[:, -1]) for one in (pairs, asked))  # (R, C) each
+    # Not one film at a time: the patient's other films, and their words, would reward learning by heart, and the
+    # penalty that they leave makes a weak opponent. GroupKFold draws nothing.
+    search = GridSearchCV(
+        # The scaler is inside, so that it is fitted on the other patients of each fold alone.
+        make_pipeline(StandardScaler(), Ridge()),
+        {"ridge__alpha": _PENALTIES},
+        # R² has no value where a fold is one film.
+        scoring="neg_mean_squared_error",
+        cv=GroupKFold(min(_NUM_FOLDS, num_patients)),
+        error_score="raise",
+    )
+    ridge = search.fit(features, texts[pairs.report].numpy(), groups=list(pairs.patients))
+    guess = torch.from_numpy(ridge.predict(asked_features))  # (N, C)
+    cosines = unit(guess.to(candidates.dtype)) @ candidates.t()  # (N, R)
     return Scores(cosines, cosines, cosines)
 
 
@@ -196,9 +218,7 @@ def compare_recall(
 
 
 def _queries(scores: Scores, reports: FilmReports) -> list[RankedQueries]:
-    expected = len(reports), len(reports.texts)
-    if tuple(scores.final.shape) != expected:
-        raise ValueError(f"scores {tuple(scores.final.shape)} must be (films, unique texts) = {expected}")
+    check_scores(scores, reports)
     # Places instead of scores, because a second stage of few candidates cannot be told by one score.
     return ranked_queries(order_scores(scores), reports.report, reports.patients, by_text=order_scores(scores.t()))
 

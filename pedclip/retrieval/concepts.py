@@ -37,9 +37,9 @@ def concept_overlap(
 ) -> list[Result]:
     """Concepts (CUIs) that the first K items share with the query, by one of three readings of "CUI@K".
 
-    "coverage" is the share of the query's concepts that some item among the first K has; "hit" is 1 where any such item
-    has any of them; "jaccard" is the mean over the first K of |shared| / |in either|. A query without a concept is left
-    out and counted; one whose concepts nobody in the gallery has counts as 0.
+    "coverage" is the fraction of the query's concepts that some item among the first K has; "hit" is 1 where any such
+    item has any of them; "jaccard" is the mean over the first K of |shared| / |in either|. A query without a concept is
+    left out and counted; one whose concepts nobody in the gallery has counts as 0.
 
     Args:
         similarity: (Q, N) of each query to each item, such as `order_scores`; equal values rank by number.

@@ -52,9 +52,8 @@ class PECMConfig:
         sim_loss: Both directions with a learned temperature, or image→text without one (Eq. 10, E8).
         temperature: First value of the temperature, in [0.01, 1].
         equal_texts: Pairs whose reports are the same words are no negatives, or are.
-        conf_loss: The similarity loss of the confidences, ours; or as printed the squared distance of the partners'
-            confidence from 1 (Eq. 11), which has no negatives, so that wrong answers become as sure as right ones
-            (E19; measured in RESULTS.md).
+        conf_loss: "contrastive", the similarity loss of the confidences, which is ours; or as printed the squared
+            distance of the partners' confidence from 1, which has no negatives (Eq. 11, E19).
         div_loss: Squared cosine, squared positive cosine, or (1 − cosine)², which pulls together (Eq. 12, E3).
         div_reduce: Mean over pairs and modalities, or sum (E4).
         sim_weight: Of the similarity loss, at least 0; the printed total has 1.

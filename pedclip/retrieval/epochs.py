@@ -25,8 +25,8 @@ class PECMTraining:
         epochs: Passes over the films, at least 1.
         batch_size: Pairs per step, at least 2.
         learning_rate: First step size, above 0.
-        weights_rate: Step size of the weights w, as a multiple of the others', at least 0. The printed 1 hardly moves
-            them: Adam changes θ by the learning rate at most, and recall stays below that of the plain cosine.
+        weights_rate: Step size of the weights w, as a multiple of the others', at least 0. With few steps the printed 1
+            hardly moves them, because Adam changes θ by about the learning rate per step at most.
 
     Source: PECM, section 3.4. Differs: `weights_rate`; the schedule falls with every step, which the text leaves open.
     """
@@ -65,10 +65,10 @@ class Epoch:
         learning_rate: Step size after the last step.
         total: Eq. 9.
         similarity: Eq. 10, nats.
-        confidence: Eq. 11.
+        confidence: Contrast of the confidences, nats; with `conf_loss="as_printed"` Eq. 11.
         diversity: Eq. 12.
         entropy: Of the weights w, nats; log K where all count alike.
-        largest_weight: Share of the heaviest prototype, in [1/K, 1]: near 1 the weights have collapsed (decision E7).
+        largest_weight: Fraction of Σ|w| on the heaviest prototype, in [1/K, 1]: near 1 they have collapsed (E7).
         temperature: Divisor of the cosines.
         validation: Eq. 9 over the validation pairs; None without them.
     """
@@ -215,12 +215,12 @@ def _record(
     # A short last batch counts by its pairs.
     count = sum(size for size, _ in steps)
     means = {name: sum(size * values[name] for size, values in steps) / count for name in _PARTS}
-    shares = pecm.weights.detach().abs()  # (K,)
+    fractions = pecm.weights.detach().abs()  # (K,)
     return Epoch(
         epoch=epoch,
         learning_rate=rate,
         entropy=float(pecm.entropy.detach()),
-        largest_weight=float(shares.max() / shares.sum()),
+        largest_weight=float(fractions.max() / fractions.sum()),
         temperature=float(pecm.temperature.detach()),
         validation=validation,
         **means,

@@ -32,6 +32,24 @@ def order_scores(scores: Scores) -> NDArray[np.int64]:
     return -places
 
 
+def check_scores(scores: Scores, reports: FilmReports) -> None:
+    """Refusal of scores that are not of these films against their unique texts.
+
+    Args:
+        scores: To be (N, R).
+        reports: N films with R texts.
+
+    Raises:
+        ValueError: Another shape.
+    """
+    # A gallery with equal texts in it would count them as wrong answers of each other.
+    expected = len(reports), len(reports.texts)
+    if tuple(scores.final.shape) != expected:
+        raise ValueError(
+            f"scores {tuple(scores.final.shape)} must be (films, unique texts) = {expected}; score reports.texts"
+        )
+
+
 def report_recall(
     scores: Scores,
     reports: FilmReports,
@@ -63,11 +81,7 @@ def report_recall(
 
     Source: PECM, report-level Recall@K (cap); CXR-CLIP (unique texts). Differs: texts equal up to white space are one.
     """
-    expected = len(reports), len(reports.texts)
-    if tuple(scores.final.shape) != expected:
-        raise ValueError(
-            f"scores {tuple(scores.final.shape)} must be (films, unique texts) = {expected}; score reports.texts"
-        )
+    check_scores(scores, reports)
     # Places within one ranking cannot be compared with those within another: each direction has its own.
     results = recall_results(
         order_scores(scores),

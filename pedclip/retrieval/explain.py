@@ -25,7 +25,7 @@ class PrototypeMatch:
         side: Whose prototype it is, "film" or "report".
         number: Of the prototype; regions in raster order or sentence groups in reading order, K−1 is the global one.
         partner: Number of the prototype that it met on the other side; None where it met a mean of all by attention.
-        weight: Share of w among what is present on this side; sizes add up to 1, and a free weight may be negative.
+        weight: Fraction of w among what is present on this side; sizes add up to 1, and a free weight may be negative.
         cosine: With the partner or the mean, in [-1, 1].
         contribution: To C: the cosine times its factor in Eq. 6, half of it where both sides look.
     """
@@ -49,8 +49,8 @@ def explain_match(
 
     Args:
         pecm: Gives projections, weights and the pairing.
-        image: (K, C) unprojected prototypes of the film.
-        text: (K, C) unprojected prototypes of the report, of the text width.
+        image: (K, C) unprojected prototypes of the film, on any device and in any precision.
+        text: (K, C) unprojected prototypes of the report, of the text width, likewise.
         text_mask: (K,) True where present; None for all.
 
     Returns:
@@ -65,7 +65,8 @@ def explain_match(
     if image.ndim != 2 or text.ndim != 2:
         shapes = tuple(image.shape), tuple(text.shape)
         raise ValueError(f"prototypes {shapes[0]} and {shapes[1]} must be (K, C) of one film and one report")
-    films, reports = pecm.project(image[None], text[None])  # (1, K, D) each
+    # Stored prototypes are on the CPU and may be in half precision; PECM is wherever it was trained.
+    films, reports = pecm.project(image[None].to(pecm.theta), text[None].to(pecm.theta))  # (1, K, D) each
     mask = pecm.checked_mask(films, reports, None if text_mask is None else text_mask[None])  # (1, K)
     # A contribution that is NaN would sort anywhere.
     if not bool(films.isfinite().all() and reports.isfinite().all()):
@@ -79,8 +80,8 @@ def explain_match(
     for side, (cosines, counts), partner in zip(_SIDES, sides, partners, strict=False):
         factors = pecm.factors(cosines, counts).expand_as(cosines)  # (1, 1, K)
         # Whatever the norm of w, its factors are in proportion to it; all zero is possible where w is free.
-        shares = torch.nn.functional.normalize(factors, p=1.0, dim=2)
-        columns = [values[0, 0].tolist() for values in (shares, cosines, factors * cosines / len(sides))]
+        fractions = torch.nn.functional.normalize(factors, p=1.0, dim=2)
+        columns = [values[0, 0].tolist() for values in (fractions, cosines, factors * cosines / len(sides))]
         entries += [
             PrototypeMatch(side, number, partner[number], *(column[number] for column in columns))
             for number in counts[0].nonzero()[:, 0].tolist()

@@ -82,7 +82,7 @@ def fine_tune_pecm(
         films: (M, R, R) uint8, all films of the training split.
         reports: Of the same split.
         generator: Of the order of films, on the CPU.
-        training: Optimization; None for the printed one.
+        training: Optimization; None for the defaults.
         validation: Films and reports of other patients, whose loss is told after each epoch.
         layer: See `film_prototypes`.
         device: To compute on.

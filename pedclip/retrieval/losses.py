@@ -17,7 +17,7 @@ class Losses:
     Attributes:
         total: Eq. 9, the one to minimize.
         similarity: Eq. 10, nats.
-        confidence: Eq. 11.
+        confidence: Contrast of the confidences, nats; with `conf_loss="as_printed"` Eq. 11.
         diversity: Eq. 12.
         entropy: log K minus the entropy of the weights, nats: 0 where all prototypes count alike.
     """

@@ -116,8 +116,8 @@ def _attended(films: Tensor, text: Tensor, mask: Tensor, temperature: float) -> 
     return of_image, of_text
 
 
-def _cosine_of_mean(shares: Tensor, cosines: Tensor, gram: Tensor) -> Tensor:
+def _cosine_of_mean(fractions: Tensor, cosines: Tensor, gram: Tensor) -> Tensor:
     # With mean m = Σ_l a_l·v_l, cos(u, m) = Σ_l a_l·cos(u, v_l) / |m| and |m|² = aᵀ·G·a: no mean is ever made, which
     # would be (b, N, K, D).
-    squared = ((shares @ gram) * shares).sum(3)
-    return (shares * cosines).sum(3) / squared.clamp(min=_SHORTEST).sqrt()
+    squared = ((fractions @ gram) * fractions).sum(3)
+    return (fractions * cosines).sum(3) / squared.clamp(min=_SHORTEST).sqrt()

@@ -94,8 +94,8 @@ class PECM(nn.Module):
     def entropy(self) -> Tensor:
         """() entropy of the normalized weights in nats, log K at most: 0 where one prototype decides alone."""
         # Absolute values: free weights may be negative.
-        shares = self.weights.abs() / self.weights.abs().sum()
-        entropy: Tensor = torch.special.entr(shares).sum()
+        fractions = self.weights.abs() / self.weights.abs().sum()
+        entropy: Tensor = torch.special.entr(fractions).sum()
         return entropy
 
     @property
@@ -181,9 +181,9 @@ class PECM(nn.Module):
     def text_vectors(self, text_prototypes: Tensor, *, text_mask: Tensor | None = None) -> PairVectors:
         """Reports as an index takes them.
 
-        Blocks are √(w_k/K)·ẑ^k, and the weight is the share of Σw that is present. With w = K·softmax(θ) these are the
-        blocks √softmax(θ)_k·ẑ^k whose squares add up to 1. With w = softmax(θ) they add up to 1/K, which the printed
-        1/K of Eq. 6 asks for: confidences stay as small as they are in `scores`.
+        Blocks are √(w_k/K)·ẑ^k, and the weight is the fraction of Σw that is present. With w = K·softmax(θ) these are
+        the blocks √softmax(θ)_k·ẑ^k whose squares add up to 1. With w = softmax(θ) they add up to 1/K, which the
+        printed 1/K of Eq. 6 asks for: confidences stay as small as they are in `scores`.
 
         Args:
             text_prototypes: (N, K, D) in the joint space.
@@ -212,11 +212,11 @@ class PECM(nn.Module):
         if not self._has_pair_weights:
             return self.weights.to(cosines.dtype) * mask * self._scale(mask)[:, None]
         # Decision E6: softmax(θ_k + β·s_k) over what is present, so that absent ones need no other scale.
-        shares = (self.theta + self.beta * cosines).masked_fill(~mask, -torch.inf).softmax(2)
-        return shares * self.weights.sum() / self.num_prototypes
+        fractions = (self.theta + self.beta * cosines).masked_fill(~mask, -torch.inf).softmax(2)
+        return fractions * self.weights.sum() / self.num_prototypes
 
     def checked_mask(self, image: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
-        """(N, K) mask of reports, all of it where None is given; raises ValueError as `scores`."""
+        """(N, K) mask of reports where they are, all of it where None is given; raises ValueError as `scores`."""
         shapes = tuple(image.shape), tuple(text.shape)
         fits = len(shapes[0]) == len(shapes[1]) == 3 and shapes[0][1:] == shapes[1][1:]
         if not fits or shapes[0][1] != self.num_prototypes:
@@ -229,7 +229,8 @@ class PECM(nn.Module):
         used = mask.any(1) if self.config.per else mask[:, -1]
         if not bool(used.all()):
             raise ValueError(f"text_mask leaves {int((~used).sum())} of {len(used)} reports without a prototype to use")
-        return mask
+        # Masks are stored on the CPU, whatever computed the prototypes.
+        return mask.to(text.device)
 
     @torch.no_grad()
     def _vectors(self, prototypes: Tensor, mask: Tensor) -> PairVectors:
@@ -240,9 +241,9 @@ class PECM(nn.Module):
         # Without DSCE all of them are 1.
         if self.config.w_norm == "free" and self.config.dsce:
             raise ValueError("w_norm='free' has no form for an index, whose confidences lie in [-1, 1]; use scores")
-        share = self.weights / self.weights.sum()  # (K,), adds up to 1
+        fraction = self.weights / self.weights.sum()  # (K,), adds up to 1
         blocks = unit(prototypes) * ((self.weights / self.num_prototypes).sqrt() * mask)[..., None]  # (N, K, D)
-        arrays = self._global(prototypes, mask), blocks.flatten(1), (share * mask).sum(1)
+        arrays = self._global(prototypes, mask), blocks.flatten(1), (fraction * mask).sum(1)
         return PairVectors(*(array.float().cpu().numpy() for array in arrays))
 
     def _global(self, prototypes: Tensor, mask: Tensor | None = None) -> Tensor:

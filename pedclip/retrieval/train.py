@@ -79,7 +79,7 @@ def train_pecm(
         pecm: With its first projections; left on `device` in evaluation mode.
         pairs: Of the training split.
         generator: Of the order of films, on the CPU.
-        training: Optimization; None for the printed one.
+        training: Optimization; None for the defaults.
         validation: Pairs of other patients, whose loss is told after each epoch.
         device: To compute on.
 

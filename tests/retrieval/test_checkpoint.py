@@ -38,6 +38,18 @@ def test_weights_per_pair_are_kept(tmp_path: Path) -> None:
     assert float(again.beta.detach()) == 0.75
 
 
+def test_folders_older_than_the_choice_of_the_confidence_loss_were_trained_as_printed(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    assert values.pop("conf_loss") == "contrastive"
+    (folder / "config.json").write_text(json.dumps(values))
+    assert load_pecm(folder).config == PECMConfig(
+        image_width=6, text_width=6, proj_dim=4, top_m=7, rerank="sum", conf_loss="as_printed"
+    )
+    # Written again, it says so itself.
+    again = save_pecm(load_pecm(folder), folder.parent / "again")
+    assert json.loads((again / "config.json").read_text())["conf_loss"] == "as_printed"
+
+
 def test_damaged_folders_say_which_file(folder: Path) -> None:
     with pytest.raises(OSError, match="nothing"):
         load_pecm(folder.parent / "nothing")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pedclip.evaluation.metrics.retrieval import query_interval
+from pedclip.retrieval import comparison
 from pedclip.retrieval.comparison import (
     compare_recall,
     comparison_table,
@@ -15,8 +16,10 @@ from pedclip.retrieval.comparison import (
     score_pairs,
     shortcut_scores,
 )
+from pedclip.retrieval.confidence import first_answers
 from pedclip.retrieval.config import PECMConfig
 from pedclip.retrieval.evaluate import report_recall
+from pedclip.retrieval.explain import explain_match
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import Prototypes
 from pedclip.retrieval.scores import Scores
@@ -135,7 +138,9 @@ def test_misuse_is_refused():
         compare_recall(METHODS, REPORTS, reference="other")
     with pytest.raises(ValueError, match="'none' has no scores: at least one seed is needed"):
         compare_recall({**METHODS, "none": []}, REPORTS, reference="plain")
-    with pytest.raises(ValueError, match=r"scores \(12, 5\) must be \(films, unique texts\) = \(12, 6\)"):
+    with pytest.raises(
+        ValueError, match=r"scores \(12, 5\) must be \(films, unique texts\) = \(12, 6\); score reports.texts"
+    ):
         compare_recall({**METHODS, "narrow": [drawn(0, texts=5)]}, REPORTS, reference="plain")
     broken = drawn(0)
     broken.final[0, 0] = torch.nan
@@ -181,6 +186,35 @@ def test_prototypes_in_half_precision_are_scored():
     assert found.final.dtype == torch.float32
     # Half precision has 11 bits.
     torch.testing.assert_close(found.final, score_pairs(pecm, split).final, rtol=0, atol=2e-3)
+
+
+def test_scores_and_fitted_models_are_left_on_the_cpu(monkeypatch):
+    # The device "meta" has no numbers, so that whoever asks it for them is refused: what is left there stays there.
+    def moved(pecm, *_, **__):
+        pecm.to("meta")
+        return ()
+
+    pecm = PECM(4, config=VARIANT.config)
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        score_pairs(pecm.to("meta"), pairs())
+    monkeypatch.setattr(comparison, "train_pecm", moved)
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        fit_variant(VARIANT, pairs(), seed=0, device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_fits_and_scores_what_numpy_can_read():
+    fitted, _ = fit_variant(VARIANT, pairs(), seed=0, training=QUICK, device="cuda")
+    assert fitted.theta.device.type == "cpu"
+    expected, found = score_pairs(fitted, pairs()), score_pairs(fitted.to("cuda"), pairs())
+    # Sums in another order.
+    torch.testing.assert_close(found.final, expected.final, rtol=0, atol=1e-4)
+    reports = reports_of(pairs().report.tolist())
+    assert compare_recall({"PECM": [found]}, reports, reference="PECM", num_resamples=20)
+    assert first_answers(found, temperature=0.1).rows.shape == (24,)
+    image, text = pairs().image, pairs().text
+    assert explain_match(fitted, image[0], text.values[0], text.mask[0])
 
 
 def same_width(dtype=torch.float32):
@@ -253,3 +287,54 @@ def test_the_shortcut_needs_a_thumbnail_for_each_film():
     one = pairs(films=12, reports=10)
     with pytest.raises(ValueError, match="for 12 and 12 films"):
         shortcut_scores(np.zeros((11, 65)), one, np.zeros((12, 65)), one)
+
+
+def siblings(patients=4, films=10, width=8):
+    """Thumbnails that are alike within a patient, as the words are, and tell nothing about another patient."""
+    generator, rng = seeded(7), np.random.default_rng(7)
+    mask = torch.ones(patients, 3, dtype=torch.bool)
+    text = Prototypes(torch.randn(patients, 3, 16, generator=generator), mask, mask)
+    report = torch.arange(patients).repeat_interleave(films)
+    image = torch.randn(len(report), 3, 16, generator=generator)
+    looks = rng.normal(size=(patients, width))[report] + 0.05 * rng.normal(size=(len(report), width))
+    return looks, RetrievalPairs(image, text, report, [f"p{row}" for row in report.tolist()])
+
+
+def test_the_penalty_of_the_shortcut_is_chosen_on_other_patients():
+    (looks, train), strange = siblings(), np.random.default_rng(8).normal(size=(40, 8))
+    texts = torch.nn.functional.normalize(train.text.values[:, -1], dim=-1)
+
+    # Ridge regression written out, on some of the films.
+    def fitted(is_used, penalty):
+        values, targets = looks[is_used], texts[train.report].numpy()[is_used]
+        mean, deviation, center = values.mean(0), values.std(0), targets.mean(0)
+        scaled = (values - mean) / deviation
+        slope = np.linalg.solve(scaled.T @ scaled + penalty * np.eye(8), scaled.T @ (targets - center))
+        return lambda asked: (asked - mean) / deviation @ slope + center
+
+    # Of four patients, each is left out once.
+    errors = {}
+    for penalty in np.logspace(-2, 4, 13):
+        out = [train.report.numpy() == patient for patient in range(4)]
+        left = [fitted(~is_out, penalty)(looks[is_out]) - texts[train.report].numpy()[is_out] for is_out in out]
+        errors[penalty] = np.mean([(one**2).mean() for one in left])
+    best = min(errors, key=errors.get)
+    guess = torch.nn.functional.normalize(torch.from_numpy(fitted(np.full(40, True), best)(strange)).float(), dim=-1)
+    found = shortcut_scores(looks, train, strange, train)
+    torch.testing.assert_close(found.initial, guess @ texts.t(), rtol=0, atol=1e-5)
+    # One film at a time, siblings would call for the smallest penalty, and strange films get the words of somebody.
+    assert best == 1e4
+    assert found.initial.std(0).max() < 0.1
+    again = shortcut_scores(looks, train, strange, train)
+    assert torch.equal(again.initial, found.initial)
+    alone = replace(train, patients=["p0"] * 40)
+    with pytest.raises(ValueError, match="training films of 1 patient: the penalty is chosen on patients left out"):
+        shortcut_scores(looks, alone, strange, train)
+
+
+def test_the_shortcut_reads_prototypes_in_half_precision():
+    looks, train = siblings()
+    half = replace(train, text=replace(train.text, values=train.text.values.bfloat16()))
+    found, expected = (shortcut_scores(looks, one, looks, one) for one in (half, train))
+    # Eight bits.
+    torch.testing.assert_close(found.initial, expected.initial, rtol=0, atol=0.02)

@@ -34,6 +34,17 @@ def entry(side: str, number: int, contribution: float) -> PrototypeMatch:
     return PrototypeMatch(side, number, None, 0.1, 0.5, contribution)  # type: ignore[arg-type]
 
 
+def test_prototypes_in_half_precision_are_explained() -> None:
+    image, text, masks = draw(0, films=1, reports=1)
+    pecm = PECM(5, config=PECMConfig(image_width=6, text_width=6, proj_dim=6))
+    halves = explain_match(pecm, image[0].half(), text[0].half(), masks[0])
+    entries = explain_match(pecm, image[0].float(), text[0].float(), masks[0])
+    # Half precision has 11 bits.
+    assert {one.number: one.contribution for one in halves} == pytest.approx(
+        {one.number: one.contribution for one in entries}, abs=2e-3
+    )
+
+
 @pytest.mark.parametrize("weights", WEIGHTS, ids="-".join)
 @pytest.mark.parametrize("match", MATCHES)
 @settings(max_examples=15)
@@ -55,8 +66,8 @@ def test_contributions_add_up_to_the_confidence(
     else:
         assert numbers == {"film": [0, 1, 2, 3, 4], "report": present}
     for side, found in numbers.items():
-        shares = [abs(one.weight) for one in entries if one.side == side]
-        assert sum(shares) == pytest.approx(1 if found else 0)
+        fractions = [abs(one.weight) for one in entries if one.side == side]
+        assert sum(fractions) == pytest.approx(1 if found else 0)
     assert [one.contribution for one in entries] == sorted((one.contribution for one in entries), reverse=True)
 
 
@@ -84,12 +95,12 @@ def test_pairs_by_index_are_what_loops_find() -> None:
     mask = torch.isin(torch.arange(5), torch.tensor(present))
     powers = pecm.theta.detach().exp()
     for one in explain_match(pecm, film, report, mask):
-        share = float(powers[one.number] / powers[present].sum())
+        fraction = float(powers[one.number] / powers[present].sum())
         cosine = float(torch.cosine_similarity(film[one.number], report[one.number], dim=0))
         assert (one.side, one.partner) == ("film", one.number)
-        assert (one.weight, one.cosine) == pytest.approx((share, cosine))
+        assert (one.weight, one.cosine) == pytest.approx((fraction, cosine))
         # Weights that are left grow to the total of all, so that C is their mean.
-        assert one.contribution == pytest.approx(share * cosine)
+        assert one.contribution == pytest.approx(fraction * cosine)
 
 
 def test_the_best_of_the_other_side_is_named() -> None:
@@ -105,8 +116,8 @@ def test_the_best_of_the_other_side_is_named() -> None:
         cosines = {k: float(torch.cosine_similarity(own[one.number], other[k], dim=0)) for k in allowed}
         assert one.partner == max(cosines, key=lambda k: cosines[k])
         assert one.cosine == pytest.approx(max(cosines.values()))
-        share = float(powers[one.number] / powers[list(counted)].sum())
-        assert one.contribution == pytest.approx(share * one.cosine / 2)
+        fraction = float(powers[one.number] / powers[list(counted)].sum())
+        assert one.contribution == pytest.approx(fraction * one.cosine / 2)
 
 
 def test_attention_meets_a_mean_that_is_no_prototype() -> None:

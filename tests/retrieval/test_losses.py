@@ -188,9 +188,9 @@ def test_total_is_the_weighted_sum_of_its_parts(reduce: str, conf_loss: str) -> 
         confidence = sum((1 - scores.confidence[i, i]) ** 2 for i in range(4)) / 4
     else:
         # −log of each film's own report among all four, and of each report's own film.
-        shares = torch.exp(scores.confidence / 0.07)
+        powers = torch.exp(scores.confidence / 0.07)
         rows = [
-            -torch.log(shares[i, i] / shares[i].sum()) - torch.log(shares[i, i] / shares[:, i].sum()) for i in range(4)
+            -torch.log(powers[i, i] / powers[i].sum()) - torch.log(powers[i, i] / powers[:, i].sum()) for i in range(4)
         ]
         confidence = sum(rows) / 8
     both = [(pecm.image_projection(image), torch.ones_like(mask)), (pecm.text_projection(text), mask)]

@@ -19,8 +19,8 @@ def counterpart(pecm: PECM, one: Tensor, others: list[Tensor]) -> Tensor:
     cosines = torch.stack([torch.cosine_similarity(one, other, dim=0) for other in others])
     if pecm.config.match == "max":
         return cosines.max()
-    shares = (cosines / pecm.config.match_temperature).softmax(0)
-    mean = sum(share * other / other.norm() for share, other in zip(shares, others, strict=True))
+    fractions = (cosines / pecm.config.match_temperature).softmax(0)
+    mean = sum(fraction * other / other.norm() for fraction, other in zip(fractions, others, strict=True))
     return torch.cosine_similarity(one, mean, dim=0)  # type: ignore[arg-type]
 
 
@@ -153,7 +153,7 @@ def test_gradient_against_finite_differences(weights: str, match: str) -> None:
 
 
 def test_opposite_prototypes_have_finite_gradients() -> None:
-    # Their mean has no direction: attention of equal shares to a vector and its opposite.
+    # Their mean has no direction: attention of equal fractions to a vector and its opposite.
     image = torch.tensor([[[1.0, 0], [1, 0]]], requires_grad=True)
     text = torch.tensor([[[0, 1.0], [0, -1]]], requires_grad=True)
     confidence = PECM(2, config=replace(TINY, **SOFT)).scores(image, text).confidence  # type: ignore[arg-type]

@@ -110,6 +110,14 @@ def test_absent_prototypes_do_not_matter() -> None:
         torch.testing.assert_close(first, second)
 
 
+def test_masks_on_the_cpu_fit_prototypes_of_another_device() -> None:
+    # "meta" computes shapes only, and refuses to mix with the CPU as a GPU does.
+    pecm, (image, text, mask) = build(0).to("meta"), draw(0)
+    found = pecm.scores(image.to("meta"), text.to("meta"), text_mask=mask)
+    assert found.final.shape == (3, 4)
+    assert found.final.device.type == "meta"
+
+
 def test_a_free_weight_of_zero_has_a_finite_gradient() -> None:
     image, text, _ = draw(7)
     pecm = build(7, w_norm="free")
@@ -149,8 +157,8 @@ def test_weights_without_confidence_estimation_are_uniform() -> None:
 
 def test_entropy_of_the_weights() -> None:
     pecm = build(11)
-    shares = pecm.weights.detach() / 5
-    assert float(pecm.entropy.detach()) == pytest.approx(float(-(shares * shares.log()).sum()))
+    fractions = pecm.weights.detach() / 5
+    assert float(pecm.entropy.detach()) == pytest.approx(float(-(fractions * fractions.log()).sum()))
     with torch.no_grad():
         pecm.theta.copy_(torch.tensor([1000.0, 0, 0, 0, 0]))
     assert float(pecm.entropy.detach()) == 0  # collapsed, and not NaN

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pedclip.retrieval.archive.exact_search import search_exact as search_exact
     from pedclip.retrieval.archive.index import ArchiveIndex as ArchiveIndex
     from pedclip.retrieval.archive.index import DamagedIndex as DamagedIndex
+    from pedclip.retrieval.archive.index import IndexInUse as IndexInUse
     from pedclip.retrieval.archive.index import OtherModel as OtherModel
     from pedclip.retrieval.archive.search import Found as Found
     from pedclip.retrieval.archive.search import search_all as search_all
@@ -49,6 +50,7 @@ __getattr__, __dir__ = lazy_names(
         "search_exact": "exact_search",
         "ArchiveIndex": "index",
         "DamagedIndex": "index",
+        "IndexInUse": "index",
         "OtherModel": "index",
         "Found": "search",
         "search_all": "search",

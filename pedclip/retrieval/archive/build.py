@@ -14,19 +14,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.artefacts import atomic_folder, read_json, write_json
+from pedclip.artefacts import read_json, write_json
 from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval.archive.encoding import (
     ITEMS_AT_ONCE,
     REASONS,
     Encoded,
     Omission,
-    encode_reports,
+    encode_usable_reports,
     film_vectors,
     fingerprint,
 )
 from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, Rows
-from pedclip.retrieval.archive.index_files import read_description, write_index
+from pedclip.retrieval.archive.index_files import new_index, write_index
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import PatchLayer
 from pedclip.retrieval.vectors import PairVectors
@@ -177,7 +177,7 @@ def build_report_index(
     remaining = iter(texts)
     # Read in pieces, since a million reports need not fit the memory.
     pieces = iter(lambda: list(islice(remaining, ITEMS_AT_ONCE)), [])
-    encoded = (encode_reports(model, pecm, piece, batch_size=batch_size, device=device) for piece in pieces)
+    encoded = (encode_usable_reports(model, pecm, piece, batch_size=batch_size, device=device) for piece in pieces)
     return build_index(folder, encoded, model=fingerprint(model, pecm, layer=layer), extend=extend)
 
 
@@ -222,6 +222,8 @@ def build_film_index(
 def build_index(folder: str | Path, encoded: Iterable[Encoded], *, model: str, extend: bool = False) -> BuiltIndex:
     """An index of items that were encoded, here or by other machines (`encoded_in_order`).
 
+    Several processes may extend one index at once; their items follow each other in the order in which they are done.
+
     Args:
         folder: Of the index; one that is there is replaced, unless it is extended.
         encoded: Items in order, in pieces that fit the memory.
@@ -232,20 +234,26 @@ def build_index(folder: str | Path, encoded: Iterable[Encoded], *, model: str, e
         FileNotFoundError: There is nothing to extend.
         OtherModel: The index to extend is of another model.
         ValueError: No item that can be indexed.
+        IndexInUse: Another process has been moving files of the index for ten minutes.
     """
     root = Path(folder)
+    told: list[GivenItems] = []
+    vectors = _vectors(encoded, told)
     if extend:
         # Refused now, not after hours of encoding.
-        BuiltIndex.open(root, model=model).index.extend(_vectors(encoded, root, is_extension=True))
+        index = BuiltIndex.open(root, model=model).index
+        # Written before the part belongs to the index: a process killed in between leaves a line that no part has.
+        index.extend(vectors, before_joining=lambda parts: _write_items(root, (*_read_items(root)[:parts], *told)))
     else:
         # Index and numbers in one folder, which appears with both or not at all.
-        with atomic_folder(root) as partial:
-            write_index(partial, _vectors(encoded, partial, is_extension=False), model=model)
+        with new_index(root) as partial:
+            write_index(partial, vectors, model=model)
+            _write_items(partial, told)
     return BuiltIndex.open(root, model=model)
 
 
-def _vectors(encoded: Iterable[Encoded], folder: Path, *, is_extension: bool) -> Iterator[PairVectors]:
-    """Vectors for the index; the items given are written when the last vectors have been taken."""
+def _vectors(encoded: Iterable[Encoded], told: list[GivenItems]) -> Iterator[PairVectors]:
+    """Vectors for the index; the items given are told when the last vectors have been taken."""
     count, num_indexed = 0, 0
     omitted: list[Omission] = []
     for piece in encoded:
@@ -259,11 +267,11 @@ def _vectors(encoded: Iterable[Encoded], folder: Path, *, is_extension: bool) ->
     if omitted and not num_indexed:
         reasons = "; ".join(reason_counts(LeftOut("", one.reason, one.detail) for one in omitted))
         raise ValueError(f"none of {count} items can be indexed, and an index needs one: {reasons}")
-    # Whoever takes the vectors holds the lock of the index and has not described the new part yet: what is written here
-    # counts once it does, and a process killed in between leaves a line that no part has.
-    known = _read_items(folder)[: len(read_description(folder).parts)] if is_extension else ()
-    parts = [one.to_dict() for one in (*known, GivenItems(count, tuple(omitted)))]
-    write_json(folder / ITEMS, {"format": _FORMAT, "parts": parts})
+    told.append(GivenItems(count, tuple(omitted)))
+
+
+def _write_items(folder: Path, given: Iterable[GivenItems]) -> None:
+    write_json(folder / ITEMS, {"format": _FORMAT, "parts": [one.to_dict() for one in given]})
 
 
 def _read_items(folder: Path) -> tuple[GivenItems, ...]:

@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.models.pedclip import PedCLIP
-from pedclip.retrieval.archive.encoding import ITEMS_AT_ONCE, REASONS, Encoded, Omission, encode_reports, film_vectors
+from pedclip.retrieval.archive.encoding import (
+    ITEMS_AT_ONCE,
+    REASONS,
+    Encoded,
+    Omission,
+    encode_usable_reports,
+    film_vectors,
+)
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import PatchLayer
 from pedclip.retrieval.vectors import PairVectors
@@ -86,7 +93,7 @@ class VectorWorker:
     def _encode(self, values: NDArray[Any]) -> Encoded:
         if self.items == "reports":
             settings: dict[str, Any] = {"batch_size": self.batch_size, "device": self.device}
-            return encode_reports(self.model, self.pecm, list(values), **settings)
+            return encode_usable_reports(self.model, self.pecm, list(values), **settings)
         if values.dtype == object:
             # Films of one shape arrive as one array; others as a list of them.
             shapes = sorted({np.shape(film) for film in values})
@@ -109,8 +116,9 @@ def ray_vectors(
 ) -> "Dataset":
     """Vectors over several machines: a Ray dataset of films or reports to one of rows for an index.
 
-    `build_index(folder, encoded_in_order(result.iter_batches(batch_format="numpy")), model=fingerprint(…))` writes the
-    index, the same one as on one machine if the batch size is 1 and workers compute with as many threads.
+    `encoded = encoded_in_order(result.iter_batches(batch_format="numpy"), num_items=dataset.count())` and then
+    `build_index(folder, encoded, model=fingerprint(…))` write the index, the same one as on one machine if the batch
+    size is 1 and workers compute with as many threads.
 
     Args:
         dataset: One row per item.
@@ -147,19 +155,20 @@ def ray_vectors(
     )
 
 
-def encoded_in_order(batches: Iterable[Columns]) -> Iterator[Encoded]:
+def encoded_in_order(batches: Iterable[Columns], *, num_items: int) -> Iterator[Encoded]:
     """Rows of `ray_vectors` in the order of their numbers, for `build_index`.
 
     Whatever comes early is held until its turn: as much as the workers are ahead of each other.
 
     Args:
         batches: Columns of some rows each, as `VectorWorker` makes them, in any order.
+        num_items: N, such as `dataset.count()`; without it, nobody would miss the last ones.
 
     Yields:
-        Runs of items with consecutive numbers, from 0 on.
+        Runs of items with consecutive numbers, from 0 to N − 1.
 
     Raises:
-        ValueError: A number is missing or there twice.
+        ValueError: A number is missing, there twice, or none of 0 to N − 1.
     """
     waiting: dict[int, Columns] = {}  # runs by their first number
     following = 0  # number of the next item
@@ -167,21 +176,23 @@ def encoded_in_order(batches: Iterable[Columns]) -> Iterator[Encoded]:
         if not len(batch["number"]):
             continue
         numbers = batch["number"]  # (B,)
+        # As early as it can be known, since more may take hours.
+        if len(strange := numbers[(numbers < 0) | (numbers >= num_items)]):
+            raise ValueError(f"item {strange[0]} is none of {num_items}; number the items 0 to N − 1")
         # Blocks may be joined on the way, so that a batch holds several runs; a run ends where the next number is not
         # one more.
         for rows in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1):
             first = int(numbers[rows[0]])
-            # As early as it can be known, since more may take hours.
             if first < following or first in waiting:
                 raise ValueError(f"item {first} is there twice; number the items 0 to N − 1")
             waiting[first] = {name: values[rows] for name, values in batch.items()}
         while (run := waiting.pop(following, None)) is not None:
             following += len(run["number"])
             yield _encoded(run)
-    if waiting:
+    if waiting or following < num_items:
         # A run that begins before what has been yielded overlaps with another.
-        first = min(waiting)
-        what = f"item {first} is there twice" if first < following else f"item {following} is missing"
+        first = min(waiting, default=num_items)
+        what = f"item {first} is there twice" if first < following else f"item {following} of {num_items} is missing"
         raise ValueError(f"{what}; number the items 0 to N − 1")
 
 

@@ -8,7 +8,7 @@ change the last digits, as matrix products of another size add up in another ord
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -28,7 +28,12 @@ from pedclip.triplets.left_out import Reason
 VERSION: Final = 1  # of the vectors: raise it when the same models and items give others
 ITEMS_AT_ONCE: Final = 256  # in memory: 14 MB of vectors where K·D is 13,312
 REASONS: Final = {reason.value: reason for reason in Reason}  # to read them again from a file or a table
-_OF_SEARCH: Final = ("rerank", "top_m", "arr")  # switches of PECM that act on scores, not on vectors
+# Fields of PECMConfig that vectors are made by; the others act on losses, on the start of a training or on scores.
+OF_VECTORS: Final = (
+    "image_width", "text_width", "proj_dim", "grid", "text_proto", "short",
+    "norm_z", "w_norm", "w_mode", "match", "per", "dsce",
+)  # fmt: skip
+_OF_LOSSES: Final = "log_temperature"  # the one weight of PECM that no vector reads
 _OF_BERT: Final = ("num_attention_heads", "hidden_act", "layer_norm_eps")  # no weight shows these
 
 
@@ -66,7 +71,8 @@ def fingerprint(model: PedCLIP, pecm: PECM, *, layer: PatchLayer = "final") -> s
     """SHA-256 of all that vectors depend on besides films and texts: the `model` of an index and of its queries.
 
     Weights and configuration of both models, preprocessing, tokenizer, grid, short reports and layer. Batch size and
-    device change the last digits only and are not in it; nor is the final score, which is a choice of each search.
+    device change the last digits only and are not in it; nor is the final score, which is a choice of each search, nor
+    what PECM's losses were.
 
     Args:
         model: As for `report_vectors`.
@@ -85,11 +91,11 @@ def fingerprint(model: PedCLIP, pecm: PECM, *, layer: PatchLayer = "final") -> s
         "tokenizer": tokenizer_rules(model.tokenizer),
         # Grid and short reports are in here: they are what PECM was trained with.
         "num_prototypes": pecm.num_prototypes,
-        "pecm": {name: value for name, value in asdict(pecm.config).items() if name not in _OF_SEARCH},
+        "pecm": {name: getattr(pecm.config, name) for name in OF_VECTORS},
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for part in (model, pecm):
-        add_weights(digest, part.state_dict())
+    add_weights(digest, model.state_dict())
+    add_weights(digest, {name: value for name, value in pecm.state_dict().items() if name != _OF_LOSSES})
     return digest.hexdigest()
 
 
@@ -172,7 +178,7 @@ def film_vectors(
     return _joined([pecm.image_vectors(_projected(pecm, piece, absent)[0]) for piece in pieces])
 
 
-def encode_reports(
+def encode_usable_reports(
     model: PedCLIP, pecm: PECM, texts: Sequence[str | None], *, batch_size: int = 1, device: str = "cpu"
 ) -> Encoded:
     """`report_vectors` of those texts that have a sentence, and a list of the others.

@@ -128,7 +128,7 @@ class ConfidenceBound:
         return np.asarray(ceiling + _ROUNDED, dtype=np.float32)
 
     def save(self, path: str | Path) -> Path:
-        """Write the bound as one safetensors file, whole or not at all."""
+        """One safetensors file of the bound, written whole or not at all."""
         from safetensors.numpy import save
 
         # In double precision the directions stay orthonormal.

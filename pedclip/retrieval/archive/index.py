@@ -1,6 +1,7 @@
 """Index of an archive: the vectors of all items in half precision, memory-mapped, saved, opened and extended."""
 
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,16 +9,17 @@ from typing import Final
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from pedclip.artefacts import atomic_folder, write_json
+from pedclip.artefacts import partial_folder, write_json
 from pedclip.retrieval.archive.index_files import (
     DESCRIPTION,
     Description,
     Part,
     PartDescription,
     check_part,
+    locked,
+    new_index,
     open_part,
     part_name,
     read_description,
@@ -25,13 +27,13 @@ from pedclip.retrieval.archive.index_files import (
     write_part,
 )
 from pedclip.retrieval.archive.index_files import DamagedIndex as DamagedIndex
+from pedclip.retrieval.archive.index_files import IndexInUse as IndexInUse
 from pedclip.retrieval.archive.index_files import OtherModel as OtherModel
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 Rows = NDArray[np.int64]
 
 BLOCK_ELEMENTS: Final = 4_000_000  # numbers of a block in single precision: 16 MB, about the size of a cache
-_WAIT: Final = 600  # seconds for another process that extends the same index
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class ArchiveIndex:
         """An index of items, written whole or not at all.
 
         Args:
-            folder: Destination; an index that is there is replaced.
+            folder: Destination; an index that is there is replaced, together with what others add to it meanwhile.
             batches: Items in order, in pieces that fit the memory.
             model: Fingerprint of the model that made the vectors, such as the checksum of its weights.
 
@@ -71,9 +73,10 @@ class ArchiveIndex:
 
         Raises:
             ValueError: No items, or no fingerprint.
+            IndexInUse: Another process has been moving files of the old index for ten minutes.
         """
         # Nobody sees the folder before all of it is there.
-        with atomic_folder(folder) as partial:
+        with new_index(folder) as partial:
             write_index(partial, batches, model=model)
         return cls.open(folder, model=model)
 
@@ -101,30 +104,51 @@ class ArchiveIndex:
         widths = {"dimension": description.dimension, "width": description.width}
         return cls(root, description, tuple(open_part(root, part, **widths) for part in description.parts))
 
-    def extend(self, batches: Iterable[PairVectors]) -> "ArchiveIndex":
+    def extend(
+        self, batches: Iterable[PairVectors], *, before_joining: Callable[[int], object] = lambda _: None
+    ) -> "ArchiveIndex":
         """The same index with more items behind those that it has; these are not written again.
+
+        Several processes may extend one index at once: each writes its part beside it, and parts join in the order in
+        which they are complete. Where a new index takes the place of this one meanwhile, the items join that one if it
+        is of the same model and widths.
 
         Args:
             batches: Items in order, made with the same model.
+            before_joining: Called with the number of parts before the new one, when that one is complete and does not
+                belong to the index yet; no other process changes the index until it does.
 
         Returns:
             The longer index; this one still reads what it read before.
 
         Raises:
             ValueError: No items.
-            OtherModel: Vectors of other widths, or the folder holds an index of another model by now.
+            OtherModel: Vectors of other widths, or the folder holds an index of another model or width by now.
+            IndexInUse: Another process has been moving its part into the index for ten minutes.
         """
-        # One writer at a time: two would give their parts the same name.
-        with FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=_WAIT):
-            now = ArchiveIndex.open(self.folder, model=self.model).description
-            name = part_name(len(now.parts))
-            # A part that no description names is what a killed process left, and is replaced.
-            with atomic_folder(self.folder / name) as partial:
-                written = write_part(partial, batches, widths=(now.dimension, now.width))
-            # From this replacement on, the part belongs to the index.
-            part = PartDescription(name, written.parts[0].count, written.parts[0].checksums)
-            write_json(self.folder / DESCRIPTION, replace(now, parts=(*now.parts, part)).to_dict())
+        # Beside the index and without its lock, since encoding takes hours.
+        with partial_folder(self.folder) as partial:
+            written = write_part(partial, batches, widths=(self.dimension, self.width))
+            # One at a time from here: two would give their parts the same name.
+            with locked(self.folder):
+                self._join(partial, written.parts[0], before_joining)
         return ArchiveIndex.open(self.folder, model=self.model)
+
+    def _join(self, partial: Path, part: PartDescription, before_joining: Callable[[int], object]) -> None:
+        # As the index is by now, not as it was opened.
+        now = ArchiveIndex.open(self.folder, model=self.model).description
+        widths = [(one.dimension, one.width) for one in (self.description, now)]
+        if widths[0] != widths[1]:
+            raise OtherModel(f"vectors of widths {widths[0]} do not fit {self.folder}, by now of widths {widths[1]}")
+        before_joining(len(now.parts))
+        path = self.folder / part_name(len(now.parts))
+        # A part that no description names is what a killed process left, and is replaced.
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+        # From this replacement on, the part belongs to the index.
+        parts = (*now.parts, replace(part, name=path.name))
+        write_json(self.folder / DESCRIPTION, replace(now, parts=parts).to_dict())
 
     def check_contents(self) -> None:
         """Every byte against the checksums of when it was written; minutes for a large archive.

@@ -6,21 +6,23 @@
     part-00000/weight.f32           N single-precision numbers
 
 A part is never changed once it is there; more items are another part, and the description is replaced last and as a
-whole, so that a reader finds the old index or the new one.
+whole, so that a reader finds the old index or the new one. Both are written beside the index first; whoever moves them
+into place holds the lock `.NAME.lock` beside the folder, for that moment only.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pedclip.artefacts import read_json, write_json
+from pedclip.artefacts import atomic_folder, read_json, write_json
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 VERSION: Final = 1  # of the files: raise it when they are laid out in another way
@@ -28,6 +30,7 @@ FORMAT: Final = "pedclip archive index"
 DESCRIPTION: Final = "index.json"
 # Files of a part, with the type of their numbers; little-endian on every machine.
 FILES: Final[Mapping[str, str]] = {"similarity.f16": "<f2", "confidence.f16": "<f2", "weight.f32": "<f4"}
+_WAIT: Final = 600  # seconds for another process that moves its part into the same index, which takes moments
 
 
 class DamagedIndex(ValueError):
@@ -36,6 +39,10 @@ class DamagedIndex(ValueError):
 
 class OtherModel(ValueError):
     """An index or a query whose vectors are of another model, or of other widths."""
+
+
+class IndexInUse(TimeoutError):
+    """An index that another process does not let go of."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,52 @@ def part_name(number: int) -> str:
     return f"part-{number:05d}"
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Right to change which files an index consists of: one process at a time.
+
+    Args:
+        folder: Of the index.
+
+    Raises:
+        IndexInUse: Another process has had it for ten minutes.
+    """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=_WAIT)
+    except Timeout as error:
+        raise IndexInUse(
+            f"{folder} has been in the hands of another process for {_WAIT} s, and nothing was changed; look for a "
+            "process that hangs, end it, and try again"
+        ) from error
+    # Where a holder is killed, the operating system gives it back.
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def new_index(folder: str | Path) -> Iterator[Path]:
+    """Empty folder that takes the place of an index at the end of the block, unless that fails.
+
+    Args:
+        folder: Of the index, which may be there already.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        IndexInUse: As for `locked`.
+    """
+    with ExitStack() as held, atomic_folder(folder) as partial:
+        yield partial
+        # Let go of after the renames: whoever extends the old index would put its part into the new one.
+        held.enter_context(locked(Path(folder)))
+
+
 def write_index(folder: Path, batches: Iterable[PairVectors], *, model: str) -> None:
-    """Write an index of one part.
+    """Files of an index of one part, written.
 
     Args:
         folder: Of the index, empty; nobody reads it yet.
@@ -117,7 +168,7 @@ def write_index(folder: Path, batches: Iterable[PairVectors], *, model: str) -> 
 
 
 def write_part(folder: Path, batches: Iterable[PairVectors], *, widths: tuple[int, int] | None) -> Description:
-    """Write the files of a part, a batch at a time.
+    """Files of a part, written a batch at a time.
 
     Args:
         folder: Of the part, empty.
@@ -153,7 +204,7 @@ def write_part(folder: Path, batches: Iterable[PairVectors], *, widths: tuple[in
 
 
 def open_part(folder: Path, part: PartDescription, *, dimension: int, width: int) -> Part:
-    """Open a part after a look at the sizes of its files.
+    """A part, opened after a look at the sizes of its files.
 
     Raises:
         DamagedIndex: A file is missing or has another size than its rows need; the message names it.

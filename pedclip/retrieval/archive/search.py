@@ -45,7 +45,7 @@ class Found:
 
 
 class FirstStage(Protocol):
-    """A search by similarity alone; `pedclip.retrieval.first_stage` makes one."""
+    """A search by similarity alone; `pedclip.retrieval.archive.first_stage` makes one."""
 
     @property
     def num_items(self) -> int:

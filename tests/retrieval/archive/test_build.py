@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from pedclip.retrieval.archive import build as build_module
+from pedclip.retrieval.archive import index as index_module
+from pedclip.retrieval.archive import index_files
 from pedclip.retrieval.archive.build import ITEMS, BuiltIndex, build_film_index, build_report_index
 from pedclip.retrieval.archive.encoding import film_vectors, fingerprint, report_vectors
 from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherModel
@@ -151,6 +153,38 @@ def test_an_extension_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
     longer = build_report_index(tmp_path / "index", model(), pecm(), MIXED[3:], extend=True)
     assert longer.numbers.tolist() == KEPT
     assert [one.name for one in (tmp_path).iterdir() if one.is_dir()] == ["index"]
+
+
+def test_numbers_follow_the_parts_whoever_is_done_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_files, "_WAIT", 0.1)
+    build_report_index(tmp_path / "index", model(), pecm(), [REPORTS[0], ""])
+
+    def slow() -> Iterator[str]:
+        yield REPORTS[1]
+        # Another process adds its own in the meantime.
+        build_report_index(tmp_path / "index", model(), pecm(), ["", REPORTS[2]], extend=True)
+        yield ""
+
+    built = build_report_index(tmp_path / "index", model(), pecm(), slow(), extend=True)
+    assert [one.count for one in built.given] == [2, 2, 2]
+    assert built.numbers.tolist() == [0, 3, 4]
+    assert [one.file for one in built.left_out] == ["item 1", "item 2", "item 5"]
+    expected = report_vectors(model(), pecm(), [REPORTS[0], REPORTS[2], REPORTS[1]])
+    assert np.array_equal(built.index.similarity, expected.similarity.astype(np.float16))
+
+
+def test_an_extension_killed_at_any_step_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = build_report_index(tmp_path / "index", model(), pecm(), MIXED[:3])
+    # Before the numbers, and between the numbers and the description.
+    for module in (build_module, index_module):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                build_report_index(tmp_path / "index", model(), pecm(), MIXED[3:], extend=True)
+        again = BuiltIndex.open(tmp_path / "index")
+        assert (content(again.index), again.numbers.tolist()) == (content(built.index), built.numbers.tolist())
+    longer = build_report_index(tmp_path / "index", model(), pecm(), MIXED[3:], extend=True)
+    assert longer.numbers.tolist() == KEPT
 
 
 @pytest.mark.parametrize(

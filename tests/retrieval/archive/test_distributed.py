@@ -38,7 +38,8 @@ def rows(values: Any, numbers: list[int]) -> Batch:
 
 
 def built(folder: Path, batches: Iterator[Batch]) -> BuiltIndex:
-    return build_index(folder, encoded_in_order(batches), model=fingerprint(*models()))
+    """Of nine items."""
+    return build_index(folder, encoded_in_order(batches, num_items=9), model=fingerprint(*models()))
 
 
 @pytest.mark.parametrize("pieces", [[[0, 1, 2, 3, 4, 5, 6, 7, 8]], [[6, 7, 8], [1], [5, 4, 0], [3, 2]]])
@@ -80,7 +81,7 @@ def test_rows_wait_for_their_turn_and_no_longer() -> None:
             taken.append(number)
             yield worker("reports")(rows(MIXED[2:5] + MIXED[7:8], [number]))
 
-    found = encoded_in_order(batches())
+    found = encoded_in_order(batches(), num_items=4)
     assert next(found).num_given == 1
     assert taken == [0]
     assert next(found).num_given == 1
@@ -89,7 +90,7 @@ def test_rows_wait_for_their_turn_and_no_longer() -> None:
 
 def test_a_number_that_was_there_is_refused_at_once() -> None:
     batch = worker("films")(rows(films(1), [0]))
-    found = encoded_in_order([batch, batch, {}])
+    found = encoded_in_order([batch, batch, {}], num_items=5)
     assert next(found).num_given == 1
     with pytest.raises(ValueError, match="item 0 is there twice"):
         next(found)
@@ -98,8 +99,13 @@ def test_a_number_that_was_there_is_refused_at_once() -> None:
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
-        ([[0], [2]], "item 1 is missing"),
-        ([[1, 2]], "item 0 is missing"),
+        ([[0], [2]], "item 1 of 5 is missing"),
+        ([[1, 2]], "item 0 of 5 is missing"),
+        # Nothing waits, and the last ones are not there all the same.
+        ([[0, 1], [2, 3]], "item 4 of 5 is missing"),
+        ([], "item 0 of 5 is missing"),
+        ([[4, 5]], "item 5 is none of 5"),
+        ([[0], [-1]], "item -1 is none of 5"),
         ([[0, 1], [1]], "item 1 is there twice"),
         ([[3], [3]], "item 3 is there twice"),
         ([[2, 3, 4], [3], [0, 1]], "item 3 is there twice"),
@@ -107,9 +113,15 @@ def test_a_number_that_was_there_is_refused_at_once() -> None:
     ],
 )
 def test_numbers_that_are_no_numbering_are_refused(pieces: list[list[int]], message: str) -> None:
-    batches = (worker("films")(rows(films(5), piece)) for piece in pieces)
+    batches = (worker("films")(rows(films(6), piece)) for piece in pieces)
     with pytest.raises(ValueError, match=message):
-        list(encoded_in_order(batches))
+        list(encoded_in_order(batches, num_items=5))
+
+
+def test_items_that_never_came_leave_no_index(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="item 7 of 9 is missing"):
+        built(tmp_path / "several", (worker("films")(rows(films(7), piece)) for piece in ([0, 1, 2], [3, 4, 5, 6])))
+    assert not (tmp_path / "several").exists()
 
 
 def test_films_of_several_sizes_are_refused() -> None:

@@ -1,6 +1,6 @@
 """Vectors and fingerprints of a tiny PedCLIP with a PECM: what they equal, what they depend on, what is refused."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from pedclip.models.pedclip import PedCLIP
-from pedclip.retrieval.archive.encoding import Omission, encode_reports, film_vectors, fingerprint, report_vectors
+from pedclip.retrieval.archive.encoding import (
+    OF_VECTORS,
+    Omission,
+    encode_usable_reports,
+    film_vectors,
+    fingerprint,
+    report_vectors,
+)
+from pedclip.retrieval.config import PECMConfig
 from pedclip.retrieval.prototypes import film_prototypes, report_prototypes
 from pedclip.retrieval.vectors import PairVectors
 from pedclip.triplets.left_out import Reason
@@ -53,7 +61,7 @@ def test_an_item_has_the_same_bits_in_any_company() -> None:
 
 def test_texts_that_cannot_be_encoded_are_listed() -> None:
     texts = ["", "No fracture.", None, "…", " \n", "Broken \ud800 text.", "No fracture."]
-    encoded = encode_reports(model(), tiny_pecm(), texts)
+    encoded = encode_usable_reports(model(), tiny_pecm(), texts)
     assert encoded.num_given == 7
     assert encoded.omitted == (
         Omission(0, Reason.EMPTY_REPORT),
@@ -64,9 +72,9 @@ def test_texts_that_cannot_be_encoded_are_listed() -> None:
     )
     assert encoded.vectors is not None
     assert same(encoded.vectors, report_vectors(model(), tiny_pecm(), ["No fracture."] * 2))
-    assert encode_reports(model(), tiny_pecm(), ["", None]).vectors is None
+    assert encode_usable_reports(model(), tiny_pecm(), ["", None]).vectors is None
     with pytest.raises(TypeError, match="a report is a float; expected texts, and None where there is none"):
-        encode_reports(model(), tiny_pecm(), ["No fracture.", float("nan")])  # type: ignore[list-item]
+        encode_usable_reports(model(), tiny_pecm(), ["No fracture.", float("nan")])  # type: ignore[list-item]
 
 
 def test_one_sentence_two_hundred_and_another_language() -> None:
@@ -110,8 +118,48 @@ def test_whatever_changes_the_vectors_changes_the_fingerprint() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert fingerprint(tiny_clip(), tiny_pecm()) == known
-    # How a search ranks is no property of the vectors.
-    assert fingerprint(model(), tiny_pecm(rerank="sum", top_m=3, arr=False)) == known
+
+
+# With a value other than the default of `tiny_pecm`, under which the vectors are the same.
+NOT_OF_VECTORS: dict[str, object] = {
+    # Of the start of a training: what came of it is in the weights.
+    "proj_init": "own",
+    # Of the losses.
+    "w_entropy": 0.5,
+    "sim_loss": "as_printed",
+    "temperature": 0.5,
+    "equal_texts": "negative",
+    "conf_loss": "as_printed",
+    "div_loss": "hinge",
+    "div_reduce": "sum",
+    "sim_weight": 0.5,
+    "conf_weight": 0.5,
+    "div_weight": 0.5,
+    # Of attention, which has no vectors.
+    "match_temperature": 0.5,
+    # Of a search.
+    "rerank": "sum",
+    "top_m": 3,
+    "arr": False,
+}
+
+
+def test_every_field_of_pecm_is_known_to_change_vectors_or_not() -> None:
+    # A new field must be put in one of the two, or an index would be taken for another one's without a word.
+    assert {field.name for field in fields(PECMConfig)} == {*OF_VECTORS, *NOT_OF_VECTORS}
+    assert not {*OF_VECTORS} & {*NOT_OF_VECTORS}
+
+
+@pytest.mark.parametrize("name", NOT_OF_VECTORS)
+def test_losses_and_searches_are_not_in_the_fingerprint(name: str) -> None:
+    known, other = tiny_pecm(), tiny_pecm(**{name: NOT_OF_VECTORS[name]})
+    assert getattr(known.config, name) != NOT_OF_VECTORS[name]
+    if name == "proj_init":
+        # As the weights of one training.
+        other.load_state_dict(known.state_dict())
+    assert fingerprint(model(), other) == fingerprint(model(), known)
+    assert same(film_vectors(model(), other, films(1)), film_vectors(model(), known, films(1)))
+    assert same(report_vectors(model(), other, REPORTS[:2]), report_vectors(model(), known, REPORTS[:2]))
 
 
 def test_a_model_that_was_saved_has_the_fingerprint_that_it_had(tmp_path) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import os
+import socket
 
 import numpy as np
 import pytest
 
 from pedclip.retrieval.archive import index as index_module
 from pedclip.retrieval.archive import index_files
-from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherModel
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, IndexInUse, OtherModel
 from pedclip.retrieval.vectors import PairVectors
 from tests.retrieval.drawn_vectors import drawn
 
@@ -202,3 +203,67 @@ def test_nothing_is_pickled(made):
     files = {path.name for path in made.folder.rglob("*") if path.is_file()}
     assert files == {*index_files.FILES, "index.json"}
     assert (made.folder / "part-00000" / "confidence.f16").stat().st_size == 8 * 48 * 2
+
+
+def listed(folder):
+    """Folders beside and in an index."""
+    return {str(path.relative_to(folder.parent)) for path in folder.parent.rglob("*") if path.is_dir()}
+
+
+def test_two_processes_extend_one_index_at_once(made, monkeypatch):
+    monkeypatch.setattr(index_files, "_WAIT", 0.1)
+    joined = []
+
+    def slow():
+        yield batch(2, 4)
+        # Another one begins later and is done earlier.
+        ArchiveIndex.open(made.folder).extend([batch(3, 2)], before_joining=joined.append)
+        yield batch(4, 1)
+
+    longer = made.extend(slow(), before_joining=joined.append)
+    assert_holds(longer, batch(0), batch(1, 3), batch(3, 2), batch(2, 4), batch(4, 1))
+    assert joined == [1, 2]
+    longer.check_contents()
+    assert listed(made.folder) == {"index", *(f"index/part-0000{number}" for number in range(3))}
+
+
+def test_an_index_that_was_replaced_meanwhile_takes_the_part_or_refuses_it(made):
+    def replaced(batches, model):
+        yield batch(2, 4)
+        ArchiveIndex.create(made.folder, batches, model=model)
+
+    assert_holds(made.extend(replaced([batch(5)], "abc")), batch(5), batch(2, 4))
+    with pytest.raises(OtherModel, match="is an index of model xyz, and the queries are of model abc"):
+        made.extend(replaced([batch(6)], "xyz"))
+    assert_holds(ArchiveIndex.open(made.folder), batch(6))
+    wide = PairVectors(np.eye(1, 16), np.eye(1, 50))
+    with pytest.raises(OtherModel, match=r"widths \(16, 48\) do not fit .*index, by now of widths \(16, 50\)"):
+        made.extend(replaced([wide], "abc"))
+    assert len(ArchiveIndex.open(made.folder, model="abc")) == 1
+    assert listed(made.folder) == {"index", "index/part-00000"}
+
+
+def test_an_index_that_nobody_lets_go_of_is_named(made, monkeypatch):
+    monkeypatch.setattr(index_files, "_WAIT", 0.05)
+    with index_files.locked(made.folder):
+        for change in (
+            lambda: made.extend([batch(2)]),
+            lambda: ArchiveIndex.create(made.folder, [batch(2)], model="b"),
+        ):
+            with pytest.raises(IndexInUse, match=r"index has been in the hands of another process for 0\.05 s"):
+                change()
+    assert_holds(ArchiveIndex.open(made.folder, model="abc"), batch(0), batch(1, 3))
+    assert listed(made.folder) == {"index", "index/part-00000"}
+    assert_holds(made.extend([batch(2)]), batch(0), batch(1, 3), batch(2))
+
+
+def test_what_a_killed_extension_left_is_deleted(made):
+    # Of a number that no process of this machine has.
+    left = made.folder.with_name(f".index.{socket.gethostname()}-{2**22 + 1}-0000.partial")
+    left.mkdir()
+    (left / "weight.f32").write_bytes(b"half")
+    half = made.folder / "part-00001"
+    half.mkdir()
+    (half / "weight.f32").write_bytes(b"half")
+    assert_holds(made.extend([batch(2)]), batch(0), batch(1, 3), batch(2))
+    assert listed(made.folder) == {"index", "index/part-00000", "index/part-00001"}

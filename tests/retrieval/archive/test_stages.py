@@ -45,12 +45,12 @@ def test_faiss_finds_the_same_items(index, kind, options):
 def test_few_lists_miss_items_and_many_find_more(index):
     pytest.importorskip("faiss", reason="needs pedclip[archive]")
     literal = first_stage(index, "numpy")
-    shares = []
+    fractions = []
     for probes in (1, 4, 16):
         stage = first_stage(index, "ivf", num_lists=16, num_probes=probes)
         found = [len(set(stage.top(query, 20)) & set(literal.top(query, 20))) / 20 for query in QUERIES]
-        shares.append(np.mean(found))
-    assert shares[0] < shares[1] <= shares[2] == 1
+        fractions.append(np.mean(found))
+    assert fractions[0] < fractions[1] <= fractions[2] == 1
     assert -1 not in first_stage(index, "ivf", num_lists=16, num_probes=1).top(QUERIES[0], 800)
 
 
