@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from pedclip.evaluation.metrics import (
     AccuracyAtCoverage,

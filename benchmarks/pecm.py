@@ -272,8 +272,8 @@ def show(table: pd.DataFrame) -> None:
     kept = table[table.metric == "recall"]
     for (direction, k), part in kept.groupby(["direction", "k"], sort=False):
         print(f"\n{direction}, Recall@{k}")
-        rows: list[dict[str, Any]] = part.to_dict("records")
-        for row in rows:
+        row: Any
+        for row in part.to_dict("records"):
             value = f"{row['value']:.3f} ({row['low']:.3f}, {row['high']:.3f})"
             # NaN for the reference itself.
             away = f"{row['difference']:+.3f} ({row['difference_low']:+.3f}, {row['difference_high']:+.3f})"
