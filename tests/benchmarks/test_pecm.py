@@ -18,6 +18,7 @@ from pedclip.retrieval import FilmReports, Scores
 from pedclip.retrieval.comparison import fit_variant
 from pedclip.retrieval.confidence import MEASURES
 from tests.benchmarks.test_toy_size import claimed
+from tests.retrieval.drawn_pairs import pairs as drawn_pairs
 from tests.training.data_source import write_source
 from tests.training.tiny import tiny_config
 
@@ -150,6 +151,25 @@ def test_the_choice_is_the_best_of_what_is_told(report: dict[str, Any]) -> None:
     assert max(row["recall_at_5"] for row in of_rate) == max(row["recall_at_5"] for row in intended)
     (best,) = [row for row in of_rate if row["conf_loss"] == chosen["config"]["conf_loss"]]
     assert best["augrc, confidence"] == min(row["augrc, confidence"] for row in of_rate)
+
+
+def test_recall_chooses_the_rate_and_augrc_the_loss_of_that_rate(
+    report: dict[str, Any], toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [(row["weights_rate"], row["conf_loss"], row["rerank"]) for row in report["choice"]]
+    # Whatever is better elsewhere, at another rate or in another ranking, must not count.
+    of_row = dict.fromkeys(told, (1.0, 0.0)) | {one: (0.5, 0.1) for one in told if one[2] == "as_intended"}
+    of_row |= {
+        (10.0, "contrastive", "as_intended"): (0.9, 0.4),
+        (10.0, "as_printed", "as_intended"): (0.3, 0.2),
+    }
+    values = iter([{"recall_at_5": of_row[one][0], "augrc, confidence": of_row[one][1]} for one in told])
+    monkeypatch.setattr(pecm, "_validated", lambda *_: next(values))
+    monkeypatch.setattr(pecm, "fit_variant", lambda *_, **__: (None, ()))
+    monkeypatch.setattr(pecm, "score_pairs", lambda *_: ranked([0.9, 0.8]))
+    pairs = dict.fromkeys(("train", "validation"), drawn_pairs())
+    config, training, _ = pecm.choose(pecm._parse(toy.arguments), pairs, reports_of("validation", 2))
+    assert (training.weights_rate, config.conf_loss) == (10, "as_printed")
 
 
 def test_confidence_has_every_measure_of_every_method(report: dict[str, Any]) -> None:
