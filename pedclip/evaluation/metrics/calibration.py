@@ -129,6 +129,7 @@ def fit_platt(labels: ArrayLike, log_odds: ArrayLike) -> tuple[float, float]:
     spread = float(scores.std()) or 1.0  # a solver would not converge on scores in the hundreds
     # C=inf switches the penalty off: two numbers cannot overfit, and a penalty would flatten the slope.
     line = LogisticRegression(C=np.inf).fit(scores[:, None] / spread, truth)
+    # The slope is that of the scaled scores; the intercept does not depend on their scale.
     return float(line.coef_[0, 0] / spread), float(line.intercept_[0])
 
 

@@ -164,6 +164,7 @@ def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Comparison
 
 def _components(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
     """Share of negatives below each positive (2, P), and of positives above each negative (2, M); ties are half."""
+    # Mid-ranks by sorting: all pairs of positives and negatives may not fit into memory.
     wins = np.stack([_share_below(one, other) for one, other in zip(positive, negative, strict=True)])
     losses = np.stack([1 - _share_below(other, one) for one, other in zip(positive, negative, strict=True)])
     return wins, losses

@@ -95,6 +95,7 @@ def right_scores(scores: ArrayLike, relevant: ArrayLike) -> Floats:
     """
     given = np.asarray(scores, dtype=np.float64)
     is_right = relevance(given, np.asarray(relevant))  # (Q, N)
+    # One right item in the set is enough, and the best enters first.
     best: Floats = np.where(is_right, given, -np.inf).max(axis=1)
     return best
 

@@ -191,6 +191,7 @@ def risk_coverage_table(losses: ArrayLike, confidence: ArrayLike) -> pd.DataFram
     Source: Geifman & El-Yaniv, NeurIPS 2017 (risk and coverage); Traub et al., NeurIPS 2024 (generalized risk).
     """
     loss, order, ends = _sorted(losses, confidence)
+    # One "resample" that draws each item once is the data themselves.
     covered, lost = _curve(np.ones((1, len(loss))), loss, order, ends)
     coverage, generalized = covered[0, 1:], lost[0, 1:]  # (T,) without the point where nothing is answered
     threshold = np.asarray(confidence, dtype=np.float64)[order][ends]
@@ -208,6 +209,7 @@ def _sorted(losses: ArrayLike, confidence: ArrayLike) -> tuple[Floats, Indices, 
         raise ValueError(f"confidence must be finite; {int((~np.isfinite(sure)).sum())} of {len(sure)} are not")
     # Sorted once for all resamples, which only weigh the items.
     order = np.argsort(-sure, kind="stable")
+    # The last of all has no successor to differ from, and ends its run anyway.
     is_last = np.append(np.diff(sure[order]) != 0, True)
     return loss, order, np.flatnonzero(is_last)
 
@@ -215,6 +217,7 @@ def _sorted(losses: ArrayLike, confidence: ArrayLike) -> tuple[Floats, Indices, 
 def _curve(counts: Floats, loss: Floats, order: Indices, ends: Indices) -> tuple[Floats, Floats]:
     """Coverage and generalized risk (R, 1 + T) at each threshold, from nothing answered to everything."""
     drawn = counts[:, order]  # (R, N) from the surest on
+    # A resample of patients does not always draw N items: patients have different numbers of films.
     total = drawn.sum(axis=1, keepdims=True)
     covered, lost = np.zeros((len(counts), len(ends) + 1)), np.zeros((len(counts), len(ends) + 1))
     # Sums up to the last of each run of ties: within a run there is no order.
