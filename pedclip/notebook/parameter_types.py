@@ -104,10 +104,17 @@ def rising_shares(shares: list[float]) -> list[float]:
     return shares
 
 
+def with_words(text: str) -> str:
+    """Nothing, or a text that holds more than white space: a search for blanks would fail at its end."""
+    if text and not any(sign.isalnum() for sign in text):
+        raise ValueError("it has no letter and no digit")
+    return text
+
+
 def rising_sizes(sizes: list[int]) -> list[int]:
-    """Numbers of items, at least 100, each larger than the one before."""
+    """Numbers of items, 100 to ten million, each larger than the one before."""
     # Below a hundred there is no second stage to speak of.
-    if not sizes or sizes[0] < 100 or any(low >= high for low, high in pairwise(sizes)):
+    if not sizes or sizes[0] < 100 or sizes[-1] > 10_000_000 or any(low >= high for low, high in pairwise(sizes)):
         raise ValueError("sizes of an archive, the smallest first")
     return sizes
 

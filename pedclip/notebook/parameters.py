@@ -29,6 +29,7 @@ from pedclip.notebook.parameter_types import (
     rising_sizes,
     root_of_card,
     with_archive,
+    with_words,
     zero_or_at_least,
 )
 from pedclip.triplets.columns import Patients
@@ -194,16 +195,18 @@ class RetrievalParameters(Parameters):
     grid: Literal["adaptive5", "ceil5", "floor4"] = "adaptive5"
     rerank: Literal["as_intended", "as_printed", "sum"] = "as_intended"
     epochs: Positive = 5
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
-    weights_rate: Annotated[float, Field(ge=0)] = 100.0
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.001
+    weights_rate: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
     seeds: Positive = 3
-    query: str = ""
+    query: Annotated[str, AfterValidator(with_words), Field(description="'' or a text with words in it")] = ""
     results: Positive = 4
     coverage: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     archive_items: Annotated[
         list[int],
         AfterValidator(rising_sizes),
-        Field(description="a list of rising numbers, each at least 100", examples=["[1000, 10000]"]),
+        Field(
+            description="a list of rising numbers, each at least 100 and at most 10,000,000", examples=["[1000, 10000]"]
+        ),
     ] = [1000, 4000, 16000]
     num_bootstrap: Annotated[int, Field(ge=100)] = 500
     batch_size: Positive = 64

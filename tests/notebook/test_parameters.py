@@ -112,6 +112,8 @@ def test_a_list_or_mapping_may_come_as_text_as_papermill_hands_it_over(
             "archive_items='[2000, 100]' is not allowed: a list of rising",
         ),
         ("06_pecm_retrieval", "archive_items", "[50]", "each at least 100"),
+        ("06_pecm_retrieval", "archive_items", "[100, 1000000000]", "at most 10,000,000"),
+        ("06_pecm_retrieval", "query", "  …", "'' or a text with words in it"),
         ("03_pretrain", "regions", "[hnd]", "did you mean 'hand'?"),
         ("01_curation", "columns", "report: [note", 'write  -p columns "{report: note}"'),
     ],
