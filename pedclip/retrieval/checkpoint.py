@@ -20,12 +20,15 @@ def save_pecm(pecm: PECM, path: str | Path) -> Path:
 
     Args:
         pecm: What to write.
-        path: Destination folder.
+        path: Destination folder: a new one, an empty one, or that of a PECM.
 
     Returns:
         The destination.
+
+    Raises:
+        FileExistsError: The folder holds something else; nothing was changed.
     """
-    with atomic_folder(path) as folder:
+    with atomic_folder(path, holds=(_WEIGHTS, _CONFIG)) as folder:
         # Copies: projections may share one matrix, which the format refuses.
         save_file({name: value.detach().cpu().clone() for name, value in pecm.state_dict().items()}, folder / _WEIGHTS)
         write_json(folder / _CONFIG, {"num_prototypes": pecm.num_prototypes, **asdict(pecm.config)})

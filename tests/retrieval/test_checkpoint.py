@@ -50,6 +50,17 @@ def test_folders_older_than_the_choice_of_the_confidence_loss_were_trained_as_pr
     assert json.loads((again / "config.json").read_text())["conf_loss"] == "as_printed"
 
 
+def test_only_a_folder_of_a_pecm_is_replaced(folder: Path, tmp_path: Path) -> None:
+    pecm = load_pecm(folder)
+    assert load_pecm(save_pecm(pecm, folder)).config == pecm.config
+    (documents := tmp_path / "documents").mkdir()
+    for name in ("config.json", "thesis.docx"):
+        (documents / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=r"documents is not replaced, because it holds thesis\.docx"):
+        save_pecm(pecm, documents)
+    assert sorted(path.name for path in documents.iterdir()) == ["config.json", "thesis.docx"]
+
+
 def test_damaged_folders_say_which_file(folder: Path) -> None:
     with pytest.raises(OSError, match="nothing"):
         load_pecm(folder.parent / "nothing")

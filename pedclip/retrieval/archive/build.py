@@ -235,6 +235,7 @@ def build_index(folder: str | Path, encoded: Iterable[Encoded], *, model: str, e
         OtherModel: The index to extend is of another model.
         ValueError: No item that can be indexed.
         IndexInUse: Another process has been moving files of the index for ten minutes.
+        FileExistsError: The folder holds something else than an index; nothing was changed.
     """
     root = Path(folder)
     told: list[GivenItems] = []

@@ -27,6 +27,15 @@ def made(tmp_path):
     return ArchiveIndex.create(tmp_path / "index", [batch(0), batch(1, 3)], model="abc")
 
 
+def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+    (documents := tmp_path / "documents").mkdir()
+    for name in ("index.json", "thesis.docx"):
+        (documents / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=r"documents is not replaced, because it holds thesis\.docx"):
+        ArchiveIndex.create(documents, [batch(0)], model="abc")
+    assert sorted(os.listdir(documents)) == ["index.json", "thesis.docx"]
+
+
 def assert_holds(index, *batches):
     similarity, confidence, weight = both(*batches)
     assert len(index) == len(weight)
