@@ -62,7 +62,9 @@ def load_pecm(path: str | Path) -> PECM:
         expected = _shapes_of(num_prototypes, config)
     # RuntimeError, OverflowError: more numbers than an address has bits for.
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"{folder / _CONFIG} describes no PECM: {error}") from error
+        # Of torch's errors, the lines behind the first are a trace of its own.
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{folder / _CONFIG} describes no PECM: {reason}") from error
     try:
         _check_header(folder / _WEIGHTS, expected)
         pecm = PECM(num_prototypes, config=config)

@@ -84,8 +84,9 @@ def test_damaged_folders_say_which_file(folder: Path) -> None:
 def test_sizes_that_no_memory_holds_are_refused_by_the_header(folder: Path, field: str, size: int) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {field: size}))
-    with pytest.raises(ValueError, match=r"config\.json"):
+    with pytest.raises(ValueError, match=r"config\.json") as caught:
         load_pecm(folder)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

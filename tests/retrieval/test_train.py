@@ -182,9 +182,7 @@ def test_weights_that_are_not_finite_after_the_last_step_raise(rate: float) -> N
     # One step: the loss before it is that of the first weights.
     training = PECMTraining(epochs=1, batch_size=20, learning_rate=rate, weights_rate=100.0)
     split = pairs(films=20)
-    with pytest.raises(
-        ValueError, match=r"weights or temperature after epoch 1 are not finite: lower learning_rate=1"
-    ):
+    with pytest.raises(ValueError, match=r"weights or temperature after epoch 1 are not finite: lower learning_rate=1"):
         train_pecm(build(), split, generator=seeded(0), training=training)
     with pytest.raises(ValueError, match=r"step size 1e\+32 is not allowed: lower learning_rate"):
         train_pecm(build(), split, generator=seeded(0), training=replace(training, learning_rate=1e30))
