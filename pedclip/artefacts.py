@@ -153,10 +153,7 @@ def atomic_folder(path: str | Path, *, holds: Sequence[str] = ("*",)) -> Iterato
         ...     early, (Path(parent) / "checkpoint" / "config.json").exists()
         (False, True)
     """
-    destination = Path(path)
-    if destination.is_symlink():
-        # A link to a large disk stays one: renaming would put a real folder in its place, on the small disk.
-        destination = Path(os.path.realpath(destination))
+    destination = without_link(Path(path))
     if destination.exists() and not destination.is_dir():
         raise NotADirectoryError(f"{destination} is a file; a folder was to be written there. Move it away first.")
     with partial_folder(destination) as partial:
@@ -174,6 +171,12 @@ def atomic_folder(path: str | Path, *, holds: Sequence[str] = ("*",)) -> Iterato
                 # The second rename failed: back to the old state.
                 old.rename(destination)
     shutil.rmtree(old, ignore_errors=True)  # only once the new folder is in place
+
+
+def without_link(path: Path) -> Path:
+    """Path that a symbolic link leads to, or the path itself where it is none."""
+    # A link to a large disk stays one: a rename would put a real folder in its place, on the small disk.
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _check_replaceable(destination: Path, holds: Sequence[str]) -> None:
@@ -208,7 +211,7 @@ def partial_folder(path: str | Path) -> Iterator[Path]:
     Yields:
         The empty folder, on the same file system.
     """
-    destination = Path(path)
+    destination = without_link(Path(path))
     destination.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(destination)
     partial = _sibling(destination, "partial")

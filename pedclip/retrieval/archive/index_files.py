@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pedclip.artefacts import atomic_folder, read_json, write_json
+from pedclip.artefacts import atomic_folder, read_json, without_link, write_json
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 VERSION: Final = 1  # of the files: raise it when they are laid out in another way
@@ -115,7 +115,9 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         IndexInUse: Another process has had it for ten minutes.
     """
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    # One lock for all names of a folder: a symbolic link is another name.
+    real = without_link(folder)
+    lock = FileLock(real.with_name(f".{real.name}.lock"))
     try:
         lock.acquire(timeout=_WAIT)
     except Timeout as error:

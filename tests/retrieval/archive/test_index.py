@@ -266,6 +266,19 @@ def test_an_index_that_nobody_lets_go_of_is_named(made, monkeypatch):
     assert_holds(made.extend([batch(2)]), batch(0), batch(1, 3), batch(2))
 
 
+def test_a_link_to_an_index_is_another_name_of_it(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(index_files, "_WAIT", 0.05)
+    (tmp_path / "link").symlink_to(made.folder)
+    linked = ArchiveIndex.open(tmp_path / "link")
+    with index_files.locked(made.folder), pytest.raises(IndexInUse, match="link has been in the hands"):
+        linked.extend([batch(2)])
+    linked.extend([batch(2)])
+    assert_holds(ArchiveIndex.open(made.folder), batch(0), batch(1, 3), batch(2))
+    ArchiveIndex.create(tmp_path / "link", [batch(3)], model="b")
+    assert (tmp_path / "link").is_symlink()
+    assert_holds(ArchiveIndex.open(made.folder), batch(3))
+
+
 def test_what_a_killed_extension_left_is_deleted(made):
     # Of a number that no process of this machine has.
     left = made.folder.with_name(f".index.{socket.gethostname()}-{2**22 + 1}-0000.partial")
