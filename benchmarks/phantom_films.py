@@ -68,7 +68,7 @@ def draw(cache: Path, *, studies: int, seed: int, size: int) -> dict[str, Films]
     """
     folder = cache / f"{studies}-{seed}-{size}-{source_hash()}"
     if not folder.is_dir():
-        with atomic_folder(folder) as partial:
+        with atomic_folder(folder, holds=("*.json", "*.npy")) as partial:
             for split, rows in generate(studies, seed=seed, size=size).items():
                 _store(partial, str(split), rows, size)
     return {split: _open(folder, split) for split in SPLITS}

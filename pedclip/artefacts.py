@@ -14,10 +14,12 @@ import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # beginnings of what a spreadsheet runs
+_OF_THE_DESKTOP: Final = (".DS_Store", "Thumbs.db", "desktop.ini")  # what looking into a folder leaves there
 
 
 def write_file(
@@ -123,7 +125,7 @@ def _inert(cell: Any) -> Any:
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, holds: Sequence[str] = ("*",)) -> Iterator[Path]:
     """Fill a new folder that appears at `path` only once the block has ended without an error.
 
     An existing folder at `path` stays readable until then, and is replaced as a whole. A killed process leaves the
@@ -131,13 +133,16 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     hidden `.partial` one, which the next call on the same machine deletes.
 
     Args:
-        path: Destination folder; missing parents are made.
+        path: Destination folder; missing parents are made. Of a symbolic link, the folder that it leads to.
+        holds: Names (`fnmatch` patterns) of all that such a folder holds, first the one by which it is known. A folder
+            without that one, or with anything else, is somebody else's and is not replaced unless it is empty.
 
     Yields:
         The empty folder to write into, on the same file system.
 
     Raises:
         NotADirectoryError: The destination exists and is a file.
+        FileExistsError: It is a folder of something else, before the block or at its end; nothing was changed.
 
     Example:
         >>> import tempfile
@@ -148,13 +153,15 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         ...     early, (Path(parent) / "checkpoint" / "config.json").exists()
         (False, True)
     """
-    destination = Path(path)
+    destination = without_link(Path(path))
     if destination.exists() and not destination.is_dir():
         raise NotADirectoryError(f"{destination} is a file; a folder was to be written there. Move it away first.")
     with partial_folder(destination) as partial:
         old = _sibling(destination, "old")
         try:
+            _check_replaceable(destination, holds)  # now, not after hours of filling
             yield partial
+            _check_replaceable(destination, holds)  # and again, since hours have passed
             if destination.exists():
                 # A folder with content cannot be replaced in one step, so the old one is put aside first.
                 destination.rename(old)
@@ -164,6 +171,31 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 # The second rename failed: back to the old state.
                 old.rename(destination)
     shutil.rmtree(old, ignore_errors=True)  # only once the new folder is in place
+
+
+def without_link(path: Path) -> Path:
+    """Path that a symbolic link leads to, or the path itself where it is none."""
+    # A link to a large disk stays one: a rename would put a real folder in its place, on the small disk.
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _check_replaceable(destination: Path, holds: Sequence[str]) -> None:
+    """Refusal of a folder that somebody keeps other things in; one that is absent or empty passes.
+
+    Raises:
+        FileExistsError: It is none of those that hold such names; the message tells what it holds.
+    """
+    entries = destination.iterdir() if destination.exists() else ()
+    names = sorted(entry.name for entry in entries if entry.name not in _OF_THE_DESKTOP)
+    others = [name for name in names if not any(fnmatchcase(name, pattern) for pattern in holds)]
+    if not names or not (others or not any(fnmatchcase(name, holds[0]) for name in names)):
+        return
+    listed = ", ".join((others or names)[:5]) + (", …" if len(others or names) > 5 else "")
+    reason = "" if others else f" and no {holds[0]}"
+    raise FileExistsError(
+        f"{destination} is not replaced, because it holds {listed}{reason}, and only a folder of nothing but "
+        f"{', '.join(holds)} is. Give a new folder as the destination, or move what is there away first."
+    )
 
 
 @contextmanager
@@ -179,7 +211,7 @@ def partial_folder(path: str | Path) -> Iterator[Path]:
     Yields:
         The empty folder, on the same file system.
     """
-    destination = Path(path)
+    destination = without_link(Path(path))
     destination.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(destination)
     partial = _sibling(destination, "partial")

@@ -170,3 +170,64 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
         (folder / "new").touch()
     assert os.listdir(target) == ["old"]
     assert os.listdir(tmp_path) == ["triplets"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "documents"
+    target.mkdir()
+    (target / "thesis.docx").write_text("years")
+    refused = (
+        r"documents is not replaced, because it holds thesis\.docx.*nothing but index\.json, part-\* is.*move what"
+    )
+    with pytest.raises(FileExistsError, match=refused), atomic_folder(target, holds=("index.json", "part-*")):
+        pytest.fail("refused before it is filled")
+    # What names such a folder does not make it one where other things lie beside it.
+    (target / "index.json").touch()
+    with pytest.raises(FileExistsError, match=r"holds thesis\.docx,"), atomic_folder(target, holds=("index.json",)):
+        pytest.fail("refused before it is filled")
+    assert (target / "thesis.docx").read_text() == "years"
+    assert os.listdir(tmp_path) == ["documents"]
+
+
+def test_a_folder_without_the_file_that_names_it_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "project"
+    target.mkdir()
+    (target / "README.md").write_text("mine")
+    refused = r"holds README\.md and no config\.json"
+    with pytest.raises(FileExistsError, match=refused), atomic_folder(target, holds=("config.json", "README.md")):
+        pytest.fail("refused before it is filled")
+    assert os.listdir(target) == ["README.md"]
+
+
+@pytest.mark.parametrize("held", [(), (".DS_Store",), ("config.json",), ("config.json", "Thumbs.db", "weights")])
+def test_an_empty_folder_and_an_own_one_are_replaced(tmp_path: Path, held: tuple[str, ...]) -> None:
+    target = tmp_path / "checkpoint"
+    target.mkdir()
+    for name in held:
+        (target / name).touch()
+    with atomic_folder(target, holds=("config.json", "weights")) as folder:
+        (folder / "config.json").write_text("new")
+    assert os.listdir(target) == ["config.json"]
+
+
+def test_what_came_into_the_folder_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "checkpoint"
+    notes = target / "notes"
+    with pytest.raises(FileExistsError, match="holds notes"), atomic_folder(target, holds=("config.json",)):
+        write_bytes(notes, b"mine")
+    assert os.listdir(target) == ["notes"]
+    assert os.listdir(tmp_path) == ["checkpoint"]
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    (disk := tmp_path / "disk").mkdir()
+    link = tmp_path / "runs" / "checkpoint"
+    link.parent.mkdir()
+    link.symlink_to(disk / "checkpoint")  # of a folder that does not exist yet
+    for content in ("old", "new"):
+        with atomic_folder(link, holds=("config.json",)) as folder:
+            (folder / "config.json").write_text(content)
+        assert link.is_symlink()
+        assert (disk / "checkpoint" / "config.json").read_text() == content
+    assert os.listdir(disk) == ["checkpoint"]
+    assert os.listdir(link.parent) == ["checkpoint"]

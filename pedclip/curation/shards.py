@@ -148,7 +148,7 @@ def save_chunk(chunk: Chunk, folder: Path, *, fingerprint: str) -> None:
         "paths": [row["_path"] for row in rows],
         "texts": [[patient, name] for patient, name, _ in texts],
     }
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, holds=("chunk.json", "rows.arrow", "hashes.npz")) as partial:
         # Arrow rather than Parquet: it is read once, by mapping, and needs no unpacking.
         table = make_split(rows).with_format("arrow")[:]
         with pyarrow.OSFile(str(partial / "rows.arrow"), "wb") as sink:

@@ -107,7 +107,7 @@ def extract_features(
     folder = Path(cache) / key[:32]
     if not (folder / _DESCRIPTION).is_file():
         # A run that is killed leaves no half of an entry behind.
-        with atomic_folder(folder) as partial:
+        with atomic_folder(folder, holds=(_DESCRIPTION, "*.npy")) as partial:
             _compute(model, films, partial, with_tokens, batch_size, device)
             write_json(partial / _DESCRIPTION, {"version": VERSION, "key": key, "count": len(films)})
     return open_features(folder)

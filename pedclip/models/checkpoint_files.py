@@ -12,6 +12,19 @@ WEIGHTS_FILE: Final = "model.safetensors"
 TEXT_FOLDER: Final = "text"
 CHECKSUMS_FILE: Final = "checksums.json"
 _FILES: Final = (CONFIG_FILE, PREPROCESS_FILE, WEIGHTS_FILE)
+# All that a folder of a model holds; the preprocessing first, as no other kind of checkpoint has a file of that name.
+HELD: Final = (
+    PREPROCESS_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    CHECKSUMS_FILE,
+    TEXT_FOLDER,
+    "README.md",
+    # Of weights that this package ships, how they were made; `benchmarks/shipped_weights.py` replaces them.
+    "training.json",
+    "patients.json",
+    "metrics.json",
+)
 
 
 def check_layout(folder: Path) -> None:

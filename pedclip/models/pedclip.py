@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from transformers import BertModel, PreTrainedTokenizerBase
 
 from pedclip.artefacts import atomic_folder, read_json, write_json
-from pedclip.models.checkpoint_files import TEXT_FOLDER, check_layout, check_weights, write_checksums
+from pedclip.models.checkpoint_files import HELD, TEXT_FOLDER, check_layout, check_weights, write_checksums
 from pedclip.models.checkpoint_files import WEIGHTS_FILE as WEIGHTS_FILE
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
@@ -223,16 +223,19 @@ class PedCLIP(nn.Module):
         ``model.safetensors``, which loading checks.
 
         Args:
-            path: Destination folder; an existing one is replaced.
+            path: Destination folder; an existing one of a PedCLIP is replaced.
             card: Markdown for its README.md: data, licence, metrics, how it was made.
             half: Store 16-bit floating-point weights, half the size on disk; loading makes them 32-bit again.
 
         Returns:
             The destination.
+
+        Raises:
+            FileExistsError: The folder holds something else; nothing was changed.
         """
         # A copy, since half() converts in place.
         stored = copy.deepcopy(self).half() if half else self
-        with atomic_folder(path) as folder:
+        with atomic_folder(path, holds=HELD) as folder:
             save_model(stored, str(folder / WEIGHTS_FILE))
             write_checksums(folder)
             write_json(folder / "config.json", asdict(self.config))

@@ -12,6 +12,8 @@ from pedclip.triplets.tabular import TableError, open_table, unreadable
 
 _CONCEPTS: Final = ("umls_cuis", "cuis", "cui", "concepts")  # usual names of a column, the most telling first
 _CUI: Final = re.compile(r"C\d{7}", re.ASCII)
+# What an id of ROCO never holds. PMC1234567 is an id, and no code.
+_NO_ID: Final = re.compile(r"[,;]|(?<!\w)C\d{7}(?!\w)", re.ASCII)
 _MOST_ID: Final = 1000  # characters; no file name is longer
 _JSON: Final = (".jsonl", ".ndjson")
 
@@ -34,7 +36,8 @@ def read_concepts(path: str | Path, *, id_column: str = "", concepts_column: str
 
     Raises:
         TableError: The file cannot be read, holds no film or no such column, or has a line without an id, an id twice,
-            or a code that is no CUI. The message names the file and the line, never what the line says.
+            a key twice, or a code that is no CUI; or a file of ROCO's has no tab, or codes within an id. The message
+            names the file and the line, never what the line says.
 
     Example:
         >>> import tempfile
@@ -73,16 +76,22 @@ def _text_rows(path: Path) -> Iterator[tuple[int, Any, Sequence[Any]]]:
     """Number, id and codes of each line of ROCO's files that is not blank."""
     try:
         with path.open("rb") as file:
-            number = 0
+            number, has_tab = 0, False
             # Bounded, because a file without line ends would be read as one line of any size.
             while line := file.readline(MAX_LINE_BYTES):
                 number += 1
                 if len(line) == MAX_LINE_BYTES:
                     raise TableError(f"{path}, line {number}: longer than {MAX_LINE_BYTES:,} bytes; no concepts")
+                has_tab |= b"\t" in line
                 name, *codes = (cell.strip() for cell in without_control(line.decode("utf-8-sig")).split("\t"))
                 # ROCO writes two tabs after the id, and an id with nothing behind it where no concept was found.
                 if name or any(codes):
+                    # Other delimiters would make the whole line an id, of a film without a concept.
+                    if _NO_ID.search(name):
+                        raise TableError(f"{path}, line {number}: codes or commas in the image id; put tabs between")
                     yield number, name, [code for code in codes if code]
+            if number and not has_tab:
+                raise TableError(f"{path} has no tab; expected a line per film with its id and its CUIs, between tabs")
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
 

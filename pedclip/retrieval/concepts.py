@@ -60,13 +60,14 @@ def concept_overlap(
         One result per K with its `Protocol`; the metric's name has the variant. The baseline is a random ranking.
 
     Raises:
-        ValueError: Another variant, a K below 1, lengths that do not fit, similarities that are not finite, or no query
-            with a concept.
+        ValueError: Another variant, a K below 1, lengths that do not fit, similarities that are not finite, concepts
+            that are no set, own items that are no whole numbers, or no query with a concept.
 
     Source: PECM, Table 3, which defines no CUI@K; all three readings are ours, and none is compared with its numbers.
     """
     scores = np.asarray(similarity)
-    _check(scores, queries, gallery, own, variant, ks)
+    _check(scores, queries, gallery, variant, ks)
+    _check_owners(own, patients, len(queries), len(gallery))
     asked = np.array([row for row, concepts in enumerate(queries) if len(concepts)], dtype=np.intp)
     owners = None if own is None else np.asarray(own)[asked]
     tables = _Concepts.of([queries[row] for row in asked], gallery, owners)
@@ -104,7 +105,6 @@ def _check(
     scores: NDArray[Any],
     queries: Sequence[Collection[str]],
     gallery: Sequence[Collection[str]],
-    own: Sequence[int] | None,
     variant: str,
     ks: Sequence[int],
 ) -> None:
@@ -119,13 +119,28 @@ def _check(
     if not ks or min(ks) < 1:
         raise ValueError(f"ks={tuple(ks)} is not allowed: each at least 1, and at least one")
     # A text is a collection of letters, each of which would be a concept.
-    if any(isinstance(concepts, str) for concepts in (*queries, *gallery)):
+    if any(isinstance(concepts, str | bytes) for concepts in (*queries, *gallery)):
         raise ValueError("concepts must be a set of codes for each item, not one text; split it first")
+    # None may say that nobody looked, and then the film is no example of one without concepts.
+    if wrong := sum(not isinstance(concepts, Collection) for concepts in (*queries, *gallery)):
+        raise ValueError(f"{wrong} items have no set of concepts; leave them out, or give set() if there are none")
     if not any(len(concepts) for concepts in queries):
         raise ValueError(f"none of {len(queries)} queries has a concept")
-    if own is not None and (len(own) != len(queries) or min(own) < 0 or max(own) >= len(gallery)):
-        raise ValueError(f"own must name an item 0…{len(gallery) - 1} for each of {len(queries)} queries")
-    if own is not None and len(gallery) < 2:
+
+
+def _check_owners(own: Sequence[int] | None, patients: Sequence[str] | None, num_queries: int, num_items: int) -> None:
+    # A text is a sequence of letters.
+    if patients is not None and (isinstance(patients, str) or len(patients) != num_queries):
+        given = "one text" if isinstance(patients, str) else f"{len(patients)} patients"
+        raise ValueError(f"{given} for {num_queries} queries: patients must name one for each")
+    if own is None:
+        return
+    owners = np.asarray(own)
+    # Booleans would choose items 0 and 1, and fractions none.
+    is_right = owners.shape == (num_queries,) and owners.dtype.kind in "iu"
+    if not is_right or owners.min() < 0 or owners.max() >= num_items:
+        raise ValueError(f"own must name an item 0…{num_items - 1} for each of {num_queries} queries, as whole numbers")
+    if num_items < 2:
         raise ValueError("the gallery holds nothing but the query's own item")
 
 

@@ -14,6 +14,7 @@ from pedclip.retrieval.pecm import PECM
 
 LossesOf = Callable[[Tensor], Losses]  # (B,) numbers of pairs -> their losses
 
+_MOST_RATE = 1e30  # steps of more may overflow single precision
 _PARTS = ("total", "similarity", "confidence", "diversity")
 
 
@@ -112,7 +113,8 @@ def run_epochs(
         One record per epoch.
 
     Raises:
-        ValueError: The loss stops being finite.
+        ValueError: The loss stops being finite, or the weights are not at the end of an epoch; a step size is above
+            1e30.
     """
     # What makes the weights apart, for its own step size: θ, and β where there is one.
     of_weights = {name: name in ("theta", "beta") for name, _ in pecm.named_parameters()}
@@ -146,6 +148,7 @@ def run_epochs(
             schedule.step()
             # Numbers, not tensors: those would hold the graph of every step.
             steps.append((len(rows), {name: float(getattr(losses, name).detach()) for name in _PARTS}))
+        _check_finite([*pecm.parameters(), pecm.temperature, *others[0]], epoch, training)
         validated = None if validate is None else validate()
         history.append(_record(pecm, epoch, float(schedule.get_last_lr()[0]), steps, validated))
     return tuple(history)
@@ -198,7 +201,22 @@ def check_patients(training: Sequence[str], validation: Sequence[str]) -> None:
         raise ValueError(f"{len(shared)} patients are in both training and validation: split by patient")
 
 
+def _check_finite(values: Sequence[Tensor], epoch: int, training: PECMTraining) -> None:
+    """Refusal of weights, each of its own shape (…,), that no loss has shown yet: no step follows the last one.
+
+    Raises:
+        ValueError: One is NaN or infinite.
+    """
+    if not all(bool(torch.isfinite(value).all()) for value in values):
+        raise ValueError(
+            f"weights or temperature after epoch {epoch} are not finite: lower learning_rate={training.learning_rate}"
+        )
+
+
 def _group(parameters: Sequence[nn.Parameter], rate: float) -> dict[str, Any]:
+    # Adam would tell of an overflow, and not of what.
+    if rate > _MOST_RATE:
+        raise ValueError(f"step size {rate} is not allowed: lower learning_rate, or what it is multiplied by")
     return {"params": list(parameters), "lr": rate}
 
 

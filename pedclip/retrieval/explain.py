@@ -28,6 +28,7 @@ class PrototypeMatch:
         weight: Fraction of w among what is present on this side; sizes add up to 1, and a free weight may be negative.
         cosine: With the partner or the mean, in [-1, 1].
         contribution: To C: the cosine times its factor in Eq. 6, half of it where both sides look.
+        num_prototypes: K of the PECM, which tells the regions from the global prototype; None where it is not known.
     """
 
     side: MatchSide
@@ -36,6 +37,7 @@ class PrototypeMatch:
     weight: float
     cosine: float
     contribution: float
+    num_prototypes: int | None = None
 
 
 @torch.no_grad()
@@ -58,7 +60,7 @@ def explain_match(
         ``pecm(…).confidence``.
 
     Raises:
-        ValueError: More than one film or report, or a value that is not finite; or as `PECM.scores`.
+        ValueError: More than one film or report, or a value or contribution that is not finite; or as `PECM.scores`.
 
     Source: PECM, Eq. 6. Differs: what `PECMConfig` says; the paper shows no such sum.
     """
@@ -81,11 +83,15 @@ def explain_match(
         factors = pecm.factors(cosines, counts).expand_as(cosines)  # (1, 1, K)
         # Whatever the norm of w, its factors are in proportion to it; all zero is possible where w is free.
         fractions = torch.nn.functional.normalize(factors, p=1.0, dim=2)
-        columns = [values[0, 0].tolist() for values in (fractions, cosines, factors * cosines / len(sides))]
+        columns = (fractions, cosines, factors * cosines / len(sides))
+        weights, angles, terms = (values[0, 0].tolist() for values in columns)
         entries += [
-            PrototypeMatch(side, number, partner[number], *(column[number] for column in columns))
+            PrototypeMatch(side, number, partner[number], weights[number], angles[number], terms[number], len(partner))
             for number in counts[0].nonzero()[:, 0].tolist()
         ]
+    # Of finite prototypes: the weights are spoilt, or lengths overflow.
+    if wrong := sum(not math.isfinite(one.contribution) for one in entries):
+        raise ValueError(f"{wrong} of {len(entries)} contributions are not finite; look at the weights of PECM")
     # Python's sort is stable, which is the order of equal ones.
     return tuple(sorted(entries, key=lambda one: -one.contribution))
 
@@ -113,15 +119,20 @@ def region_heat(matches: Sequence[PrototypeMatch], num_regions: int) -> NDArray[
         where no region contributes.
 
     Raises:
-        ValueError: The number is no square above 0, or a match has another number of regions.
+        ValueError: The number is no square above 0; a match is of a PECM with another number of regions, has a number
+            that is none of its K, or a contribution that is not finite.
     """
     size = math.isqrt(max(num_regions, 0))
     if num_regions < 1 or size**2 != num_regions:
         raise ValueError(f"num_regions={num_regions} is not allowed: the square of the regions per side, such as 25")
     heat = np.zeros(num_regions)
     for one in matches:
-        if one.number > num_regions:
-            raise ValueError(f"prototype {one.number} does not fit num_regions={num_regions}: give K-1")
+        # Of fewer regions, the global prototype would be drawn as one.
+        if not 0 <= one.number <= num_regions or one.num_prototypes not in (None, num_regions + 1):
+            total = "" if one.num_prototypes is None else f" of {one.num_prototypes}"
+            raise ValueError(f"prototype {one.number}{total} does not fit num_regions={num_regions}: give K-1")
+        if not math.isfinite(one.contribution):
+            raise ValueError(f"the contribution of prototype {one.number} is not finite; look at the weights of PECM")
         if one.side == "film" and one.number < num_regions:
             heat[one.number] = max(0.0, one.contribution)
     largest = heat.max()

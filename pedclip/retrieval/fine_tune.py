@@ -92,7 +92,8 @@ def fine_tune_pecm(
 
     Raises:
         ValueError: The report prototypes are doc2vec, which learns nothing here; films of another split; fewer than two
-            different reports; K or a width is not PECM's; a patient is in both splits; or the loss stops being finite.
+            different reports; K or a width is not PECM's; a patient is in both splits; or the loss or
+            the weights stop being finite.
 
     Source: PECM, section 3.4. Differs: the encoders are those of PedCLIP.
     """

@@ -29,7 +29,8 @@ class LabelledFilms:
         patients: N patient identifiers.
 
     Raises:
-        ValueError: Lengths that differ, a vector of length zero or not finite, or a class that is empty or no text.
+        ValueError: Lengths that differ, a vector of length zero or not finite, a class that is empty or no text, or one
+            text in place of a list.
     """
 
     vectors: NDArray[np.float32]
@@ -41,6 +42,9 @@ class LabelledFilms:
         if vectors.ndim != 2 or 0 in vectors.shape:
             raise ValueError(f"vectors must be (N, D) with at least one row, got {vectors.shape}")
         for name in ("classes", "patients"):
+            # A text of N letters would be N classes.
+            if isinstance(getattr(self, name), str | bytes):
+                raise ValueError(f"{name} must be a list of {len(vectors)} names, one for each film, not one text")
             if len(getattr(self, name)) != len(vectors):
                 raise ValueError(f"{len(getattr(self, name))} {name} for {len(vectors)} films: one for each")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (N, 1)

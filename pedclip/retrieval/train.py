@@ -87,7 +87,8 @@ def train_pecm(
         One record per epoch.
 
     Raises:
-        ValueError: K or a width is not PECM's, a patient is in both splits, or the loss stops being finite.
+        ValueError: K or a width is not PECM's, a patient is in both splits, or the loss or the weights
+            stop being finite.
 
     Source: PECM, section 3.4. Differs: the encoders are frozen; only projections, weights and temperature learn. See
         `fine_tune_pecm` for all.

@@ -55,6 +55,7 @@ def build_cache(dataset: "Dataset", folder: str | Path, *, size: int) -> Films:
 
     Raises:
         ValueError: No triplets.
+        FileExistsError: The folder holds something else than a cache; nothing was changed.
         BadImage: An image that `pedclip.data.load` would have left out.
     """
     if not len(dataset):
@@ -70,7 +71,7 @@ def build_cache(dataset: "Dataset", folder: str | Path, *, size: int) -> Films:
     except StaleCache as reason:
         _log.info("decoding %d films: %s", len(dataset), reason)
     # A killed process leaves the old cache or none, never half of one.
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, holds=(_DESCRIPTION, _FILMS)) as partial:
         checksum = 0
         with (partial / _FILMS).open("wb") as file:
             for number, film in enumerate(_decoded(dataset, size), start=1):

@@ -12,6 +12,22 @@ _DELIMITERS: Final = ",;\t|"
 _CONTROL: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)])  # all but tab and line ends
 
 
+class RepeatedKey(ValueError):
+    """A JSON object that says two things under one key."""
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of keys and values, for `object_pairs_hook`.
+
+    Raises:
+        RepeatedKey: A key occurs twice; JSON's own reader would take the last of the two values.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise RepeatedKey("a key occurs twice")
+    return found
+
+
 def open_text(path: Path) -> TextIO:
     """A text table for reading, unpacked on the way where its name ends in .gz; as `csv` wants it.
 

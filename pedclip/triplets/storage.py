@@ -20,6 +20,7 @@ _ROWS_PER_SHARD: Final = 4000
 _BYTES_PER_SHARD: Final = 256 * 2**20  # one shard is in memory while it is written, and films are of any size
 _ROWS_PER_PIECE: Final = 32  # read at a time, before their size is known
 _SHARD: Final = re.compile(rf"({'|'.join(SPLITS)})-(\d{{5}})-of-(\d{{5}})\.parquet")
+_HELD: Final = ("*-*-of-*.parquet",)  # names of shards, as a folder of triplets has no other mark
 
 
 class TripletsError(ValueError):
@@ -52,7 +53,7 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
     Args:
         triplets: Splits "train", "validation" and "test" with the features of the schema; splits may be empty, and
             the columns of `pedclip.triplets.schema.OPTIONAL` may be absent.
-        path: Destination; an existing folder there is replaced as a whole.
+        path: Destination; an existing folder of triplets there is replaced as a whole.
 
     Returns:
         The destination, which holds `<split>-00000-of-0000N.parquet` with the image files inside; an empty split has
@@ -60,6 +61,7 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
 
     Raises:
         TripletsError: A split is missing or not one of the three, all are empty, or a feature differs from the schema.
+        FileExistsError: The folder holds something else than triplets; nothing was changed.
     """
     if not isinstance(triplets, Mapping):
         raise TripletsError(f"expected a DatasetDict of three splits, got {type(triplets).__name__}.")
@@ -72,7 +74,7 @@ def save_triplets(triplets: DatasetDict, path: str | Path) -> Path:
         _check_features(triplets[split].features, f"split {split!r}")
     if not any(len(triplets[split]) for split in SPLITS):
         raise TripletsError("all splits are empty; there is nothing to save.")
-    with atomic_folder(path) as folder:
+    with atomic_folder(path, holds=_HELD) as folder:
         for split in SPLITS:
             _write_split(triplets[split], folder, split)
     return Path(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 from pedclip.triplets.csv_rows import MAX_CELL, MAX_LINE_BYTES, header_line, lenient_header, lenient_records
-from pedclip.triplets.encoding import UTF16, decoded, delimiter_of, drop_blank_end
+from pedclip.triplets.encoding import UTF16, decoded, delimiter_of, drop_blank_end, unique_keys
 
 TableFormat = Literal["csv", "jsonl", "parquet"]
 
@@ -242,7 +242,7 @@ def _json_rows(path: Path, position: int) -> Iterator[TableRow]:
 
 def _json_row(line: bytes, position: int, number: int) -> TableRow:
     try:
-        cells = json.loads(line.decode("utf-8-sig"))
+        cells = json.loads(line.decode("utf-8-sig"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         return TableRow(position, number, None, f"not JSON ({type(error).__name__})")
     if not isinstance(cells, dict):

@@ -112,6 +112,23 @@ def test_saving_loses_nothing(tmp_path: Path, changes: dict) -> None:
     assert (tmp_path / "checkpoint" / "README.md").read_text() == "# A card"
 
 
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    (project := tmp_path / "project").mkdir()
+    # The names are those of a model's folder, and no folder of a model lacks its preprocessing.
+    for name in ("config.json", "README.md"):
+        (project / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds README\.md, config\.json and no preprocess\.json"):
+        tiny().save_pretrained(project)
+    assert sorted(path.name for path in project.iterdir()) == ["README.md", "config.json"]
+
+
+def test_shipped_weights_can_be_shipped_again(tmp_path: Path) -> None:
+    folder = tmp_path / "shipped"
+    shutil.copytree(shipped_folder(SHIPPED[0]), folder)
+    tiny().save_pretrained(folder)
+    assert not (folder / "metrics.json").exists()
+
+
 def test_half_precision_halves_the_file_and_hardly_moves_an_embedding(tmp_path: Path) -> None:
     model = tiny()
     full, half = model.save_pretrained(tmp_path / "full"), model.save_pretrained(tmp_path / "half", half=True)

@@ -45,6 +45,16 @@ def test_rows_of_json_lines(tmp_path: Path) -> None:
     assert read_concepts(path, id_column="report_id", concepts_column="more") == {"r": {"C0000002"}}
 
 
+def test_a_key_twice_is_refused(tmp_path: Path) -> None:
+    line = '{"report_id": "b", "umls_cuis": []}\n{"report_id": "a", "umls_cuis": ["C0000001"], "umls_cuis": []}'
+    with pytest.raises(TableError, match=r"line 2: not JSON \(RepeatedKey\)"):
+        read_concepts(written(tmp_path, line, "pairs.jsonl"))
+
+
+def test_ids_of_pubmed_central_are_no_codes(tmp_path: Path) -> None:
+    assert read_concepts(written(tmp_path, "PMC1234567_f1\tC0000001\n")) == {"PMC1234567_f1": {"C0000001"}}
+
+
 def test_what_is_read_can_be_compared(tmp_path: Path) -> None:
     found = read_concepts(written(tmp_path, "a\tC0000001\tC0000002\nb\tC0000002\n"))
     sets = [*found.values()]
@@ -61,7 +71,14 @@ def test_what_is_read_can_be_compared(tmp_path: Path) -> None:
         ("a\tC0000001 C0000002\n", "line 1: a code that is no CUI"),
         ("a\tC٠٠٠٠٠٠١\n", "line 1: a code that is no CUI"),  # digits, but of another script
         ("a" * 1001 + "\tC0000001\n", "line 1: no image id"),
-        ("\n \n", "holds no film"),
+        ("\n \n", "has no tab"),
+        ("\t\n", "holds no film"),
+        ("", "holds no film"),
+        ("a\tC0000001\nb,C0000002\n", "line 2: codes or commas in the image id; put tabs between"),
+        ("a;C0000001;C0000002\n", "line 1: codes or commas in the image id"),
+        ("a C0000001\n", "line 1: codes or commas in the image id"),
+        ("C0000001\tC0000002\n", "line 1: codes or commas in the image id"),
+        ("a\nb\n", "has no tab; expected a line per film"),
         (b"a\tC0000001\n\xff\xfe\n", r"cannot be read \('utf-8' codec"),
     ],
 )

@@ -236,3 +236,26 @@ def test_a_number_that_is_no_square_is_refused(number: int) -> None:
 def test_matches_of_more_regions_are_refused() -> None:
     with pytest.raises(ValueError, match="prototype 5 does not fit num_regions=4"):
         region_heat([entry("film", 5, 1.0)], 4)
+
+
+def test_matches_of_fewer_regions_are_refused() -> None:
+    image, text, masks = draw(9, prototypes=10)
+    entries = explain_match(build(9, prototypes=10), image[0], text[0], masks[0])
+    assert {one.num_prototypes for one in entries} == {10}
+    # Number 9 is global, and no region of a grid of 16.
+    with pytest.raises(ValueError, match=r"prototype \d of 10 does not fit num_regions=16: give K-1"):
+        region_heat(entries, 16)
+    with pytest.raises(ValueError, match="prototype -1 does not fit num_regions=9"):
+        region_heat([entry("film", -1, 1.0)], 9)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_contributions_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="the contribution of prototype 1 is not finite"):
+        region_heat([entry("film", 0, 1.0), entry("film", 1, value)], 9)
+    image, text, _ = draw(10)
+    pecm = build(10)
+    with torch.no_grad():
+        pecm.theta[0] = math.nan if value < 0 else value
+    with pytest.raises(ValueError, match="5 of 5 contributions are not finite; look at the weights of PECM"):
+        explain_match(pecm, image[0], text[0])

@@ -140,6 +140,8 @@ def test_blocks_change_nothing(monkeypatch):
     [
         ({"vectors": np.zeros(3)}, r"vectors must be \(N, D\)"),
         ({"classes": ["a"]}, "1 classes for 2 films"),
+        ({"classes": "ab"}, "classes must be a list of 2 names, one for each film, not one text"),
+        ({"patients": "pq"}, "patients must be a list of 2 names"),
         ({"patients": ["a"]}, "1 patients for 2 films"),
         ({"vectors": np.array([[1, 0], [0, 0]])}, "1 of 2 vectors are zero or not finite, the first at 1"),
         ({"vectors": np.array([[np.nan, 0], [0, 1]])}, "1 of 2 vectors are zero or not finite, the first at 0"),

@@ -177,6 +177,17 @@ def test_a_loss_that_is_not_finite_raises() -> None:
         train_pecm(pecm, pairs(), generator=seeded(0), training=QUICK)
 
 
+@pytest.mark.parametrize("rate", [1e10, 1e28])
+def test_weights_that_are_not_finite_after_the_last_step_raise(rate: float) -> None:
+    # One step: the loss before it is that of the first weights.
+    training = PECMTraining(epochs=1, batch_size=20, learning_rate=rate, weights_rate=100.0)
+    split = pairs(films=20)
+    with pytest.raises(ValueError, match=r"weights or temperature after epoch 1 are not finite: lower learning_rate=1"):
+        train_pecm(build(), split, generator=seeded(0), training=training)
+    with pytest.raises(ValueError, match=r"step size 1e\+32 is not allowed: lower learning_rate"):
+        train_pecm(build(), split, generator=seeded(0), training=replace(training, learning_rate=1e30))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_trains_to_the_same_losses() -> None:

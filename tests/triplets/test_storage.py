@@ -52,6 +52,14 @@ def test_what_is_saved_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert loaded["train"][1]["image"].mode == "L"
 
 
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    save_triplets(triplets(3), save_triplets(triplets(), tmp_path / "set"))
+    (tmp_path / "set" / "thesis.docx").touch()
+    with pytest.raises(FileExistsError, match=r"set is not replaced, because it holds thesis\.docx"):
+        save_triplets(triplets(), tmp_path / "set")
+    assert len(load_triplets(tmp_path / "set")["train"]) == 3
+
+
 def test_optional_columns_come_back_and_may_be_absent(tmp_path: Path) -> None:
     filled = {"uncertain": ["edema"], "severity": [0.25], "bone_age_months": 61.5, "structures": picture(7)}
     rows = make_split([triplet(0, **filled), triplet(1)])

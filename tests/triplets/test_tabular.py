@@ -19,7 +19,7 @@ def saved(path: Path, content: bytes) -> Path:
 
 
 CSV = b'\xef\xbb\xbfid;text\n1;"two\nlines"\n\n4;\x81\n3;a;b\n2;"open\n5;last'
-JSON = b'{"id": 1, "text": "one"}\n\n{bad\n[1]\n{"id": 5}\n'
+JSON = b'{"id": 1, "text": "one"}\n\n{bad\n[1]\n{"id": 5}\n{"id": 6, "id": 7}\n'
 
 
 def test_a_broken_row_costs_only_itself_and_its_number_is_kept(tmp_path: Path) -> None:
@@ -39,6 +39,7 @@ def test_a_broken_row_costs_only_itself_and_its_number_is_kept(tmp_path: Path) -
         (3, False, "not JSON (JSONDecodeError)"),
         (4, False, "expected a JSON object, got list"),
         (5, True, ""),
+        (6, False, "not JSON (RepeatedKey)"),
     ]
 
 

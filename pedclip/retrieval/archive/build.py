@@ -169,6 +169,7 @@ def build_report_index(
         FileNotFoundError: There is nothing to extend.
         OtherModel: The index to extend is of another model.
         ValueError: No text that can be indexed, or as for `report_vectors`.
+        FileExistsError: As for `build_index`.
         TypeError: Something that is no text.
     """
     # One text is a sequence of texts, too: its letters.
@@ -211,6 +212,7 @@ def build_film_index(
         FileNotFoundError: There is nothing to extend.
         OtherModel: The index to extend is of another model.
         ValueError: As for `film_vectors`.
+        FileExistsError: As for `build_index`.
     """
     # Slices of a memory map: only those of one piece are read at a time.
     pieces = (films[start : start + ITEMS_AT_ONCE] for start in range(0, len(films), ITEMS_AT_ONCE))
@@ -235,6 +237,7 @@ def build_index(folder: str | Path, encoded: Iterable[Encoded], *, model: str, e
         OtherModel: The index to extend is of another model.
         ValueError: No item that can be indexed.
         IndexInUse: Another process has been moving files of the index for ten minutes.
+        FileExistsError: The folder holds something else than an index; nothing was changed.
     """
     root = Path(folder)
     told: list[GivenItems] = []

@@ -74,6 +74,7 @@ class ArchiveIndex:
         Raises:
             ValueError: No items, or no fingerprint.
             IndexInUse: Another process has been moving files of the old index for ten minutes.
+            FileExistsError: The folder holds something else than an index; nothing was changed.
         """
         # Nobody sees the folder before all of it is there.
         with new_index(folder) as partial:

@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pedclip.artefacts import atomic_folder, read_json, write_json
+from pedclip.artefacts import atomic_folder, read_json, without_link, write_json
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 VERSION: Final = 1  # of the files: raise it when they are laid out in another way
@@ -30,6 +30,8 @@ FORMAT: Final = "pedclip archive index"
 DESCRIPTION: Final = "index.json"
 # Files of a part, with the type of their numbers; little-endian on every machine.
 FILES: Final[Mapping[str, str]] = {"similarity.f16": "<f2", "confidence.f16": "<f2", "weight.f32": "<f4"}
+# All that an index holds; the items are those of `build_index`.
+_HELD: Final = (DESCRIPTION, "items.json", "part-*")
 _WAIT: Final = 600  # seconds for another process that moves its part into the same index, which takes moments
 
 
@@ -113,7 +115,9 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         IndexInUse: Another process has had it for ten minutes.
     """
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    # One lock for all names of a folder: a symbolic link is another name.
+    real = without_link(folder)
+    lock = FileLock(real.with_name(f".{real.name}.lock"))
     try:
         lock.acquire(timeout=_WAIT)
     except Timeout as error:
@@ -140,8 +144,9 @@ def new_index(folder: str | Path) -> Iterator[Path]:
 
     Raises:
         IndexInUse: As for `locked`.
+        FileExistsError: The folder holds something else than an index; nothing was changed.
     """
-    with ExitStack() as held, atomic_folder(folder) as partial:
+    with ExitStack() as held, atomic_folder(folder, holds=_HELD) as partial:
         yield partial
         # Let go of after the renames: whoever extends the old index would put its part into the new one.
         held.enter_context(locked(Path(folder)))

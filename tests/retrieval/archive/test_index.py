@@ -27,6 +27,15 @@ def made(tmp_path):
     return ArchiveIndex.create(tmp_path / "index", [batch(0), batch(1, 3)], model="abc")
 
 
+def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+    (documents := tmp_path / "documents").mkdir()
+    for name in ("index.json", "thesis.docx"):
+        (documents / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=r"documents is not replaced, because it holds thesis\.docx"):
+        ArchiveIndex.create(documents, [batch(0)], model="abc")
+    assert sorted(os.listdir(documents)) == ["index.json", "thesis.docx"]
+
+
 def assert_holds(index, *batches):
     similarity, confidence, weight = both(*batches)
     assert len(index) == len(weight)
@@ -255,6 +264,19 @@ def test_an_index_that_nobody_lets_go_of_is_named(made, monkeypatch):
     assert_holds(ArchiveIndex.open(made.folder, model="abc"), batch(0), batch(1, 3))
     assert listed(made.folder) == {"index", "index/part-00000"}
     assert_holds(made.extend([batch(2)]), batch(0), batch(1, 3), batch(2))
+
+
+def test_a_link_to_an_index_is_another_name_of_it(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(index_files, "_WAIT", 0.05)
+    (tmp_path / "link").symlink_to(made.folder)
+    linked = ArchiveIndex.open(tmp_path / "link")
+    with index_files.locked(made.folder), pytest.raises(IndexInUse, match="link has been in the hands"):
+        linked.extend([batch(2)])
+    linked.extend([batch(2)])
+    assert_holds(ArchiveIndex.open(made.folder), batch(0), batch(1, 3), batch(2))
+    ArchiveIndex.create(tmp_path / "link", [batch(3)], model="b")
+    assert (tmp_path / "link").is_symlink()
+    assert_holds(ArchiveIndex.open(made.folder), batch(3))
 
 
 def test_what_a_killed_extension_left_is_deleted(made):
