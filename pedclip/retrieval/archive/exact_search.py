@@ -75,6 +75,7 @@ class ConfidenceBound:
 
         Raises:
             ValueError: Fewer than one component or sampled item.
+            DamagedIndex: A number of the index is not finite.
 
         Source: Halko, Martinsson & Tropp, SIAM Review 53 (2011) 217-288, algorithm 4.4. Differs: about the origin, not
             the mean, since inner products are.
@@ -84,6 +85,7 @@ class ConfidenceBound:
         rng = np.random.default_rng(seed)
         chosen = np.sort(rng.choice(len(index), size=min(num_sampled, len(index)), replace=False))
         sample = index.take(chosen)[1]  # (S, W)
+        index.check_finite(sample)
         size = min(num_components, *sample.shape)
         # Random combinations of the sample already lie near its leading directions.
         guess = rng.normal(size=(len(sample), min(size + _OVERSAMPLED, *sample.shape))).astype(np.float32)
@@ -107,6 +109,7 @@ class ConfidenceBound:
 
         Raises:
             OtherIndex: It begins with other items, or is of another width.
+            DamagedIndex: A number of the index is not finite.
         """
         if index.checksums[: len(self.checksums)] != self.checksums:
             raise OtherIndex(f"the bound was made of another index than {index.folder}; fit it again")
@@ -119,6 +122,7 @@ class ConfidenceBound:
             rows = slice(start, start + len(confidence))
             # In double precision, as the small rest of a long vector is a difference of two large numbers.
             vectors = confidence.astype(np.float64)  # (B, W)
+            index.check_finite(vectors)
             reduced[rows], residual[rows] = _parts(vectors, self.directions)
         return ConfidenceBound(self.directions, reduced, residual, index.checksums)
 
@@ -229,6 +233,7 @@ def search_exact(
         ValueError: k below 1, or another rerank.
         OtherIndex: The bound is of another index, or of fewer items.
         OtherModel: Queries of other widths than the index.
+        DamagedIndex: A score is not finite.
     """
     check_search(index, queries, k=k, rerank=rerank)
     if bound.checksums != index.checksums:

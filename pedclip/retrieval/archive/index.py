@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -91,7 +91,8 @@ class ArchiveIndex:
         Raises:
             FileNotFoundError: There is no index in the folder.
             OtherModel: It was made with another model: its vectors have nothing to do with the queries.
-            DamagedIndex: Its description is unreadable, or a file is missing or cut short; the message names it.
+            DamagedIndex: Its description is unreadable, or a file is missing, cut short or of weights
+                that cannot be; the message names it.
         """
         root = Path(folder)
         description = read_description(root)
@@ -189,13 +190,31 @@ class ArchiveIndex:
 
     @cached_property
     def similarity(self) -> Singles:
-        """(N, D) similarity vectors in single precision, in memory: 2 GB for a million items of 512."""
+        """(N, D) similarity vectors in single precision, in memory: 2 GB for a million items of 512.
+
+        Raises:
+            DamagedIndex: A number is not finite.
+        """
         rows = np.empty((len(self), self.dimension), dtype=np.float32)
         first = 0  # row of the archive at which the part begins
         for part in self.parts:
             to_single(part.similarity, rows[first : first + len(part.weight)])
             first += len(part.weight)
+        # Whatever is found by similarity would leave these items out without a word.
+        self.check_finite(rows)
         return rows
+
+    def check_finite(self, *values: NDArray[Any]) -> None:
+        """Refusal of numbers that were read from the index, or computed of such, unless all are finite.
+
+        Raises:
+            DamagedIndex: One is not.
+        """
+        if not all(np.isfinite(numbers).all() for numbers in values):
+            raise DamagedIndex(
+                f"{self.folder} is damaged: it holds numbers that are not finite, which no index was written with; "
+                "check_contents() names the file. Build the index again."
+            )
 
     def blocks(self, *, start: int = 0) -> Iterator[tuple[int, Singles, Singles]]:
         """All items in order, from one on, a few at a time.

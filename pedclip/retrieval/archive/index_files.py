@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from pedclip.artefacts import atomic_folder, read_json, write_json
-from pedclip.retrieval.vectors import Halves, PairVectors, Singles
+from pedclip.retrieval.vectors import TOLERANCE, Halves, PairVectors, Singles
 
 VERSION: Final = 1  # of the files: raise it when they are laid out in another way
 FORMAT: Final = "pedclip archive index"
@@ -204,10 +204,11 @@ def write_part(folder: Path, batches: Iterable[PairVectors], *, widths: tuple[in
 
 
 def open_part(folder: Path, part: PartDescription, *, dimension: int, width: int) -> Part:
-    """A part, opened after a look at the sizes of its files.
+    """A part, opened after a look at the sizes of its files and at its weights.
 
     Raises:
-        DamagedIndex: A file is missing or has another size than its rows need; the message names it.
+        DamagedIndex: A file is missing or has another size than its rows need, or a weight cannot be one; the message
+            names it.
     """
     arrays: list[NDArray[Any]] = []
     for (name, kind), columns in zip(FILES.items(), (dimension, width, 1), strict=True):
@@ -220,6 +221,9 @@ def open_part(folder: Path, part: PartDescription, *, dimension: int, width: int
         # "c": nothing is ever written to the file, and torch takes the array without a copy or a warning.
         arrays.append(np.memmap(path, dtype=kind, mode="c", shape=(part.count, columns)))
     weight = np.array(arrays[2][:, 0])  # (n, 1) -> (n,), read into memory
+    # Scores are divided by them. Not a comparison with each limit's opposite, which NaN would pass.
+    if not ((weight > 0) & (weight <= 1 + TOLERANCE)).all():
+        raise DamagedIndex(f"{path} is damaged: a weight is not above 0 and at most 1. Build the index again.")
     return Part(np.asarray(arrays[0]), np.asarray(arrays[1]), weight)
 
 

@@ -70,6 +70,7 @@ def search_all(index: ArchiveIndex, queries: PairVectors, *, k: int = 10, rerank
     Raises:
         ValueError: k below 1, or another rerank.
         OtherModel: Queries of other widths than the index.
+        DamagedIndex: A score is not finite.
     """
     check_search(index, queries, k=k, rerank=rerank)
     found = []
@@ -84,6 +85,7 @@ def search_all(index: ArchiveIndex, queries: PairVectors, *, k: int = 10, rerank
             rows = np.arange(start, start + len(similarity))
             # (Q, B) each
             products = product(similarity, similarity_vectors).T, product(confidence, confidence_vectors).T
+            index.check_finite(*products)
             for number, query in enumerate(several):
                 divided = products[1][number] / query.divisor(index, rows)
                 scores[number, rows] = final_score(products[0][number], divided, rerank)
@@ -124,6 +126,7 @@ def search_two_stage(
         ValueError: k below 1, fewer candidates than results, a first stage of another number of items or that found
             fewer than k, or another rerank.
         OtherModel: Queries of other widths than the index.
+        DamagedIndex: A score is not finite.
     """
     check_search(index, queries, k=k, rerank=rerank)
     if num_candidates < k:
@@ -166,8 +169,11 @@ class Query:
         """(n,) final scores of some items in single precision."""
         similarity, confidence = index.take(rows)  # (n, D), (n, W)
         # Rescaled to the blocks that both have, as if the others did not exist.
-        divided = product(confidence, self.confidence) / self.divisor(index, rows)
-        return np.asarray(final_score(product(similarity, self.similarity), divided, rerank), dtype=np.float32)
+        products = product(similarity, self.similarity), product(confidence, self.confidence)  # (n,) each
+        # Before the final score, which may make something finite of them.
+        index.check_finite(*products)
+        scores = final_score(products[0], products[1] / self.divisor(index, rows), rerank)
+        return np.asarray(scores, dtype=np.float32)
 
     def errors(self, index: ArchiveIndex, rows: Rows) -> Singles:
         """(n,) largest rounding of `scores`: that of both inner products, carried into the final score."""
@@ -197,7 +203,9 @@ def product(rows: Singles, vectors: Singles) -> Singles:
 
 def _product(rows: Singles, vectors: Singles) -> Singles:
     if vectors.ndim == 1:
-        return rows @ vectors
+        # What is not finite is refused by whoever asked, with the name of the index.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return rows @ vectors
     # Whole blocks by torch, which has just converted them: its threads and those of numpy would wait for each other,
     # seven times as long as the product takes where blocks are narrow.
     return (torch.from_numpy(rows) @ torch.from_numpy(np.ascontiguousarray(vectors))).numpy()

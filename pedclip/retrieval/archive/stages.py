@@ -87,6 +87,7 @@ def first_stage(
 
     Raises:
         ValueError: Another kind, or fewer than one list or probe.
+        DamagedIndex: A similarity vector is not finite.
         ModuleNotFoundError: "flat" or "ivf" without faiss; the message says how to install it.
 
     Source: Jégou, Douze & Schmid, IEEE TPAMI 33 (2011) 117-128 (inverted lists); Douze et al., arXiv 2401.08281.
@@ -128,7 +129,8 @@ def _fill(searcher: Any, index: ArchiveIndex) -> None:
     """Items into a faiss index, a few at a time, so that no second copy in single precision is held."""
     for part in index.parts:
         for start in range(0, len(part.weight), _ROWS_AT_ONCE):
-            searcher.add(to_single(part.similarity[start : start + _ROWS_AT_ONCE]))
+            index.check_finite(rows := to_single(part.similarity[start : start + _ROWS_AT_ONCE]))
+            searcher.add(rows)
 
 
 def _faiss() -> Any:

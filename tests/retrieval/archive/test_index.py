@@ -72,6 +72,16 @@ def test_a_longer_index_keeps_the_parts_and_the_old_one_still_reads(made):
     assert_holds(made.extend([batch(5)]), batch(0), batch(1, 3), batch(2, 4), batch(3, 1), batch(4, 2), batch(5))
 
 
+@pytest.mark.parametrize("weight", [0, -0.5, 1.5, np.nan, np.inf])
+def test_weights_that_cannot_be_are_damage(made, weight):
+    path = made.folder / "part-00000" / "weight.f32"
+    values = np.fromfile(path, np.float32)
+    values[3] = weight
+    values.tofile(path)
+    with pytest.raises(DamagedIndex, match=r"weight\.f32 is damaged: a weight is not above 0 and at most 1"):
+        ArchiveIndex.open(made.folder)
+
+
 def test_blocks_smaller_than_a_part(made, monkeypatch):
     monkeypatch.setattr(index_module, "BLOCK_ELEMENTS", 2 * (16 + 48))
     assert_holds(made.extend([batch(2, 5)]), batch(0), batch(1, 3), batch(2, 5))

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pedclip.retrieval.archive import search as search_module
-from pedclip.retrieval.archive.index import ArchiveIndex, OtherModel
+from pedclip.retrieval.archive.exact_search import ConfidenceBound, search_exact
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherModel
 from pedclip.retrieval.archive.search import search_all, search_two_stage
 from pedclip.retrieval.archive.stages import first_stage
 from pedclip.retrieval.reranking import final_score, rounding
@@ -156,6 +157,30 @@ def test_rounding_within_the_errors_changes_nothing(tmp_path, rerank):
         found = search_module.best(index, query, rows, moved, k=10, rerank=rerank)
         assert np.array_equal(found.rows, exact.rows)
         assert np.array_equal(found.scores, exact.scores)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["similarity.f16", "confidence.f16"])
+@pytest.mark.parametrize("rerank", RERANKS)
+def test_a_number_that_is_not_finite_is_damage_and_not_a_missing_result(tmp_path, number, name, rerank):
+    index = ArchiveIndex.create(tmp_path / "index", [drawn(np.random.default_rng(10), 30)[0]], model="m")
+    whole, queries = ConfidenceBound.fit(index), drawn(np.random.default_rng(11), 2)[0]
+    path = index.folder / "part-00000" / name
+    values = np.fromfile(path, np.float16)
+    values[len(values) // 30 * 7] = number  # of item 7
+    values.tofile(path)
+    opened = ArchiveIndex.open(index.folder)
+    searches = [
+        lambda: search_all(opened, queries, k=3, rerank=rerank),
+        lambda: search_two_stage(opened, first_stage(opened, "numpy"), queries, k=3, rerank=rerank),
+        lambda: search_exact(opened, whole, queries, k=3, rerank=rerank),
+        lambda: search_exact(opened, ConfidenceBound.fit(opened), queries, k=3, rerank=rerank),
+    ]
+    for search in searches:
+        with pytest.raises(DamagedIndex, match=r"index is damaged: .* not finite.*check_contents\(\) names the file"):
+            search()
+    with pytest.raises(DamagedIndex, match=name):
+        opened.check_contents()
 
 
 def test_what_cannot_be_searched_is_refused(reversed_index):

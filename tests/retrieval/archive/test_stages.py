@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from pedclip.retrieval.archive.index import ArchiveIndex
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex
 from pedclip.retrieval.archive.stages import FaissStage, NumpyStage, first_stage
 from tests.retrieval.drawn_vectors import drawn
 
@@ -40,6 +40,19 @@ def test_faiss_finds_the_same_items(index, kind, options):
     for query in QUERIES:
         assert set(stage.top(query, 20).tolist()) == set(literal.top(query, 20).tolist())
     assert stage.num_items == literal.num_items == 800
+
+
+def test_similarities_that_are_not_finite_are_refused_by_every_stage(index):
+    path = index.folder / "part-00001" / "similarity.f16"
+    values = np.fromfile(path, np.float16)
+    values[5] = np.nan
+    values.tofile(path)
+    opened = ArchiveIndex.open(index.folder)
+    with pytest.raises(DamagedIndex, match="index is damaged: it holds numbers that are not finite"):
+        first_stage(opened, "numpy")
+    pytest.importorskip("faiss", reason="needs pedclip[archive]")
+    with pytest.raises(DamagedIndex, match="index is damaged: it holds numbers that are not finite"):
+        first_stage(opened, "flat")
 
 
 def test_few_lists_miss_items_and_many_find_more(index):
