@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.artefacts import write_bytes
-from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex
-from pedclip.retrieval.archive.search import Found, Query, best, check_search, joined, query_of
+from pedclip.retrieval.archive.checks import check_search
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherIndex
+from pedclip.retrieval.archive.search import Found, Query, best, joined, query_of
 from pedclip.retrieval.reranking import Rerank, rounding, score_ceiling
 from pedclip.retrieval.vectors import PairVectors, Singles
 
@@ -32,10 +33,6 @@ _OVERSAMPLED: Final = 8  # directions beyond those wanted, for the accuracy of t
 _PASSES: Final = 2  # over the sample, which sharpen the directions
 _CHUNK: Final = 128  # items scored together: fewer would waste the matrix product, more would score needless ones
 _ROUNDED: Final = 1e-6  # of a ceiling in single precision
-
-
-class OtherIndex(ValueError):
-    """A bound that was made of another index, or of fewer of its items."""
 
 
 class _NoBound(ValueError):
@@ -172,7 +169,7 @@ class ConfidenceBound:
         # TypeError: numbers of a kind that numpy does not have.
         except (SafetensorError, TypeError, _NoBound, json.JSONDecodeError) as error:
             raise DamagedIndex(f"{path} is damaged ({error}); fit the bound again.") from error
-        return cls(*arrays, checksums)
+        return cls(arrays[0], arrays[1], arrays[2], checksums)
 
 
 def _digest(checksums: str, arrays: Sequence[NDArray[Any]]) -> str:

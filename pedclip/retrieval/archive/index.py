@@ -12,23 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from pedclip.artefacts import partial_folder, write_json
+from pedclip.retrieval.archive.description import DESCRIPTION, Description, PartDescription, read_description
+from pedclip.retrieval.archive.description import DamagedIndex as DamagedIndex
+from pedclip.retrieval.archive.description import OtherIndex as OtherIndex
+from pedclip.retrieval.archive.description import OtherModel as OtherModel
+from pedclip.retrieval.archive.index_files import IndexInUse as IndexInUse
 from pedclip.retrieval.archive.index_files import (
-    DESCRIPTION,
-    Description,
     Part,
-    PartDescription,
     check_part,
     locked,
     new_index,
     open_part,
     part_name,
-    read_description,
     write_index,
     write_part,
 )
-from pedclip.retrieval.archive.index_files import DamagedIndex as DamagedIndex
-from pedclip.retrieval.archive.index_files import IndexInUse as IndexInUse
-from pedclip.retrieval.archive.index_files import OtherModel as OtherModel
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 Rows = NDArray[np.int64]

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pedclip.retrieval.archive.index import ArchiveIndex, OtherModel, Rows
-from pedclip.retrieval.reranking import Rerank, check_rerank, final_score, rounding
+from pedclip.retrieval.archive.checks import check_search, is_whole
+from pedclip.retrieval.archive.index import ArchiveIndex, OtherIndex, Rows
+from pedclip.retrieval.reranking import Rerank, final_score, rounding
 from pedclip.retrieval.vectors import PairVectors, Singles
 
 Doubles = NDArray[np.float64]
@@ -50,6 +51,10 @@ class FirstStage(Protocol):
     @property
     def num_items(self) -> int:
         """Items that it was built of."""
+
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        """`ArchiveIndex.checksums` of these items."""
 
     def top(self, query: Singles, count: int) -> Rows:
         """(D,) query -> (M,) items of the highest similarity, M at most `count`."""
@@ -123,19 +128,25 @@ def search_two_stage(
         The K best of the candidates of each query.
 
     Raises:
-        ValueError: k below 1, fewer candidates than results, a first stage of another number of items or that found
-            fewer than k, or another rerank.
+        ValueError: k below 1, fewer candidates than results, a first stage that found fewer than k, another rerank, or
+            a number that is not whole.
+        OtherIndex: The first stage is of another index, or of fewer items.
         OtherModel: Queries of other widths than the index.
         DamagedIndex: A score is not finite.
     """
     check_search(index, queries, k=k, rerank=rerank)
-    if num_candidates < k:
-        raise ValueError(f"num_candidates={num_candidates} is not allowed: {k} results need at least as many")
+    if not is_whole(num_candidates) or num_candidates < k:
+        raise ValueError(
+            f"num_candidates={num_candidates!r} is not allowed: {k} results need a whole number, at least {k}"
+        )
     # A stage that was built before the index was extended would never find what is new.
     if stage.num_items != len(index):
-        raise ValueError(
+        raise OtherIndex(
             f"the first stage is of {stage.num_items} items, {index.folder} has {len(index)}; build it again"
         )
+    # Numbers of the items of another index would be taken for numbers of this one.
+    if stage.checksums != index.checksums:
+        raise OtherIndex(f"the first stage was built of another index than {index.folder}; build one of this index")
     found = []
     for number in range(len(queries)):
         query = query_of(queries, number)
@@ -261,22 +272,6 @@ def _exactly(index: ArchiveIndex, query: Query, rows: Rows) -> tuple[Doubles, Do
         ):
             out[part] = (vectors.astype(np.float64) * one).sum(axis=1)
     return similarity, confidence / query.divisor(index, rows)
-
-
-def check_search(index: ArchiveIndex, queries: PairVectors, *, k: int, rerank: str) -> None:
-    """Refusal of what cannot be searched.
-
-    Raises:
-        ValueError: k below 1, or another rerank.
-        OtherModel: Queries of other widths than the index.
-    """
-    check_rerank(rerank)
-    if k < 1:
-        raise ValueError(f"k={k} is not allowed: at least one result is wanted")
-    # Of another model, surely: a projection has one width.
-    found = (queries.similarity.shape[1], queries.confidence.shape[1])
-    if found != (index.dimension, index.width):
-        raise OtherModel(f"queries of widths {found} do not fit an index of widths {(index.dimension, index.width)}")
 
 
 def joined(found: Sequence[Found]) -> Found:

@@ -12,9 +12,9 @@ from pedclip.retrieval.archive import build as build_module
 from pedclip.retrieval.archive import index as index_module
 from pedclip.retrieval.archive import index_files
 from pedclip.retrieval.archive.build import ITEMS, BuiltIndex, build_film_index, build_report_index
+from pedclip.retrieval.archive.description import FILES
 from pedclip.retrieval.archive.encoding import film_vectors, fingerprint, report_vectors
 from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherModel
-from pedclip.retrieval.archive.index_files import FILES
 from pedclip.retrieval.archive.search import search_all
 from pedclip.triplets.left_out import LeftOut, Reason
 from tests.retrieval.archive.tiny_models import REPORTS, films, tiny_clip, tiny_pecm

@@ -29,7 +29,7 @@ def test_all_similarities_are_compared(index):
 
 
 def test_ties_at_the_border_go_to_the_lower_numbers():
-    stage = NumpyStage(np.array([[0.0], [1], [0], [1], [0]], np.float32))
+    stage = NumpyStage(np.array([[0.0], [1], [0], [1], [0]], np.float32), ("a",))
     assert stage.top(np.ones(1, np.float32), 3).tolist() == [1, 3, 0]
 
 
@@ -93,3 +93,8 @@ def test_other_stages_are_refused(index):
     pytest.importorskip("faiss", reason="needs pedclip[archive]")
     with pytest.raises(ValueError, match="num_lists=0, num_probes=8: both must be at least 1"):
         first_stage(index, "ivf", num_lists=0)
+    for wrong in ({"num_lists": 2.5}, {"num_lists": True}, {"num_probes": "3"}):
+        with pytest.raises(ValueError, match="both must be at least 1, and whole numbers"):
+            first_stage(index, "ivf", **wrong)
+    with pytest.raises(ValueError, match=r"num_lists=801 is not allowed: .*index has 800 items"):
+        first_stage(index, "ivf", num_lists=801)
