@@ -20,6 +20,7 @@ from pedclip.curation.report.sentences import split_sentences
 from pedclip.evaluation.features import add_weights
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import tokenizer_rules
+from pedclip.retrieval.config import check_layer
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import PatchLayer, film_prototypes, report_prototypes
 from pedclip.retrieval.vectors import PairVectors
@@ -78,7 +79,11 @@ def fingerprint(model: PedCLIP, pecm: PECM, *, layer: PatchLayer = "final") -> s
         model: As for `report_vectors`.
         pecm: As for `report_vectors`.
         layer: As for `film_vectors`.
+
+    Raises:
+        ValueError: Another layer.
     """
+    check_layer(layer)
     bert = model.text_encoder.bert.config
     # Text, not Python objects: a process that loads the models from a folder finds the same.
     facts = {
@@ -158,8 +163,8 @@ def film_vectors(
         (N, D) similarity, (N, K·D) confidence and weights (N,) of 1.
 
     Raises:
-        ValueError: No film, films that are not (N, R, R) uint8 of the model's size, a batch size below 1, or a PECM of
-            other prototypes.
+        ValueError: No film, films that are not (N, R, R) uint8 of the model's size, a batch size below 1, another
+            layer, or a PECM of other prototypes.
     """
     _check_batch_size(batch_size)
     # Here and not at the first layer: floats of another scale or (N, 1, R, R) are what people have at hand.

@@ -1,5 +1,6 @@
 """Vectors and fingerprints of a tiny PedCLIP with a PECM: what they equal, what they depend on, what is refused."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
 
@@ -191,3 +192,16 @@ def test_misuse_is_refused() -> None:
     for wrong in (stored[0], stored[:0], stored[:, 1:], stored.astype(np.float32)):
         with pytest.raises(ValueError, match=r"films must be \(N, \d+, \d+\) uint8 with at least one film, got"):
             film_vectors(model(), pecm, wrong)
+
+
+@pytest.mark.parametrize("layer", ["last", "", "Dense", None, ["final"]])
+def test_a_layer_that_does_not_exist_is_refused(layer: object) -> None:
+    wrong: dict[str, object] = {"layer": layer}
+    calls: list[Callable[[], object]] = [
+        lambda: fingerprint(model(), tiny_pecm(), **wrong),  # type: ignore[arg-type]
+        lambda: film_vectors(model(), tiny_pecm(), films(1), **wrong),  # type: ignore[arg-type]
+        lambda: film_prototypes(model(), films(1), **wrong),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"layer=.* is not allowed: choose from dense, final"):
+            call()
