@@ -21,6 +21,7 @@ from pedclip.retrieval.archive.index_files import (
     Part,
     check_part,
     locked,
+    named_folder,
     new_index,
     open_part,
     part_name,
@@ -70,7 +71,7 @@ class ArchiveIndex:
             The index, opened.
 
         Raises:
-            ValueError: No items, or no fingerprint.
+            ValueError: No items, no fingerprint, or a folder without a name.
             IndexInUse: Another process has been moving files of the old index for ten minutes.
         """
         # Nobody sees the folder before all of it is there.
@@ -87,12 +88,13 @@ class ArchiveIndex:
             model: Fingerprint of the model that makes the queries; None takes an index of any model.
 
         Raises:
+            ValueError: A folder without a name, such as "" or ".".
             FileNotFoundError: There is no index in the folder.
             OtherModel: It was made with another model: its vectors have nothing to do with the queries.
             DamagedIndex: Its description is unreadable, or a file is missing, cut short or of weights
                 that cannot be; the message names it.
         """
-        root = Path(folder)
+        root = named_folder(folder)
         description = read_description(root)
         if model is not None and description.model != model:
             raise OtherModel(

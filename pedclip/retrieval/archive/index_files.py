@@ -54,6 +54,23 @@ class Part:
     weight: Singles
 
 
+def named_folder(folder: str | Path) -> Path:
+    """Folder of an index, which has a name of its own.
+
+    Args:
+        folder: As whoever builds or opens an index gives it.
+
+    Raises:
+        ValueError: It is "", "." or the like: others would be written beside it, and a new index would replace all
+            that is there.
+    """
+    if (root := Path(folder)).name in ("", ".."):
+        raise ValueError(
+            f"folder={str(folder)!r} is not allowed: an index is a folder with a name, such as index/hands"
+        )
+    return root
+
+
 def part_name(number: int) -> str:
     """Name of the folder of a part; parts are counted from 0."""
     return f"part-{number:05d}"
@@ -95,8 +112,10 @@ def new_index(folder: str | Path) -> Iterator[Path]:
         The folder to write into.
 
     Raises:
+        ValueError: As for `named_folder`.
         IndexInUse: As for `locked`.
     """
+    named_folder(folder)
     with ExitStack() as held, atomic_folder(folder) as partial:
         yield partial
         # Let go of after the renames: whoever extends the old index would put its part into the new one.

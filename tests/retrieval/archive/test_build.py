@@ -240,6 +240,22 @@ def test_numbers_that_cannot_be_or_were_changed_are_refused(part: dict[str, obje
         GivenItems.from_dict(part)
 
 
+def test_a_folder_without_a_name_is_refused_before_anything_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def never() -> Iterator[str]:
+        raise AssertionError("read although the folder is refused")
+        yield ""
+
+    for folder in ("", ".", Path()):
+        for extend in (False, True):
+            with pytest.raises(ValueError, match=r"folder='.*' is not allowed: an index is a folder with a name"):
+                build_report_index(folder, model(), pecm(), never(), extend=extend)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_edited_number_is_noticed(tmp_path: Path) -> None:
     build_report_index(tmp_path / "index", model(), pecm(), MIXED[:3])
     path = tmp_path / "index" / ITEMS
