@@ -61,8 +61,7 @@ def named_folder(folder: str | Path) -> Path:
         folder: As whoever builds or opens an index gives it.
 
     Raises:
-        ValueError: It is "", "." or the like: others would be written beside it, and a new index would replace all
-            that is there.
+        ValueError: It is "", "." or the like, which has no name for the lock beside it.
     """
     if (root := Path(folder)).name in ("", ".."):
         raise ValueError(

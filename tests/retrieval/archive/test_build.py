@@ -213,33 +213,6 @@ def test_numbers_of_another_index_are_refused(tmp_path: Path, change: dict[str, 
         BuiltIndex.open(tmp_path / "index")
 
 
-def left_out(number: object, detail: object = "") -> dict[str, object]:
-    return {"number": number, "reason": "corrupt", "detail": detail}
-
-
-@pytest.mark.parametrize(
-    ("part", "message"),
-    [
-        ({"given": True, "left_out": []}, "whole numbers"),
-        ({"given": 3.0, "left_out": []}, "whole numbers"),
-        ({"given": 3, "left_out": [left_out(1.0)]}, "whole numbers"),
-        ({"given": 3, "left_out": [left_out(True)]}, "whole numbers"),
-        ({"given": 3, "left_out": [left_out("1")]}, "whole numbers"),
-        ({"given": 3, "left_out": [left_out(None)]}, "whole numbers"),
-        ({"given": 3, "left_out": [left_out(1, 7)]}, "details are texts"),
-        ({"given": 3, "left_out": [left_out(1, None)]}, "details are texts"),
-        ({"given": 4, "left_out": [left_out(2), left_out(1)]}, "in rising order"),
-        ({"given": 4, "left_out": [left_out(1), left_out(1)]}, "different ones of 4"),
-        ({"given": 3, "left_out": [left_out(-1)]}, "different ones of 3"),
-        # The right number of items, but another one of them.
-        ({"given": 3, "left_out": [left_out(2)], "checksum": "0"}, "checksum of a part differs"),
-    ],
-)
-def test_numbers_that_cannot_be_or_were_changed_are_refused(part: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        GivenItems.from_dict(part)
-
-
 def test_a_folder_without_a_name_is_refused_before_anything_is_encoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
