@@ -10,7 +10,7 @@ from pedclip.retrieval.vectors import PairVectors
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, of Python or numpy."""
+    """Test for a whole number, of Python or numpy."""
     # True counts as 1 in Python, and is an answer to another question.
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
