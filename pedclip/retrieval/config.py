@@ -12,6 +12,7 @@ from pedclip.retrieval.reranking import Rerank as Rerank
 
 Grid = Literal["ceil5", "floor4", "adaptive5"]
 TextPrototypes = Literal["bert", "doc2vec"]
+PatchLayer = Literal["dense", "final"]
 ShortReports = Literal["mask", "repeat"]
 DiversityLoss = Literal["orthogonal", "hinge", "as_printed"]
 DiversityReduction = Literal["mean", "sum"]
@@ -165,3 +166,14 @@ class PECMConfig:
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
         raise ValueError(f"{name}={value!r} is not allowed: {allowed}")
+
+
+def check_layer(layer: str) -> None:
+    """Refusal of a name that is no layer of patch tokens.
+
+    Raises:
+        ValueError: It is none; the message lists them.
+    """
+    # Everything but "dense" would be taken for "final", and an index would be of a layer that does not exist.
+    if layer not in get_args(PatchLayer):
+        raise ValueError(f"layer={layer!r} is not allowed: choose from {', '.join(get_args(PatchLayer))}")

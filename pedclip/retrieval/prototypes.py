@@ -6,7 +6,7 @@ k are compared with each other although nothing but their number relates them (d
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from pedclip.evaluation.embeddings import evaluating
 from pedclip.models.pedclip import PedCLIP
-from pedclip.retrieval.config import Grid, ShortReports
+from pedclip.retrieval.config import Grid, ShortReports, check_layer
+from pedclip.retrieval.config import PatchLayer as PatchLayer
 from pedclip.retrieval.report_groups import NUM_GROUPS, Group, split_groups
 from pedclip.triplets.transforms import to_pixels
 
-PatchLayer = Literal["dense", "final"]
 _WINDOW: Final = 3  # patches, side of a region
 _ADAPTIVE_SIDE: Final = 5  # regions, side of the grid that "adaptive5" makes of every film
 
@@ -128,6 +128,9 @@ def film_prototypes(
 
     Returns:
         (N, K, D) float32 on the CPU; the global prototype is the film's unit embedding.
+
+    Raises:
+        ValueError: Another layer.
     """
     found = []  # (B, K, D) each
     with evaluating(model, device):
@@ -150,7 +153,11 @@ def encode_films(model: PedCLIP, films: Tensor, *, grid: Grid = "ceil5", layer: 
 
     Returns:
         (B, K, D) float32.
+
+    Raises:
+        ValueError: Another layer.
     """
+    check_layer(layer)
     features = model.encode_image(to_pixels(films, model.preprocess))
     tokens = features.dense if layer == "dense" else features.tokens
     # The head of the image token serves its patches: one width, and one space with the texts.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Halves = NDArray[np.float16]
 Singles = NDArray[np.float32]
 
-_TOLERANCE: Final = 0.01  # of lengths: half precision rounds them by about 0.0005
+TOLERANCE: Final = 0.01  # of lengths: half precision rounds them by about 0.0005
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class PairVectors:
                     "a film or text with nothing in it cannot be compared; leave it out and count it"
                 )
         # A wrong scale would change every ranking without a word.
-        if len(off := np.flatnonzero(np.abs(lengths[0] - 1) > _TOLERANCE)):
+        if len(off := np.flatnonzero(np.abs(lengths[0] - 1) > TOLERANCE)):
             raise ValueError(
                 f"similarity vectors must have length 1; row {off[0]} has {lengths[0][off[0]]:.3g}. Normalize them"
             )
@@ -85,7 +85,7 @@ def _check_weight(weight: Singles, squared: Singles) -> None:
     if weight.shape != squared.shape:
         raise ValueError(f"weight needs a number per item: expected {squared.shape}, got {weight.shape}")
     # Blocks of unit length add up to the weight; shorter ones are allowed, longer ones make cosines above 1.
-    is_wrong = ~((weight > 0) & (weight <= 1 + _TOLERANCE) & (squared <= weight * (1 + 2 * _TOLERANCE)))
+    is_wrong = ~((weight > 0) & (weight <= 1 + TOLERANCE) & (squared <= weight * (1 + 2 * TOLERANCE)))
     if len(wrong := np.flatnonzero(is_wrong)):
         row = wrong[0]
         raise ValueError(

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pedclip.retrieval.archive.encoding import fingerprint as fingerprint
     from pedclip.retrieval.archive.encoding import report_vectors as report_vectors
     from pedclip.retrieval.archive.exact_search import ConfidenceBound as ConfidenceBound
-    from pedclip.retrieval.archive.exact_search import OtherIndex as OtherIndex
     from pedclip.retrieval.archive.exact_search import search_exact as search_exact
     from pedclip.retrieval.archive.index import ArchiveIndex as ArchiveIndex
     from pedclip.retrieval.archive.index import DamagedIndex as DamagedIndex
     from pedclip.retrieval.archive.index import IndexInUse as IndexInUse
+    from pedclip.retrieval.archive.index import OtherIndex as OtherIndex
     from pedclip.retrieval.archive.index import OtherModel as OtherModel
     from pedclip.retrieval.archive.search import Found as Found
     from pedclip.retrieval.archive.search import search_all as search_all
@@ -46,11 +46,11 @@ __getattr__, __dir__ = lazy_names(
         "fingerprint": "encoding",
         "report_vectors": "encoding",
         "ConfidenceBound": "exact_search",
-        "OtherIndex": "exact_search",
         "search_exact": "exact_search",
         "ArchiveIndex": "index",
         "DamagedIndex": "index",
         "IndexInUse": "index",
+        "OtherIndex": "index",
         "OtherModel": "index",
         "Found": "search",
         "search_all": "search",

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.artefacts import read_json, write_json
 from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval.archive.encoding import (
     ITEMS_AT_ONCE,
-    REASONS,
     Encoded,
     Omission,
     encode_usable_reports,
@@ -27,48 +25,11 @@ from pedclip.retrieval.archive.encoding import (
 )
 from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, Rows
 from pedclip.retrieval.archive.index_files import new_index, write_index
+from pedclip.retrieval.archive.items import ITEMS, GivenItems, Items, check_items, read_items, write_items
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import PatchLayer
 from pedclip.retrieval.vectors import PairVectors
 from pedclip.triplets.left_out import LeftOut, reason_counts
-
-ITEMS: Final = "items.json"
-_FORMAT: Final = "pedclip items of an index, version 1"
-
-
-@dataclass(frozen=True)
-class GivenItems:
-    """Items given for one part.
-
-    Args:
-        count: All of them.
-        omitted: Those that are not in the index, numbered within the part.
-    """
-
-    count: int
-    omitted: tuple[Omission, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Content of the JSON file."""
-        omitted = [{"number": one.number, "reason": one.reason, "detail": one.detail} for one in self.omitted]
-        return {"given": self.count, "left_out": omitted}
-
-    @classmethod
-    def from_dict(cls, content: Any) -> "GivenItems":
-        """Content of the JSON file, read again.
-
-        Raises:
-            ValueError: Items that are left out twice, or were not given.
-            KeyError: Something is missing, or another reason.
-            TypeError: Something of another kind.
-        """
-        omitted = [Omission(one["number"], REASONS[one["reason"]], one["detail"]) for one in content["left_out"]]
-        given = cls(content["given"], tuple(omitted))
-        numbers, possible = {one.number for one in omitted}, range(given.count)
-        # Otherwise a row would be taken for another item, without a word.
-        if len(numbers) != len(omitted) or not all(number in possible for number in numbers):
-            raise ValueError(f"items left out must be different ones of {given.count}")
-        return given
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +39,7 @@ class BuiltIndex:
     Args:
         index: N items, to be searched.
         given: Items given for each part.
+        items: "films" or "reports"; None where whoever built it did not say.
 
     Example:
         After `found = search_all(built.index, queries)`, the texts found are at `built.numbers[found.rows]` (Q, K).
@@ -85,6 +47,7 @@ class BuiltIndex:
 
     index: ArchiveIndex
     given: tuple[GivenItems, ...]
+    items: Items | None = None
 
     @classmethod
     def open(cls, folder: str | Path, *, model: str | None = None) -> "BuiltIndex":
@@ -100,8 +63,9 @@ class BuiltIndex:
             DamagedIndex: As for `ArchiveIndex.open`, or the numbers are not those of the index.
         """
         index = ArchiveIndex.open(folder, model=model)
+        items, given = read_items(index.folder)
         # More than the parts that there are: of a process that was killed before it had added its own.
-        given = _read_items(index.folder)[: len(index.parts)]
+        given = given[: len(index.parts)]
         counts = [one.count - len(one.omitted) for one in given]
         if counts != (expected := [part.count for part in index.description.parts]):
             raise DamagedIndex(
@@ -109,7 +73,7 @@ class BuiltIndex:
                 "and extend it with extend=True only"
             )
         # Whether these are the numbers of these very rows, equal counts cannot say; both are written together.
-        return cls(index, given)
+        return cls(index, given, items)
 
     @property
     def num_given(self) -> int:
@@ -168,7 +132,7 @@ def build_report_index(
     Raises:
         FileNotFoundError: There is nothing to extend.
         OtherModel: The index to extend is of another model.
-        ValueError: No text that can be indexed, or as for `report_vectors`.
+        ValueError: No text that can be indexed, the index to extend is of films, or as for `report_vectors`.
         FileExistsError: As for `build_index`.
         TypeError: Something that is no text.
     """
@@ -179,7 +143,7 @@ def build_report_index(
     # Read in pieces, since a million reports need not fit the memory.
     pieces = iter(lambda: list(islice(remaining, ITEMS_AT_ONCE)), [])
     encoded = (encode_usable_reports(model, pecm, piece, batch_size=batch_size, device=device) for piece in pieces)
-    return build_index(folder, encoded, model=fingerprint(model, pecm, layer=layer), extend=extend)
+    return build_index(folder, encoded, model=fingerprint(model, pecm, layer=layer), items="reports", extend=extend)
 
 
 def build_film_index(
@@ -211,17 +175,19 @@ def build_film_index(
     Raises:
         FileNotFoundError: There is nothing to extend.
         OtherModel: The index to extend is of another model.
-        ValueError: As for `film_vectors`.
+        ValueError: As for `film_vectors`, or the index to extend is of reports.
         FileExistsError: As for `build_index`.
     """
     # Slices of a memory map: only those of one piece are read at a time.
     pieces = (films[start : start + ITEMS_AT_ONCE] for start in range(0, len(films), ITEMS_AT_ONCE))
     settings: dict[str, Any] = {"layer": layer, "batch_size": batch_size, "device": device}
     encoded = (Encoded(len(piece), film_vectors(model, pecm, piece, **settings)) for piece in pieces)
-    return build_index(folder, encoded, model=fingerprint(model, pecm, layer=layer), extend=extend)
+    return build_index(folder, encoded, model=fingerprint(model, pecm, layer=layer), items="films", extend=extend)
 
 
-def build_index(folder: str | Path, encoded: Iterable[Encoded], *, model: str, extend: bool = False) -> BuiltIndex:
+def build_index(
+    folder: str | Path, encoded: Iterable[Encoded], *, model: str, items: Items | None = None, extend: bool = False
+) -> BuiltIndex:
     """An index of items that were encoded, here or by other machines (`encoded_in_order`).
 
     Several processes may extend one index at once; their items follow each other in the order in which they are done.
@@ -230,28 +196,38 @@ def build_index(folder: str | Path, encoded: Iterable[Encoded], *, model: str, e
         folder: Of the index; one that is there is replaced, unless it is extended.
         encoded: Items in order, in pieces that fit the memory.
         model: `fingerprint` of the models that made the vectors.
+        items: "films" or "reports", of which one index holds one; None does not say, and is not compared.
         extend: Add the items to the index in the folder.
 
     Raises:
         FileNotFoundError: There is nothing to extend.
         OtherModel: The index to extend is of another model.
-        ValueError: No item that can be indexed.
+        ValueError: No item that can be indexed, neither films nor reports, or the index to extend is of the others.
         IndexInUse: Another process has been moving files of the index for ten minutes.
         FileExistsError: The folder holds something else than an index; nothing was changed.
     """
     root = Path(folder)
+    check_items(root, None, items)
     told: list[GivenItems] = []
     vectors = _vectors(encoded, told)
     if extend:
         # Refused now, not after hours of encoding.
-        index = BuiltIndex.open(root, model=model).index
+        built = BuiltIndex.open(root, model=model)
+        check_items(root, built.items, items)
+
+        def add_numbers(parts: int) -> None:
+            # Another index may be there by now.
+            stored, given = read_items(root)
+            check_items(root, stored, items)
+            write_items(root, (*given[:parts], *told), items=stored)
+
         # Written before the part belongs to the index: a process killed in between leaves a line that no part has.
-        index.extend(vectors, before_joining=lambda parts: _write_items(root, (*_read_items(root)[:parts], *told)))
+        built.index.extend(vectors, before_joining=add_numbers)
     else:
         # Index and numbers in one folder, which appears with both or not at all.
         with new_index(root) as partial:
             write_index(partial, vectors, model=model)
-            _write_items(partial, told)
+            write_items(partial, told, items=items)
     return BuiltIndex.open(root, model=model)
 
 
@@ -271,24 +247,3 @@ def _vectors(encoded: Iterable[Encoded], told: list[GivenItems]) -> Iterator[Pai
         reasons = "; ".join(reason_counts(LeftOut("", one.reason, one.detail) for one in omitted))
         raise ValueError(f"none of {count} items can be indexed, and an index needs one: {reasons}")
     told.append(GivenItems(count, tuple(omitted)))
-
-
-def _write_items(folder: Path, given: Iterable[GivenItems]) -> None:
-    write_json(folder / ITEMS, {"format": _FORMAT, "parts": [one.to_dict() for one in given]})
-
-
-def _read_items(folder: Path) -> tuple[GivenItems, ...]:
-    path = folder / ITEMS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} is an index without numbers ({ITEMS} is missing): its rows are its items. Open it with "
-            "ArchiveIndex.open, or build one with build_report_index or build_film_index."
-        )
-    try:
-        content = read_json(path)
-        if content["format"] != _FORMAT:
-            raise ValueError(f"a {content['format']!r}, not {_FORMAT!r}")
-        return tuple(GivenItems.from_dict(part) for part in content["parts"])
-    # A missing key is as bad as a wrong value.
-    except (ValueError, TypeError, KeyError) as error:
-        raise DamagedIndex(f"{path} is damaged ({type(error).__name__}: {error}); build the index again.") from error

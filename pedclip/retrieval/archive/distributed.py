@@ -1,7 +1,7 @@
 """Vectors of films and reports made by several machines with Ray Data, and put in order again for one index."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from pedclip.retrieval.archive.encoding import (
     encode_usable_reports,
     film_vectors,
 )
+from pedclip.retrieval.archive.items import Items as Items
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import PatchLayer
 from pedclip.retrieval.vectors import PairVectors
@@ -22,7 +23,6 @@ from pedclip.retrieval.vectors import PairVectors
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-Items = Literal["films", "reports"]
 Columns = Mapping[str, NDArray[Any]]  # of a batch of rows, by name
 
 
@@ -117,8 +117,8 @@ def ray_vectors(
     """Vectors over several machines: a Ray dataset of films or reports to one of rows for an index.
 
     `encoded = encoded_in_order(result.iter_batches(batch_format="numpy"), num_items=dataset.count())` and then
-    `build_index(folder, encoded, model=fingerprint(…))` write the index, the same one as on one machine if the batch
-    size is 1 and workers compute with as many threads.
+    `build_index(folder, encoded, model=fingerprint(…), items=items)` write the index, the same one as on one machine
+    if the batch size is 1 and workers compute with as many threads.
 
     Args:
         dataset: One row per item.

@@ -7,7 +7,7 @@ change the last digits, as matrix products of another size add up in another ord
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from pedclip.curation.report.sentences import split_sentences
 from pedclip.evaluation.features import add_weights
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import tokenizer_rules
+from pedclip.retrieval.config import check_layer
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import PatchLayer, film_prototypes, report_prototypes
 from pedclip.retrieval.vectors import PairVectors
@@ -78,7 +79,11 @@ def fingerprint(model: PedCLIP, pecm: PECM, *, layer: PatchLayer = "final") -> s
         model: As for `report_vectors`.
         pecm: As for `report_vectors`.
         layer: As for `film_vectors`.
+
+    Raises:
+        ValueError: Another layer.
     """
+    check_layer(layer)
     bert = model.text_encoder.bert.config
     # Text, not Python objects: a process that loads the models from a folder finds the same.
     facts = {
@@ -115,9 +120,12 @@ def report_vectors(
         (N, D) similarity, (N, K·D) confidence and (N,) weights.
 
     Raises:
-        ValueError: No text, texts without a sentence, a batch size below 1, or a PECM of other prototypes.
+        TypeError: Something that is no text, or a single text.
+        ValueError: No text, texts without a sentence or that are no Unicode, a batch size below 1, or a PECM of other
+            prototypes.
     """
     _check_batch_size(batch_size)
+    texts = _checked_texts(texts)
     # Both have K prototypes of any width, so that nothing else would tell.
     if pecm.config.text_proto != "bert":
         raise ValueError(
@@ -158,12 +166,15 @@ def film_vectors(
         (N, D) similarity, (N, K·D) confidence and weights (N,) of 1.
 
     Raises:
-        ValueError: No film, films that are not (N, R, R) uint8 of the model's size, a batch size below 1, or a PECM of
-            other prototypes.
+        TypeError: Something that is no array of numpy.
+        ValueError: No film, films that are not (N, R, R) uint8 of the model's size, a batch size below 1, another
+            layer, or a PECM of other prototypes.
     """
     _check_batch_size(batch_size)
     # Here and not at the first layer: floats of another scale or (N, 1, R, R) are what people have at hand.
     side = model.preprocess.resize
+    if not isinstance(films, np.ndarray):
+        raise TypeError(f"films is a {type(films).__name__}; expected a numpy array (N, {side}, {side}) of uint8")
     if films.dtype != np.uint8 or films.shape[1:] != (side, side) or len(films) == 0:
         raise ValueError(
             f"films must be (N, {side}, {side}) uint8 with at least one film, got {films.shape} {films.dtype}; "
@@ -210,13 +221,36 @@ def encode_usable_reports(
 def _unusable(text: str | None) -> tuple[Reason, str] | None:
     if text is None or not text.strip():
         return Reason.EMPTY_REPORT, ""
+    if not _is_unicode(text):
+        return Reason.CORRUPT, "a text that is no Unicode"
+    # Such as "…": without a sentence there is no group, and no prototype.
+    return None if split_sentences(text) else (Reason.EMPTY_REPORT, "a text without a sentence")
+
+
+def _is_unicode(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         # Half of a pair of UTF-16, which no tokenizer takes.
-        return Reason.CORRUPT, "a text that is no Unicode"
-    # Such as "…": without a sentence there is no group, and no prototype.
-    return None if split_sentences(text) else (Reason.EMPTY_REPORT, "a text without a sentence")
+        return False
+    return True
+
+
+def _checked_texts(texts: Sequence[str]) -> list[str]:
+    """Texts as a list, each of them one that a tokenizer takes."""
+    # One text is a sequence of texts, too: its letters.
+    if isinstance(texts, str):
+        raise TypeError("texts is a single text; pass a list of one")
+    # None, a number, or the whole table instead of a column.
+    if not isinstance(texts, Iterable):
+        raise TypeError(f"texts is a {type(texts).__name__}; expected a list of texts")
+    listed = list(texts)
+    for number, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise TypeError(f"a report is a {type(text).__name__}; expected texts only, see item {number}")
+        if not _is_unicode(text):
+            raise ValueError(f"item {number} is a text that is no Unicode; leave it out, or read its file again")
+    return [str(text) for text in listed]  # a text of numpy becomes one of Python
 
 
 def _check_batch_size(batch_size: int) -> None:

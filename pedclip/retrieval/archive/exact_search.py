@@ -10,29 +10,33 @@ the K-th best score is above every ceiling that remains. The answer does not dep
 many items must be scored does.
 """
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.artefacts import write_bytes
-from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex
-from pedclip.retrieval.archive.search import Found, Query, best, check_search, joined, query_of
+from pedclip.retrieval.archive.checks import check_search
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherIndex
+from pedclip.retrieval.archive.search import Found, Query, best, joined, query_of
 from pedclip.retrieval.reranking import Rerank, rounding, score_ceiling
 from pedclip.retrieval.vectors import PairVectors, Singles
 
-_FORMAT: Final = "pedclip confidence bound, version 1"
+_FORMAT: Final = "pedclip confidence bound, version 2"
+_ARRAYS: Final = {"directions": np.float64, "reduced": np.float32, "residual": np.float32}
 _OVERSAMPLED: Final = 8  # directions beyond those wanted, for the accuracy of the last ones
 _PASSES: Final = 2  # over the sample, which sharpen the directions
 _CHUNK: Final = 128  # items scored together: fewer would waste the matrix product, more would score needless ones
 _ROUNDED: Final = 1e-6  # of a ceiling in single precision
 
 
-class OtherIndex(ValueError):
-    """A bound that was made of another index, or of fewer of its items."""
+class _NoBound(ValueError):
+    """Content of a file that cannot be a bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,7 @@ class ConfidenceBound:
 
         Raises:
             ValueError: Fewer than one component or sampled item.
+            DamagedIndex: A number of the index is not finite.
 
         Source: Halko, Martinsson & Tropp, SIAM Review 53 (2011) 217-288, algorithm 4.4. Differs: about the origin, not
             the mean, since inner products are.
@@ -77,6 +82,7 @@ class ConfidenceBound:
         rng = np.random.default_rng(seed)
         chosen = np.sort(rng.choice(len(index), size=min(num_sampled, len(index)), replace=False))
         sample = index.take(chosen)[1]  # (S, W)
+        index.check_finite(sample)
         size = min(num_components, *sample.shape)
         # Random combinations of the sample already lie near its leading directions.
         guess = rng.normal(size=(len(sample), min(size + _OVERSAMPLED, *sample.shape))).astype(np.float32)
@@ -99,11 +105,13 @@ class ConfidenceBound:
             index: That which this bound was made of, with items behind.
 
         Raises:
-            OtherIndex: It begins with other items.
+            OtherIndex: It begins with other items, or is of another width.
+            DamagedIndex: A number of the index is not finite.
         """
         if index.checksums[: len(self.checksums)] != self.checksums:
             raise OtherIndex(f"the bound was made of another index than {index.folder}; fit it again")
-        known = len(self.residual)
+        known = sum(part.count for part in index.description.parts[: len(self.checksums)])
+        _check_sizes(self, index, known)
         reduced = np.empty((len(index), self.directions.shape[1]), np.float32)  # (N, m)
         residual = np.empty(len(index), np.float32)
         reduced[:known], residual[:known] = self.reduced, self.residual
@@ -111,6 +119,7 @@ class ConfidenceBound:
             rows = slice(start, start + len(confidence))
             # In double precision, as the small rest of a long vector is a difference of two large numbers.
             vectors = confidence.astype(np.float64)  # (B, W)
+            index.check_finite(vectors)
             reduced[rows], residual[rows] = _parts(vectors, self.directions)
         return ConfidenceBound(self.directions, reduced, residual, index.checksums)
 
@@ -132,8 +141,10 @@ class ConfidenceBound:
         from safetensors.numpy import save
 
         # In double precision the directions stay orthonormal.
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in ("directions", "reduced", "residual")}
+        arrays = {name: np.ascontiguousarray(getattr(self, name), dtype=kind) for name, kind in _ARRAYS.items()}
         metadata = {"format": _FORMAT, "checksums": json.dumps(self.checksums)}
+        # A changed number would give another answer without a word.
+        metadata["content"] = _digest(metadata["checksums"], list(arrays.values()))
         return write_bytes(path, save(arrays, metadata=metadata))
 
     @classmethod
@@ -142,7 +153,7 @@ class ConfidenceBound:
 
         Raises:
             FileNotFoundError: There is no such file.
-            DamagedIndex: It is cut short, or no bound.
+            DamagedIndex: It is cut short, was changed since, or is no bound.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -151,15 +162,50 @@ class ConfidenceBound:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                arrays = [file.get_tensor(name) for name in ("directions", "reduced", "residual")]
-        except SafetensorError as error:
+                if metadata.get("format") != _FORMAT:
+                    raise DamagedIndex(f"{path} is no {_FORMAT!r}; fit the bound again.")
+                arrays = [file.get_tensor(name) for name in _ARRAYS]
+            checksums = _checked(metadata, arrays)
+        # TypeError: numbers of a kind that numpy does not have.
+        except (SafetensorError, TypeError, _NoBound, json.JSONDecodeError) as error:
             raise DamagedIndex(f"{path} is damaged ({error}); fit the bound again.") from error
-        directions, reduced, residual = arrays
-        # Files that others wrote may have these names too.
-        is_fitting = directions.ndim == 2 and reduced.shape == (len(residual), directions.shape[1])
-        if metadata.get("format") != _FORMAT or "checksums" not in metadata or not is_fitting:
-            raise DamagedIndex(f"{path} is no {_FORMAT!r}; fit the bound again.")
-        return cls(directions, reduced, residual, tuple(json.loads(metadata["checksums"])))
+        return cls(arrays[0], arrays[1], arrays[2], checksums)
+
+
+def _digest(checksums: str, arrays: Sequence[NDArray[Any]]) -> str:
+    """SHA-256 of what a bound consists of: the checksums as they are written, and the arrays with their kinds."""
+    digest = hashlib.sha256(checksums.encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _checked(metadata: dict[str, str], arrays: Sequence[NDArray[Any]]) -> tuple[str, ...]:
+    """Checksums of the index, after a look at all that a file holds."""
+    directions, reduced, residual = arrays
+    # Files that others wrote may have these names too.
+    is_fitting = directions.ndim == 2 and residual.ndim == 1 and reduced.shape == (len(residual), directions.shape[1])
+    if not is_fitting or [array.dtype for array in arrays] != list(_ARRAYS.values()):
+        raise _NoBound("arrays whose shapes or kinds do not fit each other")
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise _NoBound("numbers that are not finite")
+    checksums = json.loads(text := metadata.get("checksums", "null"))
+    if not isinstance(checksums, list) or not all(isinstance(one, str) for one in checksums):
+        raise _NoBound("checksums that are no list of texts")
+    if metadata.get("content") != _digest(text, arrays):
+        raise _NoBound("its checksum differs")
+    return tuple(checksums)
+
+
+def _check_sizes(bound: ConfidenceBound, index: ArchiveIndex, count: int) -> None:
+    """Refusal of a bound that does not have the width of an index and this many items, whatever its checksums say."""
+    found = len(bound.directions), len(bound.reduced), len(bound.residual)
+    if found != (index.width, count, count):
+        raise OtherIndex(
+            f"the bound is of width {found[0]} with {found[1]} coordinates and {found[2]} residuals; {index.folder} "
+            f"has width {index.width} and {count} items for it; fit a bound of this index"
+        )
 
 
 def search_exact(
@@ -184,6 +230,7 @@ def search_exact(
         ValueError: k below 1, or another rerank.
         OtherIndex: The bound is of another index, or of fewer items.
         OtherModel: Queries of other widths than the index.
+        DamagedIndex: A score is not finite.
     """
     check_search(index, queries, k=k, rerank=rerank)
     if bound.checksums != index.checksums:
@@ -191,6 +238,7 @@ def search_exact(
         is_shorter = index.checksums[: len(bound.checksums)] == bound.checksums
         step = "use bound.extended(index)" if is_shorter else "fit a bound of this index"
         raise OtherIndex(f"the bound is of {len(bound.residual)} items, {index.folder} has {len(index)}; {step}")
+    _check_sizes(bound, index, len(index))
     found = [_search_one(index, bound, query_of(queries, row), k, rerank) for row in range(len(queries))]
     return joined(found)
 

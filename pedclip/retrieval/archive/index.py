@@ -5,30 +5,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pedclip.artefacts import partial_folder, write_json
+from pedclip.retrieval.archive.description import DESCRIPTION, Description, PartDescription, read_description
+from pedclip.retrieval.archive.description import DamagedIndex as DamagedIndex
+from pedclip.retrieval.archive.description import OtherIndex as OtherIndex
+from pedclip.retrieval.archive.description import OtherModel as OtherModel
+from pedclip.retrieval.archive.index_files import IndexInUse as IndexInUse
 from pedclip.retrieval.archive.index_files import (
-    DESCRIPTION,
-    Description,
     Part,
-    PartDescription,
     check_part,
     locked,
+    named_folder,
     new_index,
     open_part,
     part_name,
-    read_description,
     write_index,
     write_part,
 )
-from pedclip.retrieval.archive.index_files import DamagedIndex as DamagedIndex
-from pedclip.retrieval.archive.index_files import IndexInUse as IndexInUse
-from pedclip.retrieval.archive.index_files import OtherModel as OtherModel
 from pedclip.retrieval.vectors import Halves, PairVectors, Singles
 
 Rows = NDArray[np.int64]
@@ -72,7 +71,7 @@ class ArchiveIndex:
             The index, opened.
 
         Raises:
-            ValueError: No items, or no fingerprint.
+            ValueError: No items, no fingerprint, or a folder without a name.
             IndexInUse: Another process has been moving files of the old index for ten minutes.
             FileExistsError: The folder holds something else than an index; nothing was changed.
         """
@@ -90,11 +89,13 @@ class ArchiveIndex:
             model: Fingerprint of the model that makes the queries; None takes an index of any model.
 
         Raises:
+            ValueError: A folder without a name, such as "" or ".".
             FileNotFoundError: There is no index in the folder.
             OtherModel: It was made with another model: its vectors have nothing to do with the queries.
-            DamagedIndex: Its description is unreadable, or a file is missing or cut short; the message names it.
+            DamagedIndex: Its description is unreadable, or a file is missing, cut short or of weights
+                that cannot be; the message names it.
         """
-        root = Path(folder)
+        root = named_folder(folder)
         description = read_description(root)
         if model is not None and description.model != model:
             raise OtherModel(
@@ -190,13 +191,31 @@ class ArchiveIndex:
 
     @cached_property
     def similarity(self) -> Singles:
-        """(N, D) similarity vectors in single precision, in memory: 2 GB for a million items of 512."""
+        """(N, D) similarity vectors in single precision, in memory: 2 GB for a million items of 512.
+
+        Raises:
+            DamagedIndex: A number is not finite.
+        """
         rows = np.empty((len(self), self.dimension), dtype=np.float32)
         first = 0  # row of the archive at which the part begins
         for part in self.parts:
             to_single(part.similarity, rows[first : first + len(part.weight)])
             first += len(part.weight)
+        # Whatever is found by similarity would leave these items out without a word.
+        self.check_finite(rows)
         return rows
+
+    def check_finite(self, *values: NDArray[Any]) -> None:
+        """Refusal of numbers that were read from the index, or computed of such, unless all are finite.
+
+        Raises:
+            DamagedIndex: One is not.
+        """
+        if not all(np.isfinite(numbers).all() for numbers in values):
+            raise DamagedIndex(
+                f"{self.folder} is damaged: it holds numbers that are not finite, which no index was written with; "
+                "check_contents() names the file. Build the index again."
+            )
 
     def blocks(self, *, start: int = 0) -> Iterator[tuple[int, Singles, Singles]]:
         """All items in order, from one on, a few at a time.

@@ -11,8 +11,7 @@ into place holds the lock `.NAME.lock` beside the folder, for that moment only.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,67 +21,24 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pedclip.artefacts import atomic_folder, read_json, without_link, write_json
-from pedclip.retrieval.vectors import Halves, PairVectors, Singles
+from pedclip.artefacts import atomic_folder, without_link, write_json
+from pedclip.retrieval.archive.description import (
+    DESCRIPTION,
+    FILES,
+    DamagedIndex,
+    Description,
+    OtherModel,
+    PartDescription,
+)
+from pedclip.retrieval.vectors import TOLERANCE, Halves, PairVectors, Singles
 
-VERSION: Final = 1  # of the files: raise it when they are laid out in another way
-FORMAT: Final = "pedclip archive index"
-DESCRIPTION: Final = "index.json"
-# Files of a part, with the type of their numbers; little-endian on every machine.
-FILES: Final[Mapping[str, str]] = {"similarity.f16": "<f2", "confidence.f16": "<f2", "weight.f32": "<f4"}
 # All that an index holds; the items are those of `build_index`.
 _HELD: Final = (DESCRIPTION, "items.json", "part-*")
 _WAIT: Final = 600  # seconds for another process that moves its part into the same index, which takes moments
 
 
-class DamagedIndex(ValueError):
-    """An index that is cut short, changed since, or described by something unreadable."""
-
-
-class OtherModel(ValueError):
-    """An index or a query whose vectors are of another model, or of other widths."""
-
-
 class IndexInUse(TimeoutError):
     """An index that another process does not let go of."""
-
-
-@dataclass(frozen=True)
-class PartDescription:
-    """A part as the description has it.
-
-    Args:
-        name: Of its folder.
-        count: Items, at least 1.
-        checksums: SHA-256 of each file, by name.
-    """
-
-    name: str
-    count: int
-    checksums: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Description:
-    """The content of an index, without the numbers.
-
-    Args:
-        model: Fingerprint of the model that made the vectors.
-        dimension: D, width of a similarity vector.
-        width: W, width of a confidence vector.
-        parts: At least one.
-    """
-
-    model: str
-    dimension: int
-    width: int
-    parts: tuple[PartDescription, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Content of the JSON file."""
-        parts = [{"name": part.name, "count": part.count, "checksums": dict(part.checksums)} for part in self.parts]
-        facts = {"model": self.model, "dimension": self.dimension, "width": self.width}
-        return {"format": FORMAT, "version": VERSION, **facts, "parts": parts}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +54,22 @@ class Part:
     similarity: Halves
     confidence: Halves
     weight: Singles
+
+
+def named_folder(folder: str | Path) -> Path:
+    """Folder of an index, which has a name of its own.
+
+    Args:
+        folder: As whoever builds or opens an index gives it.
+
+    Raises:
+        ValueError: It is "", "." or the like, which has no name for the lock beside it.
+    """
+    if (root := Path(folder)).name in ("", ".."):
+        raise ValueError(
+            f"folder={str(folder)!r} is not allowed: an index is a folder with a name, such as index/hands"
+        )
+    return root
 
 
 def part_name(number: int) -> str:
@@ -143,9 +115,11 @@ def new_index(folder: str | Path) -> Iterator[Path]:
         The folder to write into.
 
     Raises:
+        ValueError: As for `named_folder`.
         IndexInUse: As for `locked`.
         FileExistsError: The folder holds something else than an index; nothing was changed.
     """
+    named_folder(folder)
     with ExitStack() as held, atomic_folder(folder, holds=_HELD) as partial:
         yield partial
         # Let go of after the renames: whoever extends the old index would put its part into the new one.
@@ -209,10 +183,11 @@ def write_part(folder: Path, batches: Iterable[PairVectors], *, widths: tuple[in
 
 
 def open_part(folder: Path, part: PartDescription, *, dimension: int, width: int) -> Part:
-    """A part, opened after a look at the sizes of its files.
+    """A part, opened after a look at the sizes of its files and at its weights.
 
     Raises:
-        DamagedIndex: A file is missing or has another size than its rows need; the message names it.
+        DamagedIndex: A file is missing or has another size than its rows need, or a weight cannot be one; the message
+            names it.
     """
     arrays: list[NDArray[Any]] = []
     for (name, kind), columns in zip(FILES.items(), (dimension, width, 1), strict=True):
@@ -225,6 +200,9 @@ def open_part(folder: Path, part: PartDescription, *, dimension: int, width: int
         # "c": nothing is ever written to the file, and torch takes the array without a copy or a warning.
         arrays.append(np.memmap(path, dtype=kind, mode="c", shape=(part.count, columns)))
     weight = np.array(arrays[2][:, 0])  # (n, 1) -> (n,), read into memory
+    # Scores are divided by them; NaN fails both comparisons.
+    if not ((weight > 0) & (weight <= 1 + TOLERANCE)).all():
+        raise DamagedIndex(f"{path} is damaged: a weight is not above 0 and at most 1. Build the index again.")
     return Part(np.asarray(arrays[0]), np.asarray(arrays[1]), weight)
 
 
@@ -239,54 +217,3 @@ def check_part(folder: Path, part: PartDescription) -> None:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != expected:
                 raise DamagedIndex(f"{path} is damaged: its checksum differs. Build the index again.")
-
-
-def read_description(folder: Path) -> Description:
-    """The description of an index.
-
-    Raises:
-        FileNotFoundError: There is no index in the folder.
-        DamagedIndex: The description is unreadable, of another version, or says what cannot be.
-    """
-    path = folder / DESCRIPTION
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no index ({DESCRIPTION} is missing); build it with ArchiveIndex.create."
-        )
-    try:
-        content = read_json(path)
-        if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise DamagedIndex(f"{path} is a {content['format']!r} of version {content['version']}, not {VERSION}.")
-        facts = _text(content["model"]), _count(content["dimension"]), _count(content["width"])
-        parts = tuple(_part(part) for part in content["parts"])
-        if not parts or len({part.name for part in parts}) != len(parts):
-            raise ValueError("parts that are there once each, and at least one")
-    except DamagedIndex:
-        raise
-    # A missing key is as bad as a wrong value, and a list as bad as no JSON at all.
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedIndex(f"{path} is damaged ({type(error).__name__}: {error}); build the index again.") from error
-    return Description(*facts, parts)
-
-
-def _part(content: Any) -> PartDescription:
-    name = _text(content["name"])
-    # The name becomes a path: nothing that leads out of the folder.
-    if not re.fullmatch(r"part-\d{5}", name):
-        raise ValueError(f"a part is named part-00000, not {name!r}")
-    # Exactly the files that are read; anything else that is listed does not matter.
-    checksums = {file: _text(content["checksums"][file]) for file in FILES}
-    return PartDescription(name, _count(content["count"]), checksums)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"expected a text, got {value!r}")
-    return value
-
-
-def _count(value: Any) -> int:
-    # True is an int in Python, but no number of items.
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"expected a number of at least 1, got {value!r}")
-    return value

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pedclip.retrieval.archive.index import ArchiveIndex, OtherModel, Rows
-from pedclip.retrieval.reranking import Rerank, check_rerank, final_score, rounding
+from pedclip.retrieval.archive.checks import check_search, is_whole
+from pedclip.retrieval.archive.index import ArchiveIndex, OtherIndex, Rows
+from pedclip.retrieval.reranking import Rerank, final_score, rounding
 from pedclip.retrieval.vectors import PairVectors, Singles
 
 Doubles = NDArray[np.float64]
@@ -51,6 +52,10 @@ class FirstStage(Protocol):
     def num_items(self) -> int:
         """Items that it was built of."""
 
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        """`ArchiveIndex.checksums` of these items."""
+
     def top(self, query: Singles, count: int) -> Rows:
         """(D,) query -> (M,) items of the highest similarity, M at most `count`."""
 
@@ -70,6 +75,7 @@ def search_all(index: ArchiveIndex, queries: PairVectors, *, k: int = 10, rerank
     Raises:
         ValueError: k below 1, or another rerank.
         OtherModel: Queries of other widths than the index.
+        DamagedIndex: A score is not finite.
     """
     check_search(index, queries, k=k, rerank=rerank)
     found = []
@@ -84,6 +90,7 @@ def search_all(index: ArchiveIndex, queries: PairVectors, *, k: int = 10, rerank
             rows = np.arange(start, start + len(similarity))
             # (Q, B) each
             products = product(similarity, similarity_vectors).T, product(confidence, confidence_vectors).T
+            index.check_finite(*products)
             for number, query in enumerate(several):
                 divided = products[1][number] / query.divisor(index, rows)
                 scores[number, rows] = final_score(products[0][number], divided, rerank)
@@ -121,18 +128,25 @@ def search_two_stage(
         The K best of the candidates of each query.
 
     Raises:
-        ValueError: k below 1, fewer candidates than results, a first stage of another number of items or that found
-            fewer than k, or another rerank.
+        ValueError: k below 1, fewer candidates than results, a first stage that found fewer than k, another rerank, or
+            a number that is not whole.
+        OtherIndex: The first stage is of another index, or of fewer items.
         OtherModel: Queries of other widths than the index.
+        DamagedIndex: A score is not finite.
     """
     check_search(index, queries, k=k, rerank=rerank)
-    if num_candidates < k:
-        raise ValueError(f"num_candidates={num_candidates} is not allowed: {k} results need at least as many")
+    if not is_whole(num_candidates) or num_candidates < k:
+        raise ValueError(
+            f"num_candidates={num_candidates!r} is not allowed: {k} results need a whole number, at least {k}"
+        )
     # A stage that was built before the index was extended would never find what is new.
     if stage.num_items != len(index):
-        raise ValueError(
+        raise OtherIndex(
             f"the first stage is of {stage.num_items} items, {index.folder} has {len(index)}; build it again"
         )
+    # Numbers of the items of another index would be taken for numbers of this one.
+    if stage.checksums != index.checksums:
+        raise OtherIndex(f"the first stage was built of another index than {index.folder}; build one of this index")
     found = []
     for number in range(len(queries)):
         query = query_of(queries, number)
@@ -166,8 +180,11 @@ class Query:
         """(n,) final scores of some items in single precision."""
         similarity, confidence = index.take(rows)  # (n, D), (n, W)
         # Rescaled to the blocks that both have, as if the others did not exist.
-        divided = product(confidence, self.confidence) / self.divisor(index, rows)
-        return np.asarray(final_score(product(similarity, self.similarity), divided, rerank), dtype=np.float32)
+        products = product(similarity, self.similarity), product(confidence, self.confidence)  # (n,) each
+        # Before the final score, which may make something finite of them.
+        index.check_finite(*products)
+        scores = final_score(products[0], products[1] / self.divisor(index, rows), rerank)
+        return np.asarray(scores, dtype=np.float32)
 
     def errors(self, index: ArchiveIndex, rows: Rows) -> Singles:
         """(n,) largest rounding of `scores`: that of both inner products, carried into the final score."""
@@ -197,7 +214,9 @@ def product(rows: Singles, vectors: Singles) -> Singles:
 
 def _product(rows: Singles, vectors: Singles) -> Singles:
     if vectors.ndim == 1:
-        return rows @ vectors
+        # What is not finite is refused by whoever asked, with the name of the index.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return rows @ vectors
     # Whole blocks by torch, which has just converted them: its threads and those of numpy would wait for each other,
     # seven times as long as the product takes where blocks are narrow.
     return (torch.from_numpy(rows) @ torch.from_numpy(np.ascontiguousarray(vectors))).numpy()
@@ -253,22 +272,6 @@ def _exactly(index: ArchiveIndex, query: Query, rows: Rows) -> tuple[Doubles, Do
         ):
             out[part] = (vectors.astype(np.float64) * one).sum(axis=1)
     return similarity, confidence / query.divisor(index, rows)
-
-
-def check_search(index: ArchiveIndex, queries: PairVectors, *, k: int, rerank: str) -> None:
-    """Refusal of what cannot be searched.
-
-    Raises:
-        ValueError: k below 1, or another rerank.
-        OtherModel: Queries of other widths than the index.
-    """
-    check_rerank(rerank)
-    if k < 1:
-        raise ValueError(f"k={k} is not allowed: at least one result is wanted")
-    # Of another model, surely: a projection has one width.
-    found = (queries.similarity.shape[1], queries.confidence.shape[1])
-    if found != (index.dimension, index.width):
-        raise OtherModel(f"queries of widths {found} do not fit an index of widths {(index.dimension, index.width)}")
 
 
 def joined(found: Sequence[Found]) -> Found:

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
+from pedclip.retrieval.archive.checks import is_whole
 from pedclip.retrieval.archive.index import ArchiveIndex, Rows, to_single
 from pedclip.retrieval.archive.search import FirstStage
 from pedclip.retrieval.vectors import Singles
@@ -22,9 +23,11 @@ class NumpyStage:
 
     Args:
         similarity: (N, D) of the items.
+        checksums: `ArchiveIndex.checksums` of the items.
     """
 
     similarity: Singles
+    checksums: tuple[str, ...]
 
     @property
     def num_items(self) -> int:
@@ -47,9 +50,11 @@ class FaissStage:
 
     Args:
         searcher: A faiss index of the items.
+        checksums: `ArchiveIndex.checksums` of the items.
     """
 
     searcher: Any
+    checksums: tuple[str, ...]
 
     @property
     def num_items(self) -> int:
@@ -77,7 +82,7 @@ def first_stage(
         index: N items.
         kind: "numpy" and "flat" look at all items, the second with faiss; "ivf" looks at the lists nearest to the
             query, and may miss items; "auto" is "flat" where faiss is installed, else "numpy".
-        num_lists: Of "ivf", at least 1; None takes 4 √N, or fewer where there are few items.
+        num_lists: Of "ivf", 1 to N; None takes 4 √N, or fewer where there are few items.
         num_probes: Lists looked at, at least 1; None takes a quarter of them, at least 8. Films and reports lie apart,
             so that a query of the one kind needs more lists of the other than is usual within one kind.
         seed: Of the items that the lists are learnt on.
@@ -86,7 +91,8 @@ def first_stage(
         The stage.
 
     Raises:
-        ValueError: Another kind, or fewer than one list or probe.
+        ValueError: Another kind, fewer than one list or probe, or more lists than items.
+        DamagedIndex: A similarity vector is not finite.
         ModuleNotFoundError: "flat" or "ivf" without faiss; the message says how to install it.
 
     Source: Jégou, Douze & Schmid, IEEE TPAMI 33 (2011) 117-128 (inverted lists); Douze et al., arXiv 2401.08281.
@@ -97,17 +103,20 @@ def first_stage(
         # Looked for and not imported: who asks for "numpy" does not pay for faiss.
         kind = "numpy" if find_spec("faiss") is None else "flat"
     if kind == "numpy":
-        return NumpyStage(index.similarity)
+        return NumpyStage(index.similarity, index.checksums)
     faiss = _faiss()
     if kind == "flat":
         flat = faiss.IndexFlatIP(index.dimension)
         _fill(flat, index)
-        return FaissStage(flat)
+        return FaissStage(flat, index.checksums)
     # 4 √N balances the comparison with the lists and that within them.
     lists = num_lists if num_lists is not None else max(1, min(int(4 * len(index) ** 0.5), len(index) // _PER_LIST))
     probes = num_probes if num_probes is not None else max(8, lists // 4)
-    if lists < 1 or probes < 1:
-        raise ValueError(f"num_lists={lists}, num_probes={probes}: both must be at least 1")
+    if not (is_whole(lists) and is_whole(probes)) or lists < 1 or probes < 1:
+        raise ValueError(f"num_lists={lists}, num_probes={probes}: both must be at least 1, and whole numbers")
+    # Each list is learnt on items of its own.
+    if lists > len(index):
+        raise ValueError(f"num_lists={lists} is not allowed: {index.folder} has {len(index)} items")
     return _inverted_lists(faiss, index, lists, probes, seed)
 
 
@@ -121,14 +130,15 @@ def _inverted_lists(faiss: Any, index: ArchiveIndex, lists: int, probes: int, se
     inverted.train(index.similarity[chosen])
     inverted.nprobe = min(probes, lists)
     _fill(inverted, index)
-    return FaissStage(inverted)
+    return FaissStage(inverted, index.checksums)
 
 
 def _fill(searcher: Any, index: ArchiveIndex) -> None:
     """Items into a faiss index, a few at a time, so that no second copy in single precision is held."""
     for part in index.parts:
         for start in range(0, len(part.weight), _ROWS_AT_ONCE):
-            searcher.add(to_single(part.similarity[start : start + _ROWS_AT_ONCE]))
+            index.check_finite(rows := to_single(part.similarity[start : start + _ROWS_AT_ONCE]))
+            searcher.add(rows)
 
 
 def _faiss() -> Any:

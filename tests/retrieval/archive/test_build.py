@@ -11,10 +11,12 @@ import pytest
 from pedclip.retrieval.archive import build as build_module
 from pedclip.retrieval.archive import index as index_module
 from pedclip.retrieval.archive import index_files
-from pedclip.retrieval.archive.build import ITEMS, BuiltIndex, build_film_index, build_report_index
-from pedclip.retrieval.archive.encoding import film_vectors, fingerprint, report_vectors
+from pedclip.retrieval.archive import items as items_module
+from pedclip.retrieval.archive.build import ITEMS, BuiltIndex, build_film_index, build_index, build_report_index
+from pedclip.retrieval.archive.description import FILES
+from pedclip.retrieval.archive.encoding import Encoded, film_vectors, fingerprint, report_vectors
 from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherModel
-from pedclip.retrieval.archive.index_files import FILES
+from pedclip.retrieval.archive.items import GivenItems
 from pedclip.retrieval.archive.search import search_all
 from pedclip.triplets.left_out import LeftOut, Reason
 from tests.retrieval.archive.tiny_models import REPORTS, films, tiny_clip, tiny_pecm
@@ -117,13 +119,14 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
 
 def test_nothing_to_index_is_refused_and_what_was_there_stays(tmp_path: Path) -> None:
     built = build_report_index(tmp_path / "index", model(), pecm(), REPORTS[:2])
+    build_film_index(tmp_path / "films", model(), pecm(), films(1))
     for extend in (False, True):
         with pytest.raises(ValueError, match=r"none of 3 items can be indexed, and an index needs one: 2 × empty-repo"):
             build_report_index(tmp_path / "index", model(), pecm(), ["", None, "a \udc00"], extend=extend)
         with pytest.raises(ValueError, match="an index needs at least one item, got none"):
             build_report_index(tmp_path / "index", model(), pecm(), [], extend=extend)
         with pytest.raises(ValueError, match="an index needs at least one item, got none"):
-            build_film_index(tmp_path / "index", model(), pecm(), films(0), extend=extend)
+            build_film_index(tmp_path / "films", model(), pecm(), films(0), extend=extend)
         with pytest.raises(TypeError, match="a report is a int; expected texts"):
             build_report_index(tmp_path / "index", model(), pecm(), [REPORTS[0], 3], extend=extend)  # type: ignore[list-item]
     again = BuiltIndex.open(tmp_path / "index")
@@ -147,7 +150,7 @@ def test_an_extension_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
         build_report_index(tmp_path / "index", model(), pecm(), broken(), extend=True)
     # Killed between the two files: the numbers are there, the part is not.
     stored = json.loads((tmp_path / "index" / ITEMS).read_text())
-    stored["parts"].append({"given": 5, "left_out": []})
+    stored["parts"].append(GivenItems(5, ()).to_dict())
     (tmp_path / "index" / ITEMS).write_text(json.dumps(stored))
     assert BuiltIndex.open(tmp_path / "index").numbers.tolist() == built.numbers.tolist() == [0, 2]
     longer = build_report_index(tmp_path / "index", model(), pecm(), MIXED[3:], extend=True)
@@ -176,7 +179,7 @@ def test_numbers_follow_the_parts_whoever_is_done_first(tmp_path: Path, monkeypa
 def test_an_extension_killed_at_any_step_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = build_report_index(tmp_path / "index", model(), pecm(), MIXED[:3])
     # Before the numbers, and between the numbers and the description.
-    for module in (build_module, index_module):
+    for module in (items_module, index_module):
         with monkeypatch.context() as patch:
             patch.setattr(module, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
@@ -192,9 +195,9 @@ def test_an_extension_killed_at_any_step_does_no_harm(tmp_path: Path, monkeypatc
     [
         ({"format": "another"}, "is damaged .*'another'"),
         ({"parts": []}, r"tells of parts of \[\] items, the index has \[2\]"),
-        ({"parts": [{"given": 4, "left_out": []}]}, r"tells of parts of \[4\] items, the index has \[2\]"),
+        ({"parts": [GivenItems(4, ()).to_dict()]}, r"tells of parts of \[4\] items, the index has \[2\]"),
         ({"parts": [{"given": 3}]}, "is damaged .*left_out"),
-        ({"parts": [{"given": "3", "left_out": []}]}, "is damaged .TypeError"),
+        ({"parts": [{"given": "3", "left_out": []}]}, "is damaged .*whole numbers"),
         (
             {"parts": [{"given": 3, "left_out": [{"number": 3, "reason": "corrupt", "detail": ""}]}]},
             "different ones of",
@@ -208,6 +211,52 @@ def test_numbers_of_another_index_are_refused(tmp_path: Path, change: dict[str, 
     (tmp_path / "index" / ITEMS).write_text(json.dumps(stored | change))
     with pytest.raises(DamagedIndex, match=message):
         BuiltIndex.open(tmp_path / "index")
+
+
+def test_a_folder_without_a_name_is_refused_before_anything_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def never() -> Iterator[str]:
+        raise AssertionError("read although the folder is refused")
+        yield ""
+
+    for folder in ("", ".", Path()):
+        for extend in (False, True):
+            with pytest.raises(ValueError, match=r"folder='.*' is not allowed: an index is a folder with a name"):
+                build_report_index(folder, model(), pecm(), never(), extend=extend)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_edited_number_is_noticed(tmp_path: Path) -> None:
+    build_report_index(tmp_path / "index", model(), pecm(), MIXED[:3])
+    path = tmp_path / "index" / ITEMS
+    path.write_text(path.read_text().replace('"number": 1', '"number": 2'))
+    with pytest.raises(DamagedIndex, match=r"items\.json is damaged .*checksum of a part differs"):
+        BuiltIndex.open(tmp_path / "index")
+
+
+def test_films_and_reports_do_not_share_an_index(tmp_path: Path) -> None:
+    reports = build_report_index(tmp_path / "reports", model(), pecm(), REPORTS[:2])
+    of_films = build_film_index(tmp_path / "films", model(), pecm(), films(2))
+    assert (reports.items, of_films.items) == ("reports", "films")
+    with pytest.raises(ValueError, match="reports is an index of reports, to which no films can be added"):
+        build_film_index(tmp_path / "reports", model(), pecm(), films(2), extend=True)
+    with pytest.raises(ValueError, match="films is an index of films, to which no reports can be added"):
+        build_report_index(tmp_path / "films", model(), pecm(), REPORTS, extend=True)
+    assert len(BuiltIndex.open(tmp_path / "films").index) == len(BuiltIndex.open(tmp_path / "reports").index) == 2
+    # Whoever does not say is believed, and the index still knows.
+    known = fingerprint(model(), pecm())
+    encoded = [Encoded(1, film_vectors(model(), pecm(), films(1)))]
+    assert build_index(tmp_path / "films", encoded, model=known, extend=True).items == "films"
+    with pytest.raises(ValueError, match="items='texts' is not allowed: choose from films, reports"):
+        build_index(tmp_path / "other", encoded, model=known, items="texts")  # type: ignore[arg-type]
+    assert build_index(tmp_path / "other", encoded, model=known).items is None
+    path = tmp_path / "other" / ITEMS
+    path.write_text(path.read_text().replace("null", '"texts"'))
+    with pytest.raises(DamagedIndex, match="items that are 'texts'"):
+        BuiltIndex.open(tmp_path / "other")
 
 
 def test_an_index_without_numbers_is_no_built_one(tmp_path: Path) -> None:

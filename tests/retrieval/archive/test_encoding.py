@@ -1,7 +1,9 @@
 """Vectors and fingerprints of a tiny PedCLIP with a PECM: what they equal, what they depend on, what is refused."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,3 +193,46 @@ def test_misuse_is_refused() -> None:
     for wrong in (stored[0], stored[:0], stored[:, 1:], stored.astype(np.float32)):
         with pytest.raises(ValueError, match=r"films must be \(N, \d+, \d+\) uint8 with at least one film, got"):
             film_vectors(model(), pecm, wrong)
+
+
+@pytest.mark.parametrize("layer", ["last", "", "Dense", None, ["final"]])
+def test_a_layer_that_does_not_exist_is_refused(layer: object) -> None:
+    wrong: dict[str, object] = {"layer": layer}
+    calls: list[Callable[[], object]] = [
+        lambda: fingerprint(model(), tiny_pecm(), **wrong),  # type: ignore[arg-type]
+        lambda: film_vectors(model(), tiny_pecm(), films(1), **wrong),  # type: ignore[arg-type]
+        lambda: film_prototypes(model(), films(1), **wrong),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"layer=.* is not allowed: choose from dense, final"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "message"),
+    [
+        ("No fracture.", TypeError, "texts is a single text; pass a list of one"),
+        (None, TypeError, "texts is a NoneType; expected a list of texts"),
+        (3, TypeError, "texts is a int; expected a list of texts"),
+        (["No fracture.", None], TypeError, "a report is a NoneType; expected texts only, see item 1"),
+        (["No fracture.", float("nan")], TypeError, "a report is a float; expected texts only, see item 1"),
+        ([3], TypeError, "a report is a int; expected texts only, see item 0"),
+        (b"No fracture.", TypeError, "a report is a int; expected texts only, see item 0"),
+        (["No fracture.", "Broken \ud800 text."], ValueError, "item 1 is a text that is no Unicode; leave it out"),
+    ],
+)
+def test_reports_that_are_no_texts_are_refused(texts: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        report_vectors(model(), tiny_pecm(), texts)
+
+
+def test_columns_of_texts_are_texts() -> None:
+    listed = report_vectors(model(), tiny_pecm(), REPORTS[:2])
+    assert same(report_vectors(model(), tiny_pecm(), np.array(REPORTS[:2])), listed)  # type: ignore[arg-type]
+    assert same(report_vectors(model(), tiny_pecm(), tuple(REPORTS[:2])), listed)
+
+
+def test_films_that_are_no_array_are_refused() -> None:
+    for wrong, kind in ((list(films(2)), "list"), (torch.from_numpy(films(1)), "Tensor"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=rf"films is a {kind}; expected a numpy array \(N, \d+, \d+\) of uint8"):
+            film_vectors(model(), tiny_pecm(), wrong)  # type: ignore[arg-type]

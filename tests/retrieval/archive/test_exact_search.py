@@ -16,6 +16,7 @@ from pedclip.retrieval.archive.search import query_of, search_all
 from pedclip.retrieval.vectors import PairVectors
 from tests.retrieval.drawn_vectors import drawn
 
+NAMES = ("directions", "reduced", "residual")
 RERANKS = ("as_intended", "as_printed", "sum")
 
 
@@ -164,18 +165,71 @@ def test_a_damaged_bound_is_refused_by_name(tmp_path, fitted):
     with pytest.raises(DamagedIndex, match=r"bound\.safetensors is damaged"):
         ConfidenceBound.load(path)
     save_file({name: np.zeros(1, np.float32) for name in ("directions", "reduced", "residual")}, path)
-    with pytest.raises(DamagedIndex, match=r"bound\.safetensors is no 'pedclip confidence bound, version 1'"):
+    with pytest.raises(DamagedIndex, match=r"bound\.safetensors is no 'pedclip confidence bound, version 2'"):
         ConfidenceBound.load(path)
-    marked = {"format": "pedclip confidence bound, version 1", "checksums": "[]"}
+    marked = {"format": "pedclip confidence bound, version 2", "checksums": "[]"}
     shapes = {"directions": (4, 2), "reduced": (5, 3), "residual": (5,)}
     save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, path, metadata=marked)
-    with pytest.raises(DamagedIndex, match=r"bound\.safetensors is no"):
+    with pytest.raises(DamagedIndex, match=r"bound\.safetensors is damaged \(arrays whose shapes or kinds do not fit"):
         ConfidenceBound.load(path)
-    save_file({"weights": np.zeros(1, np.float32)}, path)
+    save_file({"weights": np.zeros(1, np.float32)}, path, metadata=marked)
     with pytest.raises(DamagedIndex, match=r"bound\.safetensors is damaged"):
         ConfidenceBound.load(path)
     with pytest.raises(FileNotFoundError, match="is no file; save a bound there"):
         ConfidenceBound.load(tmp_path / "none")
+
+
+def test_no_flipped_bit_of_a_bound_goes_unnoticed(tmp_path, fitted):
+    path = fitted[1].save(tmp_path / "bound.safetensors")
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    # All of the header, where the checksums are, and some of each array.
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for place in (*range(8, start, 3), *rng.integers(start, len(whole), 200)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(rng.integers(7))
+        path.write_bytes(changed)
+        try:
+            loaded = ConfidenceBound.load(path)
+        except DamagedIndex:
+            continue
+        else:  # spaces behind the header mean nothing
+            assert loaded.checksums == fitted[1].checksums
+            assert all(np.array_equal(getattr(loaded, name), getattr(fitted[1], name)) for name in NAMES)
+            assert place < start
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_of_a_bound_that_are_not_finite_are_refused(tmp_path, fitted, name):
+    values = getattr(fitted[1], name).copy()
+    values.flat[3] = np.nan
+    # Saved so, its checksum is right.
+    path = dataclasses.replace(fitted[1], **{name: values}).save(tmp_path / "bound.safetensors")
+    with pytest.raises(DamagedIndex, match=r"bound\.safetensors is damaged \(numbers that are not finite\); fit"):
+        ConfidenceBound.load(path)
+
+
+@pytest.mark.parametrize("checksums", ["3", '"text"', "[1]", "{}", "null", "[", ""])
+def test_checksums_that_are_no_list_of_texts_are_refused(tmp_path, fitted, checksums):
+    arrays = {name: getattr(fitted[1], name) for name in NAMES}
+    marked = {"format": "pedclip confidence bound, version 2", "checksums": checksums}
+    save_file(arrays, path := tmp_path / "bound.safetensors", metadata=marked)
+    with pytest.raises(DamagedIndex, match=r"bound\.safetensors is damaged"):
+        ConfidenceBound.load(path)
+
+
+def test_a_bound_of_other_sizes_is_refused_although_its_checksums_fit(fitted):
+    index, bound = fitted
+    narrow = dataclasses.replace(bound, directions=bound.directions[:-1])
+    short = dataclasses.replace(bound, reduced=bound.reduced[:-1], residual=bound.residual[:-1])
+    for wrong, sizes in ((narrow, "width 47 with 200"), (short, "width 48 with 199")):
+        for use in (lambda one: search_exact(index, one, drawn(np.random.default_rng(0), 1)[0]), index_extended(index)):
+            with pytest.raises(OtherIndex, match=f"the bound is of {sizes} coordinates .*index has width 48 and 200"):
+                use(wrong)
+
+
+def index_extended(index):
+    return lambda bound: bound.extended(index)
 
 
 def test_equal_seeds_give_equal_bounds(fitted):

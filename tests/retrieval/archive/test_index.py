@@ -81,6 +81,28 @@ def test_a_longer_index_keeps_the_parts_and_the_old_one_still_reads(made):
     assert_holds(made.extend([batch(5)]), batch(0), batch(1, 3), batch(2, 4), batch(3, 1), batch(4, 2), batch(5))
 
 
+@pytest.mark.parametrize("weight", [0, -0.5, 1.5, np.nan, np.inf])
+def test_weights_that_cannot_be_are_damage(made, weight):
+    path = made.folder / "part-00000" / "weight.f32"
+    values = np.fromfile(path, np.float32)
+    values[3] = weight
+    values.tofile(path)
+    with pytest.raises(DamagedIndex, match=r"weight\.f32 is damaged: a weight is not above 0 and at most 1"):
+        ArchiveIndex.open(made.folder)
+
+
+@pytest.mark.parametrize("folder", ["", ".", "..", "./", "index/..", "/"])
+def test_a_folder_without_a_name_is_refused(made, folder, monkeypatch):
+    monkeypatch.chdir(made.folder.parent)
+    with pytest.raises(ValueError, match=r"folder='.*' is not allowed: an index is a folder with a name"):
+        ArchiveIndex.create(folder, [batch(0)], model="abc")
+    monkeypatch.chdir(made.folder)
+    with pytest.raises(ValueError, match=r"folder='.*' is not allowed: an index is a folder with a name"):
+        ArchiveIndex.open(folder)
+    assert sorted(path.name for path in made.folder.iterdir()) == ["index.json", "part-00000"]
+    assert [path.name for path in made.folder.parent.iterdir() if path.is_dir()] == ["index"]
+
+
 def test_blocks_smaller_than_a_part(made, monkeypatch):
     monkeypatch.setattr(index_module, "BLOCK_ELEMENTS", 2 * (16 + 48))
     assert_holds(made.extend([batch(2, 5)]), batch(0), batch(1, 3), batch(2, 5))

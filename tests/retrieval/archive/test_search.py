@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pedclip.retrieval.archive import search as search_module
-from pedclip.retrieval.archive.index import ArchiveIndex, OtherModel
+from pedclip.retrieval.archive.exact_search import ConfidenceBound, search_exact
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex, OtherIndex, OtherModel
 from pedclip.retrieval.archive.search import search_all, search_two_stage
 from pedclip.retrieval.archive.stages import first_stage
 from pedclip.retrieval.reranking import final_score, rounding
@@ -158,6 +159,30 @@ def test_rounding_within_the_errors_changes_nothing(tmp_path, rerank):
         assert np.array_equal(found.scores, exact.scores)
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["similarity.f16", "confidence.f16"])
+@pytest.mark.parametrize("rerank", RERANKS)
+def test_a_number_that_is_not_finite_is_damage_and_not_a_missing_result(tmp_path, number, name, rerank):
+    index = ArchiveIndex.create(tmp_path / "index", [drawn(np.random.default_rng(10), 30)[0]], model="m")
+    whole, queries = ConfidenceBound.fit(index), drawn(np.random.default_rng(11), 2)[0]
+    path = index.folder / "part-00000" / name
+    values = np.fromfile(path, np.float16)
+    values[len(values) // 30 * 7] = number  # of item 7
+    values.tofile(path)
+    opened = ArchiveIndex.open(index.folder)
+    searches = [
+        lambda: search_all(opened, queries, k=3, rerank=rerank),
+        lambda: search_two_stage(opened, first_stage(opened, "numpy"), queries, k=3, rerank=rerank),
+        lambda: search_exact(opened, whole, queries, k=3, rerank=rerank),
+        lambda: search_exact(opened, ConfidenceBound.fit(opened), queries, k=3, rerank=rerank),
+    ]
+    for search in searches:
+        with pytest.raises(DamagedIndex, match=r"index is damaged: .* not finite.*check_contents\(\) names the file"):
+            search()
+    with pytest.raises(DamagedIndex, match=name):
+        opened.check_contents()
+
+
 def test_what_cannot_be_searched_is_refused(reversed_index):
     index, query = reversed_index
     stage = first_stage(index, "numpy")
@@ -165,20 +190,39 @@ def test_what_cannot_be_searched_is_refused(reversed_index):
         search_all(index, query, k=0)
     with pytest.raises(ValueError, match="rerank='best' is not allowed"):
         search_all(index, query, rerank="best")
-    with pytest.raises(ValueError, match="num_candidates=2 is not allowed: 3 results need at least as many"):
+    with pytest.raises(ValueError, match="num_candidates=2 is not allowed: 3 results need a whole number, at least 3"):
         search_two_stage(index, stage, query, k=3, num_candidates=2)
+    for number in (2.0, "2", True, None, np.float32(3)):
+        with pytest.raises(ValueError, match=r"k=.* is not allowed: a whole number of results is wanted"):
+            search_all(index, query, k=number)
+        with pytest.raises(ValueError, match=r"num_candidates=.* is not allowed: 1 results need a whole number"):
+            search_two_stage(index, stage, query, k=1, num_candidates=number)
+    assert search_two_stage(index, stage, query, k=np.int64(3), num_candidates=np.int32(8)).rows.shape == (1, 3)
     with pytest.raises(OtherModel, match=r"queries of widths \(3, 2\) do not fit an index of widths \(2, 2\)"):
         search_all(index, PairVectors(np.eye(1, 3), np.eye(1, 2)))
 
     longer = index.extend([query])
-    with pytest.raises(ValueError, match=r"the first stage is of 10 items, .*index has 11; build it again"):
+    with pytest.raises(OtherIndex, match=r"the first stage is of 10 items, .*index has 11; build it again"):
         search_two_stage(longer, stage, query, k=3)
 
     class Blind:
-        num_items = 10
+        num_items, checksums = 10, index.checksums
 
         def top(self, query, count):
             return np.array([4])
 
     with pytest.raises(ValueError, match="the first stage found 1 items for 3 results"):
         search_two_stage(index, Blind(), query, k=3)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "flat"])
+def test_a_first_stage_of_another_index_with_as_many_items_is_refused(tmp_path, kind):
+    if kind == "flat":
+        pytest.importorskip("faiss", reason="needs pedclip[archive]")
+    rng = np.random.default_rng(12)
+    one, other = (ArchiveIndex.create(tmp_path / name, [drawn(rng, 20)[0]], model="m") for name in ("one", "other"))
+    queries, stage = drawn(rng, 2)[0], first_stage(other, kind)
+    with pytest.raises(OtherIndex, match=r"was built of another index than .*one; build one of this index"):
+        search_two_stage(one, stage, queries)
+    # The same files, opened again, are the same index.
+    assert search_two_stage(ArchiveIndex.open(other.folder), stage, queries).rows.shape == (2, 10)

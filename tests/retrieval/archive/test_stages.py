@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from pedclip.retrieval.archive.index import ArchiveIndex
+from pedclip.retrieval.archive.index import ArchiveIndex, DamagedIndex
 from pedclip.retrieval.archive.stages import FaissStage, NumpyStage, first_stage
 from tests.retrieval.drawn_vectors import drawn
 
@@ -29,7 +29,7 @@ def test_all_similarities_are_compared(index):
 
 
 def test_ties_at_the_border_go_to_the_lower_numbers():
-    stage = NumpyStage(np.array([[0.0], [1], [0], [1], [0]], np.float32))
+    stage = NumpyStage(np.array([[0.0], [1], [0], [1], [0]], np.float32), ("a",))
     assert stage.top(np.ones(1, np.float32), 3).tolist() == [1, 3, 0]
 
 
@@ -40,6 +40,19 @@ def test_faiss_finds_the_same_items(index, kind, options):
     for query in QUERIES:
         assert set(stage.top(query, 20).tolist()) == set(literal.top(query, 20).tolist())
     assert stage.num_items == literal.num_items == 800
+
+
+def test_similarities_that_are_not_finite_are_refused_by_every_stage(index):
+    path = index.folder / "part-00001" / "similarity.f16"
+    values = np.fromfile(path, np.float16)
+    values[5] = np.nan
+    values.tofile(path)
+    opened = ArchiveIndex.open(index.folder)
+    with pytest.raises(DamagedIndex, match="index is damaged: it holds numbers that are not finite"):
+        first_stage(opened, "numpy")
+    pytest.importorskip("faiss", reason="needs pedclip[archive]")
+    with pytest.raises(DamagedIndex, match="index is damaged: it holds numbers that are not finite"):
+        first_stage(opened, "flat")
 
 
 def test_few_lists_miss_items_and_many_find_more(index):
@@ -80,3 +93,8 @@ def test_other_stages_are_refused(index):
     pytest.importorskip("faiss", reason="needs pedclip[archive]")
     with pytest.raises(ValueError, match="num_lists=0, num_probes=8: both must be at least 1"):
         first_stage(index, "ivf", num_lists=0)
+    for wrong in ({"num_lists": 2.5}, {"num_lists": True}, {"num_probes": "3"}):
+        with pytest.raises(ValueError, match="both must be at least 1, and whole numbers"):
+            first_stage(index, "ivf", **wrong)
+    with pytest.raises(ValueError, match=r"num_lists=801 is not allowed: .*index has 800 items"):
+        first_stage(index, "ivf", num_lists=801)
