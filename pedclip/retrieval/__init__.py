@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pedclip.retrieval.reranking import Rerank as Rerank
     from pedclip.retrieval.reranking import final_score as final_score
     from pedclip.retrieval.scores import Scores as Scores
+    from pedclip.retrieval.text_length import count_cut as count_cut
     from pedclip.retrieval.train import RetrievalPairs as RetrievalPairs
     from pedclip.retrieval.train import train_pecm as train_pecm
     from pedclip.retrieval.variants import Variant as Variant
@@ -97,6 +98,7 @@ __getattr__, __dir__ = lazy_names(
         "PECMTraining": "epochs",
         "FineTuning": "fine_tune",
         "fine_tune_pecm": "fine_tune",
+        "count_cut": "text_length",
         "RetrievalPairs": "train",
         "train_pecm": "train",
         "protocol_table": "protocols",
