@@ -20,7 +20,6 @@ too; and an encoder that was pre-trained on sentences made of labels has read th
 """
 
 import argparse
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -31,7 +30,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.downstream import provenance
-from benchmarks.report import describe, write_report
+from benchmarks.report import describe
+from benchmarks.retrieval_run import parser, report_options, run
 from pedclip.evaluation.features import extract_features
 from pedclip.evaluation.inputs import ProbeInputs, open_probe_inputs
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, can_resample
@@ -66,7 +66,6 @@ from pedclip.retrieval.concepts import Variant as Reading
 from pedclip.retrieval.image_retrieval import MURA_AT
 from pedclip.retrieval.variants import Variant
 from pedclip.triplets.arrays import qualified_patients, to_arrays
-from pedclip.weights import SHIPPED, shipped_folder
 
 THUMBNAIL: Final = "thumbnail"
 RAW: Final = "raw thumbnail"
@@ -77,24 +76,18 @@ Parts = dict[str, NDArray[Any]]  # by split: a row per film
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = _parse(arguments)
-    torch.set_num_threads(options.threads)
-    folder = shipped_folder(options.checkpoint) if options.checkpoint in SHIPPED else Path(options.checkpoint)
-    with tempfile.TemporaryDirectory() as run:
-        report = measure(options, folder, options.cache or Path(run))
-    if options.json:
-        write_report(options.json, report)
+    run(_parse(arguments), measure)
 
 
-def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, Any]:
-    """Every number of one encoder; `run` keeps decoded films, features and prototypes."""
+def measure(options: argparse.Namespace, folder: Path, kept: Path) -> dict[str, Any]:
+    """Every number of one encoder; `kept` holds decoded films, features and prototypes."""
     # Read first: a misspelt file should not cost a whole run.
     concepts = read_concepts(options.concepts) if options.concepts else {}
-    inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=run)
-    named = {"label_text": options.label_text, "section": options.section, "views": options.views}
+    inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=kept)
+    named = report_options(options)
     reports = {split: film_reports(inputs.triplets, split, **named) for split in ("train", "test")}
     pairs = {
-        split: extract_pairs(inputs.model, inputs.films[split].images, one, grid=options.grid, cache=run)
+        split: extract_pairs(inputs.model, inputs.films[split].images, one, grid=options.grid, cache=kept)
         for split, one in reports.items()
     }
     width = pairs["train"].image.shape[2]
@@ -114,7 +107,7 @@ def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, A
         "epochs": options.epochs,
         **named,
     }
-    report |= by_film(descriptors(inputs, pecm, options, run), inputs, rows)
+    report |= by_film(descriptors(inputs, pecm, options, kept), inputs, rows)
     if concepts:
         thumbnails = {
             split: shortcut_features(inputs.triplets[split].select(one.rows)) for split, one in reports.items()
@@ -132,7 +125,7 @@ def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, A
 
 
 @torch.no_grad()
-def descriptors(inputs: ProbeInputs, pecm: PECM, options: argparse.Namespace, run: Path) -> dict[str, Parts]:
+def descriptors(inputs: ProbeInputs, pecm: PECM, options: argparse.Namespace, kept: Path) -> dict[str, Parts]:
     """Descriptors (N, …) of all films, with a report or not, by name and split."""
     found: dict[str, Parts] = {"PECM": {}, "embedding": {}}
     encoders: dict[str, Any] = {"untrained": inputs.model.untrained(0)}
@@ -147,8 +140,8 @@ def descriptors(inputs: ProbeInputs, pecm: PECM, options: argparse.Namespace, ru
         found["embedding"][split] = prototypes[:, -1].numpy()
         for name, encoder in encoders.items():
             size = encoder.preprocess.resize
-            films = to_arrays(inputs.triplets[split], run / f"{size}-{split}", size=size).images
-            features = extract_features(encoder, films, cache=run / "features")
+            films = to_arrays(inputs.triplets[split], kept / f"{size}-{split}", size=size).images
+            features = extract_features(encoder, films, cache=kept / "features")
             found.setdefault(name, {})[split] = features.inputs("embedding")
         # The aspect ratio and the brightest places would outweigh the rest in a cosine of raw numbers.
         mean, spread = thumbnails["train"].mean(axis=0), thumbnails["train"].std(axis=0) + 1e-6
@@ -315,22 +308,12 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="", help="what the checkpoint goes with; or a folder, several with commas")
-    parser.add_argument("--checkpoint", default="pedclip-phantom-small")
-    parser.add_argument("--studies", type=int, default=1200, help="of the phantom")
-    parser.add_argument("--section", default="excerpt")
-    parser.add_argument("--views", default="all")
-    parser.add_argument("--label-text", default="template", help="skip leaves out sentences made of labels")
-    parser.add_argument("--concepts", default="", help="file of CUIs by image id, for CUI@K; see read_concepts")
-    parser.add_argument("--grid", default="adaptive5")
-    parser.add_argument("--epochs", type=int, default=5, help="of PECM")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=Path, help="of decoded films, features and prototypes")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    return parser.parse_args(arguments)
+    found = parser(__doc__)
+    found.add_argument("--concepts", default="", help="file of CUIs by image id, for CUI@K; see read_concepts")
+    found.add_argument("--epochs", type=int, default=5, help="of PECM")
+    found.add_argument("--learning-rate", type=float, default=1e-3)
+    found.add_argument("--seed", type=int, default=0)
+    return found.parse_args(arguments)
 
 
 if __name__ == "__main__":

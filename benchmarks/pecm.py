@@ -12,7 +12,6 @@ thumbnail to the text, which needs no encoder of films. Confidence is judged on 
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -26,7 +25,8 @@ import torch
 
 from benchmarks.answer_confidence import Scored, confidences
 from benchmarks.downstream import provenance
-from benchmarks.report import describe, write_report
+from benchmarks.report import describe
+from benchmarks.retrieval_run import parser, report_options, run, seeds
 from pedclip.evaluation.inputs import ProbeInputs, open_probe_inputs
 from pedclip.evaluation.metrics.selective import augrc
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
@@ -46,7 +46,6 @@ from pedclip.retrieval.reranking import Rerank, final_score
 from pedclip.retrieval.scores import Scores
 from pedclip.retrieval.train import RetrievalPairs
 from pedclip.retrieval.variants import Variant, component_variants, loss_variants, printed_variants
-from pedclip.weights import SHIPPED, shipped_folder
 
 COSINE: Final = "cosine"
 SHORTCUT: Final = "shortcut"
@@ -62,21 +61,15 @@ Fitted = dict[str, list[Any]]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = _parse(arguments)
-    torch.set_num_threads(options.threads)
-    folder = shipped_folder(options.checkpoint) if options.checkpoint in SHIPPED else Path(options.checkpoint)
-    with tempfile.TemporaryDirectory() as run:
-        report = measure(options, folder, options.cache or Path(run))
-    if options.json:
-        write_report(options.json, report)
+    run(_parse(arguments), measure)
 
 
-def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, Any]:
-    """Everything that is asked of one encoder; `run` keeps decoded films and prototypes."""
-    inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=run)
-    named = {"label_text": options.label_text, "section": options.section, "views": options.views}
+def measure(options: argparse.Namespace, folder: Path, kept: Path) -> dict[str, Any]:
+    """Everything that is asked of one encoder; `kept` holds decoded films and prototypes."""
+    inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=kept)
+    named = report_options(options)
     reports = {split: film_reports(inputs.triplets, split, **named) for split in inputs.triplets}
-    pairs, printed = (_pairs(inputs, reports, options, short, run) for short in ("mask", "repeat"))
+    pairs, printed = (_pairs(inputs, reports, options, short, kept) for short in ("mask", "repeat"))
     shortcut = _shortcut(inputs, reports, pairs)
     report = describe() | {
         "what": "PECM on frozen prototypes against the cosine of the same encoders",
@@ -237,12 +230,12 @@ def _likeness(pecm: Any, pairs: RetrievalPairs) -> dict[str, float]:
 
 
 def _pairs(
-    inputs: ProbeInputs, reports: Mapping[str, FilmReports], options: argparse.Namespace, short: Any, run: Path
+    inputs: ProbeInputs, reports: Mapping[str, FilmReports], options: argparse.Namespace, short: Any, kept: Path
 ) -> Pairs:
     return {
         split: extract_pairs(
             inputs.model, inputs.films[split].images, one, grid=options.grid, layer=options.layer, short=short,
-            cache=run,
+            cache=kept,
         )
         for split, one in reports.items()
     }  # fmt: skip
@@ -281,22 +274,12 @@ def show(table: pd.DataFrame) -> None:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="", help="what the checkpoint goes with; or a folder, several with commas")
-    parser.add_argument("--checkpoint", default="pedclip-phantom-small")
-    parser.add_argument("--studies", type=int, default=1200, help="of the phantom")
-    parser.add_argument("--section", default="excerpt")
-    parser.add_argument("--views", default="all")
-    parser.add_argument("--label-text", default="template", help="skip leaves out sentences made of labels")
-    parser.add_argument("--grid", default="adaptive5")
-    parser.add_argument("--layer", default="final")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
-    parser.add_argument("--cache", type=Path, help="of decoded films and prototypes")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    return parser.parse_args(arguments)
+    found = parser(__doc__)
+    found.add_argument("--layer", default="final")
+    found.add_argument("--epochs", type=int, default=5)
+    found.add_argument("--learning-rate", type=float, default=1e-3)
+    found.add_argument("--seeds", type=seeds, default=[0, 1, 2])
+    return found.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ intervals over patients.
 """
 
 import argparse
-import tempfile
 import time
 from itertools import product
 from pathlib import Path
@@ -19,7 +18,8 @@ import torch
 
 from benchmarks.downstream import provenance
 from benchmarks.pecm import FULL, learned_weights, show
-from benchmarks.report import describe, write_report
+from benchmarks.report import describe
+from benchmarks.retrieval_run import parser, report_options, run, seeds
 from pedclip.evaluation.inputs import open_probe_inputs
 from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval import PECM, PECMConfig, extract_pairs, film_reports
@@ -27,27 +27,20 @@ from pedclip.retrieval.comparison import compare_recall, comparison_table, cosin
 from pedclip.retrieval.fine_tune import FineTuning, fine_tune_pecm
 from pedclip.retrieval.scores import Scores
 from pedclip.retrieval.variants import component_variants
-from pedclip.weights import SHIPPED, shipped_folder
 
 NONE: Final = "fine-tuned, none"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = _parse(arguments)
-    torch.set_num_threads(options.threads)
-    folder = shipped_folder(options.checkpoint) if options.checkpoint in SHIPPED else Path(options.checkpoint)
-    with tempfile.TemporaryDirectory() as run:
-        report = measure(options, folder, options.cache or Path(run))
-    if options.json:
-        write_report(options.json, report)
+    run(_parse(arguments), measure)
 
 
-def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, Any]:
-    """Recall of the test films after fine-tuning; `run` keeps decoded films."""
-    inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=run)
+def measure(options: argparse.Namespace, folder: Path, kept: Path) -> dict[str, Any]:
+    """Recall of the test films after fine-tuning; `kept` holds decoded films."""
+    inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=kept)
     films = {split: inputs.films[split].images for split in ("train", "test")}
-    reports = {split: film_reports(inputs.triplets, split, label_text=options.label_text) for split in films}
-    before = extract_pairs(inputs.model, films["test"], reports["test"], grid=options.grid, cache=run)
+    reports = {split: film_reports(inputs.triplets, split, **report_options(options)) for split in films}
+    before = extract_pairs(inputs.model, films["test"], reports["test"], grid=options.grid, cache=kept)
     width = before.image.shape[2]
     base = PECMConfig(image_width=width, text_width=width, proj_dim=width, grid=options.grid)
     variants = {one.name: one.config for one in component_variants(base)}
@@ -75,25 +68,17 @@ def measure(options: argparse.Namespace, folder: Path, run: Path) -> dict[str, A
         "encoder": provenance(folder),
         "films": {split: len(one) for split, one in reports.items()},
         "training": vars(training),
-        "label_text": options.label_text,
+        **report_options(options),
         "runs": runs,
         "recall": [one.to_dict() for one in found],
     }
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="", help="what the checkpoint goes with; or a folder, several with commas")
-    parser.add_argument("--checkpoint", default="pedclip-phantom-small")
-    parser.add_argument("--studies", type=int, default=1200, help="of the phantom")
-    parser.add_argument("--label-text", default="template", help="skip leaves out sentences made of labels")
-    parser.add_argument("--grid", default="adaptive5")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
-    parser.add_argument("--cache", type=Path, help="of decoded films and prototypes")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    return parser.parse_args(arguments)
+    found = parser(__doc__)
+    found.add_argument("--epochs", type=int, default=4)
+    found.add_argument("--seeds", type=seeds, default=[0, 1, 2])
+    return found.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ class ZeroShotParameters(Parameters):
 
 
 class FrozenParameters(Parameters):
-    """Notebooks 05 and 05b: the films, and the frozen encoder that reads them."""
+    """Notebooks 05, 05b and 06: the films, and the frozen encoder that reads them."""
 
     data: Places = ""
     root: Annotated[
@@ -150,7 +150,6 @@ class FrozenParameters(Parameters):
     checkpoint: Place = "pedclip-phantom-small"
     studies: Annotated[int, Field(ge=200)] = 1500  # of the phantom; others have as many as they have
     num_bootstrap: Annotated[int, Field(ge=100)] = 500
-    min_positives: Positive = 5
     batch_size: Positive = 64
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -158,6 +157,7 @@ class FrozenParameters(Parameters):
 class ProbeParameters(FrozenParameters):
     """Notebook 05: linear probes, learning curves, regression, fine-tuning."""
 
+    min_positives: Positive = 5
     features: Literal["embedding", "pooled", "both"] = "both"
     shares: Annotated[
         list[float],
@@ -174,22 +174,17 @@ class ProbeParameters(FrozenParameters):
 class HeadParameters(FrozenParameters):
     """Notebook 05b: heads for masks and boxes."""
 
+    min_positives: Positive = 5
     head_images: Annotated[int, Field(ge=20)] = 160
     head_epochs: Positive = 10
     network: Literal["decoder", "unet"] = "decoder"  # for masks; boxes always come from patch tokens
     box_classes: NonNegative = 4  # 0 means all
 
 
-class RetrievalParameters(Parameters):
+class RetrievalParameters(FrozenParameters):
     """Notebook 06: retrieval with PECM."""
 
-    data: Places = ""
-    root: Annotated[
-        str, AfterValidator(root_of_card), Field(description="'' or the folder of the data card that data names")
-    ] = ""
-    patients: Patients = "column"
-    checkpoint: Place = "pedclip-phantom-small"
-    studies: Annotated[int, Field(ge=200)] = 1200
+    studies: Annotated[int, Field(ge=200)] = 1200  # those of the demo
     section: Literal["excerpt", "study"] = "excerpt"
     label_text: Literal["template", "skip"] = "template"
     grid: Literal["adaptive5", "ceil5", "floor4"] = "adaptive5"
@@ -208,9 +203,6 @@ class RetrievalParameters(Parameters):
             description="a list of rising numbers, each at least 100 and at most 10,000,000", examples=["[1000, 10000]"]
         ),
     ] = [1000, 4000, 16000]
-    num_bootstrap: Annotated[int, Field(ge=100)] = 500
-    batch_size: Positive = 64
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
