@@ -62,9 +62,9 @@ from pedclip.retrieval import (
     score_pairs,
     shortcut_scores,
 )
-from pedclip.retrieval.concepts import Variant as Reading
-from pedclip.retrieval.image_retrieval import MURA_AT
-from pedclip.retrieval.variants import Variant
+from pedclip.retrieval.measures.concepts import Variant as Reading
+from pedclip.retrieval.measures.image_retrieval import MURA_AT
+from pedclip.retrieval.measures.variants import Variant
 from pedclip.triplets.arrays import qualified_patients, to_arrays
 
 THUMBNAIL: Final = "thumbnail"

@@ -31,7 +31,8 @@ from pedclip.evaluation.inputs import ProbeInputs, open_probe_inputs
 from pedclip.evaluation.metrics.selective import augrc
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
 from pedclip.retrieval import PECM, PECMConfig, PECMTraining, extract_pairs, film_reports
-from pedclip.retrieval.comparison import (
+from pedclip.retrieval.config import ConfidenceLoss, Match
+from pedclip.retrieval.measures.comparison import (
     compare_recall,
     comparison_table,
     cosine_scores,
@@ -39,13 +40,12 @@ from pedclip.retrieval.comparison import (
     score_pairs,
     shortcut_scores,
 )
-from pedclip.retrieval.confidence import first_answers, wrong_answers
-from pedclip.retrieval.config import ConfidenceLoss, Match
+from pedclip.retrieval.measures.confidence import first_answers, wrong_answers
+from pedclip.retrieval.measures.variants import Variant, component_variants, loss_variants, printed_variants
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.reranking import Rerank, final_score
 from pedclip.retrieval.scores import Scores
 from pedclip.retrieval.train import RetrievalPairs
-from pedclip.retrieval.variants import Variant, component_variants, loss_variants, printed_variants
 
 COSINE: Final = "cosine"
 SHORTCUT: Final = "shortcut"

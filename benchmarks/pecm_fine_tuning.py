@@ -23,10 +23,10 @@ from benchmarks.retrieval_run import parser, report_options, run, seeds
 from pedclip.evaluation.inputs import open_probe_inputs
 from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval import PECM, PECMConfig, extract_pairs, film_reports
-from pedclip.retrieval.comparison import compare_recall, comparison_table, cosine_scores, score_pairs
 from pedclip.retrieval.fine_tune import FineTuning, fine_tune_pecm
+from pedclip.retrieval.measures.comparison import compare_recall, comparison_table, cosine_scores, score_pairs
+from pedclip.retrieval.measures.variants import component_variants
 from pedclip.retrieval.scores import Scores
-from pedclip.retrieval.variants import component_variants
 
 NONE: Final = "fine-tuned, none"
 

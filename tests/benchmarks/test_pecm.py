@@ -15,8 +15,8 @@ from benchmarks import pecm
 from benchmarks.answer_confidence import Scored, confidences
 from benchmarks.pecm_fine_tuning import main as measure_fine_tuning
 from pedclip.retrieval import FilmReports, Scores
-from pedclip.retrieval.comparison import fit_variant
-from pedclip.retrieval.confidence import MEASURES
+from pedclip.retrieval.measures.comparison import fit_variant
+from pedclip.retrieval.measures.confidence import MEASURES
 from tests.benchmarks.test_toy_size import claimed
 from tests.retrieval.drawn_pairs import pairs as drawn_pairs
 from tests.training.data_source import write_source

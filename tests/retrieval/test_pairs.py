@@ -15,10 +15,10 @@ from pedclip.data import load
 from pedclip.models.pedclip import PedCLIP
 from pedclip.retrieval import pairs as pairs_module
 from pedclip.retrieval.config import PECMConfig
-from pedclip.retrieval.evaluate import report_recall
+from pedclip.retrieval.measures.evaluate import report_recall
+from pedclip.retrieval.measures.protocols import protocol_of
 from pedclip.retrieval.pairs import FilmReports, extract_pairs, film_reports, pairs_key
 from pedclip.retrieval.pecm import PECM
-from pedclip.retrieval.protocols import protocol_of
 from pedclip.retrieval.prototypes import film_prototypes, report_prototypes
 from pedclip.retrieval.train import PECMTraining, train_pecm
 from pedclip.triplets import to_arrays

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pedclip.evaluation.metrics.bootstrap import Interval, Record
 from pedclip.evaluation.metrics.retrieval import query_interval
 from pedclip.evaluation.zero_shot.recall import RECALL_AT, RankedQueries, ranked_queries
-from pedclip.retrieval.evaluate import check_scores, order_scores
 from pedclip.retrieval.matching import unit
+from pedclip.retrieval.measures.evaluate import check_scores, order_scores
+from pedclip.retrieval.measures.variants import Variant
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.scores import Scores
 from pedclip.retrieval.train import Epoch, PECMTraining, RetrievalPairs, train_pecm
-from pedclip.retrieval.variants import Variant
 
 _PENALTIES: Final = tuple(np.logspace(-2, 4, 13))  # of the ridge regression, from next to none to almost a constant
 _NUM_FOLDS: Final = 5  # of patients

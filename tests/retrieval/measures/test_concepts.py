@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pedclip.evaluation.metrics import hit_at_k
-from pedclip.retrieval import concepts
-from pedclip.retrieval.concepts import concept_overlap
-from pedclip.retrieval.protocols import protocol_of
+from pedclip.retrieval.measures import concepts
+from pedclip.retrieval.measures.concepts import concept_overlap
+from pedclip.retrieval.measures.protocols import protocol_of
 
 VARIANTS = ("coverage", "hit", "jaccard")
 

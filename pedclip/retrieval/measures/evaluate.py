@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from pedclip.evaluation.result import Result
 from pedclip.evaluation.zero_shot.recall import RECALL_AT, recall_results
+from pedclip.retrieval.measures.protocols import Direction, Protocol, with_protocol
 from pedclip.retrieval.pairs import FilmReports
-from pedclip.retrieval.protocols import Direction, Protocol, with_protocol
 from pedclip.retrieval.scores import Scores
 
 

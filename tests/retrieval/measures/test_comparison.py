@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from pedclip.evaluation.metrics.retrieval import query_interval
-from pedclip.retrieval import comparison
-from pedclip.retrieval.comparison import (
+from pedclip.retrieval.config import PECMConfig
+from pedclip.retrieval.explain import explain_match
+from pedclip.retrieval.measures import comparison
+from pedclip.retrieval.measures.comparison import (
     compare_recall,
     comparison_table,
     cosine_scores,
@@ -16,15 +18,13 @@ from pedclip.retrieval.comparison import (
     score_pairs,
     shortcut_scores,
 )
-from pedclip.retrieval.confidence import first_answers
-from pedclip.retrieval.config import PECMConfig
-from pedclip.retrieval.evaluate import report_recall
-from pedclip.retrieval.explain import explain_match
+from pedclip.retrieval.measures.confidence import first_answers
+from pedclip.retrieval.measures.evaluate import report_recall
+from pedclip.retrieval.measures.variants import Variant
 from pedclip.retrieval.pecm import PECM
 from pedclip.retrieval.prototypes import Prototypes
 from pedclip.retrieval.scores import Scores
 from pedclip.retrieval.train import PECMTraining, RetrievalPairs
-from pedclip.retrieval.variants import Variant
 from tests.retrieval.drawn_pairs import pairs, seeded
 from tests.retrieval.drawn_reports import reports_of
 

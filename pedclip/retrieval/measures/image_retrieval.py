@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, Resampled, bootstrap_interval, mean_of_known
 from pedclip.evaluation.metrics.retrieval import precision_at_k, query_interval, recall_at_k
 from pedclip.evaluation.result import Result
-from pedclip.retrieval.protocols import Protocol, with_protocol
+from pedclip.retrieval.measures.protocols import Protocol, with_protocol
 
 CLASSES_AT: Final = (1, 3, 5, 10)  # of Table 2
 MURA_AT: Final = (5, 10, 30)  # of Table 3

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pedclip.evaluation.metrics.selective import augrc
-from pedclip.retrieval.confidence import MEASURES, Answers, confidence_table, first_answers, wrong_answers
+from pedclip.retrieval.measures.confidence import MEASURES, Answers, confidence_table, first_answers, wrong_answers
 from pedclip.retrieval.scores import Scores
 from tests.retrieval.drawn_reports import reports_of
 

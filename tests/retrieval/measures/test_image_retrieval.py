@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedclip.retrieval import image_retrieval
-from pedclip.retrieval.image_retrieval import LabelledFilms, class_precision, region_precision
-from pedclip.retrieval.protocols import protocol_of
+from pedclip.retrieval.measures import image_retrieval
+from pedclip.retrieval.measures.image_retrieval import LabelledFilms, class_precision, region_precision
+from pedclip.retrieval.measures.protocols import protocol_of
 
 
 def drawn(seed, number, classes="abcd", patients=6, width=3):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.evaluation.metrics.selective import augrc, selective_difference
-from pedclip.retrieval.evaluate import order_scores
+from pedclip.retrieval.measures.evaluate import order_scores
 from pedclip.retrieval.pairs import FilmReports
 from pedclip.retrieval.scores import Scores
 

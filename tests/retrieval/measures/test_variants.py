@@ -6,7 +6,7 @@ import pytest
 
 from pedclip.evaluation.published import printed
 from pedclip.retrieval.config import PECMConfig
-from pedclip.retrieval.variants import component_variants, loss_variants, printed_variants
+from pedclip.retrieval.measures.variants import component_variants, loss_variants, printed_variants
 
 # Narrow, and unlike the defaults in fields that no variant may touch.
 CONFIG = PECMConfig(proj_dim=8, match_temperature=0.2, sim_weight=2.0, conf_weight=0.5, div_weight=3.0)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedclip.retrieval.evaluate import order_scores, report_recall
-from pedclip.retrieval.protocols import protocol_of
+from pedclip.retrieval.measures.evaluate import order_scores, report_recall
+from pedclip.retrieval.measures.protocols import protocol_of
 from pedclip.retrieval.scores import Scores
 from tests.retrieval.drawn_reports import reports_of
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.evaluation.metrics.retrieval import query_interval, top
 from pedclip.evaluation.result import Result
-from pedclip.retrieval.protocols import Direction, Protocol, with_protocol
+from pedclip.retrieval.measures.protocols import Direction, Protocol, with_protocol
 
 Variant = Literal["coverage", "hit", "jaccard"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from pedclip.evaluation.metrics import Interval
 from pedclip.evaluation.result import Result
-from pedclip.retrieval.protocols import Protocol, protocol_of, protocol_table, with_protocol
+from pedclip.retrieval.measures.protocols import Protocol, protocol_of, protocol_table, with_protocol
 
 PROTOCOL = Protocol(
     direction="text to image", num_queries=4, gallery=6, unique_texts=4, section="study", num_patients=3,

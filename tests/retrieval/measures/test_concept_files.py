@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pedclip.retrieval import concept_overlap, read_concepts
-from pedclip.retrieval.concept_files import MAX_LINE_BYTES
+from pedclip.retrieval.measures.concept_files import MAX_LINE_BYTES
 from pedclip.triplets.tabular import TableError
 
 
