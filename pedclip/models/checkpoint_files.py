@@ -11,6 +11,8 @@ PREPROCESS_FILE: Final = "preprocess.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 TEXT_FOLDER: Final = "text"
 CHECKSUMS_FILE: Final = "checksums.json"
+OBJECTIVE_FILE: Final = "objective.json"  # name and options of an objective with heads
+HEADS_FILE: Final = "heads.safetensors"  # its weights
 _FILES: Final = (CONFIG_FILE, PREPROCESS_FILE, WEIGHTS_FILE)
 # All that a folder of a model holds; the preprocessing first, as no other kind of checkpoint has a file of that name.
 HELD: Final = (
@@ -19,6 +21,8 @@ HELD: Final = (
     WEIGHTS_FILE,
     CHECKSUMS_FILE,
     TEXT_FOLDER,
+    OBJECTIVE_FILE,
+    HEADS_FILE,
     "README.md",
     # Of weights that this package ships, how they were made; `benchmarks/shipped_weights.py` replaces them.
     "training.json",

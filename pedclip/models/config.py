@@ -126,7 +126,10 @@ def check_types(config: Any) -> None:
         if name not in {field.name for field in fields(config)}:
             continue
         value = getattr(config, name)
-        if get_origin(kind) is tuple:
+        if get_origin(kind) is dict:
+            is_right = isinstance(value, dict) and all(type(key) is str for key in value)
+            _require(is_right, name, value, "an object of names and values")
+        elif get_origin(kind) is tuple:
             item = get_args(kind)[0]
             is_right = isinstance(value, (list, tuple)) and all(type(part) is item for part in value)
             _require(is_right, name, value, f"a list of {item.__name__}")

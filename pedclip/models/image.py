@@ -38,11 +38,31 @@ class ImageFeatures:
     gate_logits: list[Tensor]
     dense: Tensor
     _finish: Callable[[], Tensor] = field(repr=False)
+    _attend: Callable[[], Tensor] | None = field(default=None, repr=False)
+    _local: Callable[[], Tensor] | None = field(default=None, repr=False)
 
     @cached_property
     def tokens(self) -> Tensor:
         """(B, 1+S, C) tokens after the last block and the final normalization, computed when first read."""
         return self._finish()
+
+    @cached_property
+    def patches(self) -> Tensor:
+        """(B, S', C') features of places in the film for objectives that align them with words.
+
+        Of a ViT the final patch tokens; of a convolutional network the map of its third stage, which is finer than the
+        last (GLoRIA, MGCA).
+        """
+        return self.tokens[:, 1:] if self._local is None else self._local()
+
+    @cached_property
+    def attention(self) -> Tensor | None:
+        """(B, heads, S) attention of the image token to the patches in the last block, computed when first read.
+
+        Rows sum to at most 1, the rest being the image token's attention to itself. None for a convolutional network,
+        which has no attention: its places count alike.
+        """
+        return None if self._attend is None else self._attend()
 
 
 def attend_image_token(attention: Attention, tokens: Tensor) -> Tensor:
@@ -55,6 +75,33 @@ def attend_image_token(attention: Attention, tokens: Tensor) -> Tensor:
     Returns:
         (B, 1, C), equal to row 0 of ``attention(tokens)``.
     """
+    query, key, value = _image_query(attention, tokens)
+    mixed = F.scaled_dot_product_attention(
+        query, key, value, dropout_p=attention.attn_drop.p if attention.training else 0.0
+    )
+    # Heads side by side again: (B, heads, 1, C / heads) → (B, 1, C).
+    mixed = attention.norm(mixed.transpose(1, 2).reshape(len(tokens), 1, attention.attn_dim))
+    projected: Tensor = attention.proj_drop(attention.proj(mixed))
+    return projected
+
+
+def image_token_attention(attention: Attention, tokens: Tensor) -> Tensor:
+    """Attention weights of the image token, which timm's fused attention does not return.
+
+    Args:
+        attention: timm's attention layer.
+        tokens: (B, 1+S, C) normalized tokens, the image token first.
+
+    Returns:
+        (B, heads, 1+S); rows sum to 1.
+    """
+    query, key, _ = _image_query(attention, tokens)
+    scores: Tensor = (query @ key.transpose(-1, -2))[:, :, 0] * attention.head_dim**-0.5  # (B, heads, 1+S)
+    return scores.softmax(-1)
+
+
+def _image_query(attention: Attention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Query (B, heads, 1, C / heads) of the image token; keys and values (B, heads, 1+S, C / heads) of all tokens."""
     batch, width = tokens.shape[0], attention.attn_dim
     # timm stacks the three maps: rows [0, C) of the weight make queries, [C, 3C) keys and values.
     weight, bias = attention.qkv.weight, attention.qkv.bias
@@ -63,17 +110,7 @@ def attend_image_token(attention: Attention, tokens: Tensor) -> Tensor:
     heads, head_width = attention.num_heads, attention.head_dim
     query = query.reshape(batch, 1, heads, head_width).transpose(1, 2)  # (B, heads, 1, C / heads)
     key, value = key_value.reshape(batch, -1, 2, heads, head_width).permute(2, 0, 3, 1, 4).unbind(0)
-    # Both (B, heads, 1+S, C / heads).
-    mixed = F.scaled_dot_product_attention(
-        attention.q_norm(query),
-        attention.k_norm(key),
-        value,
-        dropout_p=attention.attn_drop.p if attention.training else 0.0,
-    )
-    # Heads side by side again: (B, heads, 1, C / heads) → (B, 1, C).
-    mixed = attention.norm(mixed.transpose(1, 2).reshape(batch, 1, width))
-    projected: Tensor = attention.proj_drop(attention.proj(mixed))
-    return projected
+    return attention.q_norm(query), attention.k_norm(key), value
 
 
 class MoBEBlock(nn.Module):
@@ -205,9 +242,14 @@ class ImageEncoder(nn.Module):
         """C, the token width."""
         return int(self.vit.embed_dim)
 
+    @property
+    def local_width(self) -> int:
+        """C', the width of ``ImageFeatures.patches``."""
+        return self.width
+
     def forward(
         self, pixels: Tensor, region: Tensor | None = None
-    ) -> tuple[Tensor, list[Tensor], Tensor, Callable[[], Tensor]]:
+    ) -> tuple[Tensor, list[Tensor], Tensor, Callable[[], Tensor], Callable[[], Tensor]]:
         """Encode a batch of radiographs.
 
         Args:
@@ -216,7 +258,8 @@ class ImageEncoder(nn.Module):
 
         Returns:
             (B, C) image token after the final normalization, the gate logits, the (B, 1+S, C) tokens that enter the
-            last block, and a function that computes all (B, 1+S, C) final tokens.
+            last block, and two functions that compute all (B, 1+S, C) final tokens and the (B, heads, S) attention of
+            the image token to the patches in the last block.
         """
         vit = self.vit
         tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(pixels))))  # (B, 1+S, C)
@@ -224,15 +267,23 @@ class ImageEncoder(nn.Module):
         for block in vit.blocks[:-1]:
             tokens = self._run(block, tokens, region, gate_logits)
         last = vit.blocks[-1]
+
+        def attend() -> Tensor:
+            return image_token_attention(last.attn, last.norm1(tokens))[:, :, 1:]  # (B, heads, S)
+
         if not isinstance(last, MoBEBlock):
             # A plain block has its patch rows at hand anyway, and they cost 1 + S rows of one MLP, not of 23.
             final = vit.norm(last(tokens))
-            return final[:, 0], gate_logits, tokens, lambda: final
+            return final[:, 0], gate_logits, tokens, lambda: final, attend
         # The loss reads v_[IMG] only, so only that row goes through the experts: 0.1 GMAC instead of 21 in ViT-B.
         image_token, last_logits = last.image_token(tokens, region)
         gate_logits.append(last_logits)
+
         # Who asks for all rows runs the block again, in full; (B, 1, C) → (B, C).
-        return vit.norm(image_token)[:, 0], gate_logits, tokens, lambda: vit.norm(last(tokens, region)[0])
+        def finish() -> Tensor:
+            return vit.norm(last(tokens, region)[0])  # type: ignore[no-any-return]
+
+        return vit.norm(image_token)[:, 0], gate_logits, tokens, finish, attend
 
     @staticmethod
     def _run(block: nn.Module, tokens: Tensor, region: Tensor | None, gate_logits: list[Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,25 +23,13 @@ from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
 from pedclip.models.starting_points import RANDOM
 from pedclip.models.text import TextEncoder, load_tokenizer
+from pedclip.models.text import TextFeatures as TextFeatures
 from pedclip.triplets.transforms import Preprocess
 from pedclip.weights import SHIPPED, shipped_folder
 
 Described = TypeVar("Described")
 # A cosine divided by less than this makes one pair own the softmax (the bound of CLIP, logit scale at most 100).
 LOWEST_TEMPERATURE: Final = 0.01
-
-
-@dataclass(frozen=True)
-class TextFeatures:
-    """Output of the text encoder for a batch of texts.
-
-    Attributes:
-        embedding: (B, D) unit vectors.
-        tokens: (B, T, C) last hidden states; row 0 is [CLS].
-    """
-
-    embedding: Tensor
-    tokens: Tensor
 
 
 class PedCLIP(nn.Module):
@@ -169,8 +157,8 @@ class PedCLIP(nn.Module):
         side = self.config.image_size
         if pixels.dim() != 4 or pixels.shape[1:] != (3, side, side):
             raise ValueError(f"pixels has shape {tuple(pixels.shape)}; expected (B, 3, {side}, {side})")
-        image_token, gate_logits, dense, finish = self.image_encoder(pixels, region)  # (B, C), then as documented
-        return ImageFeatures(self._unit(self.image_projection(image_token)), gate_logits, dense, finish)
+        image_token, *rest = self.image_encoder(pixels, region)  # (B, C), then as documented
+        return ImageFeatures(self._unit(self.image_projection(image_token)), *rest)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> TextFeatures:
         """Embed tokenized excerpts or prompts.
@@ -180,11 +168,15 @@ class PedCLIP(nn.Module):
             attention_mask: (B, T), 1 on text and 0 on padding.
 
         Returns:
-            Unit embeddings of [CLS] (decision P9) and all token features.
+            Unit embeddings of [CLS] (decision P9), the token features of all layers, and attention on demand.
         """
-        tokens = self.text_encoder(input_ids, attention_mask)  # (B, T, C)
+        hidden = self.text_encoder(input_ids, attention_mask)
+        tokens = hidden[-1]  # (B, T, C)
         # Row 0 is [CLS]: (B, C) → (B, D).
-        return TextFeatures(self._unit(self.text_projection(tokens[:, 0])), tokens)
+        embedding = self._unit(self.text_projection(tokens[:, 0]))
+        return TextFeatures(
+            embedding, tokens, hidden, lambda: self.text_encoder.cls_attention(hidden[-2], attention_mask)
+        )
 
     @staticmethod
     def _unit(embedding: Tensor) -> Tensor:
@@ -216,7 +208,14 @@ class PedCLIP(nn.Module):
                 self.config, tokenizer=self.tokenizer, text_encoder=encoder, preprocess=self.preprocess
             ).eval()
 
-    def save_pretrained(self, path: str | Path, *, card: str = "", half: bool = False) -> Path:
+    def save_pretrained(
+        self,
+        path: str | Path,
+        *,
+        card: str = "",
+        half: bool = False,
+        add: Callable[[Path], None] | None = None,
+    ) -> Path:
         """Write the whole model as one folder: weights, configuration, preprocessing, tokenizer, card.
 
         The folder appears complete or not at all. Nothing in it is pickled. ``checksums.json`` holds the SHA-256 of
@@ -226,6 +225,7 @@ class PedCLIP(nn.Module):
             path: Destination folder; an existing one of a PedCLIP is replaced.
             card: Markdown for its README.md: data, licence, metrics, how it was made.
             half: Store 16-bit floating-point weights, half the size on disk; loading makes them 32-bit again.
+            add: Writes further files into the folder before it appears, such as the heads of an objective.
 
         Returns:
             The destination.
@@ -244,6 +244,8 @@ class PedCLIP(nn.Module):
             self.text_encoder.bert.config.save_pretrained(folder / "text")
             self.tokenizer.save_pretrained(folder / "text")
             (folder / "README.md").write_text(card or "PedCLIP checkpoint. Research only, never for diagnosis.\n")
+            if add is not None:
+                add(folder)
         return Path(path)
 
     @classmethod
@@ -260,7 +262,7 @@ class PedCLIP(nn.Module):
             ValueError: A file is damaged or does not fit the others, a weight is NaN or infinite, or the weights are
                 not those of ``checksums.json`` (where there is one); the message names the file.
         """
-        folder = _local_folder(path_or_hub_id)
+        folder = local_folder(path_or_hub_id)
         check_layout(folder)
         check_weights(folder)
         config = _described(folder / "config.json", lambda values: PedCLIPConfig(**values))
@@ -329,7 +331,12 @@ def _described(path: Path, make: Callable[[Any], Described]) -> Described:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _local_folder(path_or_hub_id: str | Path) -> Path:
+def local_folder(path_or_hub_id: str | Path) -> Path:
+    """Folder of a model on this disk: the one named, that of the package, or a copy from the hub.
+
+    Raises:
+        OSError: There is none, and the hub cannot be reached.
+    """
     folder = Path(path_or_hub_id)
     if folder.is_dir():
         return folder

@@ -1,10 +1,13 @@
 """BERT (transformers) as text encoder, and the WordPiece tokenizer for when none can be fetched."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
 from transformers import (
@@ -19,6 +22,33 @@ from transformers import (
 from pedclip.models.starting_points import text_starting_point
 
 SPECIAL_TOKENS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """Output of the text encoder for a batch of texts.
+
+    Attributes:
+        embedding: (B, D) unit vectors.
+        tokens: (B, T, C) last hidden states; row 0 is [CLS].
+        hidden: Hidden states from the embedding layer to the last block, (B, T, C) each; the last are ``tokens``.
+    """
+
+    embedding: Tensor
+    tokens: Tensor
+    hidden: tuple[Tensor, ...] = field(default=(), repr=False)
+    _attend: Callable[[], Tensor] | None = field(default=None, repr=False)
+
+    @cached_property
+    def attention(self) -> Tensor:
+        """(B, heads, T) attention of [CLS] to every token in the last block, rows sum to 1, computed when first read.
+
+        Raises:
+            ValueError: The text encoder did not say how to compute it.
+        """
+        if self._attend is None:
+            raise ValueError("these text features hold no attention: they were not made by PedCLIP.encode_text")
+        return self._attend()
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
@@ -162,14 +192,42 @@ class TextEncoder(nn.Module):
         """C, the token width."""
         return int(self.bert.config.hidden_size)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Token features.
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """Hidden states of all layers.
 
         Args:
             input_ids: (B, T) token ids.
             attention_mask: (B, T), 1 on text and 0 on padding.
 
         Returns:
-            (B, T, C) last hidden state; row 0 is [CLS].
+            (B, T, C) each: the embedding layer, then every block; row 0 is [CLS].
         """
-        return self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # type: ignore[no-any-return]
+        output = self.bert(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        # A library that forgets them must not pass for a text encoder without layers.
+        if not output.hidden_states:
+            raise RuntimeError(f"{type(self.bert).__name__} returned no hidden states")
+        return tuple(output.hidden_states)
+
+    def cls_attention(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Attention of [CLS] in the last block.
+
+        Computed here from queries and keys: the fused attention of the library returns no weights, and its eager one
+        would be slower for every token of every layer.
+
+        Args:
+            hidden: (B, T, C) states that enter the last block.
+            attention_mask: (B, T), 1 on text and 0 on padding.
+
+        Returns:
+            (B, heads, T); a row sums to 1 and is 0 on padding.
+
+        Source: BERT, self-attention; MGCA reads it as the weight of a word.
+        """
+        last: Any = self.bert.encoder.layer[-1]
+        layer = last.attention.self
+        heads, width = layer.num_attention_heads, layer.attention_head_size
+        query = layer.query(hidden[:, :1]).unflatten(-1, (heads, width)).transpose(1, 2)  # (B, heads, 1, C / heads)
+        key = layer.key(hidden).unflatten(-1, (heads, width)).transpose(1, 2)  # (B, heads, T, C / heads)
+        scores = (query @ key.transpose(-1, -2))[:, :, 0] / width**0.5  # (B, heads, T)
+        weights: Tensor = scores.masked_fill(attention_mask[:, None] == 0, -torch.inf).softmax(-1)
+        return weights

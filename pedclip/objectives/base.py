@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pedclip.models.image import ImageFeatures
-from pedclip.models.pedclip import PedCLIP, TextFeatures
+from pedclip.models.pedclip import PedCLIP
+from pedclip.models.text import TextFeatures
+from pedclip.objectives.tokens import Tokens
 from pedclip.triplets.transforms import Preprocess, to_pixels
 
 
@@ -20,10 +22,11 @@ class FeatureBatch:
     """Everything an objective may read of one batch; row i of every field belongs to the same triplet.
 
     Attributes:
-        image: Of the image encoder: embedding (B, D), gate logits, patch tokens on demand.
-        text: Of the text encoder: embedding (B, D), tokens (B, T, C).
-        attention_mask: (B, T), 1 on text and 0 on padding.
+        image: Of the image encoder: embedding (B, D), gate logits, patches and attention on demand.
+        text: Of the text encoder: embedding (B, D), tokens (B, T, C), all hidden states.
+        tokens: What the text encoder read: ids, mask, words and sentences, (B, T) each.
         regions: (B,) labels in 0…E-1.
+        labels: (B, L) 1 for the region and each finding that a film is labelled with, 0 elsewhere.
         text_ids: (B,) integers, equal for equal excerpts over the whole training split.
         temperature: () divisor of the cosines, the model's own; carries a gradient where it is learned.
         epoch: Passes done so far, with fraction.
@@ -31,8 +34,9 @@ class FeatureBatch:
 
     image: ImageFeatures
     text: TextFeatures
-    attention_mask: Tensor
+    tokens: Tokens
     regions: Tensor
+    labels: Tensor
     text_ids: Tensor
     temperature: Tensor
     epoch: float
@@ -65,21 +69,18 @@ class Objective(nn.Module, ABC):
         """
         return to_pixels(films, preprocess, generator=generator)
 
-    def text_view(
-        self, input_ids: Tensor, attention_mask: Tensor, *, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def text_view(self, tokens: Tokens, *, generator: torch.Generator) -> Tokens:
         """Tokens to train on; by default the whole excerpt. Several rivals draw one sentence of it.
 
         Args:
-            input_ids: (B, T) token ids.
-            attention_mask: (B, T), 1 on text and 0 on padding.
+            tokens: (B, T) of the excerpts.
             generator: Source of all randomness of the step, on the CPU; the image view has drawn from it before.
 
         Returns:
-            Token ids and mask, both (B, T'), T' at most T.
+            (B, T'), T' at most T.
         """
         # The excerpt is already about one body part (PedCLIP, Fig. 2): nothing is left out of it.
-        return input_ids, attention_mask
+        return tokens
 
     def assignment(self, regions: Tensor, epoch: float) -> Tensor | None:
         """Experts prescribed for this step: (B,) labels, or None (the default) where the gate decides.
@@ -101,3 +102,35 @@ class Objective(nn.Module, ABC):
             ``loss``, which is minimized, and whatever else is worth a curve: its parts, accuracies, weights. All of
             them are logged.
         """
+
+    def embed_image(self, image: ImageFeatures) -> Tensor:
+        """Films in the space in which this objective compares them: (B, D) unit vectors, by default the encoder's.
+
+        Args:
+            image: Of B films.
+        """
+        return image.embedding
+
+    def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
+        """Texts in the same space: (N, D) unit vectors, by default the encoder's.
+
+        Args:
+            text: Of N texts.
+            tokens: What the encoder read.
+        """
+        return text.embedding
+
+    def pair_scores(self, image: ImageFeatures, text: TextFeatures, tokens: Tokens) -> Tensor:
+        """Score of every film with every text, higher for a better fit; by default the cosine in the joint space.
+
+        A score may depend on its film and its text only, never on what else is in the batch.
+
+        Args:
+            image: Of B films.
+            text: Of N texts.
+            tokens: Of these texts.
+
+        Returns:
+            (B, N).
+        """
+        return self.embed_image(image) @ self.embed_text(text, tokens).t()

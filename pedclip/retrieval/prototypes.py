@@ -280,7 +280,7 @@ def _encode(
     for start in range(0, len(order), batch_size):
         tokens = model.tokenize([texts[number] for number in order[start : start + batch_size]])
         ids, attention = tokens["input_ids"].to(device), tokens["attention_mask"].to(device)  # (B, T)
-        features = model.text_projection(model.text_encoder(ids, attention)).float()  # (B, T, D)
+        features = model.text_projection(model.text_encoder(ids, attention)[-1]).float()  # (B, T, D)
         # [CLS] and [SEP] frame every text and say nothing of this one.
         # A text of unknown signs has [UNK], which is a word here.
         frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id], device=device)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pedclip.anatomy import REGIONS
+from pedclip.objectives.tokens import Tokens
 from pedclip.triplets.arrays import TripletArrays
 
 Batch = dict[str, Tensor]
@@ -18,17 +19,18 @@ class TokenizedTriplets(Dataset[Batch]):
 
     Args:
         arrays: One split.
-        input_ids: (N, T) token ids, padded.
-        attention_mask: (N, T).
+        tokens: (N, T) of its texts.
         regions: (N,) indices into the model's regions.
     """
 
-    def __init__(self, arrays: TripletArrays, input_ids: Tensor, attention_mask: Tensor, regions: Tensor) -> None:
+    def __init__(self, arrays: TripletArrays, tokens: Tokens, regions: Tensor) -> None:
         self.images = arrays.images
-        # Half and an eighth of the memory: the tokens of a whole archive stay in it.
-        self.input_ids = input_ids.to(torch.int32)
-        self.attention_mask = attention_mask.to(torch.bool)
+        # A half to an eighth of the memory: the tokens of a whole archive stay in it.
+        self.input_ids = tokens.input_ids.to(torch.int32)
+        self.attention_mask = tokens.attention_mask.to(torch.bool)
+        self.words, self.sentences = tokens.words.to(torch.int16), tokens.sentences.to(torch.int16)
         self.regions = regions
+        self.labels = _labels(arrays)
         # (N,) the rank of each text among the different ones: equal words, equal number.
         _, first = np.unique(np.asarray(arrays.texts, dtype=object).astype(str), return_inverse=True)
         self.text_ids = torch.from_numpy(first)
@@ -45,10 +47,29 @@ class TokenizedTriplets(Dataset[Batch]):
             "images": torch.from_numpy(self.images[np.asarray(rows)]),  # (B, R, R) uint8
             "input_ids": self.input_ids[index, :longest].long(),
             "attention_mask": mask[:, :longest].long(),
+            "words": self.words[index, :longest].long(),
+            "sentences": self.sentences[index, :longest].long(),
+            "labels": self.labels[index].float(),  # (B, L)
             "regions": self.regions[index],
             "text_ids": self.text_ids[index],
             "rows": index,  # (B,) of the split: by them a message names films
         }
+
+
+def batch_tokens(batch: Batch) -> Tokens:
+    """The texts (B, T) of a batch, as objectives read them."""
+    return Tokens(batch["input_ids"], batch["attention_mask"], batch["words"], batch["sentences"])
+
+
+def _labels(arrays: TripletArrays) -> Tensor:
+    """(N, L) True for the region and each finding of a film; L counts the regions and the findings of the split."""
+    findings = sorted({finding for row in arrays.findings for finding in row})
+    number_of = {finding: len(REGIONS) + number for number, finding in enumerate(findings)}
+    labels = torch.zeros(len(arrays), len(REGIONS) + len(findings), dtype=torch.bool)
+    labels[torch.arange(len(arrays)), torch.from_numpy(np.asarray(arrays.regions, np.int64))] = True
+    for row, found in enumerate(arrays.findings):
+        labels[row, [number_of[finding] for finding in found]] = True
+    return labels
 
 
 class EpochBatches(Sampler[list[int]]):

@@ -1,5 +1,6 @@
 """Files that a run writes while it trains: the exported model, and the state that a killed run goes on from."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -9,8 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pedclip.models.pedclip import WEIGHTS_FILE
+from pedclip.objectives.trained import write_objective
 from pedclip.training.batches import Batch
-from pedclip.training.module import PretrainModule
+from pedclip.training.module import PretrainModule, objective_settings
 from pedclip.training.run_lock import check_lock
 from pedclip.training.state import LAST_CHECKPOINT, State, not_finite, write_state
 
@@ -44,7 +46,7 @@ class ExportCheckpoint(L.Callback):
             )
         if trainer.is_global_zero:
             # All ranks hold the same weights; one of them writes.
-            pl_module.model.save_pretrained(self.path, card=self.card)
+            pl_module.model.save_pretrained(self.path, card=self.card, add=partial(_write_heads, pl_module))
 
     def is_of(self, module: PretrainModule) -> bool:
         """True where the exported weights are those of a module."""
@@ -54,6 +56,11 @@ class ExportCheckpoint(L.Callback):
             return False
         held = module.model.state_dict()
         return all(torch.equal(value, held[name].cpu()) for name, value in stored.items() if name in held)
+
+
+def _write_heads(module: PretrainModule, folder: Path) -> None:
+    config = module.config
+    write_objective(folder, module.objective, name=config.objective, options=objective_settings(config))
 
 
 class ResumableCheckpoint(L.Callback):

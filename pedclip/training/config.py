@@ -22,6 +22,7 @@ from pedclip.models.starting_points import (
     text_starting_point,
 )
 from pedclip.objectives.registry import names as objective_names
+from pedclip.objectives.registry import option_names
 from pedclip.triplets.columns import PATIENTS
 
 LearningRateSchedule = Literal["cosine", "constant"]
@@ -42,6 +43,8 @@ class TrainingConfig:
     Attributes:
         objective: Name of the loss, one of ``pedclip.objectives.names()``; a stored configuration without it means
             "pedclip".
+        objective_options: Options of that objective by name, such as {"variant": "code"}; see
+            ``pedclip.objectives.registry.option_names``.
         epochs: Passes over the training triplets, at least 1.
         batch_size: Pairs per step over all devices, at least 2 per device (P12).
         accumulate: Batches whose gradients are added before a step, at least 1. Negatives stay within a batch.
@@ -74,6 +77,7 @@ class TrainingConfig:
     """
 
     objective: str = "pedclip"
+    objective_options: dict[str, Any] = field(default_factory=dict)
     epochs: int = 50
     batch_size: int = 256
     accumulate: int = 1
@@ -129,6 +133,9 @@ class TrainingConfig:
             ("accelerator", ("auto", "cpu", "gpu")),
         ):
             _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
+        known = [name for name in option_names(self.objective) if name not in (*vars(self), "schedule")]
+        for name in self.objective_options:
+            _require(name in known, "objective_options", name, f"an option of {self.objective!r}: one of {known}")
         _require(
             self.batch_size % self.world_size == 0, "batch_size", self.batch_size, f"a multiple of {self.world_size}"
         )

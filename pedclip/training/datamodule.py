@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from pedclip.anatomy import REGIONS
 from pedclip.models.pedclip import PedCLIP
+from pedclip.objectives.tokens import tokenize
 from pedclip.training.batches import Batch, EpochBatches, TokenizedTriplets
 from pedclip.training.config import TrainingConfig
 from pedclip.triplets.arrays import TripletArrays
@@ -101,5 +102,6 @@ def _tokenize(arrays: TripletArrays, model: PedCLIP) -> TokenizedTriplets:
             f"the data holds {', '.join(missing)}, for which the model has no expert; experts: {', '.join(experts)}"
         )
     regions = torch.tensor([experts[REGIONS[index]] for index in arrays.regions])
-    tokens = model.tokenize(arrays.texts)  # once per run, (N, T) with T the longest text of the split
-    return TokenizedTriplets(arrays, tokens["input_ids"], tokens["attention_mask"], regions)
+    # Once per run, (N, T) with T the longest text of the split.
+    tokens = tokenize(model.tokenizer, arrays.texts, max_tokens=model.config.max_text_tokens)
+    return TokenizedTriplets(arrays, tokens, regions)

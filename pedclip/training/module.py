@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.stem import HybridStem
 from pedclip.objectives.base import FeatureBatch, Objective
+from pedclip.objectives.pedclip import ExpertObjective
 from pedclip.objectives.registry import build, option_names
-from pedclip.training.batches import Batch
+from pedclip.training.batches import Batch, batch_tokens
 from pedclip.training.config import STEM_RATES, TrainingConfig
 from pedclip.training.schedule import expert_schedule
 from pedclip.triplets.transforms import to_pixels
@@ -24,6 +25,9 @@ def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
     Args:
         config: Its fields are matched to the objective's options by name.
         model: The dual encoder.
+
+    Raises:
+        ValueError: The objective has no such option.
     """
     # What the configuration says about λ and teacher forcing, as one function of the epoch.
     schedule = partial(
@@ -32,9 +36,19 @@ def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
         teacher_epochs=config.resolved_teacher_epochs,
         lambda_end=config.lambda_end,
     )
-    settings = vars(config) | {"schedule": schedule}
-    options = {name: settings[name] for name in option_names(config.objective) if name in settings}
-    return build(config.objective, model, **options)
+    options = objective_settings(config)
+    if config.objective == "pedclip":
+        options["schedule"] = schedule
+    objective = build(config.objective, model, **options)
+    # "clip" is PedCLIP without its gate loss; every rival teaches the experts that the model has.
+    is_rival = config.objective not in ("pedclip", "clip")
+    return ExpertObjective(model, objective, schedule=schedule) if is_rival and model.config.mobe_layers else objective
+
+
+def objective_settings(config: TrainingConfig) -> dict[str, Any]:
+    """Options of the objective that a configuration sets, as plain values."""
+    fields = vars(config)
+    return {name: fields[name] for name in option_names(config.objective) if name in fields} | config.objective_options
 
 
 class PretrainModule(L.LightningModule):
@@ -68,15 +82,14 @@ class PretrainModule(L.LightningModule):
         # A generator of its own: the views must not shift the dropout that the global one draws.
         generator = torch.Generator().manual_seed(torch.initial_seed())
         pixels = self.objective.image_view(batch["images"], self.model.preprocess, generator=generator)  # (B, 3, H, W)
-        input_ids, attention_mask = self.objective.text_view(
-            batch["input_ids"], batch["attention_mask"], generator=generator
-        )
+        tokens = self.objective.text_view(batch_tokens(batch), generator=generator)
         regions = batch["regions"]
         features = FeatureBatch(
             image=self.model.encode_image(pixels, self.objective.assignment(regions, epoch)),
-            text=self.model.encode_text(input_ids, attention_mask),
-            attention_mask=attention_mask,
+            text=self.model.encode_text(tokens.input_ids, tokens.attention_mask),
+            tokens=tokens,
             regions=regions,
+            labels=batch["labels"],
             text_ids=batch["text_ids"],
             temperature=self.model.temperature,
             epoch=epoch,
@@ -89,10 +102,11 @@ class PretrainModule(L.LightningModule):
         """Embed one batch as the model is used: centre crop, gate instead of labels."""
         pixels = to_pixels(batch["images"], self.model.preprocess, generator=None)  # (B, 3, H, W)
         image = self.model.encode_image(pixels)
-        text = self.model.encode_text(batch["input_ids"], batch["attention_mask"])
+        tokens = batch_tokens(batch)
+        text = self.model.encode_text(tokens.input_ids, tokens.attention_mask)
         kept = {
-            "image": image.embedding,
-            "text": text.embedding,
+            "image": self.objective.embed_image(image),
+            "text": self.objective.embed_text(text, tokens),
             "text_ids": batch["text_ids"],
             "region": batch["regions"],
         }

@@ -25,6 +25,7 @@ class TripletArrays:
         regions: (N,) int64 indices into ``pedclip.anatomy.REGIONS``.
         patients: N patient identifiers, unique over all sources.
         digests: N digests of the stored films, by which they are known under any name; () where nobody asked.
+        findings: Names of the findings that each film is labelled with; () where nobody asked.
 
     Raises:
         ValueError: The lengths differ, or a region is none of the 23; with the rows.
@@ -35,11 +36,12 @@ class TripletArrays:
     regions: np.ndarray
     patients: Sequence[str]
     digests: Sequence[str] = ()
+    findings: Sequence[Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         # Rows of different columns belong together by their number alone.
         lengths = {len(self.images), len(self.texts), len(self.regions), len(self.patients)}
-        lengths |= {len(self.digests)} if self.digests else set()
+        lengths |= {len(column) for column in (self.digests, self.findings) if column}
         if len(lengths) != 1:
             raise ValueError(f"images, texts, regions and patients have different lengths: {sorted(lengths)}")
         # -1, the libraries' "no label", would count from the end of the regions.
@@ -67,7 +69,8 @@ def to_arrays(split: "Dataset", cache: Path, *, size: int, with_digests: bool = 
     images = build_cache(split, cache, size=size) if len(split) else np.zeros((0, size, size), np.uint8)
     regions = np.asarray(split["region"], dtype=np.int64)  # (N,)
     digests = film_digests(split) if with_digests else []
-    return TripletArrays(images, list(split["text"]), regions, qualified_patients(split), digests)
+    findings = [tuple(found or ()) for found in split["findings"]] if "findings" in split.column_names else []
+    return TripletArrays(images, list(split["text"]), regions, qualified_patients(split), digests, findings)
 
 
 def film_digests(split: "Dataset") -> list[str]:

@@ -43,7 +43,7 @@ def test_image_token_path_equals_all_rows(gate_input: str, is_forced: bool, qk_n
         found = torch.autograd.grad(image_token.sin().sum(), parameters, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
 
-    image_token, gate_logits, _, finish = model(pixels, region)
+    image_token, gate_logits, _, finish, _ = model(pixels, region)
     all_rows = literal_forward(model, pixels, region)
     torch.testing.assert_close(image_token, all_rows[:, 0], rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(finish(), all_rows, rtol=1e-10, atol=1e-10)
@@ -111,6 +111,28 @@ def test_attention_of_one_row_by_timm() -> None:
     torch.testing.assert_close(attend_image_token(attention, tokens), attention(tokens)[:, :1])
 
 
+@pytest.mark.parametrize("mobe_layers", [(), (-1,)])
+def test_attention_weights_are_those_of_the_last_block(mobe_layers: tuple[int, ...]) -> None:
+    model = encoder(mobe_layers=mobe_layers).eval()
+    _, _, entering, _, attend = model(torch.randn(2, 3, 16, 16))
+    last = model.vit.blocks[-1]
+    last.attn.fused_attn = False  # timm's own literal attention, read on the way to its dropout
+    seen: list[Tensor] = []
+    last.attn.attn_drop.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    last.attn(last.norm1(entering))
+    # (B, heads, 1+S, 1+S): the row of the image token without its own column.
+    torch.testing.assert_close(attend(), seen[0][:, :, 0, 1:])
+    assert attend().shape == (2, 2, 4)
+
+
+def test_patches_are_the_final_rows_behind_the_image_token() -> None:
+    features = ImageFeatures(torch.zeros(1, 2), [], torch.zeros(1, 1, 2), lambda: torch.arange(6.0).view(1, 3, 2))
+    assert features.patches.tolist() == [[[2, 3], [4, 5]]]
+    assert features.attention is None
+    local = ImageFeatures(torch.zeros(1, 2), [], torch.zeros(1, 1, 2), lambda: 0, None, lambda: torch.ones(1, 9, 3))
+    assert local.patches.shape == (1, 9, 3)
+
+
 def test_attention_of_one_row_drops_out_in_training_alone() -> None:
     attention = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES).blocks[0].attn
     tokens = torch.randn(2, 5, 32)
@@ -132,7 +154,7 @@ def test_copied_experts_keep_the_pretrained_function(mobe_layers: tuple[int, ...
         torch.nn.init.normal_(parameter, std=0.3)
     pixels = torch.randn(2, 3, 16, 16)
     by_timm = vit.forward_features(pixels)
-    image_token, gate_logits, _, finish = encoder(vit=vit, mobe_layers=mobe_layers)(pixels)
+    image_token, gate_logits, _, finish, _ = encoder(vit=vit, mobe_layers=mobe_layers)(pixels)
     torch.testing.assert_close(image_token, by_timm[:, 0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(finish(), by_timm, rtol=1e-4, atol=1e-5)
     assert len(gate_logits) == len(mobe_layers)
@@ -169,8 +191,8 @@ def test_gate_of_a_middle_block_is_the_one_that_is_printed() -> None:
 def test_dense_features_are_those_before_the_last_block() -> None:
     model = encoder()
     pixels = torch.randn(2, 3, 16, 16)
-    _, _, dense, _ = model(pixels, torch.tensor([0, 1]))
-    _, _, other, _ = model(pixels, torch.tensor([2, 3]))
+    _, _, dense, *_ = model(pixels, torch.tensor([0, 1]))
+    _, _, other, *_ = model(pixels, torch.tensor([2, 3]))
     assert dense.shape == (2, 5, 32)
     assert torch.equal(dense, other)  # no expert has touched them
 
@@ -178,7 +200,7 @@ def test_dense_features_are_those_before_the_last_block() -> None:
 def test_all_tokens_are_those_of_the_labels_that_were_given() -> None:
     model = encoder(expert_init="random")
     pixels, labels = torch.randn(2, 3, 16, 16), torch.tensor([0, 3])
-    image_token, _, _, finish = model(pixels, labels)
+    image_token, _, _, finish, _ = model(pixels, labels)
     torch.testing.assert_close(finish()[:, 0], image_token)
     assert not torch.allclose(finish()[:, 0], model(pixels)[0])
 
@@ -225,7 +247,7 @@ def test_convolutional_stem_gives_the_same_grid_as_patches() -> None:
     sizes = SIZES | {"patch_size": 8}
     vit = build_vit("vit_tiny_patch16_224", image_size=32, weights="", stem="convolutional", **sizes)
     model = encoder(vit=vit)
-    image_token, _, dense, finish = model(torch.randn(2, 3, 32, 32))
+    image_token, _, dense, finish, _ = model(torch.randn(2, 3, 32, 32))
     assert model.grid == (4, 4)
     assert dense.shape == finish().shape == (2, 1 + 16, 32)
     torch.testing.assert_close(image_token, finish()[:, 0])

@@ -72,7 +72,7 @@ def test_network_without_five_levels_is_refused() -> None:
 def test_encoder_with_experts_runs_on_it() -> None:
     vit = build_vit("vit_tiny_patch16_224", image_size=64, stem="hybrid", backbone="resnet18", **SIZES)
     model = ImageEncoder(vit, mobe_layers=(-1,), num_experts=4)
-    image_token, gate_logits, dense, finish = model(torch.randn(2, 3, 64, 64))
+    image_token, gate_logits, dense, finish, _ = model(torch.randn(2, 3, 64, 64))
     assert model.grid == (4, 4)
     assert dense.shape == finish().shape == (2, 17, 32)
     torch.testing.assert_close(image_token, finish()[:, 0])

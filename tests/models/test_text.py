@@ -1,6 +1,9 @@
 """The tokenizer trained on the excerpts, and the sizes of a BERT made from them."""
 
-from pedclip.models.text import TextEncoder, train_tokenizer
+import pytest
+import torch
+
+from pedclip.models.text import TextEncoder, TextFeatures, train_tokenizer
 
 TEXTS = [f"{finding} of the {side} {part}." for finding in ("Fracture", "Oedème", "No swelling", "Erosion")
          for side in ("left", "right") for part in ("wrist", "knee", "proximal phalanx")]  # fmt: skip
@@ -30,3 +33,23 @@ def test_a_bert_has_the_sizes_that_were_asked_for_and_the_proportions_of_its_kin
         assert config.num_attention_heads == 4
         assert config.intermediate_size == 128  # four times the width, as in BERT
         assert config.max_position_embeddings == positions
+
+
+def test_attention_of_cls_is_that_of_the_eager_library_and_not_nothing() -> None:
+    torch.manual_seed(0)
+    encoder = TextEncoder.from_sizes(vocab_size=90, width=32, depth=3, heads=4, max_tokens=16).eval()
+    ids = torch.randint(5, 90, (3, 7))
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3, [1] + [0] * 6])
+    hidden = encoder(ids, mask)
+    found = encoder.cls_attention(hidden[-2], mask)
+    eager = TextEncoder.from_sizes(vocab_size=90, width=32, depth=3, heads=4, max_tokens=16).eval()
+    eager.load_state_dict(encoder.state_dict())
+    eager.bert.set_attn_implementation("eager")
+    output = eager.bert(input_ids=ids, attention_mask=mask, output_attentions=True)
+    torch.testing.assert_close(found, output.attentions[-1][:, :, 0])
+    torch.testing.assert_close(hidden[-1], output.last_hidden_state)
+    assert len(hidden) == 4
+    assert (found[1, :, 4:] == 0).all()
+    # An empty tuple of attention maps, as the fused attention returns, cannot pass for weights.
+    with pytest.raises(ValueError, match="hold no attention"):
+        TextFeatures(hidden[-1][:, 0], hidden[-1]).attention.sum()

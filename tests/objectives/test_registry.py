@@ -21,7 +21,7 @@ def test_every_name_builds_from_its_defaults() -> None:
 def test_options_reach_the_objective() -> None:
     assert option_names("clip") == ("mask_equal_texts",)
     built = objectives.build("pedclip", tiny_model(), mask_equal_texts=True, schedule=lambda epoch: (epoch, True))
-    assert (built.mask_equal_texts, built.schedule(0.25)) == (True, (0.25, True))
+    assert (built.inner.mask_equal_texts, built.schedule(0.25)) == (True, (0.25, True))
 
 
 def test_unknown_names_and_options_raise() -> None:

@@ -4,6 +4,7 @@ import torch
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.base import FeatureBatch
+from pedclip.objectives.tokens import tokenize
 from pedclip.training.loop import build_model
 from tests.training.tiny import tiny_arrays, tiny_config
 
@@ -17,12 +18,14 @@ def tiny_model(**changes: object) -> PedCLIP:
 def tiny_features(model: PedCLIP, *, epoch: float = 0.0) -> FeatureBatch:
     """Four films; the first and the third have the same words."""
     pixels = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    tokens = model.tokenize(["Film 1 of the chest.", "Film 2.", "Film 1 of the chest.", "Film 3 of the pelvis."])
+    texts = ["Film 1 of the chest.", "Film 2.", "Film 1 of the chest.", "Film 3. It shows the pelvis."]
+    tokens = tokenize(model.tokenizer, texts, max_tokens=16)
     return FeatureBatch(
         image=model.encode_image(pixels),
-        text=model.encode_text(**tokens),
-        attention_mask=tokens["attention_mask"],
+        text=model.encode_text(tokens.input_ids, tokens.attention_mask),
+        tokens=tokens,
         regions=torch.tensor([0, 1, 0, 2]),
+        labels=torch.eye(3)[[0, 1, 0, 2]],
         text_ids=torch.tensor([0, 1, 0, 2]),
         temperature=model.temperature,
         epoch=epoch,

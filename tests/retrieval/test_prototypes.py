@@ -99,7 +99,7 @@ def test_misuse_raises() -> None:
 def alone(clip: PedCLIP, text: str) -> tuple[Tensor, Tensor]:
     """Token mean without [CLS] and [SEP], and [CLS], of one text."""
     tokens = clip.tokenize([text])
-    features = clip.text_projection(clip.text_encoder(tokens["input_ids"], tokens["attention_mask"]))[0]
+    features = clip.text_projection(clip.text_encoder(tokens["input_ids"], tokens["attention_mask"])[-1])[0]
     return features[1:-1].mean(0), features[0]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pedclip.objectives.tokens import Tokens
 from pedclip.training.batches import EpochBatches, TokenizedTriplets
 from pedclip.triplets.arrays import TripletArrays
 
@@ -80,18 +81,30 @@ def test_too_few_rows_for_a_joint_batch() -> None:
 def test_a_batch_is_cut_to_its_longest_text_and_equal_texts_share_an_id() -> None:
     images = np.arange(4 * 9, dtype=np.uint8).reshape(4, 3, 3)
     arrays = TripletArrays(images, ["knee", "hand", "knee", "a hand"], np.array([5, 6, 5, 6]), list("abcd"))
-    tokens = torch.tensor([[2, 7, 0, 0], [2, 8, 0, 0], [2, 7, 0, 0], [2, 9, 8, 0]])
-    dataset = TokenizedTriplets(arrays, tokens, (tokens > 0).long(), torch.tensor([1, 0, 1, 0]))
+    ids = torch.tensor([[2, 7, 0, 0], [2, 8, 0, 0], [2, 7, 0, 0], [2, 9, 8, 0]])
+    units = torch.tensor([[-1, 0, -1, -1], [-1, 0, -1, -1], [-1, 0, -1, -1], [-1, 0, 1, -1]])
+    dataset = TokenizedTriplets(arrays, Tokens(ids, (ids > 0).long(), units, units), torch.tensor([1, 0, 1, 0]))
     ids = dataset.text_ids.tolist()
     assert ids[0] == ids[2]
     assert len(set(ids)) == 3
     batch = dataset[[2, 1]]
     assert batch["input_ids"].tolist() == [[2, 7], [2, 8]]
     assert batch["attention_mask"].tolist() == [[1, 1], [1, 1]]
+    assert batch["words"].tolist() == batch["sentences"].tolist() == [[-1, 0], [-1, 0]]
     assert batch["regions"].tolist() == [1, 0]
     assert batch["text_ids"].tolist() == [ids[2], ids[1]]
     assert torch.equal(batch["images"], torch.from_numpy(images[[2, 1]]))
     assert dataset[[0, 3]]["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def test_labels_are_the_region_and_the_findings() -> None:
+    found = [(), ("gap", "fracture"), ("gap",), ()]
+    arrays = TripletArrays(np.zeros((4, 3, 3), np.uint8), list("abcd"), np.array([5, 6, 5, 0]), list("abcd"), (), found)
+    ids = torch.ones(4, 2, dtype=torch.long)
+    dataset = TokenizedTriplets(arrays, Tokens(ids, ids, ids, ids), torch.tensor([1, 0, 1, 2]))
+    labels = dataset[[0, 1, 2, 3]]["labels"]
+    # 23 regions, then "fracture" and "gap"; a film without findings has its region alone.
+    assert [row.nonzero().flatten().tolist() for row in labels] == [[5], [6, 23, 24], [5, 24], [0]]
 
 
 def test_lengths_that_differ() -> None:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives import registry
 from pedclip.objectives.base import FeatureBatch, Objective
+from pedclip.objectives.tokens import Tokens
+from pedclip.objectives.trained import open_model
 from pedclip.training.config import TrainingConfig
 from pedclip.training.loop import build_model, pretrain, read_history
 from pedclip.training.module import PretrainModule, build_objective, validation_metrics
@@ -32,8 +34,8 @@ class Rival(Objective):
     def image_view(self, films: Tensor, preprocess: object, *, generator: torch.Generator) -> Tensor:
         return torch.ones(len(films), 3, preprocess.size, preprocess.size)
 
-    def text_view(self, input_ids: Tensor, attention_mask: Tensor, *, generator: object) -> tuple[Tensor, Tensor]:
-        return input_ids[:, :2], attention_mask[:, :2]
+    def text_view(self, tokens: Tokens, *, generator: object) -> Tokens:
+        return Tokens(*(value[:, :2] for value in vars(tokens).values()))
 
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
         spread = float(features.image.embedding.detach().std(0).max())
@@ -61,10 +63,10 @@ def test_heads_are_trained_and_kept_for_a_restart(tmp_path: Path, monkeypatch: p
     # Keeps the signature, from which the options are read.
     remember.__signature__ = __import__("inspect").signature(initialize)
     monkeypatch.setattr(Rival, "__init__", remember)
-    config = tiny_config(objective="rival", epochs=2, seed=3)
+    config = tiny_config({"mobe_layers": ()}, objective="rival", objective_options={"strength": 2.5}, epochs=2, seed=3)
     pretrain(tiny_arrays(16), tiny_arrays(9), config=config, run=tmp_path)
     (rival,) = made
-    assert (rival.seed, rival.strength) == (3, 2.0)  # an option of a field's name takes its value
+    assert (rival.seed, rival.strength) == (3, 2.5)  # an option of a field's name takes its value
     assert not torch.equal(rival.head.weight, initial[0])
     stored = torch.load(tmp_path / "resume" / "last.ckpt", weights_only=True)["state_dict"]
     assert torch.equal(stored["objective.head.weight"], rival.head.weight)
@@ -73,6 +75,22 @@ def test_heads_are_trained_and_kept_for_a_restart(tmp_path: Path, monkeypatch: p
     assert max(spread for _, spread, _ in rival.seen) < 1e-6
     logged = {name for row in read_history(tmp_path) for name in row if name.startswith("train/")}
     assert logged == {"train/distance", "train/loss"}
+    opened = open_model(tmp_path / "checkpoint")
+    assert torch.equal(opened.objective.head.weight, rival.head.weight)
+
+
+@pytest.mark.usefixtures("_with_rival")
+def test_a_rival_with_experts_teaches_their_gate(tmp_path: Path) -> None:
+    config = tiny_config({"mobe_layers": (-1,)}, objective="rival", epochs=2, teacher_epochs=1)
+    pretrain(tiny_arrays(16), tiny_arrays(9), config=config, run=tmp_path)
+    logged = {name for row in read_history(tmp_path) for name in row if name.startswith("train/")}
+    assert logged == {f"train/{name}" for name in ("distance", "loss", "gate", "gate_accuracy", "lambda")}
+
+
+@pytest.mark.usefixtures("_with_rival")
+def test_options_that_the_objective_lacks_are_refused() -> None:
+    with pytest.raises(ValueError, match="objective_options='strenght' is not allowed: an option of 'rival'"):
+        tiny_config(objective="rival", objective_options={"strenght": 1.0})
 
 
 def test_the_schedule_of_the_configuration_reaches_the_objective() -> None:
@@ -84,7 +102,7 @@ def test_the_schedule_of_the_configuration_reaches_the_objective() -> None:
         (0.75, False),
         (0.5, False),
     ]
-    assert objective.mask_equal_texts  # as in the demo profile
+    assert objective.inner.mask_equal_texts  # as in the demo profile
     assert build_objective(tiny_config(teacher_epochs=-1, epochs=10).training, model).schedule(2.1)[1] is False
 
 

@@ -1,0 +1,146 @@
+"""A model together with the objective that it was trained with: its joint space and its own score of a pair.
+
+A rival compares films and texts behind heads of its own, or by more than a cosine. The heads are stored beside the
+encoders, and opened with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pedclip.artefacts import read_json, write_json
+from pedclip.models.checkpoint_files import HEADS_FILE, OBJECTIVE_FILE
+from pedclip.models.config import PedCLIPConfig
+from pedclip.models.image import ImageFeatures
+from pedclip.models.pedclip import PedCLIP, local_folder
+from pedclip.models.text import TextFeatures
+from pedclip.objectives.base import Objective
+from pedclip.objectives.pedclip import ExpertObjective
+from pedclip.objectives.registry import build
+from pedclip.objectives.tokens import Tokens, tokenize
+from pedclip.triplets.transforms import Preprocess
+
+_PLAIN: Final = ("pedclip", "clip")  # their joint space is the encoders' own
+
+
+class ObjectiveModel(nn.Module):
+    """Both encoders and the heads of an objective, with the interface of ``PedCLIP`` for evaluation.
+
+    Args:
+        model: The dual encoder.
+        objective: What it was trained with; of the same widths.
+        name: Of the objective.
+        options: With which it was built.
+    """
+
+    def __init__(self, model: PedCLIP, objective: Objective, *, name: str, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        self.name, self.options = name, dict(options)
+
+    @property
+    def config(self) -> PedCLIPConfig:
+        """Architecture of the encoders."""
+        return self.model.config
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How stored films become pixels."""
+        return self.model.preprocess
+
+    def encode_image(self, pixels: Tensor, region: Tensor | None = None) -> ImageFeatures:
+        """Features of (B, 3, H, W) pixels whose embedding (B, D) is in the joint space of the objective."""
+        image = self.model.encode_image(pixels, region)
+        return replace(image, embedding=_unit(self.objective.embed_image(image)))
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor, words: Tensor, sentences: Tensor) -> TextFeatures:
+        """Features of texts, (B, T) each as from ``tokenize``, whose embedding (B, D) is in the joint space."""
+        tokens = Tokens(input_ids, attention_mask, words, sentences)
+        text = self.model.encode_text(input_ids, attention_mask)
+        return replace(text, embedding=_unit(self.objective.embed_text(text, tokens)))
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids, mask, words and sentences of texts, (B, T) each; what ``encode_text`` takes."""
+        return vars(self._tokens(texts))
+
+    def pair_scores(self, pixels: Tensor, texts: Sequence[str]) -> Tensor:
+        """The objective's own score of every film with every text.
+
+        Args:
+            pixels: (B, 3, H, W).
+            texts: N texts.
+
+        Returns:
+            (B, N), higher for a better fit; the cosine where the objective has no score of its own.
+        """
+        tokens = self._tokens(texts).to(pixels.device)
+        text = self.model.encode_text(tokens.input_ids, tokens.attention_mask)
+        return self.objective.pair_scores(self.model.encode_image(pixels), text, tokens)
+
+    def untrained(self, seed: int) -> "ObjectiveModel":
+        """The same encoders and heads with random weights: the baseline of every claim.
+
+        Args:
+            seed: Of the initial weights.
+        """
+        model = self.model.untrained(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            objective = build(self.name, model, **self.options)
+        return ObjectiveModel(model, objective, name=self.name, options=self.options).eval()
+
+    def _tokens(self, texts: Sequence[str]) -> Tokens:
+        return tokenize(self.model.tokenizer, texts, max_tokens=self.config.max_text_tokens)
+
+
+def write_objective(folder: Path, objective: Objective, *, name: str, options: Mapping[str, Any]) -> None:
+    """Write the heads of an objective into a folder of a model; nothing for one that has none.
+
+    Args:
+        folder: Of the exported model.
+        objective: As trained.
+        name: Of the objective.
+        options: With which it was built, plain values.
+    """
+    if name in _PLAIN:
+        return
+    if isinstance(objective, ExpertObjective):
+        objective = objective.inner  # λ and teacher forcing belong to the training that is over
+    # Cloned, since parameters that share memory cannot be stored one by one.
+    heads = {key: value.detach().cpu().clone().contiguous() for key, value in objective.state_dict().items()}
+    save_file(heads, str(folder / HEADS_FILE))
+    write_json(folder / OBJECTIVE_FILE, {"name": name, "options": dict(options)})
+
+
+def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
+    """The model of a checkpoint, with the heads of its objective where it has some.
+
+    Args:
+        path_or_hub_id: As for ``PedCLIP.from_pretrained``.
+
+    Raises:
+        OSError: As ``PedCLIP.from_pretrained``.
+        ValueError: As there; or the heads are damaged or of another objective.
+    """
+    folder = local_folder(path_or_hub_id)
+    model = PedCLIP.from_pretrained(folder)
+    if not (folder / OBJECTIVE_FILE).is_file():
+        return model
+    described = read_json(folder / OBJECTIVE_FILE)
+    try:
+        name, options = described["name"], described["options"]
+        objective = build(name, model, **options)
+        objective.load_state_dict(load_file(folder / HEADS_FILE))  # strictly: a missing head would be a random one
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / OBJECTIVE_FILE} or {HEADS_FILE} is damaged or missing: {error}") from error
+    return ObjectiveModel(model, objective, name=name, options=options).eval()
+
+
+def _unit(embedding: Tensor) -> Tensor:
+    return nn.functional.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)

@@ -1,0 +1,104 @@
+"""A rival's heads are stored with its encoders and opened with them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pedclip.models.image import ImageFeatures
+from pedclip.models.pedclip import PedCLIP
+from pedclip.models.text import TextFeatures
+from pedclip.objectives import registry
+from pedclip.objectives.base import FeatureBatch, Objective
+from pedclip.objectives.pedclip import ExpertObjective
+from pedclip.objectives.tokens import Tokens
+from pedclip.objectives.trained import ObjectiveModel, open_model, write_objective
+from tests.objectives.tiny_features import tiny_features, tiny_model
+
+TEXTS = ["Film 1.", "Film 2 of the chest. Film 3.", "Film"]
+
+
+class Rival(Objective):
+    """One head for films; a pair's score is its cosine plus its number of words."""
+
+    def __init__(self, model: PedCLIP, *, width: int = 3) -> None:
+        super().__init__(model)
+        self.films, self.texts = (nn.Linear(model.image_encoder.width, width) for _ in range(2))
+
+    def embed_image(self, image: ImageFeatures) -> Tensor:
+        return self.films(image.embedding)
+
+    def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
+        return self.texts(text.embedding)
+
+    def pair_scores(self, image: ImageFeatures, text: TextFeatures, tokens: Tokens) -> Tensor:
+        return super().pair_scores(image, text, tokens) + (tokens.words >= 0).sum(1)
+
+    def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
+        return {"loss": self.embed_image(features.image).square().sum()}
+
+
+@pytest.fixture(autouse=True)
+def _with_rival(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "OBJECTIVES", registry.OBJECTIVES | {"rival": Rival})
+
+
+@pytest.mark.parametrize("with_experts", [False, True])
+def test_saved_and_opened(tmp_path: Path, with_experts: bool) -> None:
+    model = tiny_model()
+    rival: Objective = Rival(model, width=5)
+    trained = ExpertObjective(model, rival) if with_experts else rival
+    model.save_pretrained(
+        tmp_path / "c", add=lambda folder: write_objective(folder, trained, name="rival", options={"width": 5})
+    )
+    opened = open_model(tmp_path / "c")
+    assert isinstance(opened, ObjectiveModel)
+    pixels = torch.randn(4, 3, 16, 16)
+    encoded = opened.encode_image(pixels)
+    expected = nn.functional.normalize(rival.films(model.encode_image(pixels).embedding), dim=-1)
+    torch.testing.assert_close(encoded.embedding, expected)
+    tokens = opened.tokenize(TEXTS)
+    text = opened.encode_text(**tokens)
+    plain = model.encode_text(tokens["input_ids"], tokens["attention_mask"])
+    torch.testing.assert_close(text.embedding, nn.functional.normalize(rival.texts(plain.embedding), dim=-1))
+    scores = opened.pair_scores(pixels, TEXTS)
+    raw = rival.films(model.encode_image(pixels).embedding) @ rival.texts(plain.embedding).t()
+    torch.testing.assert_close(scores, raw + torch.tensor([2, 7, 1]))
+    # Other weights, the same shapes.
+    other = opened.untrained(3)
+    assert (other.name, other.options) == ("rival", {"width": 5})
+    assert not torch.equal(other.objective.films.weight, opened.objective.films.weight)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    model = tiny_model()
+    folder = model.save_pretrained(
+        tmp_path / "c", add=lambda place: write_objective(place, Rival(model), name="rival", options={})
+    )
+    (folder / "objective.json").write_text('{"name": "rival", "options": {"width": 9}}')
+    with pytest.raises(ValueError, match=r"objective\.json or heads\.safetensors is damaged or missing"):
+        open_model(folder)
+    (folder / "heads.safetensors").unlink()
+    with pytest.raises(ValueError, match="is damaged or missing"):
+        open_model(folder)
+
+
+def test_pedclip_has_no_heads(tmp_path: Path) -> None:
+    model = tiny_model()
+    folder = model.save_pretrained(
+        tmp_path / "c", add=lambda place: write_objective(place, Rival(model), name="pedclip", options={})
+    )
+    assert not (folder / "objective.json").exists()
+    assert isinstance(open_model(folder), PedCLIP)
+
+
+def test_experts_add_their_loss_to_any_objective() -> None:
+    model = tiny_model()
+    features = tiny_features(model)
+    inner = Rival(model)
+    values = ExpertObjective(model, inner, schedule=lambda epoch: (0.25, epoch < 1))(features)
+    torch.testing.assert_close(values["loss"], inner(features)["loss"] + 0.25 * values["gate"])
+    assert (
+        ExpertObjective(model, inner, schedule=lambda epoch: (1.0, epoch < 1)).assignment(features.regions, 2) is None
+    )
