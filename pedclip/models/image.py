@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import Any, Final, Literal, get_args
 
 import timm
+import torch
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ class ImageFeatures:
         gate_logits: One (B, E) tensor per MoBE block, in the order of the blocks.
         dense: (B, 1+S, C) tokens entering the last block. Read patch features here: in the published configuration
             the patch rows of the last block's MLP receive no gradient in pre-training.
+        pooled: (B, C) image token after the last block and the final normalization, before any projection: what the
+            heads of an objective read.
     """
 
     embedding: Tensor
@@ -40,6 +43,7 @@ class ImageFeatures:
     _finish: Callable[[], Tensor] = field(repr=False)
     _attend: Callable[[], Tensor] | None = field(default=None, repr=False)
     _local: Callable[[], Tensor] | None = field(default=None, repr=False)
+    pooled: Tensor = field(default_factory=lambda: torch.empty(0, 0), repr=False)
 
     @cached_property
     def tokens(self) -> Tensor:

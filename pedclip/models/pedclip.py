@@ -157,8 +157,9 @@ class PedCLIP(nn.Module):
         side = self.config.image_size
         if pixels.dim() != 4 or pixels.shape[1:] != (3, side, side):
             raise ValueError(f"pixels has shape {tuple(pixels.shape)}; expected (B, 3, {side}, {side})")
-        image_token, *rest = self.image_encoder(pixels, region)  # (B, C), then as documented
-        return ImageFeatures(self._unit(self.image_projection(image_token)), *rest)
+        pooled, gate_logits, dense, finish, attend = self.image_encoder(pixels, region)  # (B, C), then as documented
+        embedding = self._unit(self.image_projection(pooled))
+        return ImageFeatures(embedding, gate_logits, dense, finish, attend, pooled=pooled)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> TextFeatures:
         """Embed tokenized excerpts or prompts.

@@ -58,6 +58,7 @@ def test_embedding_is_the_projected_image_token() -> None:
     features = model.encode_image(torch.randn(2, 3, 16, 16))
     projected = torch.nn.functional.normalize(model.image_projection(features.tokens[:, 0]), dim=-1)
     torch.testing.assert_close(features.embedding, projected)
+    torch.testing.assert_close(features.pooled, features.tokens[:, 0])
 
 
 def test_text_embedding_is_the_projected_first_token() -> None:
