@@ -1,7 +1,7 @@
 """Embeddings of a whole data set, in batches."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +34,19 @@ class Evaluable(Protocol):
 class Encoder(Evaluable, Protocol):
     """A model that embeds images and texts; `pedclip.PedCLIP` is one."""
 
-    preprocess: Any
+    @property
+    def preprocess(self) -> Any:
+        """How stored films become pixels."""
 
     def encode_image(self, pixels: Tensor) -> Any:
         """(B, 3, H, W) -> `.embedding` (B, D) and `.gate_logits`, a list of (B, E)."""
 
-    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        """(B, T) twice -> `.embedding` (B, D)."""
+    @property
+    def encode_text(self) -> Callable[..., Any]:
+        """A function of what `tokenize` returns, (B, T) each -> `.embedding` (B, D)."""
 
     def tokenize(self, texts: list[str]) -> Any:
-        """Sentences -> `input_ids` and `attention_mask`, (B, T)."""
+        """Sentences -> `input_ids`, `attention_mask` and what else the model reads, (B, T)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +145,7 @@ def _embed_texts(model: Encoder, texts: Sequence[str], batch_size: int, device: 
     parts = []
     for start in _starts(len(unique), batch_size):
         tokens = model.tokenize(unique[start : start + batch_size])
-        features = model.encode_text(tokens["input_ids"].to(device), tokens["attention_mask"].to(device))
+        features = model.encode_text(**{name: value.to(device) for name, value in tokens.items()})
         parts.append(_unit(features.embedding))
     # (U, D) -> (M, D)
     return np.concatenate(parts)[[position[text] for text in texts]]

@@ -34,7 +34,9 @@ _DESCRIPTION: Final = "features.json"
 class ImageModel(Evaluable, Protocol):
     """A model whose features can be extracted; `pedclip.PedCLIP` is one."""
 
-    preprocess: Preprocess
+    @property
+    def preprocess(self) -> Preprocess:
+        """How stored films become pixels."""
 
     def encode_image(self, pixels: Tensor) -> Any:
         """(B, 3, H, W) -> `.embedding` (B, D) and `.dense` (B, 1+S, C)."""

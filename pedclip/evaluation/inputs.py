@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pedclip.models.pedclip import PedCLIP
+from pedclip.objectives.trained import ObjectiveModel, open_model
 from pedclip.training.config import RunConfig, load_config, load_profile
 from pedclip.training.preparation import load_triplets_of
 from pedclip.triplets.arrays import TripletArrays, to_arrays
@@ -36,7 +37,7 @@ class EvaluationInputs:
         config: As from `data_config`; names the data that ``train`` and, unless told otherwise, ``triplets`` are of.
     """
 
-    model: PedCLIP
+    model: PedCLIP | ObjectiveModel
     train: "Dataset"
     triplets: "Dataset"
     films: TripletArrays
@@ -66,7 +67,7 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path, patients:
     """
     trained = training_run(checkpoint)
     config = data_config(checkpoint)
-    model = PedCLIP.from_pretrained(checkpoint)
+    model = open_model(checkpoint)
     left_out = run / LEFT_OUT_FILE
     # The training films of the run are needed anyway: baselines learn from them.
     own, notes = load_triplets_of(config, left_out=None if data else left_out)
@@ -185,7 +186,7 @@ class ProbeInputs:
         notes: What was noticed and left out when the films were read, one line each.
     """
 
-    model: PedCLIP
+    model: PedCLIP | ObjectiveModel
     triplets: "DatasetDict"
     films: Mapping[str, TripletArrays]
     num_dropped: Mapping[str, int]
@@ -231,6 +232,6 @@ def open_probe_inputs(
     # Patients are dropped before any film is decoded for the cache.
     reading = read_source(name, **options)
     triplets, num_dropped = without_seen_patients(reading.triplets, [checkpoint])
-    model = PedCLIP.from_pretrained(checkpoint)
+    model = open_model(checkpoint)
     films = {split: to_arrays(triplets[split], run / "cache" / split, size=model.preprocess.resize) for split in SPLITS}
     return ProbeInputs(model, triplets, films, num_dropped, tuple(summary(reading)))

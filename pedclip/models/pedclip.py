@@ -137,6 +137,12 @@ class PedCLIP(nn.Module):
         return nn.Linear(width, joint, bias=False) if is_needed else nn.Identity()
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        rows, columns = self.image_encoder.grid
+        return rows, columns
+
+    @property
     def temperature(self) -> Tensor:
         """() divisor of the cosines in the contrastive loss, at least 0.01."""
         return self.log_temperature.exp().clamp(min=LOWEST_TEMPERATURE)
@@ -178,6 +184,20 @@ class PedCLIP(nn.Module):
         return TextFeatures(
             embedding, tokens, hidden, lambda: self.text_encoder.cls_attention(hidden[-2], attention_mask)
         )
+
+    def embed_patches(self, image: ImageFeatures) -> Tensor:
+        """Patches in the joint space, by the same normalization and projection as the image token.
+
+        They are those that enter the last block: the loss reads the image token alone, so that the patch rows behind
+        the last block come from expert weights that no patch has trained.
+
+        Args:
+            image: Of B films.
+
+        Returns:
+            (B, S, D) unit vectors, in the rows and columns of ``image_encoder.grid``.
+        """
+        return self._unit(self.image_projection(self.image_encoder.vit.norm(image.dense[:, 1:])))
 
     @staticmethod
     def _unit(embedding: Tensor) -> Tensor:

@@ -50,6 +50,11 @@ class ObjectiveModel(nn.Module):
         return self.model.config
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.model.grid
+
+    @property
     def preprocess(self) -> Preprocess:
         """How stored films become pixels."""
         return self.model.preprocess
@@ -64,6 +69,15 @@ class ObjectiveModel(nn.Module):
         tokens = Tokens(input_ids, attention_mask, words, sentences)
         text = self.model.encode_text(input_ids, attention_mask)
         return replace(text, embedding=_unit(self.objective.embed_text(text, tokens)))
+
+    def embed_patches(self, image: ImageFeatures) -> Tensor:
+        """Patches in the joint space of the objective, each as if it were an image token: (B, S, D) unit vectors."""
+        normalized = self.model.image_encoder.vit.norm(image.dense[:, 1:])  # (B, S, C)
+        # Heads read one vector per film: (B, S, C) → (B · S, C) → (B, S, D).
+        single = replace(
+            image, pooled=normalized.flatten(0, 1), embedding=self.model.embed_patches(image).flatten(0, 1)
+        )
+        return _unit(self.objective.embed_image(single)).view(*normalized.shape[:2], -1)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids, mask, words and sentences of texts, (B, T) each; what ``encode_text`` takes."""

@@ -102,3 +102,19 @@ def test_experts_add_their_loss_to_any_objective() -> None:
     assert (
         ExpertObjective(model, inner, schedule=lambda epoch: (1.0, epoch < 1)).assignment(features.regions, 2) is None
     )
+
+
+def test_patches_go_through_the_head_of_the_image_token() -> None:
+    model = tiny_model()
+
+    class Pooled(Rival):
+        def embed_image(self, image: ImageFeatures) -> Tensor:
+            return self.films(image.pooled)
+
+    opened = ObjectiveModel(model, Pooled(model), name="rival", options={}).eval()
+    image = opened.encode_image(torch.randn(3, 3, 16, 16))
+    patches = opened.embed_patches(image)
+    assert patches.shape == (3, 4, 3)
+    one = opened.objective.films(model.image_encoder.vit.norm(image.dense[1, 2]))  # row 0, column 1
+    torch.testing.assert_close(patches[1, 1], nn.functional.normalize(one, dim=0))
+    assert opened.grid == (2, 2)

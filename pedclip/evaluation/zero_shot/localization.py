@@ -1,6 +1,5 @@
 """Localization by sentences: similarity of patches and text, and how often it points into the box."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +11,18 @@ from pedclip.evaluation.embeddings import embed_texts
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.evaluation.zero_shot.scoring import cosines, ensemble, unit_vectors
 from pedclip.models.pedclip import PedCLIP
+from pedclip.objectives.trained import ObjectiveModel
 from pedclip.triplets.transforms import to_pixels
 
 
 @torch.no_grad()
 def similarity_maps(
-    model: PedCLIP, images: NDArray[np.uint8], positive: Sequence[str], negative: Sequence[str]
+    model: PedCLIP | ObjectiveModel, images: NDArray[np.uint8], positive: Sequence[str], negative: Sequence[str]
 ) -> list[Floats]:
     """Patch-wise cosine with the positive prompts minus that with the negative ones.
 
-    The patches are those that enter the last block, under the final normalization: the loss reads the image token
-    alone, so that the patch rows behind the last block come from expert weights that no patch has trained.
-
     Args:
-        model: Without a projection, or with one, which is applied to the patches.
+        model: Its ``embed_patches`` says which patches.
         images: (N, R, R) squared films.
         positive: Prompts that affirm the finding.
         negative: Prompts that deny it.
@@ -36,24 +33,21 @@ def similarity_maps(
     device = next(model.parameters()).device
     # A copy, because a memory map is read-only.
     pixels = to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess)
-    # (N, 1+S, D): normalization and projection of the image token take the patches to the joint space as well.
-    patches = model.image_projection(model.image_encoder.vit.norm(model.encode_image(pixels).dense))
+    patches = model.embed_patches(model.encode_image(pixels)).cpu().numpy()  # (N, S, D)
     wanted = [ensemble(embed_texts(model, prompts, device=str(device))) for prompts in (positive, negative)]
-    grid = model.image_encoder.grid
     return [
-        patch_similarity(tokens, wanted[0], grid=grid) - patch_similarity(tokens, wanted[1], grid=grid)
-        for tokens in patches.cpu().numpy()
+        patch_similarity(film, wanted[0], grid=model.grid) - patch_similarity(film, wanted[1], grid=model.grid)
+        for film in patches
     ]
 
 
-def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[int, int] | None = None) -> Floats:
+def patch_similarity(patches: NDArray[Any], text: NDArray[Any], *, grid: tuple[int, int]) -> Floats:
     """Cosine of each image patch with a text, laid out as on the image.
 
     Args:
-        tokens: (1+S, C) tokens of one image, the image token first; project them to the joint space before, where
-            C is not D.
+        patches: (S, D) patches of one image in the joint space.
         text: (D,) embedding.
-        grid: Rows and columns of patches; None means a square.
+        grid: Rows and columns of patches.
 
     Returns:
         (h, w) in [-1, 1], top row first.
@@ -61,22 +55,16 @@ def patch_similarity(tokens: NDArray[Any], text: NDArray[Any], *, grid: tuple[in
     Raises:
         ValueError: Widths differ, or the patches do not fill the grid.
     """
-    if tokens.ndim != 2 or text.ndim != 1 or tokens.shape[1] != len(text):
+    if patches.ndim != 2 or text.ndim != 1 or patches.shape[1] != len(text):
         raise ValueError(
-            f"patch_similarity compares tokens (1+S, C) with one text embedding (D,) of the same width, got "
-            f"{tokens.shape} and {text.shape}; project the tokens to the joint space first"
+            f"patch_similarity compares patches (S, D) with one text embedding (D,) of the same width, got "
+            f"{patches.shape} and {text.shape}; see PedCLIP.embed_patches"
         )
-    # The image token is no place on the film.
-    num_patches = len(tokens) - 1
-    size = math.isqrt(max(num_patches, 0))
-    rows, columns = (size, size) if grid is None else grid
+    rows, columns = grid
     # A wrong grid would shear the map without any error.
-    if num_patches < 1 or rows * columns != num_patches:
-        wanted = "a square number" if grid is None else f"{rows} x {columns}"
-        raise ValueError(
-            f"expected {wanted} of patches after the image token, got {num_patches}; pass grid=(rows, columns)"
-        )
-    return cosines(unit_vectors(tokens[1:], "tokens"), unit_vectors(text[None], "text")[0]).reshape(rows, columns)
+    if len(patches) != rows * columns or not len(patches):
+        raise ValueError(f"expected {rows} x {columns} patches, got {len(patches)}; pass grid=(rows, columns)")
+    return cosines(unit_vectors(patches, "patches"), unit_vectors(text[None], "text")[0]).reshape(rows, columns)
 
 
 def pointing(map_: Floats, boxes: Sequence[tuple[float, float, float, float]]) -> tuple[bool, float]:

@@ -98,23 +98,19 @@ def test_maps_do_not_read_what_no_patch_has_trained() -> None:
 
 
 def test_patches_keep_their_place() -> None:
-    tokens = np.array([[9.0, 9.0], [1, 0], [0, 1], [-1, 0], [1, 1], [0, 2], [3, 0]])
-    similarity = patch_similarity(tokens, np.array([2.0, 0.0]), grid=(2, 3))
+    patches = np.array([[1.0, 0], [0, 1], [-1, 0], [1, 1], [0, 2], [3, 0]])
+    similarity = patch_similarity(patches, np.array([2.0, 0.0]), grid=(2, 3))
     assert similarity == pytest.approx(np.array([[1, 0, -1], [np.sqrt(0.5), 0, 1]]), abs=1e-12)
-    assert patch_similarity(tokens[:5], np.array([2.0, 0.0])).shape == (2, 2)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "grid", "words"),
+    ("patches", "grid", "words"),
     [
-        (np.ones((5, 4)), None, "project the tokens to the joint space first"),
-        (np.ones((6, 3)), None, "a square number of patches after the image token, got 5"),
-        (np.ones((5, 3)), (2, 3), "2 x 3 of patches"),
-        (np.ones((1, 3)), None, "got 0"),
+        (np.ones((4, 4)), (2, 2), "of the same width"),
+        (np.ones((5, 3)), (2, 2), "expected 2 x 2 patches, got 5"),
+        (np.ones((0, 3)), (0, 0), "got 0"),
     ],
 )
-def test_patches_that_do_not_fit_are_errors(
-    tokens: NDArray[np.float64], grid: tuple[int, int] | None, words: str
-) -> None:
+def test_patches_that_do_not_fit_are_errors(patches: NDArray[np.float64], grid: tuple[int, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        patch_similarity(tokens, np.ones(3), grid=grid)
+        patch_similarity(patches, np.ones(3), grid=grid)
