@@ -41,8 +41,8 @@ from pedclip.evaluation.tasks.patient_split import Part
 from pedclip.evaluation.tasks.task import LabelKind, Task
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
 from pedclip.models.imagenet import IMAGENET, ImageNetEncoder
-from pedclip.models.pedclip import PedCLIP
 from pedclip.models.starting_points import installed_package
+from pedclip.objectives.trained import open_model
 from pedclip.triplets.arrays import to_arrays
 from pedclip.triplets.splits import SPLITS
 
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
     folders = dict(named_encoder(entry, BASELINES) for entry in options.encoder)
-    models: dict[str, Any] = {name: PedCLIP.from_pretrained(folder) for name, folder in folders.items()}
+    models: dict[str, Any] = {name: open_model(folder) for name, folder in folders.items()}
     models["random"] = next(iter(models.values())).untrained(0)
     if installed_package("image", IMAGENET).is_installed:
         models["imagenet"] = ImageNetEncoder().eval()

@@ -40,7 +40,8 @@ from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.discover import discover_tasks
 from pedclip.evaluation.tasks.task import Labels, Task
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
-from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP
+from pedclip.models.pedclip import WEIGHTS_FILE
+from pedclip.objectives.trained import open_model
 from pedclip.triplets.arrays import to_arrays
 from pedclip.triplets.splits import SPLITS
 from pedclip.weights import SHIPPED, shipped_folder
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     paths = dict(named_encoder(entry, RESERVED) for entry in options.encoder)
     if len(paths) < len(options.encoder):
         raise SystemExit("--encoder: two of them have one name")
-    models = {name: PedCLIP.from_pretrained(path) for name, path in paths.items()}
+    models = {name: open_model(path) for name, path in paths.items()}
     first = next(iter(models.values()))
     crops = {(model.preprocess.resize, model.preprocess.size) for model in models.values()}
     if options.heads and len(crops) > 1:
@@ -109,7 +110,7 @@ def load_films(data: str, *, studies: int, size: int) -> Any:
 
 
 def extract(
-    models: Mapping[str, PedCLIP], triplets: Any, cache: Path, *, with_tokens: Sequence[str]
+    models: Mapping[str, Any], triplets: Any, cache: Path, *, with_tokens: Sequence[str]
 ) -> tuple[Extracted, Labels]:
     """Features of all films by encoder and split, from the cache where it holds them; and the patients by split."""
     films = {

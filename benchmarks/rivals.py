@@ -33,6 +33,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import describe, write_report
+from benchmarks.rivals_time import step_of
 from pedclip.artefacts import write_json
 from pedclip.evaluation.downstream.run import DownstreamSettings, run_probes
 from pedclip.evaluation.embeddings import embed, embed_texts
@@ -266,10 +267,11 @@ class Scorer:
 
     def zero_shot(self, regions: Result, findings: Sequence[Result]) -> Measures:
         """Region accuracy, and the mean AUC over findings."""
-        return {
-            "region accuracy": of_result(regions, self.patients),
-            "zero-shot AUC": mean_of([of_result(one, self.patients) for one in findings]),
-        }
+        found = {"region accuracy": of_result(regions, self.patients)}
+        # Few films may hold no finding that can be scored.
+        if findings:
+            found["zero-shot AUC"] = mean_of([of_result(one, self.patients) for one in findings])
+        return found
 
     def recall(self, similarity: Any) -> Measures:
         """Recall of (N, U) scores in both directions."""
@@ -306,8 +308,6 @@ class Scorer:
 
 def time_steps(options: argparse.Namespace, *, num_steps: int = 12) -> dict[str, Any]:
     """Median seconds of a training step of each method, all in turn in one process."""
-    from benchmarks.rivals_time import step_of
-
     films = open_films(options)
     steps = {method: step_of(configuration(options, method, 0), films.train) for method in trained(options)}
     seconds: dict[str, list[float]] = {method: [] for method in steps}

@@ -38,8 +38,8 @@ from pedclip.evaluation.zero_shot.results import retrieval_entry
 from pedclip.evaluation.zero_shot.scoring import retrieval, zero_shot_findings, zero_shot_regions
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features, shortcut_findings, shortcut_regions
 from pedclip.models.imagenet import IMAGENET, ImageNetEncoder
-from pedclip.models.pedclip import PedCLIP
 from pedclip.models.starting_points import installed_package
+from pedclip.objectives.trained import open_model
 from pedclip.triplets.arrays import to_arrays
 from pedclip.triplets.splits import SPLITS
 
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     folders = dict(named_encoder(entry, (SHORTCUT, THUMBNAIL, FEATURES, UNTRAINED)) for entry in options.encoder)
     if len(folders) < len(options.encoder):
         raise SystemExit("--encoder: two of them have one name")
-    models = {name: PedCLIP.from_pretrained(folder) for name, folder in folders.items()}
+    models = {name: open_model(folder) for name, folder in folders.items()}
     sizes = {model.preprocess.resize for model in models.values()}
     if len(sizes) > 1:
         raise SystemExit(f"--encoder: all must see films of one size, got {sorted(sizes)}")
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
         write_report(options.json, report)
 
 
-def zero_shot(models: Mapping[str, PedCLIP], points: Mapping[str, Embeddings], triplets: Any) -> Found:
+def zero_shot(models: Mapping[str, Any], points: Mapping[str, Embeddings], triplets: Any) -> Found:
     """Region and findings by prompts, and by the thumbnail with the labels of the training films."""
     rows, fitted = read_labels(triplets["test"]), read_labels(triplets["train"])
     tasks = discover_findings(rows)

@@ -51,6 +51,38 @@ def objective_settings(config: TrainingConfig) -> dict[str, Any]:
     return {name: fields[name] for name in option_names(config.objective) if name in fields} | config.objective_options
 
 
+def batch_losses(
+    model: PedCLIP, objective: Objective, batch: Batch, *, epoch: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Losses of one batch: view, encode, objective.
+
+    Args:
+        model: The dual encoder.
+        objective: With its views and heads.
+        batch: As from ``TokenizedTriplets``.
+        epoch: Passes done so far, with fraction.
+        generator: Source of all randomness of the views, on the CPU.
+
+    Returns:
+        () tensors by name; "loss" is minimized.
+    """
+    pixels = objective.image_view(batch["images"], model.preprocess, generator=generator)  # (B, 3, H, W)
+    tokens = objective.text_view(batch_tokens(batch), generator=generator)
+    regions = batch["regions"]
+    features = FeatureBatch(
+        image=model.encode_image(pixels, objective.assignment(regions, epoch)),
+        text=model.encode_text(tokens.input_ids, tokens.attention_mask),
+        tokens=tokens,
+        regions=regions,
+        labels=batch["labels"],
+        text_ids=batch["text_ids"],
+        temperature=model.temperature,
+        epoch=epoch,
+    )
+    values: dict[str, Tensor] = objective(features)
+    return values
+
+
 class PretrainModule(L.LightningModule):
     """PedCLIP with its training objective.
 
@@ -81,21 +113,10 @@ class PretrainModule(L.LightningModule):
         epoch = self.trainer.current_epoch + batch_idx / self.batches_per_epoch
         # A generator of its own: the views must not shift the dropout that the global one draws.
         generator = torch.Generator().manual_seed(torch.initial_seed())
-        pixels = self.objective.image_view(batch["images"], self.model.preprocess, generator=generator)  # (B, 3, H, W)
-        tokens = self.objective.text_view(batch_tokens(batch), generator=generator)
-        regions = batch["regions"]
-        features = FeatureBatch(
-            image=self.model.encode_image(pixels, self.objective.assignment(regions, epoch)),
-            text=self.model.encode_text(tokens.input_ids, tokens.attention_mask),
-            tokens=tokens,
-            regions=regions,
-            labels=batch["labels"],
-            text_ids=batch["text_ids"],
-            temperature=self.model.temperature,
-            epoch=epoch,
+        values = batch_losses(self.model, self.objective, batch, epoch=epoch, generator=generator)
+        self.log_dict(
+            {f"train/{name}": value.detach() for name, value in values.items()}, batch_size=len(batch["images"])
         )
-        values: dict[str, Tensor] = self.objective(features)
-        self.log_dict({f"train/{name}": value.detach() for name, value in values.items()}, batch_size=len(pixels))
         return values["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

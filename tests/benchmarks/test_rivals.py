@@ -1,0 +1,105 @@
+"""Cells of the comparison: trained once, kept when they fail, joined over seeds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import rivals
+from pedclip.evaluation.macro import mean_of
+
+
+def options(tmp_path: Path, *more: str) -> Any:
+    small = ["--studies", "60", "--epochs", "1", "--seeds", "0,1", "--runs", str(tmp_path)]
+    return rivals._parse([*small, *more])
+
+
+def test_experts_are_there_where_the_name_says_so(tmp_path: Path) -> None:
+    asked = options(tmp_path)
+    found = {
+        method: (config.training.objective, config.model.mobe_layers, config.training.seed)
+        for method in ("clip", "clip+experts", "pedclip")
+        for config in [rivals.configuration(asked, method, 4)]
+    }
+    assert found == {"clip": ("clip", (), 4), "clip+experts": ("clip", (-1,), 4), "pedclip": ("pedclip", (-1,), 4)}
+
+
+def test_equal_films_whatever_the_seed_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(rivals, "prepare", lambda config, run: seen.append((config.training.seed, config.data, run)))
+    rivals.open_films(options(tmp_path, "--label", "x"))
+    assert seen == [(0, "phantom", tmp_path / "x" / "films")]
+
+
+def test_finished_cells_stay_and_failed_ones_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[list[str]] = []
+
+    class Process:
+        returncode = 1
+
+        def __init__(self, command: list[str], **_: object) -> None:
+            started.append(command)
+
+        def poll(self) -> int:
+            return self.returncode
+
+    monkeypatch.setattr(rivals.subprocess, "Popen", Process)
+    monkeypatch.setattr(rivals, "open_films", lambda asked: None)
+    asked = options(tmp_path, "--methods", "clip,pedclip")
+    done = rivals.folder_of(asked, "clip", 0)
+    done.mkdir(parents=True)
+    (done / "cell.json").write_text("{}")
+    rivals.run_cells(asked)
+    cells = [(command[command.index("--cell") + 1], command[command.index("--seeds") + 1]) for command in started]
+    assert cells == [("pedclip", "0"), ("clip", "1"), ("pedclip", "1")]
+    assert capsys.readouterr().out.count("FAILED") == 3
+
+
+def test_a_wrong_method_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="'clap' is not one of pedclip, clip"):
+        rivals.trained(options(tmp_path, "--methods", "clip,clap"))
+
+
+def test_seeds_are_averaged_and_differences_are_of_the_mean() -> None:
+    patients = 30
+    rng = np.random.default_rng(0)
+    values = {name: rng.random((2, patients)) for name in ("clip", "gloria", "gloria+experts")}
+    cells = {
+        name: [{"AUC": lambda counts, one=one: counts @ one / counts.sum(axis=1)} for one in rows]
+        for name, rows in values.items()
+    }
+    joined = {name: rivals.joined_seeds(found) for name, found in cells.items()}
+    entry = rivals.entry(joined, "gloria+experts", "AUC", patients, cells["gloria+experts"])
+    assert entry["seeds"] == pytest.approx([row.mean() for row in values["gloria+experts"]])
+    assert entry["score"]["value"] == pytest.approx(values["gloria+experts"].mean())
+    for base in ("clip", "gloria"):
+        apart = values["gloria+experts"].mean() - values[base].mean()
+        assert entry[f"minus {base}"]["value"] == pytest.approx(apart)
+    assert mean_of([cells["clip"][0]["AUC"]])(np.ones((1, patients)))[0] == pytest.approx(values["clip"][0].mean())
+
+
+def test_a_cell_is_trained_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = options(tmp_path, "--methods", "clip", "--seeds", "1", "--cell", "clip")
+    rivals.run_cell(asked, "clip", 1)
+    folder = rivals.folder_of(asked, "clip", 1)
+    cell = json.loads((folder / "cell.json").read_text())
+    assert (cell["method"], cell["seed"], cell["config"]["model"]["mobe_layers"]) == ("clip", 1, [])
+    assert cell["peak_memory_gib"] > 0.1
+    films = rivals.open_films(asked)
+    scorer = rivals.Scorer(films, asked)
+    measures = scorer.measure(rivals.open_model(folder / "checkpoint"))
+    everyone = np.ones((1, len(scorer.patients)))
+    assert {"region accuracy", "Recall@5, image to text"} <= measures.keys()
+    # By hand: the films whose own text is among the five nearest, of all.
+    found = rivals.embed(
+        rivals.open_model(folder / "checkpoint"), scorer.arrays["test"].images, scorer.arrays["test"].texts
+    )
+    hits = []
+    for row, text in enumerate(scorer.arrays["test"].texts):
+        order = np.argsort(-(found.text[scorer.first] @ found.image[row]), kind="stable")[:5]
+        hits.append(text in [scorer.arrays["test"].texts[scorer.first[one]] for one in order])
+    assert measures["Recall@5, image to text"](everyone)[0] == pytest.approx(np.mean(hits))
