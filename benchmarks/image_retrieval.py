@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace, folder: Path, kept: Path) -> dict[str, 
     named = report_options(options)
     reports = {split: film_reports(inputs.triplets, split, **named) for split in ("train", "test")}
     pairs = {
-        split: extract_pairs(inputs.model, inputs.films[split].images, one, grid=options.grid, cache=kept)
+        split: extract_pairs(inputs.encoders, inputs.films[split].images, one, grid=options.grid, cache=kept)
         for split, one in reports.items()
     }
     width = pairs["train"].image.shape[2]
@@ -128,12 +128,12 @@ def measure(options: argparse.Namespace, folder: Path, kept: Path) -> dict[str, 
 def descriptors(inputs: ProbeInputs, pecm: PECM, options: argparse.Namespace, kept: Path) -> dict[str, Parts]:
     """Descriptors (N, …) of all films, with a report or not, by name and split."""
     found: dict[str, Parts] = {"PECM": {}, "embedding": {}}
-    encoders: dict[str, Any] = {"untrained": inputs.model.untrained(0)}
+    encoders: dict[str, Any] = {"untrained": inputs.encoders.untrained(0)}
     if installed_package("image", IMAGENET).is_installed:
         encoders["ImageNet features"] = ImageNetEncoder().eval()
     thumbnails = {split: shortcut_features(inputs.triplets[split]) for split in ("train", "test")}
     for split in ("train", "test"):
-        prototypes = film_prototypes(inputs.model, inputs.films[split].images, grid=options.grid)  # (N, K, D)
+        prototypes = film_prototypes(inputs.encoders, inputs.films[split].images, grid=options.grid)  # (N, K, D)
         # h needs no report; any text stands in for those that `project` takes beside the films.
         projected = pecm.project(prototypes, prototypes[:1])[0]
         found["PECM"][split] = pecm.image_vectors(projected).similarity

@@ -234,7 +234,7 @@ def _pairs(
 ) -> Pairs:
     return {
         split: extract_pairs(
-            inputs.model, inputs.films[split].images, one, grid=options.grid, layer=options.layer, short=short,
+            inputs.encoders, inputs.films[split].images, one, grid=options.grid, layer=options.layer, short=short,
             cache=kept,
         )
         for split, one in reports.items()

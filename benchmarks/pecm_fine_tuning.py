@@ -40,7 +40,7 @@ def measure(options: argparse.Namespace, folder: Path, kept: Path) -> dict[str, 
     inputs = open_probe_inputs(folder, data=options.data, root="", studies=options.studies, run=kept)
     films = {split: inputs.films[split].images for split in ("train", "test")}
     reports = {split: film_reports(inputs.triplets, split, **report_options(options)) for split in films}
-    before = extract_pairs(inputs.model, films["test"], reports["test"], grid=options.grid, cache=kept)
+    before = extract_pairs(inputs.encoders, films["test"], reports["test"], grid=options.grid, cache=kept)
     width = before.image.shape[2]
     base = PECMConfig(image_width=width, text_width=width, proj_dim=width, grid=options.grid)
     variants = {one.name: one.config for one in component_variants(base)}

@@ -193,6 +193,11 @@ class ProbeInputs:
     notes: tuple[str, ...]
 
     @property
+    def encoders(self) -> PedCLIP:
+        """Both encoders without the heads of an objective: what PECM builds on."""
+        return self.model.model if isinstance(self.model, ObjectiveModel) else self.model
+
+    @property
     def patients(self) -> dict[str, Any]:
         """By split, the patient of each film, unique over sources."""
         return {split: films.patients for split, films in self.films.items()}

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pedclip.objectives.local_alignment import local_similarities as local_similarities
     from pedclip.objectives.registry import build as build
     from pedclip.objectives.registry import names as names
+    from pedclip.objectives.tokens import Tokens as Tokens
+    from pedclip.objectives.tokens import tokenize as tokenize
+    from pedclip.objectives.trained import ObjectiveModel as ObjectiveModel
+    from pedclip.objectives.trained import open_model as open_model
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -28,5 +32,9 @@ __getattr__, __dir__ = lazy_names(
         "local_similarities": "local_alignment",
         "build": "registry",
         "names": "registry",
+        "Tokens": "tokens",
+        "tokenize": "tokens",
+        "ObjectiveModel": "trained",
+        "open_model": "trained",
     },
 )
