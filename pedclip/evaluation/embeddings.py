@@ -36,7 +36,7 @@ class Encoder(Evaluable, Protocol):
 
     @property
     def preprocess(self) -> Any:
-        """How stored films become pixels."""
+        """Preparation of stored films for the image encoder."""
 
     def encode_image(self, pixels: Tensor) -> Any:
         """(B, 3, H, W) -> `.embedding` (B, D) and `.gate_logits`, a list of (B, E)."""

@@ -36,7 +36,7 @@ class ImageModel(Evaluable, Protocol):
 
     @property
     def preprocess(self) -> Preprocess:
-        """How stored films become pixels."""
+        """Preparation of stored films for the image encoder."""
 
     def encode_image(self, pixels: Tensor) -> Any:
         """(B, 3, H, W) -> `.embedding` (B, D) and `.dense` (B, 1+S, C)."""

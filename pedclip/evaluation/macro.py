@@ -58,6 +58,7 @@ def of_queries(queries: RankedQueries, k: int, patients: NDArray[Any]) -> Resamp
     """
     if queries.groups is None:
         raise ValueError("a mean over patients needs the patient of each query")
+    # The gallery stays whole in every resample; only queries come and go.
     values, place = queries.values(k), _places(np.asarray(queries.groups), patients)  # (Q,) each
 
     def resampled(counts: Floats) -> Floats:
@@ -75,6 +76,7 @@ def mean_of(measures: Sequence[Resampled]) -> Resampled:
     Raises:
         ValueError: There is none.
     """
+    # The mean of nothing would be NaN in every resample.
     if not measures:
         raise ValueError("a mean needs at least one measure")
     return lambda counts: mean_of_known(np.stack([measure(counts) for measure in measures]))
@@ -112,6 +114,7 @@ def difference(
         seed: Of the resampling.
     """
 
+    # The counts are of patients, so both sides see the same children in each resample.
     def apart(counts: Floats) -> Floats:
         return first(counts) - second(counts)
 

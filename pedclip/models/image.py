@@ -61,7 +61,7 @@ class ImageFeatures:
 
     @cached_property
     def attention(self) -> Tensor | None:
-        """(B, heads, S) attention of the image token to the patches in the last block, computed when first read.
+        """(B, A, S) attention of the image token to the patches in the last block, in A heads, computed when first read.
 
         Rows sum to at most 1, the rest being the image token's attention to itself. None for a convolutional network,
         which has no attention: its places count alike.
@@ -99,6 +99,7 @@ def image_token_attention(attention: Attention, tokens: Tensor) -> Tensor:
     Returns:
         (B, heads, 1+S); rows sum to 1.
     """
+    # The values play no part: weights alone are asked for.
     query, key, _ = _image_query(attention, tokens)
     scores: Tensor = (query @ key.transpose(-1, -2))[:, :, 0] * attention.head_dim**-0.5  # (B, heads, 1+S)
     return scores.softmax(-1)

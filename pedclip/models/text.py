@@ -41,7 +41,7 @@ class TextFeatures:
 
     @cached_property
     def attention(self) -> Tensor:
-        """(B, heads, T) attention of [CLS] to every token in the last block, rows sum to 1, computed when first read.
+        """(B, A, T) attention of [CLS] to every token in the last block, in A heads, computed when first read.
 
         Raises:
             ValueError: The text encoder did not say how to compute it.
@@ -229,5 +229,6 @@ class TextEncoder(nn.Module):
         query = layer.query(hidden[:, :1]).unflatten(-1, (heads, width)).transpose(1, 2)  # (B, heads, 1, C / heads)
         key = layer.key(hidden).unflatten(-1, (heads, width)).transpose(1, 2)  # (B, heads, T, C / heads)
         scores = (query @ key.transpose(-1, -2))[:, :, 0] / width**0.5  # (B, heads, T)
+        # No dropout: a weight of a word that is 0 by chance would be no weight.
         weights: Tensor = scores.masked_fill(attention_mask[:, None] == 0, -torch.inf).softmax(-1)
         return weights

@@ -38,6 +38,7 @@ class ExpertObjective(Objective):
 
     def __init__(self, model: PedCLIP, inner: Objective, *, schedule: Schedule | None = None) -> None:
         super().__init__(model)
+        # A submodule, so that its heads are trained and kept; it holds no encoder.
         self.inner = inner
         # The length of a training is no matter of a loss, so the loop brings λ as a function of time.
         self.schedule = schedule or (lambda epoch: (1.0, False))

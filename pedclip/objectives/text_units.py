@@ -23,6 +23,7 @@ def merge_tokens(features: Tensor, numbers: Tensor, *, mean: bool = False) -> tu
 
     Source: GLoRIA and MGCA, which add up the word pieces of a word; PRIOR, whose sentences are means of their tokens.
     """
+    # A copy: the numbers are those of the whole batch.
     numbers = numbers.clone()
     is_without = (numbers == NOTHING).all(1)
     numbers[is_without, 0] = 0
@@ -79,6 +80,7 @@ def shuffled_sentences(tokens: Tokens, *, generator: torch.Generator) -> Tokens:
     place = ranks.gather(1, tokens.sentences.clamp(min=0))
     place = place.masked_fill(tokens.sentences == NOTHING, length)
     place[:, 0] = -1
+    # Padding behind everything, in its own order.
     place = place + tokens.attention_mask.logical_not() * length
     return tokens.gathered(place.argsort(dim=1, stable=True), tokens.attention_mask.sum(1))
 

@@ -56,12 +56,13 @@ class ObjectiveModel(nn.Module):
 
     @property
     def preprocess(self) -> Preprocess:
-        """How stored films become pixels."""
+        """Preparation of stored films for the image encoder."""
         return self.model.preprocess
 
     def encode_image(self, pixels: Tensor, region: Tensor | None = None) -> ImageFeatures:
         """Features of (B, 3, H, W) pixels whose embedding (B, D) is in the joint space of the objective."""
         image = self.model.encode_image(pixels, region)
+        # All else (gate, patches, tokens) is of the encoder and stays.
         return replace(image, embedding=_unit(self.objective.embed_image(image)))
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, words: Tensor, sentences: Tensor) -> TextFeatures:
@@ -93,6 +94,7 @@ class ObjectiveModel(nn.Module):
         Returns:
             (B, N), higher for a better fit; the cosine where the objective has no score of its own.
         """
+        # Of all texts at once: an objective splits a large number itself.
         tokens = self._tokens(texts).to(pixels.device)
         text = self.model.encode_text(tokens.input_ids, tokens.attention_mask)
         return self.objective.pair_scores(self.model.encode_image(pixels), text, tokens)
@@ -104,6 +106,7 @@ class ObjectiveModel(nn.Module):
             seed: Of the initial weights.
         """
         model = self.model.untrained(seed)
+        # As of the encoders: the caller's random numbers are left alone.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             objective = build(self.name, model, **self.options)
@@ -146,6 +149,7 @@ def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
     model = PedCLIP.from_pretrained(folder)
     if not (folder / OBJECTIVE_FILE).is_file():
         return model
+    # One error for whatever is wrong with the two files: the heads are of no use without their description.
     described = read_json(folder / OBJECTIVE_FILE)
     try:
         name, options = described["name"], described["options"]

@@ -37,6 +37,7 @@ def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
         lambda_end=config.lambda_end,
     )
     options = objective_settings(config)
+    # A function is no plain value, so it is no setting of the configuration.
     if config.objective == "pedclip":
         options["schedule"] = schedule
     objective = build(config.objective, model, **options)
@@ -48,6 +49,7 @@ def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
 def objective_settings(config: TrainingConfig) -> dict[str, Any]:
     """Options of the objective that a configuration sets, as plain values."""
     fields = vars(config)
+    # What is asked for by name goes before a field that happens to have that name.
     return {name: fields[name] for name in option_names(config.objective) if name in fields} | config.objective_options
 
 
