@@ -90,7 +90,8 @@ def configuration(options: argparse.Namespace, method: str, seed: int) -> RunCon
     # PedCLIP is CLIP with experts whose gate is taught; every other name says "+experts" where it has them.
     has_experts = objective == "pedclip" or bool(plus)
     model = replace_fields(config.model, {} if has_experts else {"mobe_layers": ()})
-    changes: dict[str, Any] = {"objective": objective, "seed": seed}
+    # Nothing is chosen on validation films here, so they are not embedded after every epoch.
+    changes: dict[str, Any] = {"objective": objective, "seed": seed, "validation_rows": 2}
     if options.epochs:
         changes["epochs"] = options.epochs
     training = replace_fields(config.training, changes)

@@ -79,6 +79,7 @@ def mean_of(measures: Sequence[Resampled]) -> Resampled:
     # The mean of nothing would be NaN in every resample.
     if not measures:
         raise ValueError("a mean needs at least one measure")
+    # A rare finding may be absent from a resample; the others are still a mean.
     return lambda counts: mean_of_known(np.stack([measure(counts) for measure in measures]))
 
 
@@ -131,6 +132,7 @@ def difference(
 
 def _places(owners: NDArray[Any], patients: NDArray[Any]) -> NDArray[np.intp]:
     """(N,) number of each owner among the sorted patients."""
+    # A patient behind all others has no place of its own; the comparison below finds it out.
     place = np.searchsorted(patients, owners).clip(max=len(patients) - 1)
     if not np.array_equal(patients[place], owners):
         raise ValueError("some films are of patients that are not among those that are resampled")

@@ -50,6 +50,7 @@ def random_sentence(tokens: Tokens, *, generator: torch.Generator) -> Tokens:
 
     Source: ConVIRT, "sample a sentence uniformly"; GLoRIA, MedCLIP and CARZero as released.
     """
+    # An empty text has no sentence, and keeps its special tokens alone.
     counts = tokens.sentences.amax(1) + 1  # (B,)
     # One number per row whatever is in it, so that a text's sentence does not depend on the other texts.
     share = torch.rand(len(tokens), generator=generator).to(counts.device)

@@ -105,6 +105,7 @@ class ObjectiveModel(nn.Module):
         Args:
             seed: Of the initial weights.
         """
+        # Its own seed for the heads, which come after the encoders.
         model = self.model.untrained(seed)
         # As of the encoders: the caller's random numbers are left alone.
         with torch.random.fork_rng(devices=[]):
