@@ -122,8 +122,13 @@ class GLoRIAObjective(Objective):
         values = words.shape[1] * len(patches) * (patches.shape[1] + patches.shape[2])
         count = max(1, _MOST_VALUES // values)
         local = [
-            self._matching(patches, *part, is_hard=self.variant == "code")
-            for part in zip(words.split(count), word_mask.split(count), strict=True)
+            self._matching(
+                patches,
+                words[start : start + count],
+                word_mask[start : start + count],
+                is_hard=self.variant == "code",
+            )
+            for start in range(0, len(words), count)
         ]
         return (torch.cat(local, dim=1) + super().pair_scores(image, text, tokens)) / 2
 

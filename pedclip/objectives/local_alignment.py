@@ -114,7 +114,7 @@ def local_similarities(
 def _cosines(words: Tensor, contexts: Tensor) -> Tensor:
     """(…, T) cosines of (…, T, C) vectors, whose leading dimensions broadcast."""
     # cosine_similarity would write all words anew for every film.
-    products = torch.einsum("...tc,...tc->...t", words, contexts)
+    products: Tensor = torch.einsum("...tc,...tc->...t", words, contexts)
     # A word of length 0 is padding: its cosine is 0, not NaN.
-    lengths = [vectors.norm(dim=-1).clamp(min=_SHORTEST) for vectors in (words, contexts)]
+    lengths: list[Tensor] = [vectors.norm(dim=-1).clamp(min=_SHORTEST) for vectors in (words, contexts)]
     return products / (lengths[0] * lengths[1])
