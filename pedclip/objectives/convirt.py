@@ -20,7 +20,7 @@ VARIANTS: Final = get_args(Variant)
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What a variant does; ``scale`` times the weighted mean of both directions is the loss."""
+    """Settings of a variant; ``scale`` times the weighted mean of both directions is the loss."""
 
     text: TextPart
     temperature: float
@@ -81,6 +81,7 @@ class ConVIRTObjective(Objective):
         if variant not in VARIANTS:
             raise ValueError(f"variant={variant!r} is not allowed: one of {VARIANTS}")
         recipe = _RECIPES[variant]
+        # A part of the recipe may be exchanged alone, to tell what makes the difference.
         self.variant, self.mask_equal_texts = variant, mask_equal_texts
         self.text = recipe.text if text is None else text
         self.temperature = recipe.temperature if temperature is None else temperature
@@ -93,6 +94,7 @@ class ConVIRTObjective(Objective):
 
     def text_view(self, tokens: Tokens, *, generator: torch.Generator) -> Tokens:
         """(B, T') tokens of one sentence of each excerpt, or of the whole."""
+        # Drawn anew at every step, so that all sentences of a report are seen in the end.
         return random_sentence(tokens, generator=generator) if self.text == "sentence" else tokens
 
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
@@ -119,6 +121,7 @@ class ConVIRTObjective(Objective):
     def _pooled(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, C) feature of a text."""
         if self.variant == "code":
+            # Row 0 is [CLS], as it leaves the last block.
             return text.tokens[:, 0]
         # Padding must not win the maximum.
         is_padding = tokens.attention_mask[..., None] == 0  # (N, T, 1)
@@ -128,6 +131,7 @@ class ConVIRTObjective(Objective):
 def _head(width: int, variant: Variant) -> nn.Module:
     if variant == "paper":
         return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 512))
+    # In evaluation mode the statistics are those of training, so that an embedding is of its film alone.
     return nn.Sequential(
         nn.Linear(width, 2048), nn.BatchNorm1d(2048), nn.ReLU(), nn.Linear(2048, 128), nn.BatchNorm1d(128, affine=False)
     )

@@ -95,6 +95,7 @@ class GLoRIAObjective(Objective):
         )
         words, word_mask = self._words(features.text, features.tokens, with_cls=self.variant == "code")
         logits = self._matching(self.local_head(features.image.patches), words, word_mask) / LOSS_TEMPERATURE  # (B, B)
+        # One matrix serves both directions: rows are films that look for a text, columns texts that look for a film.
         local = 2 * logits_nce(
             logits,
             logits.t(),
@@ -136,6 +137,7 @@ class GLoRIAObjective(Objective):
         """(N, T, C) features of the words of texts, pieces added up, and their (N, T) mask."""
         numbers = tokens.words
         if with_cls:
+            # Word 0 is [CLS] then, and the others move up by one.
             numbers = torch.where(numbers == NOTHING, NOTHING, numbers + 1)
             numbers[:, 0] = 0
         return merge_tokens(_layers(text), numbers)
@@ -152,7 +154,7 @@ class GLoRIAObjective(Objective):
                 weighting="competing" if self.variant == "code" else "softmax",
                 word_mask=word_mask[None],
             )
-            # (B, N, T); padding takes no part in a sum of exponentials, nor in a maximum.
+            # (B, N, T), a film against a text in all combinations; padding takes no part in a sum of exponentials, nor in a maximum.
             scaled = (cosines / WORD_TEMPERATURE).masked_fill(~word_mask, -torch.inf)
             matched = scaled.amax(-1) if is_hard else scaled.logsumexp(-1)
             return WORD_TEMPERATURE * matched if self.variant == "paper" else matched

@@ -104,6 +104,7 @@ class ObjectiveModel(nn.Module):
             texts: N texts.
             device: Of the model.
         """
+        # The objective asks for both: the features, and which word and sentence each of them is of.
         tokens = self._tokens(texts).to(device)
         text = self.model.encode_text(tokens.input_ids, tokens.attention_mask)
         return lambda pixels: self.objective.pair_scores(self.model.encode_image(pixels), text, tokens)

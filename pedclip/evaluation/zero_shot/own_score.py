@@ -35,7 +35,7 @@ class PairModel(Evaluable, Protocol):
 
     @property
     def preprocess(self) -> Any:
-        """How stored films become pixels."""
+        """Making of pixels from stored films."""
 
     def pair_scorer(self, texts: Sequence[str], *, device: str) -> Callable[[Tensor], Tensor]:
         """N texts -> a function from pixels (B, 3, H, W) to scores (B, N)."""
@@ -68,11 +68,13 @@ def pair_score_matrix(
         )
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    # Half of the texts of an archive may say that all is normal.
     column = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     unique = list(column)
     scores = np.zeros((len(films), len(unique)), dtype=np.float32)
     with evaluating(model, device):
         for first in range(0, len(unique), _TEXTS_AT_ONCE):
+            # Texts are encoded here, once; films below, again for every group of texts.
             score = model.pair_scorer(unique[first : first + _TEXTS_AT_ONCE], device=device)
             for start in range(0, len(films), batch_size):
                 # A copy, because a memory map is read-only; bytes go to the device, floats are made there.
@@ -132,6 +134,7 @@ def own_findings(
         positive, negative = (
             _answer(column_of(side)[chosen], over_prompts, standardize) for side in (pair.positive, pair.negative)
         )
+        # What a film scores with any sentence about its region cancels in the difference.
         scores = positive if prompting == "single" else positive - negative
         patients = np.array([labels[row].patient for row in chosen])
         results.append(finding_result(task, scores, patients, Scoring(task.name, method, num_resamples, seed)))
@@ -216,6 +219,7 @@ def own_retrieval(
     if len(gallery) < 2:
         raise ValueError(f"retrieval needs at least 2 distinct texts, got {len(gallery)}")
     sentences = [str(text) for text in gallery]
+    # The gallery holds each text once, so that equal "normal" sentences are no errors of each other.
     similarity = _scored(score_texts, sentences, len(texts))(sentences)  # (N, U)
     return recall_results(similarity, answer, groups, method=method, num_resamples=num_resamples, seed=seed)
 
