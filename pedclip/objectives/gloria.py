@@ -154,7 +154,7 @@ class GLoRIAObjective(Objective):
                 weighting="competing" if self.variant == "code" else "softmax",
                 word_mask=word_mask[None],
             )
-            # (B, N, T), a film against a text in all combinations; padding takes no part in a sum of exponentials, nor in a maximum.
+            # (B, N, T), every film against every text; exp(−∞) = 0 keeps padding out of the sum and of the maximum.
             scaled = (cosines / WORD_TEMPERATURE).masked_fill(~word_mask, -torch.inf)
             matched = scaled.amax(-1) if is_hard else scaled.logsumexp(-1)
             return WORD_TEMPERATURE * matched if self.variant == "paper" else matched
