@@ -161,7 +161,7 @@ def test_it_trains_goes_on_and_is_opened_with_its_heads(
 ) -> None:
     options = {"variant": variant, "mobe_layers": mobe_layers}
     losses = epoch_losses(train(tmp_path / "whole", "convirt", **options))
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     interrupt(monkeypatch, tmp_path / "parts", "convirt", **options)
     assert train(tmp_path / "parts", "convirt", **options).resumed_from == 4
     check_equal_runs(tmp_path / "whole", tmp_path / "parts")

@@ -11,7 +11,7 @@ from pedclip.training.loop import PretrainResult, pretrain
 from pedclip.training.module import PretrainModule
 from tests.training.tiny import tiny_arrays, tiny_config
 
-EPOCHS = 10  # of 3 batches
+EPOCHS = 6  # of 3 batches
 
 
 class _Interrupted(Exception):
@@ -19,7 +19,7 @@ class _Interrupted(Exception):
 
 
 def train(run: Path, name: str, *, mobe_layers: tuple[int, ...], **options: object) -> PretrainResult:
-    """A run of ten epochs."""
+    """A run of a few epochs."""
     config = tiny_config(
         {"mobe_layers": mobe_layers},
         objective=name,
