@@ -7,7 +7,14 @@ from torch import Tensor, distributed
 from torch.nn import functional as F
 
 
-def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_text: Tensor | None = None) -> Tensor:
+def info_nce(
+    image: Tensor,
+    text: Tensor,
+    *,
+    temperature: float | Tensor,
+    same_text: Tensor | None = None,
+    image_weight: float = 0.5,
+) -> Tensor:
     """Symmetric contrastive loss of matched image and text embeddings.
 
     Row i of both comes from the same study; every other row is a negative.
@@ -18,6 +25,7 @@ def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_t
         temperature: Divisor of the cosines, in (0, 1]; lower is sharper.
         same_text: (B, B) True where the excerpts of both rows are the same words. Such pairs are no negatives: two
             normal wrists with one sentence cannot be told apart (decision P15). None keeps every negative.
+        image_weight: Share of the direction from image to text, in [0, 1] (ConVIRT, λ); the other has the rest.
 
     Returns:
         () mean of both directions, in nats. Chance is log(B).
@@ -25,7 +33,7 @@ def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_t
     Raises:
         ValueError: Shapes differ, or B < 2 (a single pair has no negative).
 
-    Source: PedCLIP, Eq. 3 and Eq. 4. Differs: ``same_text``, off by default.
+    Source: PedCLIP, Eq. 3 and Eq. 4. Differs: ``same_text`` and ``image_weight``, off by default.
 
     Example:
         >>> eye = torch.eye(4)
@@ -38,13 +46,18 @@ def info_nce(image: Tensor, text: Tensor, *, temperature: float | Tensor, same_t
         )
     if image.shape[0] < 2:
         raise ValueError("B=1 is not allowed: a single pair has no negative; use a batch of at least 2")
-    image, text = _unit(image), _unit(text)  # (B, D): their products are cosines
+    image, text = unit_vectors(image), unit_vectors(text)  # (B, D): their products are cosines
     targets = torch.arange(image.shape[0], device=image.device)  # (B,) the partner of row i is column i
-    return _both_directions(image, text, image, text, targets, temperature, same_text)
+    return _both_directions(image, text, image, text, targets, temperature, same_text, image_weight)
 
 
 def gathered_info_nce(
-    image: Tensor, text: Tensor, *, temperature: float | Tensor, text_ids: Tensor | None = None
+    image: Tensor,
+    text: Tensor,
+    *,
+    temperature: float | Tensor,
+    text_ids: Tensor | None = None,
+    image_weight: float = 0.5,
 ) -> Tensor:
     """``info_nce`` with the negatives of every rank, whose gradients are those of one large batch.
 
@@ -56,6 +69,7 @@ def gathered_info_nce(
         text: (B, D) embeddings of the matching excerpts.
         temperature: Divisor of the cosines, in (0, 1].
         text_ids: (B,) integers equal for equal excerpts; None keeps every negative (see ``info_nce``).
+        image_weight: As of ``info_nce``.
 
     Returns:
         () mean of both directions over this rank's rows, in nats.
@@ -64,14 +78,14 @@ def gathered_info_nce(
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         same_text = None if text_ids is None else text_ids[:, None] == text_ids
-        return info_nce(image, text, temperature=temperature, same_text=same_text)
+        return info_nce(image, text, temperature=temperature, same_text=same_text, image_weight=image_weight)
     # W processes; a row of this rank meets B·W columns.
-    image, text = _unit(image), _unit(text)
+    image, text = unit_vectors(image), unit_vectors(text)
     all_images, all_texts = gather_rows(image), gather_rows(text)  # (W·B, D)
     # Rows are gathered in rank order, so the partners of this rank's rows begin at rank · B.
     targets = torch.arange(len(image), device=image.device) + distributed.get_rank() * len(image)
     same_text = None if text_ids is None else text_ids[:, None] == gather_rows(text_ids)  # (B, W·B)
-    return _both_directions(image, text, all_images, all_texts, targets, temperature, same_text)
+    return _both_directions(image, text, all_images, all_texts, targets, temperature, same_text, image_weight)
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -106,7 +120,8 @@ class _GatherRows(torch.autograd.Function):
         return cast(Tensor, total[first : first + ctx.num_rows])
 
 
-def _unit(embedding: Tensor) -> Tensor:
+def unit_vectors(embedding: Tensor) -> Tensor:
+    """Embeddings (…, D) of any length at length 1, in single precision at least."""
     # Widened before the division; a double stays a double, for gradient checks.
     return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
 
@@ -119,11 +134,35 @@ def _both_directions(
     targets: Tensor,
     temperature: float | Tensor,
     same_text: Tensor | None,
+    image_weight: float,
 ) -> Tensor:
     # In bf16 a logit near 14 (cosine 1 at temperature 0.07) moves in steps of 0.06, so autocast stays outside.
     with torch.autocast(image.device.type, enabled=False):
         # (B, M) each, M the batch over all ranks: v_i · t_j / τ in Eq. 3, t_i · v_j / τ in Eq. 4.
         image_rows, text_rows = image @ all_texts.t() / temperature, text @ all_images.t() / temperature
+    return logits_nce(image_rows, text_rows, targets, same_text=same_text, image_weight=image_weight)
+
+
+def logits_nce(
+    image_rows: Tensor,
+    text_rows: Tensor,
+    targets: Tensor,
+    *,
+    same_text: Tensor | None = None,
+    image_weight: float = 0.5,
+) -> Tensor:
+    """Contrastive loss of both directions from scores of any kind.
+
+    Args:
+        image_rows: (B, M) logits of each image with every text.
+        text_rows: (B, M) logits of each text with every image.
+        targets: (B,) column of the partner, in both.
+        same_text: (B, M) True where the excerpts are the same words (see ``info_nce``); None keeps every negative.
+        image_weight: As of ``info_nce``.
+
+    Returns:
+        () in nats.
+    """
     if same_text is not None:
         # The partner itself has the same words, of course, and stays.
         negative = same_text.clone()
@@ -132,4 +171,5 @@ def _both_directions(
         image_rows = image_rows.masked_fill(negative, -torch.inf)
         text_rows = text_rows.masked_fill(negative, -torch.inf)
     # Cross-entropy against the partner's column is −log of the softmax of Eq. 3 and 4, averaged over the rows.
-    return (F.cross_entropy(image_rows, targets) + F.cross_entropy(text_rows, targets)) / 2
+    to_text, to_image = F.cross_entropy(image_rows, targets), F.cross_entropy(text_rows, targets)
+    return image_weight * to_text + (1 - image_weight) * to_image

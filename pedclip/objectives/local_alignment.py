@@ -8,10 +8,10 @@ from typing import Final, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 Weighting = Literal["softmax", "competing", "sigmoid"]
 WEIGHTINGS: Final = get_args(Weighting)
+_SHORTEST: Final = 1e-8  # length of a vector below which its cosines shrink
 
 
 def attention_weights(
@@ -51,7 +51,8 @@ def attention_weights(
     # A misspelt weighting would otherwise be the softmax, silently.
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting={weighting!r} is not allowed: one of {WEIGHTINGS}")
-    scores = words @ patches.transpose(-1, -2)  # (…, T, S)
+    # Not matmul, which would copy every film once per text where leading dimensions broadcast.
+    scores = torch.einsum("...tc,...sc->...ts", words, patches)
     if weighting == "competing":
         if word_mask is not None:
             # −∞ for a padded word: its share of every patch is 0, and the shares of the others are as without it.
@@ -105,6 +106,15 @@ def local_similarities(
         word_mask=word_mask,
         patch_mask=patch_mask,
     )
-    contexts = weights @ patches  # (…, T, S) · (…, S, C) → (…, T, C)
-    similarities = F.cosine_similarity(words, contexts, dim=-1)  # (…, T)
+    contexts = torch.einsum("...ts,...sc->...tc", weights, patches)
+    similarities = _cosines(words, contexts)  # (…, T)
     return similarities if word_mask is None else similarities.masked_fill(~word_mask, 0.0)
+
+
+def _cosines(words: Tensor, contexts: Tensor) -> Tensor:
+    """(…, T) cosines of (…, T, C) vectors, whose leading dimensions broadcast."""
+    # cosine_similarity would write all words anew for every film.
+    products: Tensor = torch.einsum("...tc,...tc->...t", words, contexts)
+    # A word of length 0 is padding: its cosine is 0, not NaN.
+    lengths: list[Tensor] = [vectors.norm(dim=-1).clamp(min=_SHORTEST) for vectors in (words, contexts)]
+    return products / (lengths[0] * lengths[1])

@@ -7,17 +7,24 @@ from typing import Any, Final
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.base import Objective
 from pedclip.objectives.clip import CLIPObjective
+from pedclip.objectives.convirt import ConVIRTObjective
+from pedclip.objectives.gloria import GLoRIAObjective
 from pedclip.objectives.pedclip import PedCLIPObjective
 
 # A published rival is one file of this folder and one line here.
-OBJECTIVES: Final[Mapping[str, type[Objective]]] = {"pedclip": PedCLIPObjective, "clip": CLIPObjective}
+OBJECTIVES: Final[Mapping[str, type[Objective]]] = {
+    "pedclip": PedCLIPObjective,
+    "clip": CLIPObjective,
+    "convirt": ConVIRTObjective,
+    "gloria": GLoRIAObjective,
+}
 
 
 def names() -> tuple[str, ...]:
     """Names that ``build`` takes and that ``training.objective`` may have.
 
     Example:
-        >>> names()
+        >>> names()[:2]
         ('pedclip', 'clip')
     """
     return tuple(OBJECTIVES)

@@ -1,9 +1,14 @@
 """Features of words and of sentences from those of tokens, and views that keep one sentence or exchange them."""
 
+from typing import Final, Literal, get_args
+
 import torch
 from torch import Tensor
 
 from pedclip.objectives.tokens import NOTHING, Tokens
+
+TextPart = Literal["sentence", "excerpt"]
+TEXT_PARTS: Final = get_args(TextPart)  # what an objective trains on: one random sentence of each text, or all of it
 
 
 def merge_tokens(features: Tensor, numbers: Tensor, *, mean: bool = False) -> tuple[Tensor, Tensor]:

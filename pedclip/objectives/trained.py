@@ -4,7 +4,7 @@ A rival compares films and texts behind heads of its own, or by more than a cosi
 encoders, and opened with them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -95,9 +95,19 @@ class ObjectiveModel(nn.Module):
             (B, N), higher for a better fit; the cosine where the objective has no score of its own.
         """
         # Of all texts at once: an objective splits a large number itself.
-        tokens = self._tokens(texts).to(pixels.device)
+        return self.pair_scorer(texts, device=pixels.device)(pixels)
+
+    def pair_scorer(self, texts: Sequence[str], *, device: str | torch.device = "cpu") -> Callable[[Tensor], Tensor]:
+        """A function from films (B, 3, H, W) to their scores (B, N) with these texts, which are encoded once.
+
+        Args:
+            texts: N texts.
+            device: Of the model.
+        """
+        # The objective asks for both: the features, and which word and sentence each of them is of.
+        tokens = self._tokens(texts).to(device)
         text = self.model.encode_text(tokens.input_ids, tokens.attention_mask)
-        return self.objective.pair_scores(self.model.encode_image(pixels), text, tokens)
+        return lambda pixels: self.objective.pair_scores(self.model.encode_image(pixels), text, tokens)
 
     def untrained(self, seed: int) -> "ObjectiveModel":
         """The same encoders and heads with random weights: the baseline of every claim.

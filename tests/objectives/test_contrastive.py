@@ -12,16 +12,20 @@ from torch import Tensor, multiprocessing
 from pedclip.objectives.contrastive import gathered_info_nce, info_nce
 
 
-def two_loops(image: Tensor, text: Tensor, temperature: float, same: Tensor | None = None) -> float:
+def two_loops(
+    image: Tensor, text: Tensor, temperature: float, same: Tensor | None = None, image_weight: float = 0.5
+) -> float:
     """Eq. 3 and Eq. 4 with Python loops and Python floats."""
     rows = [[float(v @ t / (v.norm() * t.norm())) for t in text] for v in image]
     total = 0.0
     size = len(rows)
     for i in range(size):
-        for scores in ([rows[i][j] for j in range(size)], [rows[j][i] for j in range(size)]):
+        directions = [rows[i][j] for j in range(size)], [rows[j][i] for j in range(size)]
+        for scores, weight in zip(directions, (image_weight, 1 - image_weight), strict=True):
             kept = [j for j in range(size) if j == i or same is None or not same[i, j]]
-            total -= scores[i] / temperature - math.log(sum(math.exp(scores[j] / temperature) for j in kept))
-    return total / (2 * size)
+            loss = math.log(sum(math.exp(scores[j] / temperature) for j in kept)) - scores[i] / temperature
+            total += weight * loss
+    return total / size
 
 
 @settings(max_examples=40, deadline=None)
@@ -31,15 +35,18 @@ def two_loops(image: Tensor, text: Tensor, temperature: float, same: Tensor | No
     width=st.integers(1, 9),
     temperature=st.floats(0.05, 1),
     groups=st.integers(1, 7),
+    image_weight=st.floats(0, 1),
 )
-def test_equals_two_loops(seed: int, size: int, width: int, temperature: float, groups: int) -> None:
+def test_equals_two_loops(
+    seed: int, size: int, width: int, temperature: float, groups: int, image_weight: float
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     image, text = torch.randn(2, size, width, generator=generator, dtype=torch.float64)
     text_ids = torch.randint(groups, (size,), generator=generator)
     same = text_ids[:, None] == text_ids
     assert float(info_nce(image, text, temperature=temperature)) == pytest.approx(two_loops(image, text, temperature))
-    masked = info_nce(image, text, temperature=temperature, same_text=same)
-    assert float(masked) == pytest.approx(two_loops(image, text, temperature, same), abs=1e-9)
+    masked = info_nce(image, text, temperature=temperature, same_text=same, image_weight=image_weight)
+    assert float(masked) == pytest.approx(two_loops(image, text, temperature, same, image_weight), abs=1e-9)
 
 
 def test_chance_is_log_of_the_batch() -> None:
@@ -84,7 +91,9 @@ def _one_rank(rank: int, folder: str, use_ids: bool) -> None:
     mine = slice(rank * 4, rank * 4 + 4)
     weight.requires_grad_()
     text_ids = ids[mine] if use_ids else None
-    loss = gathered_info_nce(images[mine] @ weight, texts[mine] @ weight.tanh(), temperature=0.1, text_ids=text_ids)
+    loss = gathered_info_nce(
+        images[mine] @ weight, texts[mine] @ weight.tanh(), temperature=0.1, text_ids=text_ids, image_weight=0.75
+    )
     loss.backward()
     assert weight.grad is not None
     values = torch.cat([loss.detach().view(1), weight.grad.flatten()])
@@ -98,7 +107,10 @@ def test_two_processes_equal_one(tmp_path: Path, use_ids: bool) -> None:
     multiprocessing.spawn(_one_rank, args=(str(tmp_path), use_ids), nprocs=2)
     images, texts, weight, ids = _joined()
     weight.requires_grad_()
-    loss = gathered_info_nce(images @ weight, texts @ weight.tanh(), temperature=0.1, text_ids=ids if use_ids else None)
+    text_ids = ids if use_ids else None
+    loss = gathered_info_nce(
+        images @ weight, texts @ weight.tanh(), temperature=0.1, text_ids=text_ids, image_weight=0.75
+    )
     loss.backward()
     assert weight.grad is not None
     expected = torch.cat([loss.detach().view(1), weight.grad.flatten()])

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from pedclip.evaluation.zero_shot.embedding_map import project as project
     from pedclip.evaluation.zero_shot.localization import pointing as pointing
     from pedclip.evaluation.zero_shot.localization import similarity_maps as similarity_maps
+    from pedclip.evaluation.zero_shot.own_score import own_findings as own_findings
+    from pedclip.evaluation.zero_shot.own_score import own_regions as own_regions
+    from pedclip.evaluation.zero_shot.own_score import own_retrieval as own_retrieval
+    from pedclip.evaluation.zero_shot.own_score import pair_score_matrix as pair_score_matrix
     from pedclip.evaluation.zero_shot.results import finding_entry as finding_entry
     from pedclip.evaluation.zero_shot.results import region_entry as region_entry
     from pedclip.evaluation.zero_shot.results import region_table as region_table
@@ -31,6 +35,10 @@ __getattr__, __dir__ = lazy_names(
         "project": "embedding_map",
         "pointing": "localization",
         "similarity_maps": "localization",
+        "own_findings": "own_score",
+        "own_regions": "own_score",
+        "own_retrieval": "own_score",
+        "pair_score_matrix": "own_score",
         "finding_entry": "results",
         "region_entry": "results",
         "region_table": "results",
