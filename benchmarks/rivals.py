@@ -45,11 +45,13 @@ from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.discover import discover_tasks
 from pedclip.evaluation.tasks.findings import discover_findings
 from pedclip.evaluation.tasks.labels import read_labels
+from pedclip.evaluation.zero_shot.own_score import own_findings, own_regions, pair_score_matrix
 from pedclip.evaluation.zero_shot.recall import ranked_queries
 from pedclip.evaluation.zero_shot.scoring import cosines, unit_vectors, zero_shot_findings, zero_shot_regions
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features, shortcut_findings, shortcut_regions
+from pedclip.objectives.base import Objective
 from pedclip.objectives.registry import names as objective_names
-from pedclip.objectives.trained import open_model
+from pedclip.objectives.trained import ObjectiveModel, open_model
 from pedclip.training.config import RunConfig, load_profile, replace_fields
 from pedclip.training.loop import build_model, pretrain
 from pedclip.training.preparation import PreparedData, prepare
@@ -227,6 +229,11 @@ def initial(options: argparse.Namespace, films: PreparedData, method: str, seed:
     return model if method == START else model.untrained(seed)
 
 
+def has_own_score(model: Any) -> bool:
+    """True where an objective judges pairs by more than the cosine of its joint space."""
+    return isinstance(model, ObjectiveModel) and type(model.objective).pair_scores is not Objective.pair_scores
+
+
 class Scorer:
     """All measures of a model on the test films of one set of triplets.
 
@@ -264,7 +271,18 @@ class Scorer:
         regions = zero_shot_regions(found.image, self.rows, speak)
         findings = zero_shot_findings(found.image, self.rows, speak, self.tasks)
         similarity = cosines(unit_vectors(found.image, "image"), unit_vectors(found.text[self.first], "text").T)
-        return self.zero_shot(regions, findings) | self.recall(similarity) | self.probe(model)
+        by_cosine = self.zero_shot(regions, findings) | self.recall(similarity)
+        if not has_own_score(model):
+            return by_cosine | self.probe(model)
+        # The score that its authors use is the method's; what its cosine alone would give stands beside it.
+        return self.own(model) | {f"{name}, cosine": one for name, one in by_cosine.items()} | self.probe(model)
+
+    def own(self, model: ObjectiveModel) -> Measures:
+        """Zero-shot and retrieval by the objective's own score of a pair."""
+        score = partial(pair_score_matrix, model, self.arrays["test"].images)
+        texts = [self.arrays["test"].texts[row] for row in self.first]
+        regions, findings = own_regions(score, self.rows), own_findings(score, self.rows, self.tasks)
+        return self.zero_shot(regions, findings) | self.recall(score(texts))
 
     def zero_shot(self, regions: Result, findings: Sequence[Result]) -> Measures:
         """Region accuracy, and the mean AUC over findings."""
