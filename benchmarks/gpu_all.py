@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import shipped_weights
+from benchmarks.gpu_objectives import check_objectives, objective_steps
 from benchmarks.phantom_speed import on_gpu, prepare
 from benchmarks.report import describe, write_report
 from pedclip.data.phantom import render
@@ -258,12 +259,14 @@ def main(arguments: list[str] | None = None) -> int:
     torch.manual_seed(0)
     report: dict[str, Any] = describe() | {"size": size}
     films = check_phantom(device, 8 if options.toy else 64)
-    report["correctness"] = [*check_regimes(device, size), check_pixels(device), films]
+    objectives = check_objectives(device, size)
+    report["correctness"] = [*check_regimes(device, size), check_pixels(device), films, *objectives]
     wrong = [row for row in report["correctness"] if not row["ok"]]
     print(f"correctness: {len(report['correctness'])} checks, {len(wrong)} wrong {wrong}", flush=True)
     sections: dict[str, Callable[[], Any]] = {
         "implementations": lambda: implementations(size, device, options.rounds),
         "training_step": lambda: throughput(size, device, options.rounds),
+        "objectives": lambda: objective_steps(size | {"batch": min(size["batch"], 64)}, device, options.rounds),
     }
     if device == "cuda":
         sections["phantom"] = lambda: on_gpu(224, options.rounds)
