@@ -1,6 +1,6 @@
 """Vision transformer (timm) with a Mixture of Body-part Experts in chosen blocks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final, Literal, get_args
@@ -32,9 +32,10 @@ class ImageFeatures:
         embedding: (B, D) unit vectors; their dot product with text embeddings is the cosine of PedCLIP, Eq. 3.
         gate_logits: One (B, E) tensor per MoBE block, in the order of the blocks.
         dense: (B, 1+S, C) tokens entering the last block. Read patch features here: in the published configuration
-            the patch rows of the last block's MLP receive no gradient in pre-training.
+            the patch rows of the last block's MLP receive no gradient in pre-training. Of a convolutional network the
+            pooled row and the places of the last stage.
         pooled: (B, C) image token after the last block and the final normalization, before any projection: what the
-            heads of an objective read.
+            heads of an objective read. Of a convolutional network the mean of the last stage.
     """
 
     embedding: Tensor
@@ -47,7 +48,10 @@ class ImageFeatures:
 
     @cached_property
     def tokens(self) -> Tensor:
-        """(B, 1+S, C) tokens after the last block and the final normalization, computed when first read."""
+        """(B, 1+S, C) tokens after the last block and the final normalization, computed when first read.
+
+        Of a convolutional network the same as ``dense``.
+        """
         return self._finish()
 
     @cached_property
@@ -243,6 +247,11 @@ class ImageEncoder(nn.Module):
         self.grid = vit.patch_embed.grid_size
 
     @property
+    def stem(self) -> HybridStem | None:
+        """Convolutional stages in front of the blocks, where there are some that may be pretrained."""
+        return self.vit.patch_embed if isinstance(self.vit.patch_embed, HybridStem) else None
+
+    @property
     def width(self) -> int:
         """C, the token width."""
         return int(self.vit.embed_dim)
@@ -251,6 +260,15 @@ class ImageEncoder(nn.Module):
     def local_width(self) -> int:
         """C', the width of ``ImageFeatures.patches``."""
         return self.width
+
+    @property
+    def pretrained_cfg(self) -> Mapping[str, Any]:
+        """Facts about the weights that the network starts from, such as the mean that they expect."""
+        return self.vit.pretrained_cfg  # type: ignore[no-any-return]
+
+    def normalize(self, dense: Tensor) -> Tensor:
+        """Final normalization of (B, …, C) tokens that have not passed it."""
+        return self.vit.norm(dense)  # type: ignore[no-any-return]
 
     def forward(
         self, pixels: Tensor, region: Tensor | None = None

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from pedclip.models.pedclip import PedCLIP
-from pedclip.models.stem import HybridStem
 from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.pedclip import ExpertObjective
 from pedclip.objectives.registry import build, option_names
@@ -214,8 +213,8 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, A
 
 def _with_stem_rate(groups: list[dict[str, Any]], model: PedCLIP, rate: float) -> list[dict[str, Any]]:
     """Groups in which the pretrained stages of a hybrid stem have a step size of their own."""
-    stem = model.image_encoder.vit.patch_embed
-    stages = {id(parameter) for parameter in stem.backbone.parameters()} if isinstance(stem, HybridStem) else set()
+    stem = model.image_encoder.stem
+    stages = {id(parameter) for parameter in stem.backbone.parameters()} if stem is not None else set()
     split = []
     # Either kind of group, with weight decay and without, falls in two; an empty one is not made.
     for group in groups:
