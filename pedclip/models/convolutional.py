@@ -40,7 +40,7 @@ class ConvolutionalEncoder(nn.Module):
         stem: None; a ``HybridStem`` is a part of a ViT.
 
     Raises:
-        ValueError: The network is no timm ResNet, or still classifies.
+        ValueError: The network is no timm ResNet, or still classifies, or cannot take films of this side.
 
     Source: He et al., Deep Residual Learning for Image Recognition, CVPR 2016; its third and fourth stage as local and
         global features: GLoRIA (ICCV 2021), MGCA (NeurIPS 2022). Differs: films of the configured side go in as they
@@ -59,11 +59,21 @@ class ConvolutionalEncoder(nn.Module):
         # The layout in which convolutions run faster; values stay the same.
         self.network = network.to(memory_format=channels_last)
         self.local_info, self.global_info = network.feature_info[-2:]
-        # Run on shapes alone, since blurring variants round down where the others round up.
+        self.grid = self._grid(image_size)
+
+    def _grid(self, image_size: int) -> tuple[int, int]:
+        # On shapes alone: such a pass costs nothing, and no rule about rounding covers every variant.
         empty = {name: value.to("meta") for name, value in self.state_dict().items()}
-        dense = functional_call(self, empty, torch.empty(2, 3, image_size, image_size, device="meta"))[2]
+        films = torch.empty(2, 3, image_size, image_size, device="meta")  # two, for the statistics of a batch
+        try:
+            dense = functional_call(self, empty, films)[2]  # (2, 1+S, C)
+        except RuntimeError as error:
+            raise ValueError(
+                f"image_size={image_size} does not fit this residual network, whose branches come out unequal: take a "
+                "multiple of 32"
+            ) from error
         side = math.isqrt(dense.shape[1] - 1)
-        self.grid = (side, side)
+        return side, side
 
     @property
     def width(self) -> int:
@@ -96,12 +106,14 @@ class ConvolutionalEncoder(nn.Module):
         """
         network = self.network
         pixels = pixels.contiguous(memory_format=channels_last)
+        # Stage by stage as timm's forward_features, which keeps the last one only.
         maps = network.maxpool(network.act1(network.bn1(network.conv1(pixels))))  # (B, 64, H / 4, W / 4)
         local = network.layer3(network.layer2(network.layer1(maps)))  # (B, C', H / 16, W / 16)
         last = network.layer4(local)  # (B, C, H / 32, W / 32)
         pooled = network.forward_head(last)  # (B, C)
         # (B, C, h, w) → (B, S, C), behind the pooled row, where a ViT has its image token.
         dense = torch.cat([pooled[:, None], _places(last)], dim=1)
+        # The local map is there in any case; rows of it are made where an objective reads them.
         return pooled, [], dense, lambda: dense, None, lambda: _places(local)
 
     def normalize(self, dense: Tensor) -> Tensor:
@@ -120,10 +132,12 @@ def build_resnet(architecture: str, *, weights: str = RANDOM) -> ResNet:
         OSError: The weights cannot be reached; the message says which file to fetch and what to pass.
         ValueError: They are damaged or not of this architecture.
     """
+    # Nothing is fetched here: the starting point says where weights come from.
     network = timm.create_model(architecture, num_classes=0)
     start = image_starting_point(weights, architecture)
     if not start.is_random:
-        network.load_state_dict(read_weights(start, architecture))  # strictly
+        # Strictly: batch statistics included, without which the weights are worth nothing.
+        network.load_state_dict(read_weights(start, architecture))
     return network
 
 

@@ -17,6 +17,7 @@ def build_image_encoder(config: PedCLIPConfig, *, weights: str = RANDOM) -> Imag
         OSError: The weights cannot be reached.
         ValueError: They are damaged or of another architecture, or a layer of experts does not exist.
     """
+    # The configuration has made sure that nothing of a ViT is asked of a residual network.
     if config.is_convolutional:
         network = build_resnet(config.image_architecture, weights=weights)
         return ConvolutionalEncoder(network, image_size=config.image_size)
