@@ -143,13 +143,16 @@ class PretrainModule(L.LightningModule):
         self.log_dict(validation_metrics(parts, self.model.temperature), rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with decay on matrices only (none on biases, norms, the image's position embedding); the schedule."""
+        """Adam or AdamW with decay on matrices only (no bias, no norm, no position embedding); the schedule."""
         config = self.config
         # The model first, then the heads of the objective: a resumed optimizer counts parameters in this order.
         groups = _parameter_groups(self, config.weight_decay)
         if config.stem_training == "slow":
             groups = _with_stem_rate(groups, self.model, STEM_RATES["slow"] * config.learning_rate)
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+        # The groups name the decay; what the optimizer makes of it is the difference between the two.
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        # Nobody prints another second moment than 0.999.
+        optimizer = kind(groups, lr=config.learning_rate, betas=(config.beta1, 0.999))
         # Not Lightning's estimate: it would start the loader before a checkpoint has said where to go on.
         steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulate)
         warmup = max(1, round(steps * config.warmup_fraction)) if config.warmup_fraction else 0

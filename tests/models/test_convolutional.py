@@ -240,7 +240,7 @@ def test_what_only_a_transformer_has_is_refused(changes: dict[str, object], word
 
 
 def test_other_networks_and_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="image_size=100 does not fit this residual network.* take a multiple of 32"):
+    with pytest.raises(ValueError, match=r"image_size=100 does not fit this residual network.* take a multiple of 32"):
         build_image_encoder(dataclasses.replace(TINY, image_architecture="resnetaa34d", image_size=100))
     for network in (timm.create_model("resnet10t"), timm.create_model("tf_efficientnet_lite0", num_classes=0)):
         with pytest.raises(ValueError, match="expected a timm ResNet without classifier"):
