@@ -65,7 +65,7 @@ class ImageFeatures:
 
     @cached_property
     def attention(self) -> Tensor | None:
-        """(B, A, S) attention of the image token to the patches in the last block, in A heads, computed when first read.
+        """(B, A, S) attention of the image token to the patches in the last block, in A heads, made when first read.
 
         Rows sum to at most 1, the rest being the image token's attention to itself. None for a convolutional network,
         which has no attention: its places count alike.

@@ -121,7 +121,7 @@ class Config:
     def is_default(self) -> bool:
         """True for the run whose quality the notebook vouches for: data, model and training untouched."""
         # These change where and how fast, not what.
-        free = {"name", "output", "resume", "num_workers", "logger", "device", "accelerator"}
+        free = {"name", "output", "resume", "num_workers", "device"}
         fields = type(self.parameters).model_fields
         return all(value == fields[name].default for name, value in self.parameters if name not in free)
 
