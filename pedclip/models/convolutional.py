@@ -28,8 +28,8 @@ def is_resnet(architecture: str) -> bool:
 class ConvolutionalEncoder(nn.Module):
     """timm ResNet with the interface of ``ImageEncoder``: pooled features where a ViT has its image token.
 
-    Batch normalization is ordinary: statistics of the batch in training, learned ones in evaluation. In training a
-    film's features therefore depend on its batch.
+    Batch normalization is ordinary: statistics of the batch in training (of several devices each takes its own part),
+    learned ones in evaluation. In training a film's features therefore depend on its batch.
 
     Args:
         network: A timm ResNet, made without a classifier.

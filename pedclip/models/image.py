@@ -32,10 +32,11 @@ class ImageFeatures:
         embedding: (B, D) unit vectors; their dot product with text embeddings is the cosine of PedCLIP, Eq. 3.
         gate_logits: One (B, E) tensor per MoBE block, in the order of the blocks.
         dense: (B, 1+S, C) tokens entering the last block. Read patch features here: in the published configuration
-            the patch rows of the last block's MLP receive no gradient in pre-training. Of a convolutional network the
-            pooled row and the places of the last stage.
+            the patch rows of the last block's MLP receive no gradient in pre-training.
         pooled: (B, C) image token after the last block and the final normalization, before any projection: what the
-            heads of an objective read. Of a convolutional network the mean of the last stage.
+            heads of an objective read.
+
+    Of a convolutional network ``dense`` and ``tokens`` are the pooled row and the places of the last stage.
     """
 
     embedding: Tensor
@@ -48,10 +49,7 @@ class ImageFeatures:
 
     @cached_property
     def tokens(self) -> Tensor:
-        """(B, 1+S, C) tokens after the last block and the final normalization, computed when first read.
-
-        Of a convolutional network the same as ``dense``.
-        """
+        """(B, 1+S, C) tokens after the last block and the final normalization, computed when first read."""
         return self._finish()
 
     @cached_property

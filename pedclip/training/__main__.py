@@ -20,9 +20,9 @@ from pedclip.training.config import (
     available_profile,
     load_config,
     load_profile,
-    published_experts,
     replace_fields,
 )
+from pedclip.training.experts import published_experts
 from pedclip.training.launcher import check_launch, join_processes
 from pedclip.training.loop import pretrain
 from pedclip.training.model_card import checkpoint_card

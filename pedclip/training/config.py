@@ -23,6 +23,7 @@ from pedclip.models.starting_points import (
 )
 from pedclip.objectives.registry import names as objective_names
 from pedclip.objectives.registry import option_names
+from pedclip.training.experts import published_experts
 from pedclip.triplets.columns import PATIENTS
 
 LearningRateSchedule = Literal["cosine", "constant"]
@@ -271,23 +272,6 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
         part = replace_fields(getattr(config, section), {name: given.pop(name) for name in names & given.keys()})
         config = dataclasses.replace(config, **{section: part})
     return RunConfig.from_dict(config.to_dict() | given)
-
-
-def published_experts(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in which a rival is as its authors published it: without experts, unless layers for them are given.
-
-    Args:
-        given: Values that someone has asked for, by name of the field.
-
-    Example:
-        >>> published_experts({"objective": "clip"})["mobe_layers"]
-        ()
-        >>> published_experts({"objective": "clip", "mobe_layers": [3]})["mobe_layers"]
-        [3]
-    """
-    # Of a stored configuration nothing is asked anew: what it says about experts stays.
-    is_rival = given.get("objective", "pedclip") != "pedclip"
-    return {"mobe_layers": (), **given} if is_rival else dict(given)
 
 
 def starting_points(config: RunConfig) -> tuple[StartingPoint, StartingPoint]:

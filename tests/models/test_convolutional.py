@@ -21,6 +21,7 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import train_tokenizer
 from pedclip.training.config import RunConfig
 from pedclip.training.loop import build_model, pretrain
+from pedclip.training.module import PretrainModule
 from pedclip.triplets.transforms import to_pixels
 from pedclip.weights import SHIPPED
 from tests.training.tiny import tiny_arrays, tiny_config
@@ -213,6 +214,31 @@ def test_a_run_moves_weights_and_statistics_and_exports_them(tmp_path: Path) -> 
     films = torch.randn(3, 3, 16, 16)
     loaded = PedCLIP.from_pretrained(result.checkpoint)
     torch.testing.assert_close(loaded.encode_image(films).embedding, result.model.encode_image(films).embedding)
+
+
+def test_a_killed_run_ends_with_the_same_weights_and_statistics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pretrain(tiny_arrays(24), tiny_arrays(9), config=config(epochs=2), run=tmp_path / "whole").model
+
+    class Killed(Exception):
+        pass
+
+    step = PretrainModule.training_step
+
+    def dying(self: PretrainModule, batch: object, batch_idx: int) -> Tensor:
+        if self.global_step == 4:
+            raise Killed
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(PretrainModule, "training_step", dying)
+    with pytest.raises(Killed):
+        pretrain(tiny_arrays(24), tiny_arrays(9), config=config(epochs=2), run=tmp_path / "killed")
+    monkeypatch.undo()
+    again = pretrain(tiny_arrays(24), tiny_arrays(9), config=config(epochs=2), run=tmp_path / "killed")
+    assert again.resumed_from == 4
+    found = again.model.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in whole.state_dict().items())
 
 
 def test_cost_is_the_published_one() -> None:
