@@ -10,6 +10,7 @@ from pedclip.lazy import lazy_names
 if TYPE_CHECKING:
     from pedclip.models import mobe as mobe
     from pedclip.models.config import PedCLIPConfig as PedCLIPConfig
+    from pedclip.models.convolutional import ConvolutionalEncoder as ConvolutionalEncoder
     from pedclip.models.cost import EveryRow as EveryRow
     from pedclip.models.cost import count_gmac as count_gmac
     from pedclip.models.cost import count_parameters as count_parameters
@@ -24,6 +25,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "mobe": "",
         "PedCLIPConfig": "config",
+        "ConvolutionalEncoder": "convolutional",
         "EveryRow": "cost",
         "count_gmac": "cost",
         "count_parameters": "cost",

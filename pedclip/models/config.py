@@ -7,6 +7,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import timm
 
 from pedclip.anatomy import REGIONS
+from pedclip.models.convolutional import is_resnet
 from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, IMAGE_STEMS, ExpertInit, GateInput, ImageStem
 from pedclip.models.mobe import IMPLEMENTATIONS, Implementation
 
@@ -21,9 +22,10 @@ class PedCLIPConfig:
 
     Attributes:
         regions: Names of the experts; E is their number (P17).
-        image_architecture: timm name of the ViT.
+        image_architecture: timm name of the ViT, or of a ResNet such as "resnet50", the backbone of most rivals. A
+            ResNet has no blocks: ``mobe_layers`` must be (), and sizes and stem are its own.
         image_size: Input side, pixels, above 0.
-        image_patch_size: Patch side, pixels; 0 takes the architecture's own, as for the next three.
+        image_patch_size: Patch side, pixels; 0 takes the architecture's own, as for the widths and numbers below.
         image_stem: How pixels become tokens: "patch" as published, "convolutional" for small models without pretrained
             weights, or "hybrid" for the first stages of a pretrained convolutional network.
         image_backbone: timm name of the hybrid stem's network; unused otherwise.
@@ -106,6 +108,24 @@ class PedCLIPConfig:
         _require(self.vocab_size >= 100, "vocab_size", self.vocab_size, "at least 100")
         _require(8 <= self.max_text_tokens <= 512, "max_text_tokens", self.max_text_tokens, "in 8…512")
         _require(0 < self.temperature <= 1, "temperature", self.temperature, "in (0, 1]")
+        if self.is_convolutional:
+            self._check_convolutional()
+
+    def _check_convolutional(self) -> None:
+        # In silence such a value would be stored with the model and mean nothing.
+        network = f"the convolutional image_architecture {self.image_architecture!r}"
+        what = f"() for {network}, which has no blocks that could get experts"
+        _require(self.mobe_layers == (), "mobe_layers", self.mobe_layers, what)
+        _require(
+            self.image_stem == "patch", "image_stem", self.image_stem, f"'patch' for {network}, whose stem is its own"
+        )
+        for name in ("image_patch_size", "image_width", "image_depth", "image_heads"):
+            _require(getattr(self, name) == ARCHITECTURE_DEFAULT, name, getattr(self, name), f"0 for {network}")
+
+    @property
+    def is_convolutional(self) -> bool:
+        """True for a ResNet, False for a ViT, whatever its stem."""
+        return is_resnet(self.image_architecture)
 
     @property
     def pretrained_network(self) -> str:

@@ -12,10 +12,18 @@ class EveryRow(nn.Module):
 
     Args:
         encoder: Its layers are used, not copied.
+
+    Raises:
+        ValueError: The encoder has no blocks, as a residual network; its rows are counted as they are.
     """
 
     def __init__(self, encoder: ImageEncoder) -> None:
         super().__init__()
+        if not isinstance(encoder, ImageEncoder):
+            raise ValueError(
+                f"expected an ImageEncoder, got {type(encoder).__name__}, which has no blocks; give it to count_gmac "
+                "as it is"
+            )
         self.encoder = encoder
 
     def forward(self, pixels: Tensor, region: Tensor | None = None) -> Tensor:

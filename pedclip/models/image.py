@@ -1,6 +1,6 @@
 """Vision transformer (timm) with a Mixture of Body-part Experts in chosen blocks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final, Literal, get_args
@@ -35,6 +35,8 @@ class ImageFeatures:
             the patch rows of the last block's MLP receive no gradient in pre-training.
         pooled: (B, C) image token after the last block and the final normalization, before any projection: what the
             heads of an objective read.
+
+    Of a convolutional network ``dense`` and ``tokens`` are the pooled row and the places of the last stage.
     """
 
     embedding: Tensor
@@ -61,7 +63,7 @@ class ImageFeatures:
 
     @cached_property
     def attention(self) -> Tensor | None:
-        """(B, A, S) attention of the image token to the patches in the last block, in A heads, when first read.
+        """(B, A, S) attention of the image token to the patches in the last block, in A heads, made when first read.
 
         Rows sum to at most 1, the rest being the image token's attention to itself. None for a convolutional network,
         which has no attention: its places count alike.
@@ -243,6 +245,11 @@ class ImageEncoder(nn.Module):
         self.grid = vit.patch_embed.grid_size
 
     @property
+    def stem(self) -> HybridStem | None:
+        """Convolutional stages in front of the blocks, where there are some that may be pretrained."""
+        return self.vit.patch_embed if isinstance(self.vit.patch_embed, HybridStem) else None
+
+    @property
     def width(self) -> int:
         """C, the token width."""
         return int(self.vit.embed_dim)
@@ -251,6 +258,15 @@ class ImageEncoder(nn.Module):
     def local_width(self) -> int:
         """C', the width of ``ImageFeatures.patches``."""
         return self.width
+
+    @property
+    def pretrained_cfg(self) -> Mapping[str, Any]:
+        """Facts about the weights that the network starts from, such as the mean that they expect."""
+        return self.vit.pretrained_cfg  # type: ignore[no-any-return]
+
+    def normalize(self, dense: Tensor) -> Tensor:
+        """Final normalization of (B, …, C) tokens that have not passed it."""
+        return self.vit.norm(dense)  # type: ignore[no-any-return]
 
     def forward(
         self, pixels: Tensor, region: Tensor | None = None

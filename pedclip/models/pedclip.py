@@ -20,7 +20,8 @@ from pedclip.artefacts import atomic_folder, read_json, write_json
 from pedclip.models.checkpoint_files import HELD, TEXT_FOLDER, check_layout, check_weights, write_checksums
 from pedclip.models.checkpoint_files import WEIGHTS_FILE as WEIGHTS_FILE
 from pedclip.models.config import PedCLIPConfig
-from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
+from pedclip.models.encoders import build_image_encoder
+from pedclip.models.image import ImageFeatures
 from pedclip.models.starting_points import RANDOM
 from pedclip.models.text import TextEncoder, load_tokenizer
 from pedclip.models.text import TextFeatures as TextFeatures
@@ -65,35 +66,11 @@ class PedCLIP(nn.Module):
             raise ValueError("PedCLIP needs tokenizer=… (see pedclip.models.text.train_tokenizer) or text_weights=…")
         self.config = config
         self.tokenizer = tokenizer or load_tokenizer(text_weights)
-        sizes = {
-            "patch_size": config.image_patch_size,
-            "embed_dim": config.image_width,
-            "depth": config.image_depth,
-            "num_heads": config.image_heads,
-        }
-        # What is 0 is left to the architecture's own value.
-        given = {name: size for name, size in sizes.items() if size}
-        vit = build_vit(
-            config.image_architecture,
-            image_size=config.image_size,
-            weights=RANDOM if image_weights in SHIPPED else image_weights,
-            stem=config.image_stem,
-            backbone=config.image_backbone,
-            **given,
-        )
-        self.preprocess = preprocess or default_preprocess(config.image_size, vit.pretrained_cfg)
-        self.image_encoder = ImageEncoder(
-            vit,
-            mobe_layers=config.mobe_layers,
-            num_experts=len(config.regions),
-            gate_input=config.gate_input,
-            expert_init=config.expert_init,
-            implementation=config.mobe_implementation,
-            threshold=config.gate_threshold,
-            detach_gate=config.detach_gate,
-        )
+        # Weights of this package are whole encoders, experts included: they are loaded below.
+        image_start = RANDOM if image_weights in SHIPPED else image_weights
+        self.image_encoder = build_image_encoder(config, weights=image_start)
+        self.preprocess = preprocess or default_preprocess(config.image_size, self.image_encoder.pretrained_cfg)
         self.text_encoder = text_encoder or self._build_text(text_weights)
-        # Weights of this package hold whole encoders, experts included.
         for part, weights in (("image", image_weights), ("text", text_weights)):
             if weights in SHIPPED:
                 self._load_encoder(part, weights)
@@ -163,9 +140,10 @@ class PedCLIP(nn.Module):
         side = self.config.image_size
         if pixels.dim() != 4 or pixels.shape[1:] != (3, side, side):
             raise ValueError(f"pixels has shape {tuple(pixels.shape)}; expected (B, 3, {side}, {side})")
-        pooled, gate_logits, dense, finish, attend = self.image_encoder(pixels, region)  # (B, C), then as documented
+        # (B, C), then as documented; a residual network adds its local map.
+        pooled, gate_logits, dense, finish, attend, *local = self.image_encoder(pixels, region)
         embedding = self._unit(self.image_projection(pooled))
-        return ImageFeatures(embedding, gate_logits, dense, finish, attend, pooled=pooled)
+        return ImageFeatures(embedding, gate_logits, dense, finish, attend, local[0] if local else None, pooled)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> TextFeatures:
         """Embed tokenized excerpts or prompts.
@@ -188,8 +166,9 @@ class PedCLIP(nn.Module):
     def embed_patches(self, image: ImageFeatures) -> Tensor:
         """Patches in the joint space, by the same normalization and projection as the image token.
 
-        They are those that enter the last block: the loss reads the image token alone, so that the patch rows behind
-        the last block come from expert weights that no patch has trained.
+        Of a ViT they are those that enter the last block: the loss reads the image token alone, so that the patch rows
+        behind the last block come from expert weights that no patch has trained. Of a residual network they are the
+        places of the last stage, whose mean is the film's embedding before it is brought to length one.
 
         Args:
             image: Of B films.
@@ -197,7 +176,7 @@ class PedCLIP(nn.Module):
         Returns:
             (B, S, D) unit vectors, in the rows and columns of ``image_encoder.grid``.
         """
-        return self._unit(self.image_projection(self.image_encoder.vit.norm(image.dense[:, 1:])))
+        return self._unit(self.image_projection(self.image_encoder.normalize(image.dense[:, 1:])))
 
     @staticmethod
     def _unit(embedding: Tensor) -> Tensor:

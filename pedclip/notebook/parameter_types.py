@@ -37,6 +37,18 @@ def _known_regions(regions: list[str]) -> list[str]:
     return regions
 
 
+def _known_objective(name: str) -> str:
+    if name == "pedclip":
+        return name  # the default: a notebook that keeps it need not wait for the registry and its torch here
+    from pedclip.objectives import names
+
+    if name not in names():
+        close = get_close_matches(name, names(), n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ValueError(f"it is none of {', '.join(names())}{hint}")
+    return name
+
+
 def _block_numbers(layers: list[int]) -> list[int]:
     # Sorted and without repetition in one comparison.
     if any(layer < 0 for layer in layers) or sorted(set(layers)) != layers:
@@ -144,6 +156,7 @@ Regions = Annotated[
     AfterValidator(_known_regions),
     Field(description="a list of names from REGIONS", examples=["[hand, wrist]"]),
 ]
+ObjectiveName = Annotated[str, AfterValidator(_known_objective), Field(description="the name of an objective")]
 Layers = Annotated[
     list[int],
     AfterValidator(_block_numbers),

@@ -4,7 +4,7 @@ The parameter cell of a notebook and its model here hold the same names and defa
 """
 
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,7 @@ from pedclip.notebook.errors import ParameterError
 from pedclip.notebook.parameter_types import (
     Layers,
     NonNegative,
+    ObjectiveName,
     Place,
     Places,
     Positive,
@@ -115,14 +116,21 @@ class PretrainParameters(Parameters):
     precision: Literal["", "32-true", "bf16-mixed", "16-mixed"] = ""
     accumulate: ProfileCount = 0
     devices: Positive = 1
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     num_workers: NonNegative = 0  # 0 loads in this process
     resume: bool = True
     pretrained: Literal["", "yes", "no"] = ""  # not a bool: "" is "as the profile says"
     image_weights: Place = ""
     text_weights: Place = ""
     stem_training: Literal["", "frozen", "slow", "full"] = ""
-    logger: Literal["csv", "tensorboard"] = "csv"
+    objective: ObjectiveName = "pedclip"
+    # Which options there are depends on the objective; the configuration of the run checks them.
+    objective_options: Annotated[
+        dict[str, Any],
+        Field(
+            description="a mapping of options of the objective, such as {'variant': 'code'}",
+            examples=["{variant: code}"],
+        ),
+    ] = {}
 
 
 class ZeroShotParameters(Parameters):

@@ -121,7 +121,7 @@ class Config:
     def is_default(self) -> bool:
         """True for the run whose quality the notebook vouches for: data, model and training untouched."""
         # These change where and how fast, not what.
-        free = {"name", "output", "resume", "num_workers", "logger", "device", "accelerator"}
+        free = {"name", "output", "resume", "num_workers", "device"}
         fields = type(self.parameters).model_fields
         return all(value == fields[name].default for name, value in self.parameters if name not in free)
 
@@ -149,6 +149,8 @@ def start(namespace: dict[str, Any], notebook: str) -> Config:
     # By now the namespace also holds the results of later cells.
     if _STARTED in namespace:
         values = {name: value for name, value in values.items() if name in fields}
+    # First of all: to know the name of an objective, validation loads torch and what comes with it.
+    quiet()
     try:
         parameters = validate(values, notebook)
     except ParameterError:
@@ -160,7 +162,6 @@ def start(namespace: dict[str, Any], notebook: str) -> Config:
     # Absolute before anything changes the working directory.
     output = Path(parameters.output).absolute() if parameters.output else default_runs()
     cfg = Config(parameters, RunPaths(output, notebook, parameters.name))
-    quiet()
     # From here on every chart also leaves its picture in the run folder.
     plots.use(cfg.paths.figures)
     write_json(cfg.paths.parameters, parameters.model_dump())

@@ -73,7 +73,7 @@ class ObjectiveModel(nn.Module):
 
     def embed_patches(self, image: ImageFeatures) -> Tensor:
         """Patches in the joint space of the objective, each as if it were an image token: (B, S, D) unit vectors."""
-        normalized = self.model.image_encoder.vit.norm(image.dense[:, 1:])  # (B, S, C)
+        normalized = self.model.image_encoder.normalize(image.dense[:, 1:])  # (B, S, C)
         # Heads read one vector per film: (B, S, C) → (B · S, C) → (B, S, D).
         single = replace(
             image, pooled=normalized.flatten(0, 1), embedding=self.model.embed_patches(image).flatten(0, 1)

@@ -29,7 +29,8 @@ def history_table(history: Sequence[Mapping[str, float]], *, steps_per_epoch: in
         steps_per_epoch: Optimizer steps of one epoch, at least 1.
 
     Returns:
-        Columns `epoch` (passes done), `term`, `split`, `unit`, `value`.
+        Columns `epoch` (passes done), `term`, `split`, `unit`, `value`. Of a rival without a contrastive part its whole
+        loss is the term "loss".
     """
     # A chart holds a few thousand rows: of a long run every k-th training record is drawn, and every validation.
     stride = -(-len(history) // MAX_RECORDS) or 1
@@ -38,13 +39,16 @@ def history_table(history: Sequence[Mapping[str, float]], *, steps_per_epoch: in
         for index, record in enumerate(history)
         if index % stride == 0 or any(name.startswith("val/") for name in record)
     ]
+    # A rival's own sum stands where PedCLIP's contrastive part would.
+    has_parts = any("train/contrastive" in record for record in kept)
+    known = _TERMS if has_parts else _TERMS | {"train/loss": ("loss", "train", "nats")}
     rows = [
         # Steps count from 0; after the last one of an epoch the epoch is done.
         {"epoch": (record["step"] + 1) / steps_per_epoch, "term": term, "split": split, "unit": unit, "value": value}
         for record in kept
         for name, value in record.items()
-        if name in _TERMS
-        for term, split, unit in [_TERMS[name]]
+        if name in known
+        for term, split, unit in [known[name]]
     ]
     return pd.DataFrame(rows, columns=["epoch", "term", "split", "unit", "value"])
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pedclip.training.loop import pretrain as pretrain
     from pedclip.training.model_card import checkpoint_card as checkpoint_card
     from pedclip.training.preparation import prepare as prepare
+    from pedclip.training.recipes import with_recipe as with_recipe
     from pedclip.training.schedule import expert_schedule as expert_schedule
 
 __getattr__, __dir__ = lazy_names(
@@ -31,6 +32,7 @@ __getattr__, __dir__ = lazy_names(
         "pretrain": "loop",
         "checkpoint_card": "model_card",
         "prepare": "preparation",
+        "with_recipe": "recipes",
         "expert_schedule": "schedule",
     },
 )

@@ -8,16 +8,26 @@ import dataclasses
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import distributed
 
 from pedclip.training.checkpoints import NotFiniteError
-from pedclip.training.config import PROFILES, RunConfig, available_profile, load_config, load_profile, replace_fields
+from pedclip.training.config import (
+    PROFILES,
+    RunConfig,
+    available_profile,
+    load_config,
+    load_profile,
+    replace_fields,
+)
+from pedclip.training.experts import published_experts
 from pedclip.training.launcher import check_launch, join_processes
 from pedclip.training.loop import pretrain
 from pedclip.training.model_card import checkpoint_card
 from pedclip.training.preparation import prepare
+from pedclip.training.recipes import RECIPES, recipe_of, with_recipe
 from pedclip.training.run_lock import is_main, run_lock
 from pedclip.triplets.columns import PATIENTS
 
@@ -41,15 +51,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="SECTION.NAME=VALUE",
         help="change one field, such as training.epochs=2 or model.mobe_layers=[5,11]; repeatable",
     )
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="'published': optimize as the authors of the objective did; --set goes before it",
+    )
     parser.add_argument("--no-resume", action="store_true", help="start again instead of continuing a killed run")
     return parser.parse_args(arguments)
 
 
 def configure(options: argparse.Namespace) -> RunConfig:
-    """Configuration of the command line.
+    """Configuration of the command line: profile or file, then the recipe, then what ``--set`` says.
 
     Raises:
-        ValueError: A ``--set`` is not SECTION.NAME=VALUE, or names or values are not allowed.
+        ValueError: A ``--set`` is not SECTION.NAME=VALUE, or names or values are not allowed; or no recipe is known.
     """
     if options.config:
         config = load_config(options.config)
@@ -59,16 +74,31 @@ def configure(options: argparse.Namespace) -> RunConfig:
             change.startswith(("training.image_weights=", "training.text_weights=")) for change in options.set
         )
         config = load_profile(options.profile) if by_hand else available_profile(options.profile)
-    for change in options.set:
-        path, equals, text = change.partition("=")
-        section, dot, name = path.partition(".")
-        if not equals or not dot or section not in ("model", "training"):
-            raise ValueError(f"--set {change!r} is not understood: write training.NAME=VALUE or model.NAME=VALUE")
-        # Through the same check as a file: an unknown name is refused with the closest known one.
-        part = replace_fields(getattr(config, section), {name: _value(text)})
-        config = dataclasses.replace(config, **{section: part})
+    changes = _changes(options.set)
+    # Rivals come as published, without experts, unless layers for them are set.
+    asked = published_experts(changes["training"] | changes["model"])
+    model = changes["model"] | {name: asked[name] for name in ("mobe_layers",) if name in asked}
+    config = dataclasses.replace(config, model=replace_fields(config.model, model))
+    # Below what is set by hand: a recipe is a starting point like a profile.
+    if options.recipe:
+        config = with_recipe(config, given=changes["training"])
+    else:
+        config = dataclasses.replace(config, training=replace_fields(config.training, changes["training"]))
     named = {name: value for name in ("data", "patients") if (value := getattr(options, name))}
     return dataclasses.replace(config, **named)
+
+
+def _changes(settings: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Values of ``--set`` by section and name. All of a section are set at once, for one may need another."""
+    # A residual network, for one, needs sizes of 0 and no experts in the same breath.
+    changes: dict[str, dict[str, object]] = {"model": {}, "training": {}}
+    for change in settings:
+        path, equals, text = change.partition("=")
+        section, dot, name = path.partition(".")
+        if not equals or not dot or section not in changes:
+            raise ValueError(f"--set {change!r} is not understood: write training.NAME=VALUE or model.NAME=VALUE")
+        changes[section][name] = _value(text)
+    return changes
 
 
 def _value(text: str) -> object:
@@ -106,6 +136,10 @@ def _train(config: RunConfig, options: argparse.Namespace) -> int:
         logging.getLogger().setLevel(logging.WARNING)  # rank 0 reports for all
         if distributed.is_initialized():
             distributed.barrier()  # rank 0 writes the cache that the others read
+    if options.recipe:
+        # What the recipe leaves out is said before hours are spent.
+        for part in recipe_of(config.training.objective).not_expressed:
+            logging.getLogger(__name__).info("recipe of %s, not expressed: %s", config.training.objective, part)
     prepared = prepare(config, options.output)  # on other ranks: reads what rank 0 has written
     if is_main() and distributed.is_initialized():
         distributed.barrier()

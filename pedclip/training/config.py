@@ -23,12 +23,14 @@ from pedclip.models.starting_points import (
 )
 from pedclip.objectives.registry import names as objective_names
 from pedclip.objectives.registry import option_names
+from pedclip.training.experts import published_experts
 from pedclip.triplets.columns import PATIENTS
 
 LearningRateSchedule = Literal["cosine", "constant"]
 Sampler = Literal["uniform", "sqrt"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Logger = Literal["csv", "tensorboard"]
+Optimizer = Literal["adamw", "adam"]
 StemTraining = Literal["frozen", "slow", "full"]
 STEM_RATES: Final[dict[StemTraining, float]] = {"frozen": 0.0, "slow": 0.1, "full": 1.0}  # of the learning rate
 _logger = logging.getLogger(__name__)
@@ -48,7 +50,9 @@ class TrainingConfig:
         epochs: Passes over the training triplets, at least 1.
         batch_size: Pairs per step over all devices, at least 2 per device (P12).
         accumulate: Batches whose gradients are added before a step, at least 1. Negatives stay within a batch.
-        learning_rate: Peak AdamW step size, above 0.
+        learning_rate: Peak step size, above 0.
+        optimizer: "adamw" shrinks weights beside the step; "adam" adds their decay to the gradient, as some rivals do.
+        beta1: Share of the past in the moving mean of gradients, in [0, 1).
         schedule: "cosine" warms up over ``warmup_fraction`` and falls to 0; "constant" is as printed (P11).
         warmup_fraction: Share of the steps, in [0, 1).
         weight_decay: On matrices only, at least 0 (P10).
@@ -82,6 +86,8 @@ class TrainingConfig:
     batch_size: int = 256
     accumulate: int = 1
     learning_rate: float = 1e-5
+    optimizer: Optimizer = "adamw"
+    beta1: float = 0.9
     schedule: LearningRateSchedule = "cosine"
     warmup_fraction: float = 0.05
     weight_decay: float = 0.05
@@ -117,13 +123,15 @@ class TrainingConfig:
         _require(
             self.learning_rate > 0 and math.isfinite(self.learning_rate), "learning_rate", self.learning_rate, "above 0"
         )
-        _require(0 <= self.warmup_fraction < 1, "warmup_fraction", self.warmup_fraction, "in [0, 1)")
+        for name in ("warmup_fraction", "beta1"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         teacher = self.teacher_epochs  # -1 is "as long in proportion as published"
         _require(
             teacher == -1 or 0 <= teacher <= self.epochs, "teacher_epochs", teacher, f"-1, or in [0, {self.epochs}]"
         )
         for name, allowed in (
             ("objective", objective_names()),
+            ("optimizer", get_args(Optimizer)),
             ("schedule", get_args(LearningRateSchedule)),
             ("precision", get_args(Precision)),
             ("sampler", get_args(Sampler)),
@@ -239,7 +247,8 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
         settings: Values of fields of ``RunConfig``, ``PedCLIPConfig`` or ``TrainingConfig`` by name. 0, "" and []
             keep the profile's value (the seed is always taken). ``pretrained="no"`` starts from random weights
             whatever the profile names, "yes" insists on pretrained ones, and "" takes the profile's unless they are of
-            a package that is not installed.
+            a package that is not installed. Another objective than "pedclip" comes without experts: see
+            ``published_experts``.
 
     Returns:
         The configuration; paths in ``data`` are absolute, so that it can be read from any folder.
@@ -248,7 +257,7 @@ def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
         ValueError: A name is unknown or a value not allowed.
     """
     # A notebook's parameter cannot be absent, so "not given" is an empty value; a seed of 0 is a seed.
-    given = {name: value for name, value in settings.items() if value or name == "seed"}
+    given = published_experts({name: value for name, value in settings.items() if value or name == "seed"})
     pretrained = given.pop("pretrained", "")
     # Weights named by hand go before the switch.
     if pretrained or {"image_weights", "text_weights"} & given.keys():

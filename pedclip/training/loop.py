@@ -16,7 +16,6 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.starting_points import RANDOM
-from pedclip.models.stem import HybridStem
 from pedclip.models.text import train_tokenizer
 from pedclip.training.callbacks import Progress
 from pedclip.training.checkpoints import EXPORT_FOLDER, ExportCheckpoint, ResumableCheckpoint
@@ -122,8 +121,7 @@ def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
     model = PedCLIP(
         config.model, tokenizer=tokenizer, image_weights=training.image_weights, text_weights=training.text_weights
     )
-    stem = model.image_encoder.vit.patch_embed
-    if isinstance(stem, HybridStem):
+    if (stem := model.image_encoder.stem) is not None:
         # Statistics that nobody has learned would be no normalization at all.
         stem.trains_statistics = training.image_weights == RANDOM
         stem.backbone.requires_grad_(training.stem_training != "frozen")

@@ -27,6 +27,10 @@ def checkpoint_card(config: RunConfig, train: TripletArrays, validation: Triplet
     image, text = starting_points(config)
     data = "the phantom of this project (drawn films)" if config.data == "phantom" else "radiographs of its user"
     objective = "" if training.objective == "pedclip" else f"objective {training.objective}, "
+    optimizer = {"adamw": "AdamW", "adam": "Adam"}[training.optimizer]
+    # "23 experts in blocks []" would be a riddle.
+    blocks = list(model.mobe_layers)
+    experts = f"{len(model.regions)} experts in blocks\n  {blocks}" if blocks else "without experts"
     return f"""---
 license: {"apache-2.0" if config.data == "phantom" else "other"}
 library_name: pedclip
@@ -39,10 +43,9 @@ Research and teaching only, never for diagnosis.
 
 - **Data**: {data}; {len(train)} films of {len(set(train.patients))} patients for training, {len(validation)} of
   {len(set(validation.patients))} for validation. Films per region: {regions}.
-- **Model**: {model.image_architecture} at {model.image_size}², {len(model.regions)} experts in blocks
-  {list(model.mobe_layers)}; temperature {model.temperature}.
-- **Training**: {objective}{training.epochs} epochs, batch {training.batch_size}, AdamW {training.learning_rate}, seed
-  {training.seed}.
+- **Model**: {model.image_architecture} at {model.image_size}², {experts}; temperature {model.temperature}.
+- **Training**: {objective}{training.epochs} epochs, batch {training.batch_size}, {optimizer} {training.learning_rate},
+  seed {training.seed}.
 - **Started from**: image encoder {image}; text encoder {text}.
 - **Metrics**: made by notebook 04, beside this folder's run.
 - **Code**: pedclip, revision {revision or "unknown"}. **Licence of the weights**: that of their data.

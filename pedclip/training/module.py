@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from pedclip.models.pedclip import PedCLIP
-from pedclip.models.stem import HybridStem
 from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.pedclip import ExpertObjective
 from pedclip.objectives.registry import build, option_names
@@ -144,13 +143,16 @@ class PretrainModule(L.LightningModule):
         self.log_dict(validation_metrics(parts, self.model.temperature), rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with decay on matrices only (none on biases, norms, the image's position embedding); the schedule."""
+        """Adam or AdamW with decay on matrices only (no bias, no norm, no position embedding); the schedule."""
         config = self.config
         # The model first, then the heads of the objective: a resumed optimizer counts parameters in this order.
         groups = _parameter_groups(self, config.weight_decay)
         if config.stem_training == "slow":
             groups = _with_stem_rate(groups, self.model, STEM_RATES["slow"] * config.learning_rate)
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+        # The groups name the decay; what the optimizer makes of it is the difference between the two.
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        # Nobody prints another second moment than 0.999.
+        optimizer = kind(groups, lr=config.learning_rate, betas=(config.beta1, 0.999))
         # Not Lightning's estimate: it would start the loader before a checkpoint has said where to go on.
         steps = config.epochs * math.ceil(self.batches_per_epoch / config.accumulate)
         warmup = max(1, round(steps * config.warmup_fraction)) if config.warmup_fraction else 0
@@ -214,8 +216,8 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, A
 
 def _with_stem_rate(groups: list[dict[str, Any]], model: PedCLIP, rate: float) -> list[dict[str, Any]]:
     """Groups in which the pretrained stages of a hybrid stem have a step size of their own."""
-    stem = model.image_encoder.vit.patch_embed
-    stages = {id(parameter) for parameter in stem.backbone.parameters()} if isinstance(stem, HybridStem) else set()
+    stem = model.image_encoder.stem
+    stages = {id(parameter) for parameter in stem.backbone.parameters()} if stem is not None else set()
     split = []
     # Either kind of group, with weight decay and without, falls in two; an empty one is not made.
     for group in groups:

@@ -383,7 +383,7 @@ def test_a_file_in_place_of_the_text_encoder_is_named(tmp_path: Path) -> None:
         PedCLIP.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("name", ["x", "resnet18", "vit_base_patch16_223"])
+@pytest.mark.parametrize("name", ["x", "efficientnet_b0", "vit_base_patch16_223"])
 def test_an_architecture_that_is_no_vision_transformer_of_timm_is_one_error(tmp_path: Path, name: str) -> None:
     folder = tiny().save_pretrained(tmp_path / "checkpoint")
     content = json.loads((folder / "config.json").read_text()) | {"image_architecture": name}

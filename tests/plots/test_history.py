@@ -21,6 +21,17 @@ def test_steps_become_passes_and_unknown_values_are_left_out() -> None:
     assert table.columns.tolist() == ["epoch", "term", "split", "unit", "value"]
 
 
+def test_the_whole_loss_stands_where_there_is_no_contrastive_part() -> None:
+    rival = [{"step": 0, "train/loss": 3.0, "train/local": 2.0}, {"step": 1, "val/contrastive": 1.0}]
+    found = history_table(rival, steps_per_epoch=1)
+    assert found[["term", "split", "value"]].to_numpy().tolist() == [
+        ["loss", "train", 3.0],
+        ["contrastive, whole split", "validation", 1.0],
+    ]
+    ours = history_table([{"step": 0, "train/loss": 3.0, "train/contrastive": 2.0}], steps_per_epoch=1)
+    assert ours["term"].tolist() == ["contrastive"]
+
+
 def test_an_empty_history_keeps_the_columns() -> None:
     table = history_table([], steps_per_epoch=10)
     assert table.columns.tolist() == ["epoch", "term", "split", "unit", "value"]

@@ -96,6 +96,8 @@ def test_batch_is_shared_by_the_devices() -> None:
         ({"warmup_fraction": 1.0}, "warmup_fraction=1.0"),
         ({"objective": "glorias"}, r"objective='glorias' is not allowed: one of \('pedclip', 'clip', "),
         ({"batch_size": 1}, "batch_size=1 is not allowed: at least 2 per device"),
+        ({"optimizer": "sgd"}, r"optimizer='sgd' is not allowed: one of \('adamw', 'adam'\)"),
+        ({"beta1": 1.0}, r"beta1=1.0 is not allowed: in \[0, 1\)"),
     ],
 )
 def test_wrong_values_raise(changes: dict, words: str) -> None:
@@ -108,6 +110,37 @@ def test_a_stored_configuration_without_an_objective_means_pedclip(tmp_path: Pat
     del content["training"]["objective"]  # as written before objectives had names
     (tmp_path / "training.json").write_text(json.dumps(content))
     assert load_config(tmp_path / "training.json").training.objective == "pedclip"
+
+
+def test_a_stored_configuration_of_before_there_was_a_choice_means_adamw() -> None:
+    values = load_profile("demo").to_dict()
+    del values["training"]["optimizer"], values["training"]["beta1"]
+    assert RunConfig.from_dict(values) == load_profile("demo")
+
+
+def test_rivals_come_without_experts_unless_layers_are_given(tmp_path: Path) -> None:
+    assert configure("demo", {"objective": "clip", "mobe_layers": []}).model.mobe_layers == ()
+    assert configure("demo", {"objective": "clip", "mobe_layers": [1]}).model.mobe_layers == (1,)
+    assert configure("demo", {"objective": "pedclip", "mobe_layers": []}).model.mobe_layers == (-1,)
+
+    def shell(*arguments: str) -> tuple[int, ...]:
+        return configure_shell(parse(list(arguments))).model.mobe_layers
+
+    assert shell("--set", "training.objective=clip") == ()
+    assert shell("--set", "training.objective=clip", "--set", "model.mobe_layers=[1]") == (1,)
+    assert shell("--set", "model.mobe_layers=[1]", "--set", "training.objective=clip") == (1,)
+    assert shell("--set", "training.objective=pedclip") == (-1,)
+    # A stored run says itself what it has.
+    stored = configure("demo", {"objective": "clip", "mobe_layers": [1]})
+    (tmp_path / "training.json").write_text(json.dumps(stored.to_dict()))
+    assert shell("--config", str(tmp_path / "training.json")) == (1,)
+
+
+def test_settings_of_a_section_may_need_each_other() -> None:
+    sizes = [f"model.image_{name}=0" for name in ("patch_size", "width", "depth", "heads")]
+    asked = ["model.image_architecture=resnet18", "model.image_stem=patch", "training.objective=clip", *sizes]
+    config = configure_shell(parse([part for change in asked for part in ("--set", change)]))
+    assert (config.model.image_architecture, config.model.mobe_layers) == ("resnet18", ())
 
 
 def test_shell_takes_data_and_how_their_patients_are_told_apart() -> None:

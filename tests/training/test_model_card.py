@@ -13,4 +13,13 @@ def test_card_counts_films_and_names_another_objective(objective: str, words: st
     card = checkpoint_card(tiny_config(objective=objective), tiny_arrays(43), tiny_arrays(9), revision="")
     assert words in card
     assert "43 films of 43 patients for training, 9 of\n  9 for validation" in card
+    assert "vit_tiny_patch16_224 at 16², 23 experts in blocks\n  [-1]; temperature 0.07." in card
+    assert "batch 8, AdamW 0.001,\n  seed 0." in card
     assert "p12" not in card  # a patient of the training split
+
+
+def test_card_says_that_there_are_no_experts_and_which_optimizer() -> None:
+    config = tiny_config({"mobe_layers": ()}, optimizer="adam")
+    card = checkpoint_card(config, tiny_arrays(43), tiny_arrays(9), revision="")
+    assert "at 16², without experts; temperature 0.07." in card
+    assert "batch 8, Adam 0.001," in card
