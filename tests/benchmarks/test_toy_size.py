@@ -11,6 +11,7 @@ from benchmarks.downstream import main as measure_downstream
 from benchmarks.gpu_all import main
 from benchmarks.shipped_weights import card
 from pedclip.evaluation.downstream.run import MEAN
+from pedclip.objectives.registry import names as objective_names
 from pedclip.training.config import RunConfig, load_config
 from pedclip.training.loop import build_model
 from pedclip.training.preparation import prepare
@@ -24,9 +25,10 @@ def test_gpu_script_at_toy_size(tmp_path: Path) -> None:
     weights = ["--weights", str(tmp_path / "run"), "--epochs", "1", "--studies", "150"]
     assert main(["--toy", "--rounds", "1", "--json", str(tmp_path / "report.json"), *weights]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
-    assert len(report["correctness"]) == 32
+    assert len(report["correctness"]) == 32 + len(objective_names())
     assert all(row["ok"] for row in report["correctness"])
     assert {row["variant"] for row in report["training_step"]} >= {"plain ViT", "literal Eq. 2", "ours, gate"}
+    assert {row["objective"] for row in report["objectives"]} == set(objective_names())
     assert report["weights"]["films"]["train"] > 100
     assert (tmp_path / "run" / "checkpoint" / "model.safetensors").exists()
 
