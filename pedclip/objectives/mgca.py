@@ -132,12 +132,12 @@ class MGCAObjective(Objective):
             word_weights = importance(attention, mask)
             seen = features.image.attention  # (B, heads, S)
             patch_weights = importance(everywhere.float() if seen is None else seen.mean(1), everywhere)
-        options = {"temperature": self.local_temperature}
-        of_words = token_alignment(words, patches, word_weights, mask=mask, **options)
+        temperature = self.local_temperature
+        of_words = token_alignment(words, patches, word_weights, temperature=temperature, mask=mask)
         # The release leaves out the division by the length where its encoder is a ViT.
-        is_shorter = self.variant == "code" and seen is not None
+        is_unit = self.variant == "paper" or seen is None
         of_patches = token_alignment(
-            patches, words, patch_weights, other_mask=mask, unit_contexts=not is_shorter, **options
+            patches, words, patch_weights, temperature=temperature, other_mask=mask, unit_contexts=is_unit
         )
         return (of_words + of_patches) / 2
 
