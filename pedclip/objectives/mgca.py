@@ -131,7 +131,7 @@ class MGCAObjective(Objective):
             )  # (B, U): of a word, of all its pieces
             word_weights = importance(attention, mask)
             seen = features.image.attention  # (B, heads, S)
-            patch_weights = importance(everywhere.float() if seen is None else seen.mean(1), everywhere)
+            patch_weights = importance(everywhere.to(patches.dtype) if seen is None else seen.mean(1), everywhere)
         temperature = self.local_temperature
         of_words = token_alignment(words, patches, word_weights, temperature=temperature, mask=mask)
         # The release leaves out the division by the length where its encoder is a ViT.
