@@ -11,8 +11,8 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.contrastive import rows_of_all_ranks
-from pedclip.objectives.text_units import random_sentence
+from pedclip.objectives.contrastive import rows_of_all_ranks, unit_vectors
+from pedclip.objectives.text_units import TEXT_PARTS, TextPart, random_sentence
 from pedclip.objectives.tokens import Tokens
 
 Variant = Literal["paper", "code"]
@@ -31,6 +31,7 @@ class MedCLIPObjective(Objective):
         model: The dual encoder.
         variant: "paper" compares labels by their cosine, "code" by how many they share: the raw products of the
             release give films with several findings sharper targets.
+        text: "sentence" trains on one random sentence, as released; "excerpt" on the whole.
         width: D of the joint space, at least 1.
         mask_padding: Leave padding out of the mean over tokens. False averages it as the release does; the embedding
             of a text then depends on the longest text beside it.
@@ -54,32 +55,40 @@ class MedCLIPObjective(Objective):
     """
 
     def __init__(
-        self, model: PedCLIP, *, variant: Variant = "paper", width: int = 512, mask_padding: bool = True
+        self,
+        model: PedCLIP,
+        *,
+        variant: Variant = "paper",
+        text: TextPart = "sentence",
+        width: int = 512,
+        mask_padding: bool = True,
     ) -> None:
         super().__init__(model)
         # Options arrive from files as well: a misspelt one must not pass for a default.
         if variant not in VARIANTS:
             raise ValueError(f"variant={variant!r} is not allowed: one of {VARIANTS}")
+        if text not in TEXT_PARTS:
+            raise ValueError(f"text={text!r} is not allowed: one of {TEXT_PARTS}")
         if width < 1:
             raise ValueError(f"width={width!r} is not allowed: at least 1")
-        self.variant, self.mask_padding = variant, mask_padding
+        self.variant, self.text, self.mask_padding = variant, text, mask_padding
         self.image_head = nn.Linear(model.image_encoder.width, width, bias=False)
         self.text_head = nn.Linear(model.text_encoder.width, width, bias=False)
         # The method's own scale, whatever the temperature of the model is.
         self.log_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE))
 
     def text_view(self, tokens: Tokens, *, generator: torch.Generator) -> Tokens:
-        """(B, T') tokens of one random sentence of each text."""
-        return random_sentence(tokens, generator=generator)
+        """(B, T') tokens of one sentence of each text, or of the whole."""
+        return random_sentence(tokens, generator=generator) if self.text == "sentence" else tokens
 
     def embed_image(self, image: ImageFeatures) -> Tensor:
         """(B, D) unit vectors: the image token, projected."""
-        return _unit(self.image_head(image.pooled))
+        return unit_vectors(self.image_head(image.pooled))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) unit vectors: the mean over tokens and over three layers, projected."""
         mask = tokens.attention_mask if self.mask_padding else torch.ones_like(tokens.attention_mask)
-        return _unit(self.text_head(mean_over_tokens(text.hidden, mask)))
+        return unit_vectors(self.text_head(mean_over_tokens(text.hidden, mask)))
 
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
         """Parts of the loss, each (): ``image_to_text``, ``text_to_image``, ``scale`` and ``entropy``.
@@ -151,8 +160,3 @@ def mean_over_tokens(hidden: tuple[Tensor, ...], mask: Tensor) -> Tensor:
     weights = mask.to(states.dtype)[..., None]  # (B, T, 1)
     # Not a product with 0: what stands on padding may be anything, even infinite.
     return states.masked_fill(weights == 0, 0.0).sum(1) / weights.sum(1)
-
-
-def _unit(embedding: Tensor) -> Tensor:
-    """(B, D) of length 1, widened before the division."""
-    return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)

@@ -10,7 +10,7 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.contrastive import gathered_info_nce, rows_of_all_ranks
+from pedclip.objectives.contrastive import gathered_info_nce, rows_of_all_ranks, unit_vectors
 from pedclip.objectives.local_alignment import attention_weights
 from pedclip.objectives.text_units import merge_tokens
 from pedclip.objectives.tokens import Tokens
@@ -41,6 +41,7 @@ class MGCAObjective(Objective):
             its class says 1, 0.7 and 0.5.
         lambda_2: Weight of CTA, at least 0.
         lambda_3: Weight of CPA, at least 0.
+        mask_equal_texts: Pairs with the same excerpt are no negatives in ITA (decision P15).
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -73,6 +74,7 @@ class MGCAObjective(Objective):
         lambda_1: float = 1.0,
         lambda_2: float = 1.0,
         lambda_3: float = 1.0,
+        mask_equal_texts: bool = False,
     ) -> None:
         super().__init__(model)
         # Options arrive from files as well: a misspelt one must not pass for a default.
@@ -87,7 +89,7 @@ class MGCAObjective(Objective):
         self.lambdas = (lambda_1, lambda_2, lambda_3)
         for number, weight in enumerate(self.lambdas, start=1):
             _require(weight >= 0, f"lambda_{number}", weight, "at least 0")
-        self.variant = variant
+        self.variant, self.mask_equal_texts = variant, mask_equal_texts
         image, text = model.image_encoder, model.text_encoder
         self.image_head, self.patch_head = (
             _head(size, hidden_width, width) for size in (image.width, image.local_width)
@@ -97,16 +99,17 @@ class MGCAObjective(Objective):
 
     def embed_image(self, image: ImageFeatures) -> Tensor:
         """(B, D) unit vectors: the image token behind its head."""
-        return _unit(self.image_head(image.pooled))
+        return unit_vectors(self.image_head(image.pooled))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) unit vectors: [CLS] behind its head."""
-        return _unit(self.report_head(text.tokens[:, 0]))
+        return unit_vectors(self.report_head(text.tokens[:, 0]))
 
     def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
         """Parts of the loss, each () and unweighted: ``ita``, ``cta`` and ``cpa``; ``loss`` is their weighted sum."""
         image, text = self.embed_image(features.image), self.embed_text(features.text, features.tokens)
-        ita = gathered_info_nce(image, text, temperature=self.temperature)
+        text_ids = features.text_ids if self.mask_equal_texts else None
+        ita = gathered_info_nce(image, text, temperature=self.temperature, text_ids=text_ids)
         cta = self._tokens_agree(features)
         if self.variant == "code":
             # Sums of both directions and of both sides where the paper has means.
@@ -272,13 +275,8 @@ def _head(width: int, hidden: int, joint: int) -> nn.Sequential:
 
 def _embedded(head: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
     """(B, U, D) unit vectors of (B, U, C) tokens, 0 on padding, which the batch statistics never see."""
-    rows = _unit(head(tokens[mask]))  # (M, D), M the tokens of the batch
+    rows = unit_vectors(head(tokens[mask]))  # (M, D), M the tokens of the batch
     return rows.new_zeros(*mask.shape, rows.shape[-1]).masked_scatter(mask[..., None], rows)
-
-
-def _unit(embedding: Tensor) -> Tensor:
-    """(…, D) of length 1, widened before the division."""
-    return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:

@@ -10,8 +10,10 @@ from torch import Tensor, multiprocessing
 
 from pedclip.objectives.base import FeatureBatch
 from pedclip.objectives.medclip import LARGEST_LOG_SCALE, MedCLIPObjective, mean_over_tokens, soft_targets
+from pedclip.objectives.tokens import tokenize
 from tests.objectives.leaf_features import LABELS, LENGTHS, WIDTHS, leaf_features, leaves, padded, permuted
-from tests.objectives.rival_run import check_run
+from tests.objectives.tiny_features import tiny_features, tiny_model
+from tests.objectives.training_run import check_equal_runs, epoch_losses, interrupt, opened, train
 
 
 def objective_of(**options: object) -> MedCLIPObjective:
@@ -144,6 +146,7 @@ def test_a_sentence_is_drawn() -> None:
         view = objective_of().text_view(tokens, generator=torch.Generator().manual_seed(seed))
         drawn.add(tuple(view.input_ids[0, view.attention_mask[0] == 1].tolist()))
     assert drawn == {(0, 1, 2, 3, 5), (0, 4, 5)}
+    assert objective_of(text="excerpt").text_view(tokens, generator=torch.Generator()) is tokens
 
 
 def test_logits_stay_exact_under_autocast() -> None:
@@ -184,15 +187,46 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         torch.testing.assert_close(torch.load(tmp_path / f"rank{rank}.pt", weights_only=True), expected)
 
 
+@pytest.mark.parametrize("variant", ["paper", "code"])
+def test_short_texts_and_signs_alone_give_finite_gradients(variant: str) -> None:
+    model = tiny_model()
+    features = tiny_features(model, epoch=1.0)
+    tokens = tokenize(model.tokenizer, ["Film", ".", "...", "Film 2."], max_tokens=16)
+    text = model.encode_text(tokens.input_ids, tokens.attention_mask)
+    objective = MedCLIPObjective(model, variant=variant, width=8)
+    objective(replace(features, text=text, tokens=tokens))["loss"].backward()
+    gradients = [value.grad for module in (model, objective) for value in module.parameters()]
+    assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None)
+    assert all(value.grad.abs().max() > 0 for value in objective.parameters())
+
+
 def test_misuse_raises() -> None:
     with pytest.raises(ValueError, match=r"variant='papers' is not allowed: one of \('paper', 'code'\)"):
         objective_of(variant="papers")
+    with pytest.raises(ValueError, match=r"text='word' is not allowed: one of"):
+        objective_of(text="word")
     with pytest.raises(ValueError, match="width=0 is not allowed: at least 1"):
         MedCLIPObjective(WIDTHS, width=0)
 
 
-@pytest.mark.parametrize("mobe_layers", [(), (-1,)])
-def test_it_trains_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mobe_layers: tuple[int, ...]) -> None:
-    options = {"width": 8, "variant": "code"}
-    opened = check_run(tmp_path, monkeypatch, name="medclip", mobe_layers=mobe_layers, options=options)
-    assert opened.objective.image_head.weight.shape == (8, 32)
+@pytest.mark.parametrize(("variant", "mobe_layers"), [("paper", (-1,)), ("code", ())])
+def test_it_trains_goes_on_and_is_opened_with_its_heads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, mobe_layers: tuple[int, ...]
+) -> None:
+    options = {"variant": variant, "mobe_layers": mobe_layers, "width": 8}
+    losses = epoch_losses(train(tmp_path / "whole", "medclip", **options))
+    assert losses[-1] < losses[0] - 0.02
+    interrupt(monkeypatch, tmp_path / "parts", "medclip", **options)
+    assert train(tmp_path / "parts", "medclip", **options).resumed_from == 4
+    check_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    first, second = opened(tmp_path / "whole"), opened(tmp_path / "parts")
+    assert (second.name, second.options["variant"]) == ("medclip", variant)
+    pixels = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    texts = ["Film 1 of the chest.", "Film", "...", "Film 2 of the pelvis. Film 3."]
+    with torch.no_grad():
+        scores = second.pair_scores(pixels, texts)
+        assert torch.equal(first.pair_scores(pixels, texts), scores)
+        # A score depends on its film and its text alone.
+        for film in range(3):
+            alone = [second.pair_scores(pixels[film : film + 1], [text])[0, 0] for text in texts]
+            torch.testing.assert_close(torch.stack(alone), scores[film], rtol=1e-4, atol=1e-5)

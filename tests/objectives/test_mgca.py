@@ -1,6 +1,7 @@
 """MGCA by hand, against loops over words, patches and prototypes, and end to end."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 from pedclip.objectives import mgca
 from pedclip.objectives.base import FeatureBatch
 from pedclip.objectives.mgca import MGCAObjective, balanced_assignment, importance, token_alignment
+from pedclip.objectives.tokens import tokenize
 from tests.objectives.leaf_features import LENGTHS, WIDTHS, WORDS, leaf_features, leaves, padded, permuted
-from tests.objectives.rival_run import check_run
+from tests.objectives.tiny_features import tiny_features, tiny_model
+from tests.objectives.training_run import check_equal_runs, epoch_losses, interrupt, opened, train
 
 SMALL = {"width": 3, "hidden_width": 4, "num_prototypes": 5}
 
@@ -165,6 +168,10 @@ def test_variants_and_weights_do_what_they_say() -> None:
         torch.testing.assert_close(code[name], factor * paper[name])
     weighted = objective_of(lambda_1=0.0, lambda_2=0.25, lambda_3=3.0)(features)
     torch.testing.assert_close(weighted["loss"], 0.25 * paper["cta"] + 3 * paper["cpa"])
+    twins = replace(features, text_ids=torch.tensor([0, 1, 0, 2]))
+    masked = objective_of(mask_equal_texts=True)
+    torch.testing.assert_close(masked(features)["ita"], paper["ita"])
+    assert masked(twins)["ita"] < paper["ita"]
     seen = leaf_features()
     assert abs(objective_of(variant="code")(seen)["cta"] - 2 * objective_of()(seen)["cta"]) > 1e-3
     for name, part in (("temperature", "ita"), ("local_temperature", "cta"), ("prototype_temperature", "cpa")):
@@ -295,6 +302,19 @@ def test_logits_stay_exact_under_autocast() -> None:
         assert all(torch.equal(*pair) for pair in zip(losses(), exact, strict=True))
 
 
+@pytest.mark.parametrize("variant", ["paper", "code"])
+def test_short_texts_and_signs_alone_give_finite_gradients(variant: str) -> None:
+    model = tiny_model()
+    features = tiny_features(model, epoch=1.0)
+    tokens = tokenize(model.tokenizer, ["Film", ".", "...", "Film 2."], max_tokens=16)
+    text = model.encode_text(tokens.input_ids, tokens.attention_mask)
+    objective = MGCAObjective(model, variant=variant, width=8)
+    objective(replace(features, text=text, tokens=tokens))["loss"].backward()
+    gradients = [value.grad for module in (model, objective) for value in module.parameters()]
+    assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None)
+    assert all(value.grad.abs().max() > 0 for value in (objective.prototypes.weight, objective.word_head[0].weight))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -310,9 +330,24 @@ def test_misuse_raises(options: dict[str, object], message: str) -> None:
         objective_of(**options)
 
 
-@pytest.mark.parametrize("mobe_layers", [(), (-1,)])
-def test_it_trains_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mobe_layers: tuple[int, ...]) -> None:
-    options = {"width": 8, "hidden_width": 16, "num_prototypes": 6}
-    opened = check_run(tmp_path, monkeypatch, name="mgca", mobe_layers=mobe_layers, options=options)
-    assert opened.objective.prototypes.weight.shape == (6, 8)
-    assert not opened.objective.image_head[1].training
+@pytest.mark.parametrize(("variant", "mobe_layers"), [("paper", (-1,)), ("code", ())])
+def test_it_trains_goes_on_and_is_opened_with_its_heads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, mobe_layers: tuple[int, ...]
+) -> None:
+    options = {"variant": variant, "mobe_layers": mobe_layers, "width": 8, "hidden_width": 16, "num_prototypes": 6}
+    losses = epoch_losses(train(tmp_path / "whole", "mgca", **options))
+    assert losses[-1] < losses[0] - 0.1
+    interrupt(monkeypatch, tmp_path / "parts", "mgca", **options)
+    assert train(tmp_path / "parts", "mgca", **options).resumed_from == 4
+    check_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    first, second = opened(tmp_path / "whole"), opened(tmp_path / "parts")
+    assert (second.name, second.options["variant"]) == ("mgca", variant)
+    pixels = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    texts = ["Film 1 of the chest.", "Film", "...", "Film 2 of the pelvis. Film 3."]
+    with torch.no_grad():
+        scores = second.pair_scores(pixels, texts)
+        assert torch.equal(first.pair_scores(pixels, texts), scores)
+        # A score depends on its film and its text alone.
+        for film in range(3):
+            alone = [second.pair_scores(pixels[film : film + 1], [text])[0, 0] for text in texts]
+            torch.testing.assert_close(torch.stack(alone), scores[film], rtol=1e-4, atol=1e-5)
