@@ -148,7 +148,8 @@ class MGCAObjective(Objective):
         """() mean cross-entropy of each side's prototypes against the other side's assignment (CPA)."""
         with torch.no_grad():
             self.prototypes.weight.copy_(F.normalize(self.prototypes.weight, dim=-1))
-        prototypes = self.prototypes.weight  # (P, D)
+        # A copy, so that the next division in place leaves this graph alone.
+        prototypes = self.prototypes.weight.clone()  # (P, D)
         if epoch < FIXED_EPOCHS:
             # In the graph, since DDP waits for a gradient of every parameter.
             prototypes = prototypes.detach() + 0 * prototypes
