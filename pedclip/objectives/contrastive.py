@@ -102,6 +102,18 @@ def gather_rows(rows: Tensor) -> Tensor:
     return cast(Tensor, _GatherRows.apply(rows))
 
 
+def rows_of_all_ranks(rows: Tensor) -> Tensor:
+    """Rows of all ranks, differentiable (``gather_rows``); outside distributed training the rows themselves.
+
+    Args:
+        rows: (B, …), of one shape on every rank.
+
+    Returns:
+        (world_size · B, …).
+    """
+    return gather_rows(rows) if distributed.is_available() and distributed.is_initialized() else rows
+
+
 class _GatherRows(torch.autograd.Function):
     # all_gather alone would cut the graph: the other ranks' losses would send nothing back to these rows.
     @staticmethod

@@ -9,6 +9,8 @@ from pedclip.objectives.base import Objective
 from pedclip.objectives.clip import CLIPObjective
 from pedclip.objectives.convirt import ConVIRTObjective
 from pedclip.objectives.gloria import GLoRIAObjective
+from pedclip.objectives.medclip import MedCLIPObjective
+from pedclip.objectives.mgca import MGCAObjective
 from pedclip.objectives.pedclip import PedCLIPObjective
 
 # A published rival is one file of this folder and one line here.
@@ -17,6 +19,8 @@ OBJECTIVES: Final[Mapping[str, type[Objective]]] = {
     "clip": CLIPObjective,
     "convirt": ConVIRTObjective,
     "gloria": GLoRIAObjective,
+    "mgca": MGCAObjective,
+    "medclip": MedCLIPObjective,
 }
 
 
