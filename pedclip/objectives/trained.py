@@ -26,7 +26,7 @@ from pedclip.objectives.registry import build
 from pedclip.objectives.tokens import Tokens, tokenize
 from pedclip.triplets.transforms import Preprocess
 
-_PLAIN: Final = ("pedclip", "clip")  # their joint space is the encoders' own
+PLAIN: Final = ("pedclip", "clip")  # their joint space is the encoders' own
 
 
 class ObjectiveModel(nn.Module):
@@ -136,7 +136,7 @@ def write_objective(folder: Path, objective: Objective, *, name: str, options: M
         name: Of the objective.
         options: With which it was built, plain values.
     """
-    if name in _PLAIN:
+    if name in PLAIN:
         return
     if isinstance(objective, ExpertObjective):
         objective = objective.inner  # λ and teacher forcing belong to the training that is over

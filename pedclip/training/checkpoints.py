@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pedclip.models.checkpoint_files import HEADS_FILE
 from pedclip.models.pedclip import WEIGHTS_FILE
-from pedclip.objectives.trained import write_objective
+from pedclip.objectives.trained import PLAIN, write_objective
 from pedclip.training.batches import Batch
 from pedclip.training.module import PretrainModule, objective_settings
 from pedclip.training.run_lock import check_lock
@@ -40,7 +41,10 @@ class ExportCheckpoint(L.Callback):
         """Export on rank 0."""
         if not isinstance(pl_module, PretrainModule):
             return
-        if tensor := not_finite(dict(pl_module.model.named_parameters())):
+        # Heads of an objective are exported with the model, and spoil its answers as much.
+        weights = dict(pl_module.model.named_parameters())
+        heads = {f"objective.{name}": weight for name, weight in pl_module.objective.named_parameters()}
+        if tensor := not_finite(weights | heads):
             raise NotFiniteError(
                 f"{tensor} holds NaN or infinite values at the end of epoch {trainer.current_epoch + 1}"
             )
@@ -55,6 +59,8 @@ class ExportCheckpoint(L.Callback):
         except Exception:  # missing or damaged in any way: to be written again
             return False
         held = module.model.state_dict()
+        if module.config.objective not in PLAIN and not (self.path / HEADS_FILE).is_file():
+            return False
         return all(torch.equal(value, held[name].cpu()) for name, value in stored.items() if name in held)
 
 

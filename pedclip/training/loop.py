@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.starting_points import RANDOM
 from pedclip.models.text import train_tokenizer
+from pedclip.objectives.trained import PLAIN
 from pedclip.training.callbacks import Progress
 from pedclip.training.checkpoints import EXPORT_FOLDER, ExportCheckpoint, ResumableCheckpoint
 from pedclip.training.config import RunConfig, TrainingConfig
@@ -137,7 +138,7 @@ def _trainer(
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
-        strategy="ddp" if config.world_size > 1 else "auto",
+        strategy=_strategy(config),
         precision=config.precision,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.gradient_clip or None,
@@ -151,6 +152,14 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _strategy(config: TrainingConfig) -> str:
+    if config.world_size == 1:
+        return "auto"
+    # A rival compares behind heads of its own, so projections and temperature of the model get no gradient; DDP would
+    # wait for it forever.
+    return "ddp" if config.objective in PLAIN else "ddp_find_unused_parameters_true"
 
 
 def _logger(config: TrainingConfig, run: Path) -> list[Logger]:

@@ -12,6 +12,7 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.pedclip import ExpertObjective
 from pedclip.objectives.registry import build, option_names
+from pedclip.objectives.trained import PLAIN
 from pedclip.training.batches import Batch, batch_tokens
 from pedclip.training.config import STEM_RATES, TrainingConfig
 from pedclip.training.schedule import expert_schedule
@@ -41,7 +42,7 @@ def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
         options["schedule"] = schedule
     objective = build(config.objective, model, **options)
     # "clip" is PedCLIP without its gate loss; every rival teaches the experts that the model has.
-    is_rival = config.objective not in ("pedclip", "clip")
+    is_rival = config.objective not in PLAIN
     return ExpertObjective(model, objective, schedule=schedule) if is_rival and model.config.mobe_layers else objective
 
 
