@@ -1,15 +1,19 @@
 """Tiny trainings of a rival, opened again and interrupted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from pedclip.models.pedclip import PedCLIP
+from pedclip.objectives.base import FeatureBatch
 from pedclip.objectives.tokens import Tokens
 from pedclip.objectives.trained import ObjectiveModel, open_model
 from pedclip.training.loop import PretrainResult, pretrain
 from pedclip.training.module import PretrainModule
+from tests.objectives.tiny_features import tiny_features, tiny_model
 from tests.training.tiny import tiny_arrays, tiny_config
 
 
@@ -63,3 +67,12 @@ def assert_resumes(
         expected, found = (load_file(result.checkpoint / file) for result in (whole, resumed))
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def residual_batch() -> tuple[PedCLIP, FeatureBatch]:
+    """A ResNet, whose whole film and places have widths of their own (512 and 256), and what it sees in four films."""
+    sizes = dict.fromkeys(("image_patch_size", "image_width", "image_depth", "image_heads"), 0)
+    model = tiny_model(mobe_layers=(), image_architecture="resnet18", image_size=64, **sizes)
+    features = tiny_features(tiny_model(mobe_layers=()))
+    pixels = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    return model, replace(features, image=model.encode_image(pixels), pixels=pixels)

@@ -12,7 +12,7 @@ from pedclip.objectives import carzero
 from pedclip.objectives.carzero import CARZeroObjective
 from pedclip.objectives.tokens import Tokens
 from tests.objectives.drawn_tokens import batch_of, drawn, image_features, padded, reordered, text_features
-from tests.objectives.rival_runs import assert_resumes, opened_like, rival_run
+from tests.objectives.rival_runs import assert_resumes, opened_like, residual_batch, rival_run
 from tests.objectives.tiny_features import tiny_features, tiny_model
 
 SENTENCES = [(2, 1), (3,), (), (1,)]  # the third has no word, the last a single one
@@ -185,6 +185,14 @@ def test_scores_leave_autocast_in_single_precision() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         scores = objective.pair_scores(features.image, features.text, features.tokens)
     assert scores.dtype == torch.float32
+
+
+def test_a_residual_network_will_do() -> None:
+    model, features = residual_batch()
+    objective = CARZeroObjective(model).eval()
+    assert (objective.film.weight.shape, objective.patch.weight.shape) == ((32, 512), (32, 256))
+    assert torch.isfinite(objective(features)["loss"])
+    assert objective.pair_scores(features.image, features.text, features.tokens).shape == (4, 4)
 
 
 def test_films_of_another_width_pass_a_linear_map() -> None:

@@ -24,7 +24,7 @@ from tests.objectives.drawn_tokens import (
     reordered,
     text_features,
 )
-from tests.objectives.rival_runs import assert_resumes, opened_like, rival_run
+from tests.objectives.rival_runs import assert_resumes, opened_like, residual_batch, rival_run
 from tests.objectives.tiny_features import tiny_features, tiny_model
 
 SENTENCES = [(2, 1), (3,), (), (1, 1, 2)]  # the third has no word
@@ -336,6 +336,15 @@ def test_reports_without_words_and_of_one_give_finite_gradients(stage: int) -> N
     values["loss"].backward()
     found = [image.grad, text.grad, *(p.grad for p in objective.parameters() if p.grad is not None)]
     assert all(torch.isfinite(gradient).all() for gradient in found)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_residual_network_will_do(stage: int) -> None:
+    model, features = residual_batch()
+    objective = PriorObjective(model, stages=STAGES[stage]).eval()
+    assert (objective.film.weight.shape, objective.patch.weight.shape) == ((32, 512), (32, 256))
+    assert torch.isfinite(objective(features)["loss"])
+    assert objective.pair_scores(features.image, features.text, features.tokens).shape == (4, 4)
 
 
 def test_the_third_stage_reads_sixteen_sentences() -> None:
