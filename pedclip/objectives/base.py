@@ -30,6 +30,7 @@ class FeatureBatch:
         text_ids: (B,) integers, equal for equal excerpts over the whole training split.
         temperature: () divisor of the cosines, the model's own; carries a gradient where it is learned.
         epoch: Passes done so far, with fraction.
+        pixels: (B, 3, H, W) normalized, which the image encoder read; None where nobody kept them.
     """
 
     image: ImageFeatures
@@ -40,6 +41,7 @@ class FeatureBatch:
     text_ids: Tensor
     temperature: Tensor
     epoch: float
+    pixels: Tensor | None = None
 
 
 class Objective(nn.Module, ABC):

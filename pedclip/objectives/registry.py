@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.base import Objective
+from pedclip.objectives.carzero import CARZeroObjective
 from pedclip.objectives.clip import CLIPObjective
 from pedclip.objectives.convirt import ConVIRTObjective
 from pedclip.objectives.gloria import GLoRIAObjective
 from pedclip.objectives.medclip import MedCLIPObjective
 from pedclip.objectives.mgca import MGCAObjective
 from pedclip.objectives.pedclip import PedCLIPObjective
+from pedclip.objectives.prior import PriorObjective
 
 # A published rival is one file of this folder and one line here.
 OBJECTIVES: Final[Mapping[str, type[Objective]]] = {
@@ -21,6 +23,8 @@ OBJECTIVES: Final[Mapping[str, type[Objective]]] = {
     "gloria": GLoRIAObjective,
     "mgca": MGCAObjective,
     "medclip": MedCLIPObjective,
+    "prior": PriorObjective,
+    "carzero": CARZeroObjective,
 }
 
 

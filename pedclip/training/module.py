@@ -80,6 +80,7 @@ def batch_losses(
         text_ids=batch["text_ids"],
         temperature=model.temperature,
         epoch=epoch,
+        pixels=pixels,
     )
     values: dict[str, Tensor] = objective(features)
     return values

@@ -10,7 +10,7 @@ from tests.objectives.tiny_features import tiny_model
 
 def test_every_name_builds_from_its_defaults() -> None:
     model = tiny_model()
-    assert objectives.names() == ("pedclip", "clip", "convirt", "gloria", "mgca", "medclip")
+    assert objectives.names() == ("pedclip", "clip", "convirt", "gloria", "mgca", "medclip", "prior", "carzero")
     for name in objectives.names():
         built = objectives.build(name, model)
         assert isinstance(built, Objective)

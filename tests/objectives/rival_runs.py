@@ -1,0 +1,78 @@
+"""Tiny trainings of a rival, opened again and interrupted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pedclip.models.pedclip import PedCLIP
+from pedclip.objectives.base import FeatureBatch
+from pedclip.objectives.tokens import Tokens
+from pedclip.objectives.trained import ObjectiveModel, open_model
+from pedclip.training.loop import PretrainResult, pretrain
+from pedclip.training.module import PretrainModule
+from tests.objectives.tiny_features import tiny_features, tiny_model
+from tests.training.tiny import tiny_arrays, tiny_config
+
+
+def rival_run(folder: Path, name: str, layers: tuple[int, ...], **training: object) -> PretrainResult:
+    """24 films in batches of 8: 3 steps an epoch, the state saved after every step."""
+    options = {"learning_rate": 1e-3, "schedule": "constant", "seed": 1, "checkpoint_every": 1} | training
+    config = tiny_config({"mobe_layers": layers}, objective=name, **options)
+    return pretrain(tiny_arrays(24), tiny_arrays(9, 1), config=config, run=folder)
+
+
+def opened_like(result: PretrainResult, folder: Path, layers: tuple[int, ...]) -> ObjectiveModel:
+    """The checkpoint, whose heads are those of the last step and whose scores are those of its parts."""
+    opened = open_model(result.checkpoint)
+    assert isinstance(opened, ObjectiveModel)
+    stored = torch.load(folder / "resume" / "last.ckpt", weights_only=True)["state_dict"]
+    prefix = "objective.inner." if layers else "objective."
+    heads = {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
+    assert heads.keys() == opened.objective.state_dict().keys()
+    assert all(torch.equal(value, heads[key]) for key, value in opened.objective.state_dict().items())
+    pixels, texts = torch.randn(3, 3, 16, 16), ["Film 1 of the chest. It is old.", "Film."]
+    with torch.no_grad():
+        tokens = Tokens(**opened.tokenize(texts))
+        text = result.model.encode_text(tokens.input_ids, tokens.attention_mask)
+        expected = opened.objective.pair_scores(result.model.encode_image(pixels), text, tokens)
+        torch.testing.assert_close(opened.pair_scores(pixels, texts), expected)
+    assert expected.shape == (3, 2)
+    return opened
+
+
+def assert_resumes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, layers: tuple[int, ...], **training: object
+) -> None:
+    """A run that stops in its fifth step goes on to the weights and heads of one that does not stop."""
+    whole = rival_run(folder / "whole", name, layers, **training)
+    step, count = PretrainModule.training_step, 0
+
+    def stopping(self: PretrainModule, batch: object, batch_idx: int) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise KeyError("stopped")
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PretrainModule, "training_step", stopping)
+        with pytest.raises(KeyError, match="stopped"):
+            rival_run(folder / "stopped", name, layers, **training)
+    resumed = rival_run(folder / "stopped", name, layers, **training)
+    assert resumed.resumed_from == 4
+    for file in ("model.safetensors", "heads.safetensors"):
+        expected, found = (load_file(result.checkpoint / file) for result in (whole, resumed))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def residual_batch() -> tuple[PedCLIP, FeatureBatch]:
+    """A ResNet, whose whole film and places have widths of their own (512 and 256), and what it sees in four films."""
+    sizes = dict.fromkeys(("image_patch_size", "image_width", "image_depth", "image_heads"), 0)
+    model = tiny_model(mobe_layers=(), image_architecture="resnet18", image_size=64, **sizes)
+    features = tiny_features(tiny_model(mobe_layers=()))
+    pixels = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    return model, replace(features, image=model.encode_image(pixels), pixels=pixels)
