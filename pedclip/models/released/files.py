@@ -72,18 +72,21 @@ def locate(release: Release, path: str | Path | None = None) -> Located:
 def _on_hub(release: Release) -> Located:
     if not release.source:
         raise FileNotFoundError(absent(release, "no hub has them"))
+    why = f"{release.source} holds none of them"
     for name in release.files:
         try:
             weights = Path(hf_hub_download(release.source, name))
-        except LocalEntryNotFoundError as error:
-            raise FileNotFoundError(absent(release, f"{release.source} did not answer")) from error
+        except LocalEntryNotFoundError:
+            # No network, and this name was never fetched; another one may have been.
+            why = f"{release.source} did not answer"
+            continue
         except EntryNotFoundError:
             continue  # the next name
         except Exception as error:  # every layer below raises its own class when nothing can be reached
             reason = f"{release.source} did not answer ({type(error).__name__})"
             raise FileNotFoundError(absent(release, reason)) from error
         return Located(weights, weights.parent, release.source)
-    raise FileNotFoundError(absent(release, f"{release.source} holds none of them"))
+    raise FileNotFoundError(absent(release, why))
 
 
 def absent(release: Release, why: str) -> str:

@@ -34,6 +34,8 @@ class ReleasedModel(nn.Module):
         sha256: Hash of the file with its weights.
     """
 
+    _word_starts: Tensor | None
+
     def __init__(
         self, release: Release, network: nn.Module, *, tokens: Tokens | OpenCLIPTokens | None, sha256: str
     ) -> None:
@@ -41,10 +43,10 @@ class ReleasedModel(nn.Module):
         self.release, self.sha256 = release, sha256
         self.network: Any = network
         self._tokens = tokens
-        self._word_starts: Tensor | None = None
-        if release.score == "local and global":
-            assert isinstance(tokens, Tokens)
-            self.register_buffer("_word_starts", tokens.starts_of_words(), persistent=False)
+        # Only GLoRIA compares words: (V,) True where a token begins one. A buffer, to be on the device of the ids.
+        is_needed = release.score == "local and global" and isinstance(tokens, Tokens)
+        starts = tokens.starts_of_words() if is_needed else None  # type: ignore[union-attr]
+        self.register_buffer("_word_starts", starts, persistent=False)
 
     def transform(self, film: NDArray[np.uint8] | Image.Image) -> Tensor:
         """Pixels (3, H, W) of an original film, (H, W) uint8 or a Pillow image "L" or "RGB", by its own recipe."""

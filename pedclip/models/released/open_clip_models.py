@@ -1,5 +1,8 @@
 """Models that open_clip builds: its own architectures by name, and folders or repositories with its configuration."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,9 +81,12 @@ def build_open_clip(release: Release, place: Located) -> tuple[OpenCLIPNetwork, 
     """
     library = open_clip()
     name, recipe = _name_and_recipe(library, release, place)
+    # The files of a tokenizer are many: the library knows which ones to fetch.
+    words = f"hf-hub:{place.hub}" if place.hub else name
     try:
-        network = library.create_model(name, load_weights=False, pretrained_text=False)
-        tokenizer = library.get_tokenizer(name)
+        with _silent():
+            network = library.create_model(name, load_weights=False, pretrained_text=False)
+            tokenizer = library.get_tokenizer(words)
     except (RuntimeError, OSError, ValueError) as error:
         raise ValueError(f"open_clip cannot build {release.name!r}: {error}") from error
     # Old files of OpenAI's layout hold three numbers that are no weights.
@@ -102,11 +108,20 @@ def _name_and_recipe(library: Any, release: Release, place: Located) -> tuple[st
     config = place.companion(_CONFIG)
     if config is None:
         raise FileNotFoundError(f"there is no {_CONFIG} beside {place.weights}: fetch it from the same place")
-    return f"local-dir:{_folder_of(config)}", _configured(config)
+    return f"local-dir:{config.parent}", _configured(config)
 
 
-def _folder_of(config: Path) -> Path:
-    return config.parent
+@contextmanager
+def _silent() -> Iterator[None]:
+    # It warns that nothing was loaded, which we do next, and through the root logger, which thereby gets a handler.
+    root = logging.getLogger()
+    handlers, threshold = root.handlers[:], root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(threshold)
+        root.handlers[:] = handlers
 
 
 def _recipe(network: Any) -> FilmTransform:

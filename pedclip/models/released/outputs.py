@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,6 +43,6 @@ class ReleasedText:
 
 
 def unit(embedding: Tensor) -> Tensor:
-    """Vectors (B, D) at unit length (B, D), in float32."""
+    """Vectors (…, D) at unit length (…, D), in float32 or better."""
     # In half precision a cosine moves in steps of 0.0005.
-    return F.normalize(embedding.float(), dim=-1)
+    return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)

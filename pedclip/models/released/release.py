@@ -36,7 +36,7 @@ class Towers:
         image: Kind of the image tower.
         text: Kind of the text tower.
         keys: Prefix in the published file of each part.
-        drop: Beginnings of published keys that an embedding does not need.
+        drop: Patterns (``fnmatch``) of published keys that an embedding does not need.
         image_head: Layers between the pooled image and the joint space, numbered from 0 in the file if several.
         text_head: The same for texts.
         upsample: Height and width that the pixels are resized to inside the network, pixels; 0 for none.

@@ -85,7 +85,7 @@ def local_similarity(image: ReleasedImage, text: ReleasedText) -> Tensor:
         attention = (image.regions @ own.T).softmax(dim=2)  # (B, S, W) over words
         attention = (_WORDS_TEMPERATURE * attention).softmax(dim=1)  # and then over regions
         context = attention.transpose(1, 2) @ image.regions  # (B, W, D)
-        scores.append(_WORD_FACTOR * (unit(context.flatten(0, 1)).view_as(context) * unit(own)).sum(2).amax(dim=1))
+        scores.append(_WORD_FACTOR * (unit(context) * unit(own)).sum(2).amax(dim=1))
     return torch.stack(scores, dim=1)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -103,7 +104,7 @@ def split_parts(weights: Mapping[str, Tensor], towers: Towers) -> tuple[dict[str
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in towers.keys}
     fit = Fit()
     for name, value in weights.items():
-        if name.startswith(towers.drop):
+        if any(fnmatchcase(name, pattern) for pattern in towers.drop):
             continue
         # The longest prefix wins: that of CLIP's texts is empty.
         fitting = [part for part, prefix in towers.keys.items() if name.startswith(prefix)]
