@@ -116,7 +116,7 @@ class FilmTransform:
 
     @classmethod
     def from_json(cls, steps: Sequence[Mapping[str, Any]]) -> "FilmTransform":
-        """A recipe from its list in ``releases.json``.
+        """A recipe from its list in ``releases``.
 
         Raises:
             ValueError: An unknown step, or a key that its step does not have.

@@ -1,6 +1,8 @@
 """Records of other people's weights: where they are, under which licence, how they are read and what goes wrong.
 
-The records are data, in releases.json; a fact that nobody here has seen with own eyes is marked there.
+The records are data, one file each in the folder ``releases``. Their "layout" says how the tensors are named and on what
+that rests: "as read in" an installed library, or remembered and not seen. Wordings of prompts are ours where the authors
+print none; "traps" says so.
 """
 
 import difflib
@@ -74,7 +76,7 @@ class Towers:
 
 @dataclass(frozen=True)
 class Release:
-    """One entry of ``releases.json``.
+    """One record, a file of the folder ``releases``.
 
     Attributes:
         name: By which `load_released` knows it.
@@ -143,7 +145,7 @@ class Release:
 
 
 def release_names() -> tuple[str, ...]:
-    """Names of all entries, in the order of the file."""
+    """Names of all records, in alphabetical order."""
     return tuple(_entries())
 
 
@@ -196,10 +198,10 @@ def list_released() -> list[dict[str, str]]:
 
 
 def read_release(name: str, entry: Mapping[str, Any]) -> Release:
-    """A record from its entry in the file.
+    """A record from the content of its file.
 
     Raises:
-        ValueError: A key is unknown or missing, or a value is out of its range; the message names the entry.
+        ValueError: A key is unknown or missing, or a value is out of its range; the message names the file.
     """
     try:
         _check_keys(Release, entry)
@@ -211,7 +213,7 @@ def read_release(name: str, entry: Mapping[str, Any]) -> Release:
             content["towers"] = Towers(**{key: _frozen(value) for key, value in entry["towers"].items()})
         return Release(name=name, **content)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"entry {name!r} of releases.json: {error}") from error
+        raise ValueError(f"releases/{name}.json: {error}") from error
 
 
 def _frozen(value: Any) -> Any:
@@ -248,5 +250,10 @@ def _unknown(name: str, family: str, source: str) -> Release:
 
 @cache
 def _entries() -> dict[str, Release]:
-    content = json.loads(files(__package__).joinpath("releases.json").read_text(encoding="utf-8"))
-    return {name: read_release(name, entry) for name, entry in content.items() if name != "about"}
+    found = {}
+    for file in sorted(files(__package__).joinpath("releases").iterdir(), key=lambda file: file.name):
+        name, dot, ending = file.name.rpartition(".")
+        # A desktop leaves files of its own in any folder.
+        if (dot, ending) == (".", "json") and name:
+            found[name] = read_release(name, json.loads(file.read_text(encoding="utf-8")))
+    return found

@@ -51,7 +51,9 @@ def test_constants_of_the_papers() -> None:
     assert normalization("medclip") == ((0.5862785803043838,) * 3, (0.27950088968644304,) * 3)
     assert normalization("mgca") == ((0.5,) * 3, (0.5,) * 3)
     assert normalization("medsiglip") == ((0.5,) * 3, (0.5,) * 3)
-    lengths = {name: find_release(name).max_tokens for name in ("medsiglip", "chexzero", "biomedclip", "gloria", "mgca")}
+    lengths = {
+        name: find_release(name).max_tokens for name in ("medsiglip", "chexzero", "biomedclip", "gloria", "mgca")
+    }
     assert lengths == {"medsiglip": 64, "chexzero": 77, "biomedclip": 256, "gloria": 97, "mgca": 112}
 
 
@@ -96,10 +98,10 @@ def test_other_models_of_libraries_get_a_record_that_knows_nothing() -> None:
 )
 def test_damaged_entry_is_named(changes: dict[str, Any], message: str) -> None:
     assert read_release("mine", ENTRY).title == "X"
-    with pytest.raises(ValueError, match=f"entry 'mine' of releases.json: .*{message}"):
+    with pytest.raises(ValueError, match=f"releases/mine.json: .*{message}"):
         read_release("mine", {**ENTRY, **changes})
 
 
 def test_entry_without_a_licence_is_refused() -> None:
-    with pytest.raises(ValueError, match="entry 'mine'.*'licence'"):
+    with pytest.raises(ValueError, match="releases/mine.json: .*'licence'"):
         read_release("mine", {key: value for key, value in ENTRY.items() if key != "licence"})

@@ -74,9 +74,7 @@ def test_ensemble_is_normalized_before_and_after_the_mean() -> None:
 def test_medclip_means_logits_and_not_embeddings() -> None:
     two = ReleasedText(torch.cat([POSITIVE.embedding, NEGATIVE.embedding]))
     scale = torch.tensor(2.0)
-    torch.testing.assert_close(
-        mean_logit(IMAGE, two, None, logit_scale=scale), torch.tensor([0.5, 0.7]) * math.exp(2)
-    )
+    torch.testing.assert_close(mean_logit(IMAGE, two, None, logit_scale=scale), torch.tensor([0.5, 0.7]) * math.exp(2))
     # The scale is held within its bounds: 100 at most.
     top = mean_logit(IMAGE, POSITIVE, NEGATIVE, logit_scale=torch.tensor(9.0))
     torch.testing.assert_close(top, torch.tensor([100.0, -20.0]), rtol=1e-4, atol=0)
