@@ -60,8 +60,10 @@ def locate(release: Release, path: str | Path | None = None) -> Located:
     if path is None:
         return _on_hub(release)
     path = Path(path)
+    # A file of any name: whoever passes it says what it is.
     if path.is_file():
         return Located(path, path.parent)
+    # In a folder only published names, since it may hold other weights besides.
     for name in release.files if path.is_dir() else ():
         if (path / name).is_file():
             return Located(path / name, path)
@@ -91,6 +93,7 @@ def _on_hub(release: Release) -> Located:
 
 def absent(release: Release, why: str) -> str:
     """The message for weights that are not here, with all that is needed to get them."""
+    # All at once, so that the next attempt does not stop at the next question.
     where = f"{release.source} on the hub ({release.link})" if release.source else release.link
     return (
         f"no weights of {release.title}: {why}.\n"
@@ -118,15 +121,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged or no file of weights: {error}") from error
     tensors = _table(path, content)
+    # Training on several devices wraps the model, and every name with it.
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     # Such weights would answer every film alike, without an error.
     if spoilt := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
         raise ValueError(f"{path} holds NaN or infinite values in {spoilt[0]}")
+    # Half precision was meant for the disk or a GPU; numbers such as positions stay whole.
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
 def _table(path: Path, content: Any) -> dict[str, Tensor]:
+    # One inside the other, too: {"model": {"state_dict": …}}.
     for container in _CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
             content = content[container]
@@ -136,6 +142,7 @@ def _table(path: Path, content: Any) -> dict[str, Tensor]:
 
 
 def _unread(path: Path) -> str:
+    # Cloned tensors, as safetensors refuses two names for one memory.
     target = path.with_suffix(".safetensors").name
     return (
         f"{path} is a pickle that holds more than tensors, and reading it would run its code; it was not read.\n"

@@ -23,6 +23,8 @@ _PILLOW: Final = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 INTERPOLATIONS: Final = (*_PILLOW, "area")
+_FLOAT: Final = ("bilinear", "bicubic")  # interpolations of tensors that may do without antialiasing
+# Keys of each step in the records; whatever else stands there is a slip of the pen.
 _KEYS: Final = {
     "pad": (),
     "resize": ("size", "side", "by", "antialias"),
@@ -67,8 +69,10 @@ class Step:
             raise ValueError(f"step {self.do!r} is unknown; expected one of {', '.join(_KEYS)}")
         if self.do in ("resize", "crop") and self.size < 1:
             raise ValueError(f"{self.do}: expected a size of at least 1 pixel, got {self.size!r}")
+        # Words are checked for every step: an unused one is a mistake, too.
         if self.side not in SIDES or self.by not in INTERPOLATIONS or self.rounding not in ("down", "even"):
             raise ValueError(f"{self.do}: unknown side {self.side!r}, by {self.by!r} or rounding {self.rounding!r}")
+        # A divisor that is not a number fails here as well.
         if self.do == "scale" and not self.divisor > 0:
             raise ValueError(f"scale: expected a divisor above 0, got {self.divisor!r}")
         if self.do == "normalize" and not (len(self.mean) == len(self.std) == 3 and min(self.std) > 0):
@@ -100,14 +104,17 @@ class FilmTransform:
             raise ValueError(f"a recipe needs exactly one step 'scale', got {', '.join(names) or 'no steps'}")
         if not {"resize", "crop"} & {*names}:
             raise ValueError("a recipe needs a step 'resize' or 'crop': an encoder takes one size")
+        # What an 8-bit film can do, and what a float can, split at this step.
         start = names.index("scale")
         if "normalize" in names[:start]:
             raise ValueError("'normalize' stands before 'scale': an 8-bit film cannot hold its result")
         if any(step.do == "resize" and not step.antialias for step in self.steps[:start]):
             raise ValueError("'resize' without antialiasing must stand after 'scale', as Pillow always antialiases")
-        # Fractions of a pixel are counted on 8-bit films only.
-        if any(step.do == "resize" and step.by in ("area", "lanczos") for step in self.steps[start:]):
-            raise ValueError("'area' and 'lanczos' must stand before 'scale'")
+        # torch interpolates floats in two ways, and pads them with a value that need not be black.
+        if any(step.do == "resize" and step.by not in _FLOAT for step in self.steps[start:]):
+            raise ValueError(f"after 'scale' a film is resized by {' or '.join(_FLOAT)} only")
+        if "pad" in names[start:]:
+            raise ValueError("'pad' must stand before 'scale', where black is 0")
 
     @property
     def size(self) -> int:
@@ -125,6 +132,7 @@ class FilmTransform:
             known = ("do", *_KEYS.get(step.get("do", ""), ()))
             if unknown := [key for key in step if key not in known]:
                 raise ValueError(f"step {step.get('do')!r} has no {unknown[0]!r}; expected some of {', '.join(known)}")
+        # JSON has lists, and a frozen step is hashed with tuples.
         triples = [{key: tuple(step[key]) for key in ("mean", "std") if key in step} for step in steps]
         return cls(tuple(Step(**{**step, **triple}) for step, triple in zip(steps, triples, strict=True)))
 
@@ -142,11 +150,15 @@ class FilmTransform:
         steps: list[dict[str, Any]] = []
         if config.get("do_resize", True):
             # Pillow's numbers of interpolations, as the file holds them.
-            by = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}[config.get("resample", 3)]
+            names = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+            if (by := names.get(config.get("resample", 3))) is None:
+                raise ValueError(f"expected resample to be one of {names}, got {config['resample']!r}")
             steps.append({"do": "resize", "by": by, **_sides(config.get("size"))})
         if config.get("do_center_crop", False):
             steps.append({"do": "crop", "size": _sides(config.get("crop_size"))["size"]})
-        steps.append({"do": "scale", "divisor": 1 / config.get("rescale_factor", 1 / 255)})
+        # The file multiplies, and a step divides.
+        factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1
+        steps.append({"do": "scale", "divisor": 1 / factor})
         if config.get("do_normalize", True):
             if "image_mean" not in config or "image_std" not in config:
                 raise ValueError("expected image_mean and image_std, as the encoder was trained with them")
@@ -167,6 +179,7 @@ class FilmTransform:
             ValueError: Another shape or mode.
         """
         image: Any = _eight_bit(film)  # (H, W) or (H, W, 3)
+        # An array until the step "scale", a tensor from there on.
         for step in self.steps:
             image = _float_step(step, image) if isinstance(image, Tensor) else _film_step(step, image)
         # Gray films become three equal channels at the end; nothing before depends on the number of them.
@@ -175,6 +188,7 @@ class FilmTransform:
 
 
 def _sides(size: Any) -> dict[str, Any]:
+    # Three forms are found in such files, the first in old ones.
     if isinstance(size, int):
         return {"size": size}
     if isinstance(size, Mapping) and set(size) == {"shortest_edge"}:
@@ -188,7 +202,8 @@ def _eight_bit(film: NDArray[np.uint8] | Image.Image) -> NDArray[np.uint8]:
     if isinstance(film, Image.Image):
         if film.mode not in ("L", "RGB"):
             raise ValueError(f"expected a film of mode 'L' or 'RGB', got {film.mode!r}; call film.convert('L')")
-        return np.asarray(film)
+        return np.asarray(film)  # (H, W) or (H, W, 3)
+    # Sixteen bits would be cut without a word.
     if film.dtype != np.uint8:
         raise TypeError(f"expected a film of uint8 in 0..255, got {film.dtype}; see pedclip.triplets.decoding")
     if film.ndim != 2 or min(film.shape) < 1:
@@ -198,6 +213,7 @@ def _eight_bit(film: NDArray[np.uint8] | Image.Image) -> NDArray[np.uint8]:
 
 def _film_step(step: Step, film: NDArray[np.uint8]) -> NDArray[np.uint8] | Tensor:
     if step.do == "pad":
+        # Where the difference is odd, the extra line is below or at the right.
         longest = max(film.shape[:2])
         canvas = np.zeros((longest, longest, *film.shape[2:]), np.uint8)
         top, left = ((longest - length) // 2 for length in film.shape[:2])
@@ -207,7 +223,7 @@ def _film_step(step: Step, film: NDArray[np.uint8]) -> NDArray[np.uint8] | Tenso
         height, width = _resized(step, *film.shape[:2])
         if step.by == "area":
             return _by_area(film, height, width)
-        return np.asarray(Image.fromarray(film).resize((width, height), _PILLOW[step.by]))
+        return np.asarray(Image.fromarray(film).resize((width, height), _PILLOW[step.by]))  # Pillow: width first
     if step.do == "crop":
         top, left = (_offset(step, length) for length in film.shape[:2])
         return film[top : top + step.size, left : left + step.size]
@@ -220,12 +236,9 @@ def _float_step(step: Step, film: Tensor) -> Tensor:
     if step.do == "normalize":
         mean, std = (film.new_tensor(values)[:, None, None] for values in (step.mean, step.std))  # (3, 1, 1)
         return (film - mean) / std
-    if step.do == "pad":
-        longest = max(film.shape[-2:])
-        top, left = ((longest - length) // 2 for length in film.shape[-2:])
-        return F.pad(film, (left, longest - film.shape[-1] - left, top, longest - film.shape[-2] - top))
     if step.do == "resize":
         size = _resized(step, film.shape[-2], film.shape[-1])
+        # Half-pixel centres, as Pillow, torchvision and TensorFlow have them.
         return F.interpolate(film[None], size, mode=step.by, antialias=step.antialias, align_corners=False)[0]
     top, left = (_offset(step, length) for length in film.shape[-2:])
     return film[:, top : top + step.size, left : left + step.size]
@@ -234,6 +247,7 @@ def _float_step(step: Step, film: Tensor) -> Tensor:
 def _resized(step: Step, height: int, width: int) -> tuple[int, int]:
     if step.side == "both":
         return step.size, step.size
+    # (H, W) keep their proportion; `known` gets the size.
     known = min(height, width) if step.side == "shortest" else max(height, width)
     # Cut, not rounded: so do torchvision and transformers; at least one pixel of a very narrow film.
     sides = (max(1, step.size * length // known) for length in (height, width))
@@ -243,6 +257,7 @@ def _resized(step: Step, height: int, width: int) -> tuple[int, int]:
 def _offset(step: Step, length: int) -> int:
     if length < step.size:
         raise ValueError(f"a crop of {step.size} pixels does not fit into {length}; the recipe must resize before")
+    # Python rounds a half to the even number, and so does torchvision's crop.
     half = (length - step.size) / 2
     return int(half) if step.rounding == "down" else round(half)
 
@@ -252,13 +267,14 @@ def _by_area(film: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     rows, columns = _cover(film.shape[0], height), _cover(film.shape[1], width)
     # (h, H) · (H, W, …) and then (w, W) over the columns: (h, w, …).
     mixed = np.moveaxis(np.tensordot(columns, np.tensordot(rows, film, axes=1), axes=(1, 1)), 0, 1)
-    return np.rint(mixed).astype(np.uint8)
+    return np.rint(mixed).astype(np.uint8)  # OpenCV rounds a half to the even number as well
 
 
 def _cover(old: int, new: int) -> NDArray[np.float64]:
     """(new, old) fraction of each new pixel that an old one fills; rows sum to 1."""
     edges = np.arange(new + 1) * old / new
     low, high = edges[:-1, None], edges[1:, None]
+    # (new, 1) against (old,): the common part of each pair of intervals, negative where they are apart.
     overlap = np.minimum(high, np.arange(1, old + 1)) - np.maximum(low, np.arange(old))
     cover: NDArray[np.float64] = overlap.clip(min=0) / (high - low)
     return cover

@@ -50,6 +50,7 @@ class Fit:
         Raises:
             ValueError: Something does not; the message holds the first names of each kind.
         """
+        # Sorted below, so that a message is the same on every machine.
         kinds = {"missing": self.missing, "left over": self.left_over, "of another shape": self.other_shape}
         lines = [f"  {kind}: {some(sorted(names))}" for kind, names in kinds.items() if names]
         if lines:
@@ -67,10 +68,12 @@ def fit_module(module: nn.Module, weights: Mapping[str, Tensor], prefix: str) ->
         prefix: Of the published names, for the report.
     """
     own = module.state_dict()
+    # Both ways: what the module needs, and what the file has.
     fit = Fit(
         [prefix + name for name in own if name not in weights and not name.endswith(_COUNTER)],
         [prefix + name for name in weights if name not in own and not name.endswith(_COUNTER)],
     )
+    # A shape that differs would raise in torch with all names at once and without the file's prefix.
     for name in own.keys() & weights.keys():
         if own[name].shape != weights[name].shape:
             fit.other_shape.append(f"{prefix}{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}")
@@ -103,6 +106,7 @@ def fit_transformers(kind: Any, config: Any, weights: Mapping[str, Tensor], pref
             dtype=torch.float32,
             **options,
         )
+    # The report has three lists with names of its own; ours are those of the file.
     shapes = [f"{prefix}{name} {tuple(found)} for {tuple(own)}" for name, found, own in report["mismatched_keys"]]
     missing, left_over = ([prefix + name for name in report[part]] for part in ("missing_keys", "unexpected_keys"))
     return model.eval(), Fit(missing, left_over, shapes)

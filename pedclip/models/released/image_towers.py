@@ -27,7 +27,8 @@ class TimmViT(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         width, _, patch, _ = weights["patch_embed.proj.weight"].shape
-        num_places = weights["pos_embed"].shape[1] - 1
+        num_places = weights["pos_embed"].shape[1] - 1  # the image token has a position, too
+        # Named after one size, and built with those of the weights.
         self.network = timm.create_model(
             "vit_base_patch16_224",
             num_classes=0,
@@ -43,6 +44,7 @@ class TimmViT(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) to pooled (B, C) and dense (B, 1+S, C)."""
+        # After the last normalization; row 0 is the image token.
         tokens = self.network.forward_features(pixels)
         return tokens[:, 0], tokens
 
@@ -57,6 +59,7 @@ class ResNet50(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         stages = range(1, 5)
+        # Blocks per stage, and the width of the narrow layer in each of them.
         self.network = timm.create_model(
             "resnet50",
             num_classes=0,
@@ -67,6 +70,7 @@ class ResNet50(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pixels (B, 3, H, W) to pooled (B, C), dense (B, 1+S, C), and the map before the last stage (B, C/2, h, w)."""
         network = self.network
+        # Stage by stage, as GLoRIA reads the third one.
         values = network.maxpool(network.act1(network.bn1(network.conv1(pixels))))
         third = network.layer3(network.layer2(network.layer1(values)))  # (B, C/2, h, w)
         last = network.layer4(third).flatten(2).transpose(1, 2)  # (B, S, C)
@@ -90,6 +94,7 @@ class Pooled(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) to pooled (B, C) and dense (B, 1+S, C)."""
         output = self.network(pixel_values=pixels)
+        # Swin pools the mean of its places, DINOv2 the image token.
         tokens, pooled = output.last_hidden_state, output.pooler_output
         return pooled, tokens if self.is_first_token else torch.cat([pooled[:, None], tokens], dim=1)
 
@@ -114,6 +119,7 @@ def build_image_tower(
     if kind == "openai":
         tower = OpenAIImage(weights)
         return tower, fit_module(tower, weights, prefix)
+    # The library translates names of older versions; our own modules have the published ones.
     if kind == "swin":
         network, fit = fit_transformers(SwinModel, swin_sizes(weights, image_size), weights, prefix)
         return Pooled(network, is_first_token=False), fit
@@ -128,6 +134,7 @@ def swin_sizes(weights: Mapping[str, Tensor], image_size: int) -> SwinConfig:
     """Sizes of a Swin from its tensors (…,) by the names of transformers."""
     width, _, patch, _ = weights["embeddings.patch_embeddings.projection.weight"].shape
     stages = range(count_blocks(weights, "encoder.layers."))
+    # Its columns are the heads, and its rows tell the window.
     tables = [f"encoder.layers.{stage}.blocks.0.attention.self.relative_position_bias_table" for stage in stages]
     return SwinConfig(
         image_size=image_size,
@@ -143,7 +150,7 @@ def swin_sizes(weights: Mapping[str, Tensor], image_size: int) -> SwinConfig:
 def dinov2_sizes(weights: Mapping[str, Tensor]) -> Dinov2Config:
     """Sizes of a DINOv2 from its tensors (…,) by the names of transformers."""
     width, _, patch, _ = weights["embeddings.patch_embeddings.projection.weight"].shape
-    num_places = weights["embeddings.position_embeddings"].shape[1] - 1
+    num_places = weights["embeddings.position_embeddings"].shape[1] - 1  # without the image token's
     return Dinov2Config(
         hidden_size=width,
         num_hidden_layers=count_blocks(weights, "encoder.layer."),

@@ -35,13 +35,16 @@ def load_released(name: str, path: str | Path | None = None, *, keys: Mapping[st
             code in it.
     """
     release = find_release(name)
+    # The name of a folder is its path.
     if path is None and name.startswith(_FOLDER):
         path = name.removeprefix(_FOLDER)
+    # Refused rather than passed over.
     if keys is not None and release.family != TWO_TOWERS:
         raise ValueError(f"keys={dict(keys)!r} has no use: {name} is read by its library, with the names of the file")
     place = locate(release, path)
     tokens: Tokens | OpenCLIPTokens | None = None
     network: nn.Module
+    # Three families, three readers; all of them strict.
     if release.family == OPEN_CLIP:
         network, release, tokenizer = build_open_clip(release, place)
         tokens = OpenCLIPTokens(tokenizer)

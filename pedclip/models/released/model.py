@@ -41,6 +41,7 @@ class ReleasedModel(nn.Module):
     ) -> None:
         super().__init__()
         self.release, self.sha256 = release, sha256
+        # Any: three families of networks have the same two methods.
         self.network: Any = network
         self._tokens = tokens
         # Only GLoRIA compares words: (V,) True where a token begins one. A buffer, to be on the device of the ids.
@@ -73,6 +74,7 @@ class ReleasedModel(nn.Module):
             ValueError: Another shape than the recipe makes.
         """
         assert self.release.transform is not None
+        # Another size would pass through a ResNet and give features that nobody trained.
         side = self.release.transform.size
         if pixels.dim() != 4 or pixels.shape[1:] != (3, side, side):
             raise ValueError(f"pixels has shape {tuple(pixels.shape)}; expected (B, 3, {side}, {side}) from transform")
@@ -91,11 +93,13 @@ class ReleasedModel(nn.Module):
         """
         if self._tokens is None:
             raise self._no_texts()
+        # (B, T) ids go through the network's own pooling and head.
         features: ReleasedText = self.network.encode_text(input_ids, attention_mask)
         if self._word_starts is None or features.tokens is None:
             return features
         # The last token of each text is [SEP], which is no word.
         is_word = attention_mask.bool() & (attention_mask.cumsum(1) < attention_mask.sum(1, keepdim=True))
+        # (B, T, C) pieces → (B, W, C) words.
         words, word_mask = merge_words(features.tokens, self._word_starts[input_ids], is_word)
         return replace(features, words=words, word_mask=word_mask)
 
@@ -129,7 +133,9 @@ class ReleasedModel(nn.Module):
             ValueError: An option of another method, or a method of pairs without negative prompts.
         """
         kind = self.release.score
+        # SigLIP alone has a bias.
         bias = getattr(self.network, "logit_bias", None)
+        # An option that did nothing would look like one that changed nothing.
         if over_batch and kind != "local and global":
             raise ValueError(f"over_batch=True belongs to GLoRIA; {self.release.title} scores each film by itself")
         if as_probability:

@@ -58,6 +58,7 @@ def open_clip() -> Any:
     Raises:
         ModuleNotFoundError: It is not installed; the message says how to install it.
     """
+    # An extra: all other models here do without it.
     try:
         import open_clip as library
     except ImportError as error:
@@ -92,7 +93,9 @@ def build_open_clip(release: Release, place: Located) -> tuple[OpenCLIPNetwork, 
     # Old files of OpenAI's layout hold three numbers that are no weights.
     numbers = ("input_resolution", "context_length", "vocab_size")
     weights = {key: value for key, value in read_tensors(place.weights).items() if key not in numbers}
+    # And files of BERTs hold positions that newer versions count by themselves.
     weights = {key: value for key, value in weights.items() if not key.endswith("embeddings.position_ids")}
+    # By ourselves, as the library's own reader would unpickle and resize.
     fit_module(network, weights, "").check(place.weights, release.layout)
     filled = replace(release, transform=recipe or _recipe(network), max_tokens=int(tokenizer.context_length))
     return OpenCLIPNetwork(network.eval()), filled, tokenizer
@@ -101,6 +104,7 @@ def build_open_clip(release: Release, place: Located) -> tuple[OpenCLIPNetwork, 
 def _name_and_recipe(library: Any, release: Release, place: Located) -> tuple[str, FilmTransform | None]:
     if release.name.startswith("open_clip:"):
         name = release.name.removeprefix("open_clip:")
+        # Its own architectures need no configuration beside the file.
         if name not in library.list_models():
             known = ", ".join(library.list_models()[:8])
             raise ValueError(f"open_clip has no architecture {name!r}; it has {known}, … (open_clip.list_models())")
@@ -130,6 +134,7 @@ def _recipe(network: Any) -> FilmTransform:
 
 def _configured(config: Path) -> FilmTransform:
     content = read_json(config)
+    # The size of the films is that of the tower, where the configuration does not give one.
     size = content["model_cfg"]["vision_cfg"].get("image_size", 224)
     return _from_config({"size": size, **content.get("preprocess_cfg", {})})
 
@@ -137,14 +142,17 @@ def _configured(config: Path) -> FilmTransform:
 def _from_config(config: Any) -> FilmTransform:
     size = config.get("size", 224)
     size = size[0] if isinstance(size, (tuple, list)) else size
+    # What the library does if a key is absent.
     mode = config.get("resize_mode", "shortest")
     sides = {"shortest": "shortest", "longest": "longest", "squash": "both"}
     by = config.get("interpolation", "bicubic")
     steps: list[dict[str, Any]] = [{"do": "resize", "size": size, "side": sides[mode], "by": by}]
     if mode == "shortest":
         steps.append({"do": "crop", "size": size, "rounding": "even"})  # torchvision's crop
+    # Resized to the longest side, a film is padded rather than cut.
     if mode == "longest":
         steps.append({"do": "pad"})
+    # Statistics of OpenAI's own images, per channel.
     default = torch.tensor([0.48145466, 0.4578275, 0.40821073]), torch.tensor([0.26862954, 0.26130258, 0.27577711])
     mean, std = (config.get(key) or values.tolist() for key, values in zip(("mean", "std"), default, strict=True))
     steps += [{"do": "scale"}, {"do": "normalize", "mean": mean, "std": std}]

@@ -77,6 +77,7 @@ class OpenAIImage(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) to the projected image token (B, D) and all tokens (B, 1+S, C)."""
         patches = self.conv1(pixels).flatten(2).transpose(1, 2)  # (B, S, C)
+        # The image token goes first, and has a position of its own.
         first = self.class_embedding.expand(len(pixels), 1, -1)  # (B, 1, C)
         tokens = self.ln_pre(torch.cat([first, patches], dim=1) + self.positional_embedding)
         tokens = self.transformer(tokens)
@@ -92,6 +93,7 @@ class OpenAIText(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
+        # (T, C): the longest text and the width.
         num_tokens, width = weights["positional_embedding"].shape
         self.token_embedding = nn.Embedding(*weights["token_embedding.weight"].shape)
         self.positional_embedding = nn.Parameter(torch.empty(num_tokens, width))

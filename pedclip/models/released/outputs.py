@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# Plain tensors rather than the outputs of three libraries, so that an evaluation reads one form.
+
 
 @dataclass(frozen=True)
 class ReleasedImage:

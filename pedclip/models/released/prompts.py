@@ -48,6 +48,7 @@ def make_prompts(release: Release, finding: str, region: str | None = None) -> P
     # "Pneumonia" becomes a word within a sentence; "COVID-19" stays.
     name = " ".join(word.lower() if word[1:].islower() or len(word) == 1 else word for word in name.split())
     place = "" if region is None else display_name(region)
+    # The synonyms of our vocabulary stand for the published subtypes.
     subtypes = wording(name).synonyms or (name,)
     forms = (*_LOCATIONS, *_SIDES) if region is not None and is_paired(region) else _LOCATIONS
     locations = [form.format(region=place) for form in forms] if place else [""]
@@ -63,6 +64,7 @@ def _filled(
 ) -> list[str]:
     sentences = []
     for template in templates:
+        # "this wrist X-ray image" and "this X-ray image".
         plain = template if place else template.replace("{region} ", "")
         for severity, subtype, location in product(_SEVERITIES, subtypes, locations):
             words = {"finding": finding, "region": place, "severity": severity, "subtype": subtype}

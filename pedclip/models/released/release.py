@@ -1,8 +1,8 @@
 """Records of other people's weights: where they are, under which licence, how they are read and what goes wrong.
 
-The records are data, one file each in the folder ``releases``. Their "layout" says how the tensors are named and on what
-that rests: "as read in" an installed library, or remembered and not seen. Wordings of prompts are ours where the authors
-print none; "traps" says so.
+The records are data, one file each in the folder ``releases``. Their "layout" says how the tensors are named and on
+what that rests: "as read in" an installed library, or remembered and not seen. Wordings of prompts are ours where the
+authors print none; "traps" says so.
 """
 
 import difflib
@@ -62,12 +62,14 @@ class Towers:
     pool: str = "cls"
 
     def __post_init__(self) -> None:
+        # One line per word that has a list of its own.
         known = ((self.image, IMAGE_TOWERS), (self.text, TEXT_TOWERS), (self.pool, POOLS))
         for value, choices in (*known, (self.combine, ("mean", "sum"))):
             if value not in choices:
                 raise ValueError(f"{value!r} is unknown; expected one of {', '.join(choices)}")
         if unknown := {*self.image_head, *self.text_head} - {*_LAYERS}:
             raise ValueError(f"unknown layer {min(unknown)!r} of a head; expected some of {', '.join(_LAYERS)}")
+        # A part that nobody reads would leave its tensors out.
         if unknown := {*self.keys} - {*PARTS}:
             raise ValueError(f"unknown part {min(unknown)!r}; expected some of {', '.join(PARTS)}")
         if missing := {"image", "text"} - {*self.keys}:
@@ -133,8 +135,10 @@ class Release:
         ):
             if value not in choices:
                 raise ValueError(f"{self.name}: {value!r} is unknown; expected one of {', '.join(choices)}")
+        # The other families read their architecture from files of their libraries.
         if (self.towers is not None) != (self.family == TWO_TOWERS):
             raise ValueError(f"{self.name}: towers are described for the family {TWO_TOWERS!r} and for no other")
+        # These three are what a person needs who does not have the file.
         if not (self.files and self.licence and self.link):
             raise ValueError(f"{self.name}: files, licence and link must say something, be it 'unknown'")
 
@@ -164,6 +168,7 @@ def find_release(name: str) -> Release:
         77
     """
     entries = _entries()
+    # A record of ours goes before a hub of the same name.
     if name in entries:
         return entries[name]
     if name.startswith(OPEN_CLIP_PREFIXES):
@@ -190,6 +195,7 @@ def list_released() -> list[dict[str, str]]:
     """
     rows = []
     for release in _entries().values():
+        # Words only, so that every row goes into a table as it is.
         facts = {"name": release.name, "title": release.title, "source": release.source or release.link}
         facts |= {"licence": release.licence, "score": release.score if release.has_text else "no texts"}
         facts |= {"trained on": release.trained_on, "layout": release.layout, "paper": release.paper}
@@ -205,6 +211,7 @@ def read_release(name: str, entry: Mapping[str, Any]) -> Release:
     """
     try:
         _check_keys(Release, entry)
+        # Lists become tuples: a record is frozen.
         content: dict[str, Any] = {key: _frozen(value) for key, value in entry.items()}
         if "transform" in entry:
             content["transform"] = FilmTransform.from_json(entry["transform"])

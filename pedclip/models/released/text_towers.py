@@ -30,6 +30,7 @@ class Bert(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Token ids and mask (B, T) to pooled (B, C) and token features (B, T, C)."""
         output = self.bert(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        # All layers come back, and few of them are pooled.
         chosen = torch.stack([output.hidden_states[layer] for layer in self.layers])  # (layers, B, T, C)
         tokens = chosen.sum(dim=0) if self.combine == "sum" else chosen.mean(dim=0)
         return pool_tokens(tokens, attention_mask, self.pool), tokens
@@ -48,6 +49,7 @@ def pool_tokens(tokens: Tensor, attention_mask: Tensor, pool: str) -> Tensor:
     """
     if pool == "cls":
         return tokens[:, 0]
+    # Padding is at the right in every tokenizer here, so the last token stands at the number of them.
     if pool == "end":
         rows = torch.arange(len(tokens), device=tokens.device)
         return tokens[rows, attention_mask.sum(dim=1) - 1]
@@ -85,12 +87,14 @@ def build_text_tower(
     if kind == "openai":
         tower = OpenAIText(weights)
         return tower, fit_module(tower, weights, prefix)
+    # Without the pooling layer, which only next-sentence prediction trains.
     bert, fit = fit_transformers(BertModel, bert_sizes(weights), weights, prefix, add_pooling_layer=False)
     return Bert(bert, layers=layers, combine=combine, pool=pool), fit
 
 
 def bert_sizes(weights: Mapping[str, Tensor]) -> BertConfig:
     """Sizes of a BERT from its tensors (…,) by the names of transformers."""
+    # The number of heads is the one size that no tensor tells; all BERTs here have heads of one width.
     vocab_size, width = weights["embeddings.word_embeddings.weight"].shape
     return BertConfig(
         vocab_size=vocab_size,
@@ -122,5 +126,6 @@ def merge_words(tokens: Tensor, is_start: Tensor, is_word: Tensor) -> tuple[Tens
     num_words = starts.sum(dim=1)  # (B,)
     words = tokens.new_zeros(len(tokens), int(num_words.max()), tokens.shape[2])
     index = position.clamp(0, words.shape[1] - 1)[:, :, None].expand_as(tokens)  # (B, T, C)
+    # What is no word adds zero, wherever its position points.
     words = words.scatter_add(1, index, tokens * is_word[:, :, None])
     return words, torch.arange(words.shape[1], device=tokens.device) < num_words[:, None]

@@ -31,6 +31,7 @@ class Tokens:
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids and mask, both (B, T)."""
+        # SigLIP's tokenizer gives no mask unless it is asked to.
         encoded = self.tokenizer(
             list(texts),
             padding=self.padding,
@@ -43,6 +44,7 @@ class Tokens:
 
     def starts_of_words(self) -> Tensor:
         """(V,) True for tokens of the vocabulary that begin a word, False for pieces within one ("##ing")."""
+        # WordPiece marks what goes on with a word; special tokens begin one.
         pieces = self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))
         return torch.tensor([not piece.startswith("##") for piece in pieces])
 
@@ -59,6 +61,7 @@ class OpenCLIPTokens:
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids and mask, both (B, T)."""
+        # 0 is a letter of CLIP's vocabulary that no text begins with, and its padding.
         input_ids: Tensor = self.tokenizer(list(texts))
         return {"input_ids": input_ids, "attention_mask": (input_ids != 0).long()}
 
@@ -82,6 +85,7 @@ def load_tokens(release: Release, place: Located) -> Tokens | OpenCLIPTokens:
             pass
         else:
             return OpenCLIPTokens(SimpleTokenizer(context_length=release.max_tokens))
+    # What lies here goes before the hub.
     name = str(folder) if folder else release.tokenizer or place.hub
     try:
         if not name:

@@ -15,6 +15,7 @@ from pedclip.models.released.fitting import fit_transformers
 from pedclip.models.released.outputs import ReleasedImage, ReleasedText, unit
 from pedclip.models.released.release import Release
 
+# By the "model_type" of config.json.
 _KINDS: Final[dict[str, tuple[Any, Any]]] = {
     "clip": (CLIPConfig, CLIPModel),
     "siglip": (SiglipConfig, SiglipModel),
@@ -48,6 +49,7 @@ class TransformersNetwork(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> ReleasedImage:
         """Features of pixels (B, 3, H, W)."""
+        # DINOv2 pools its image token after the last normalization, and projects nothing.
         if self.kind == "dinov2":
             output = self.network(pixel_values=pixels)
             return ReleasedImage(unit(output.pooler_output), output.last_hidden_state)
@@ -67,6 +69,7 @@ class TransformersNetwork(nn.Module):
         if self.kind == "clip":
             output = self.network.text_model(input_ids=input_ids, attention_mask=attention_mask)
             return ReleasedText(unit(self.network.text_projection(output.pooler_output)), output.last_hidden_state)
+        # Shorter padding would pool another token, without an error.
         length = self.network.config.text_config.max_position_embeddings
         if input_ids.shape[1] != length:
             raise ValueError(
@@ -102,11 +105,13 @@ def build_transformers(
             f"{release.name} is of the kind {kind or 'unknown'!r}; this door reads {', '.join(_KINDS)} of transformers"
         )
     config_class, model_class = _KINDS[kind]
+    # Positions stood in older files; they are counted by now.
     kept = {name: value for name, value in weights.items() if not name.endswith("embeddings.position_ids")}
     network, fit = fit_transformers(model_class, config_class.from_dict(dict(content)), kept)
     fit.check(place.weights, release.layout)
     # A record of ours knows the recipe of the authors where the folder holds another one.
     recipe = release.transform or FilmTransform.from_preprocessor(_companion(place, "preprocessor_config.json"))
+    # 0 tells everyone that there are no texts.
     length = 0 if kind == "dinov2" else int(network.config.text_config.max_position_embeddings)
     return TransformersNetwork(network, kind), replace(release, transform=recipe, max_tokens=length)
 

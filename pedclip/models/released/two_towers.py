@@ -51,11 +51,13 @@ class TwoTowers(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> ReleasedImage:
         """Features of pixels (B, 3, H, W)."""
+        # ResNets of GLoRIA and MGCA see 299 pixels, for a finer map.
         if self.upsample:
             size = (self.upsample, self.upsample)
             pixels = F.interpolate(pixels, size, mode="bilinear", align_corners=True)
         pooled, dense, *maps = self.image(pixels)
         regions = None
+        # One more layer, for the words of a text to be compared with.
         if self.region_head is not None:
             regions = self.region_head(maps[0]).flatten(2).transpose(1, 2)  # (B, D, h, w) → (B, S', D)
         return ReleasedImage(unit(self.image_head(pooled)), dense, regions)
@@ -82,7 +84,9 @@ def build_two_towers(
     """
     assert release.towers is not None
     assert release.transform is not None
+    # A file that is named otherwise changes single prefixes, the others stay.
     towers = replace(release.towers, keys={**release.towers.keys, **(keys or {})})
+    # Of no use where a library fixes the names.
     advice = (
         "" if "as read" in release.layout else f"  if it is named otherwise, pass keys={{…}} for {', '.join(PARTS)}"
     )
@@ -90,6 +94,7 @@ def build_two_towers(
     try:
         network = _build(towers, parts, release.transform.size, fit)
     except KeyError as error:
+        # A tensor that tells a size is missing: mostly a file of another model, or other prefixes.
         beginnings = sorted({name.rsplit(".", 1)[0] for name in weights})
         raise ValueError(
             f"{path} does not have the expected layout ({release.layout})\n  missing: {error.args[0]}\n"
@@ -104,6 +109,7 @@ def split_parts(weights: Mapping[str, Tensor], towers: Towers) -> tuple[dict[str
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in towers.keys}
     fit = Fit()
     for name, value in weights.items():
+        # Known and useless, such as a head of the pre-training.
         if any(fnmatchcase(name, pattern) for pattern in towers.drop):
             continue
         # The longest prefix wins: that of CLIP's texts is empty.
@@ -118,6 +124,7 @@ def split_parts(weights: Mapping[str, Tensor], towers: Towers) -> tuple[dict[str
 
 def _build(towers: Towers, parts: dict[str, dict[str, Tensor]], image_size: int, fit: Fit) -> TwoTowers:
     keys = towers.keys
+    # Each part reports its own misfits; they are raised together.
     with _named(keys["image"]):
         image, misfit = build_image_tower(
             towers.image, parts["image"], prefix=keys["image"], image_size=towers.upsample or image_size
@@ -133,6 +140,7 @@ def _build(towers: Towers, parts: dict[str, dict[str, Tensor]], image_size: int,
             pool=towers.pool,
         )
     fit.add(misfit)
+    # CLIP's projections are inside its towers, so a part may be absent.
     heads: dict[str, nn.Module] = {}
     for part, layers in (("image_head", towers.image_head), ("text_head", towers.text_head)):
         with _named(keys.get(part, "")):
@@ -141,6 +149,7 @@ def _build(towers: Towers, parts: dict[str, dict[str, Tensor]], image_size: int,
     if "region_head" in keys:
         with _named(keys["region_head"]):
             width, channels, *_ = parts["region_head"]["weight"].shape
+        # A linear layer at every place of the map: (B, C', h, w) → (B, D, h, w).
         heads["region_head"] = nn.Conv2d(channels, width, 1, bias=False)
         fit.add(fit_module(heads["region_head"], parts["region_head"], keys["region_head"]))
     scale = None
@@ -154,12 +163,14 @@ def _head(layers: tuple[str, ...], weights: Mapping[str, Tensor]) -> nn.Module:
     if not layers:
         return nn.Identity()
     built = nn.Sequential()
+    # Widths come from the weights, and so does whether there is a bias.
     for number, layer in enumerate(layers):
         # One layer alone has no number in its name.
         prefix = f"{number}." if len(layers) > 1 else ""
         if layer == "linear":
             width, channels = weights[f"{prefix}weight"].shape
             built.append(nn.Linear(channels, width, bias=f"{prefix}bias" in weights))
+        # MGCA's last one has statistics and no factors.
         elif layer == "batchnorm":
             width = weights[f"{prefix}running_mean"].shape[0]
             built.append(nn.BatchNorm1d(width, affine=f"{prefix}weight" in weights))

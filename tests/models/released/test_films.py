@@ -82,7 +82,7 @@ def test_normalizing_first_keeps_the_overshoot_that_8_bits_cut() -> None:
 
 def test_gray_color_and_arrays_of_one_film_are_one() -> None:
     film = np.random.default_rng(1).integers(0, 256, (40, 30)).astype(np.uint8)
-    steps = recipe({"do": "pad"}, {"do": "resize", "size": 16}, SCALE, {"do": "pad"})
+    steps = recipe({"do": "pad"}, {"do": "resize", "size": 16}, SCALE)
     gray = steps(film)
     for other in (Image.fromarray(film), Image.fromarray(film).convert("RGB")):
         assert torch.equal(steps(other), gray)
@@ -108,6 +108,8 @@ def test_recipe_of_a_preprocessor_file() -> None:
     assert made.steps[3].std == (0.25, 0.25, 0.25)
     with pytest.raises(ValueError, match="image_mean and image_std"):
         FilmTransform.from_preprocessor(config)
+    with pytest.raises(ValueError, match="expected resample to be one of .*got 4"):
+        FilmTransform.from_preprocessor({**config, "resample": 4})
     with pytest.raises(ValueError, match="equal height and width"):
         FilmTransform.from_preprocessor({**config, "size": {"height": 10, "width": 20}})
 
@@ -120,7 +122,8 @@ def test_recipe_of_a_preprocessor_file() -> None:
         ([SCALE], "needs a step 'resize' or 'crop'"),
         ([{"do": "resize", "size": 0}, SCALE], "size of at least 1 pixel, got 0"),
         ([{"do": "resize", "size": 8, "antialias": False}, SCALE], "must stand after 'scale'"),
-        ([SCALE, {"do": "resize", "size": 8, "by": "area"}], "must stand before 'scale'"),
+        ([SCALE, {"do": "resize", "size": 8, "by": "area"}], "resized by bilinear or bicubic only"),
+        ([{"do": "crop", "size": 2}, SCALE, {"do": "pad"}], "'pad' must stand before 'scale'"),
         ([{"do": "normalize", "mean": [0] * 3, "std": [1] * 3}, {"do": "crop", "size": 2}, SCALE], "cannot hold"),
         ([{"do": "normalize", "mean": [0] * 3, "std": [1, 1, 0]}, SCALE], "three means and three deviations above 0"),
         ([{"do": "turn"}], "step 'turn' is unknown|step 'turn' has no"),

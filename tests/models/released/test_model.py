@@ -39,7 +39,7 @@ def test_medclip_uses_its_scale(tmp_path: Path) -> None:
 def test_gloria_compares_words_and_standardizes_only_if_asked(tmp_path: Path) -> None:
     model, image, positive, negative = embedded("gloria", tmp_path)
     torch.testing.assert_close(model.score(image, positive), local_and_global(image, positive, None))
-    assert model.score(image, positive, over_batch=True).mean().item() == pytest.approx(0, abs=1e-5)
+    assert model.score(image, positive, over_batch=True).mean().item() == pytest.approx(0, abs=1e-3)
     assert not torch.allclose(model.score(image, positive, negative), model.score(image, positive))
     assert image.regions is not None
     assert image.regions.shape == (2, 19 * 19, 64)

@@ -72,7 +72,7 @@ def test_weights_that_do_not_fit_and_unknown_architectures(tmp_path: Path) -> No
     own = tiny(tmp_path)
     weights = {name: value for name, value in own.state_dict().items() if name != "ln_final.bias"}
     torch.save(weights, tmp_path / "open_clip_pytorch_model.bin")
-    with pytest.raises(ValueError, match="missing: ln_final.bias"):
+    with pytest.raises(ValueError, match=r"missing: ln_final\.bias"):
         load_released(f"local-dir:{tmp_path}")
     with pytest.raises(ValueError, match=r"no architecture 'ViT-Q'; it has .*list_models"):
         load_released("open_clip:ViT-Q", tmp_path / "open_clip_pytorch_model.bin")

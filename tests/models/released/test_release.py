@@ -103,5 +103,5 @@ def test_damaged_entry_is_named(changes: dict[str, Any], message: str) -> None:
 
 
 def test_entry_without_a_licence_is_refused() -> None:
-    with pytest.raises(ValueError, match="releases/mine.json: .*'licence'"):
+    with pytest.raises(ValueError, match=r"releases/mine\.json: .*'licence'"):
         read_release("mine", {key: value for key, value in ENTRY.items() if key != "licence"})

@@ -58,7 +58,7 @@ def test_missing_companions_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no preprocessor_config.json beside .*model.safetensors: fetch it"):
         load_released("pubmedclip", tmp_path)
     drop(tmp_path, "config.json")
-    with pytest.raises(FileNotFoundError, match="no config.json beside"):
+    with pytest.raises(FileNotFoundError, match=r"no config\.json beside"):
         load_released("pubmedclip", tmp_path)
 
 

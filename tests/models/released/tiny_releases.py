@@ -268,7 +268,10 @@ def medclip_resnet50(folder: Path) -> Tiny:
 
 def gloria(folder: Path) -> Tiny:
     network, text_model = resnet(), bert()
-    head, region_head = random_weights(nn.Linear(2048, WIDTH), 9), nn.Conv2d(1024, WIDTH, 1, bias=False)
+    head, region_head = (
+        random_weights(nn.Linear(2048, WIDTH), 9),
+        random_weights(nn.Conv2d(1024, WIDTH, 1, bias=False), 20),
+    )
     weights = named("gloria.img_encoder.model.", network) | named("gloria.text_encoder.model.", text_model)
     weights |= named("gloria.img_encoder.global_embedder.", head)
     weights |= named("gloria.img_encoder.local_embedder.", region_head)
