@@ -10,7 +10,9 @@ from PIL import Image
 
 from pedclip.evaluation.released import Film, embed_released
 from pedclip.models.released import ReleasedModel, load_released
-from tests.models.released.tiny_releases import MAKERS, TEXTS, film, rad_dino
+from tests.models.released.tiny_folders import rad_dino
+from tests.models.released.tiny_networks import TEXTS, film
+from tests.models.released.tiny_releases import MAKERS
 
 
 @pytest.fixture(scope="module")

@@ -105,8 +105,8 @@ class OpenAIText(nn.Module):
         """Token ids (B, T) to the projected end of the text (B, D) and all tokens (B, T, C)."""
         length = input_ids.shape[1]
         # Causal: what comes after the end of the text changes nothing, so the mask of the padding is not needed.
-        mask = torch.full((length, length), -torch.inf, device=input_ids.device).triu(1)
         tokens = self.token_embedding(input_ids) + self.positional_embedding[:length]
+        mask = tokens.new_full((length, length), -torch.inf).triu(1)  # (T, T), added to the logits
         tokens = self.ln_final(self.transformer(tokens, mask))  # (B, T, C)
         # The end has the highest id; argmax takes the first, also where the padding is of the same id.
         end = input_ids.argmax(dim=1)

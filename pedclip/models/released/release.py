@@ -157,8 +157,8 @@ def find_release(name: str) -> Release:
     """The record of a model.
 
     Args:
-        name: Of an entry; "open_clip:…", "hf-hub:…" or "local-dir:…" for a model of open_clip; or the hub name of a
-            CLIP, SigLIP or DINOv2 of transformers, such as "openai/clip-vit-base-patch32".
+        name: Of a record, or its hub name; "open_clip:…", "hf-hub:…" or "local-dir:…" for a model of open_clip; or the
+            hub name of a CLIP, SigLIP or DINOv2 of transformers, such as "openai/clip-vit-base-patch32".
 
     Raises:
         ValueError: Neither; the message suggests the nearest name.
@@ -173,6 +173,9 @@ def find_release(name: str) -> Release:
         return entries[name]
     if name.startswith(OPEN_CLIP_PREFIXES):
         return _unknown(name, OPEN_CLIP, name.removeprefix("hf-hub:") if name.startswith("hf-hub:") else "")
+    # The hub name of a record means that record, with the recipe of its authors.
+    if known := [release for release in entries.values() if release.source == name]:
+        return known[0]
     # A hub name has an owner; anything else is a slip of the pen.
     if name.count("/") == 1 and all(name.split("/")):
         return _unknown(name, TRANSFORMERS, name)

@@ -61,7 +61,7 @@ class OpenCLIPTokens:
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids and mask, both (B, T)."""
-        # 0 is a letter of CLIP's vocabulary that no text begins with, and its padding.
+        # 0 is CLIP's "!", too; the towers that pad with it find the end of a text by themselves and read no mask.
         input_ids: Tensor = self.tokenizer(list(texts))
         return {"input_ids": input_ids, "attention_mask": (input_ids != 0).long()}
 

@@ -108,7 +108,7 @@ def test_recipe_of_a_preprocessor_file() -> None:
     assert made.steps[3].std == (0.25, 0.25, 0.25)
     with pytest.raises(ValueError, match="image_mean and image_std"):
         FilmTransform.from_preprocessor(config)
-    with pytest.raises(ValueError, match="expected resample to be one of .*got 4"):
+    with pytest.raises(ValueError, match=r"expected resample to be one of .*got 4"):
         FilmTransform.from_preprocessor({**config, "resample": 4})
     with pytest.raises(ValueError, match="equal height and width"):
         FilmTransform.from_preprocessor({**config, "size": {"height": 10, "width": 20}})

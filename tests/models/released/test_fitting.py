@@ -9,7 +9,7 @@ from transformers import BertModel
 from transformers.utils import logging
 
 from pedclip.models.released.fitting import Fit, fit_module, fit_transformers
-from tests.models.released.tiny_releases import bert
+from tests.models.released.tiny_networks import bert
 
 
 def test_module_takes_its_weights_and_older_files_without_counters() -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pedclip.models.released import FilmTransform, ReleasedModel, load_released
 from pedclip.models.released.release import release_names
-from tests.models.released.tiny_releases import MAKERS, TEXTS, Tiny, film
+from tests.models.released.tiny_networks import TEXTS, Tiny, film
+from tests.models.released.tiny_releases import MAKERS
 
 # Embeddings are of unit length; float32 in another order of additions moves them by less.
 TOLERANCE = 2e-5
@@ -84,7 +85,8 @@ def test_chexzero_resized_before_it_is_normalized_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["medsiglip", "xraysiglip"])
 @torch.no_grad()
 def test_siglip_with_short_padding_is_refused_for_it_pools_another_token(name: str, tmp_path: Path) -> None:
-    from tests.models.released.tiny_releases import siglip_text, tokenizer
+    from tests.models.released.tiny_folders import siglip_text
+    from tests.models.released.tiny_networks import tokenizer
 
     model, tiny = golden(name, tmp_path)
     assert tiny.text is not None

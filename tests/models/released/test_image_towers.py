@@ -10,7 +10,7 @@ from transformers import Dinov2Config, SwinConfig, SwinModel
 
 from pedclip.models.released.fitting import Fit
 from pedclip.models.released.image_towers import build_image_tower, dinov2_sizes, swin_sizes
-from tests.models.released.tiny_releases import dinov2, maps, published, random_weights, resnet
+from tests.models.released.tiny_networks import dinov2, maps, published, random_weights, resnet
 
 PIXELS = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

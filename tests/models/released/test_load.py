@@ -7,7 +7,9 @@ import pytest
 
 from pedclip.models.released import load_released
 from pedclip.models.released.release import find_release, release_names
-from tests.models.released.tiny_releases import MAKERS, biomedclip, rad_dino
+from tests.models.released.tiny_folders import rad_dino
+from tests.models.released.tiny_releases import MAKERS
+from tests.models.released.tiny_towers import biomedclip
 
 
 def test_every_record_has_a_golden_checkpoint() -> None:

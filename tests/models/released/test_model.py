@@ -9,7 +9,8 @@ from torch import Tensor
 from pedclip.models.released import ReleasedModel, load_released
 from pedclip.models.released.outputs import ReleasedImage, ReleasedText
 from pedclip.models.released.scoring import local_and_global, mean_logit, pair_probability
-from tests.models.released.tiny_releases import MAKERS, TEXTS, film
+from tests.models.released.tiny_networks import TEXTS, film
+from tests.models.released.tiny_releases import MAKERS
 
 
 def embedded(name: str, folder: Path) -> tuple[ReleasedModel, ReleasedImage, ReleasedText, ReleasedText]:

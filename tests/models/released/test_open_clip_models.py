@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from pedclip.models.released import load_released
-from tests.models.released.tiny_releases import WIDTH, film, random_weights
+from tests.models.released.tiny_networks import WIDTH, film, random_weights
 
 CONFIG = {
     "embed_dim": 32,

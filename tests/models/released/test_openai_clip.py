@@ -6,7 +6,7 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
 from pedclip.models.released.openai_clip import OpenAIImage, OpenAIText, QuickGELU, count_blocks
-from tests.models.released.tiny_releases import random_weights
+from tests.models.released.tiny_networks import random_weights
 
 SIZES = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512}
 END = 30  # the highest id

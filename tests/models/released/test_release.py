@@ -66,6 +66,10 @@ def test_wrong_name_suggests_the_nearest(name: str, near: str) -> None:
         find_release(name)
 
 
+def test_hub_name_of_a_record_is_that_record() -> None:
+    assert find_release("google/medsiglip-448") is find_release("medsiglip")
+
+
 def test_name_like_nothing_gets_the_list_only() -> None:
     with pytest.raises(ValueError, match="are called 'qqq'\n  Known"):
         find_release("qqq")

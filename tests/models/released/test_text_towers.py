@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pedclip.models.released.text_towers import bert_sizes, build_text_tower, merge_words, pool_tokens
-from tests.models.released.tiny_releases import WIDTH, bert
+from tests.models.released.tiny_networks import WIDTH, bert
 
 TOKENS = torch.tensor([[[1.0], [5.0], [3.0], [9.0]]])
 MASK = torch.tensor([[1, 1, 1, 0]])

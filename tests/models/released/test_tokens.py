@@ -11,7 +11,7 @@ from pedclip.models.released import tokens as module
 from pedclip.models.released.files import Located
 from pedclip.models.released.release import find_release
 from pedclip.models.released.tokens import OpenCLIPTokens, Tokens, load_tokens
-from tests.models.released.tiny_releases import TEXTS, tokenizer
+from tests.models.released.tiny_networks import TEXTS, tokenizer
 
 
 def test_padding_and_longest_text() -> None:

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pedclip.models.released import load_released
-from tests.models.released.tiny_releases import TEXTS, film, preprocessor, rad_dino, transformers_clip
-from tests.models.released.tiny_releases import transformers_siglip as siglip
+from tests.models.released.tiny_folders import preprocessor, rad_dino, transformers_clip
+from tests.models.released.tiny_folders import transformers_siglip as siglip
+from tests.models.released.tiny_networks import TEXTS, film
 
 
 def drop(folder: Path, *names: str) -> None:

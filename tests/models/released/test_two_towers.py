@@ -12,7 +12,8 @@ from pedclip.models.released import load_released
 from pedclip.models.released.files import read_tensors
 from pedclip.models.released.release import find_release, release_names
 from pedclip.models.released.two_towers import TwoTowers, split_parts
-from tests.models.released.tiny_releases import MAKERS, Weights, film, tokenizer
+from tests.models.released.tiny_networks import Weights, film, tokenizer
+from tests.models.released.tiny_releases import MAKERS
 
 TWO_TOWERS = [name for name in release_names() if find_release(name).towers]
 
