@@ -9,6 +9,7 @@ from PIL import Image
 
 from pedclip.models.released.films import FilmTransform, Step
 from pedclip.models.released.release import find_release, release_names
+from tests.models.released.tiny_networks import clip_pixels
 
 SCALE = {"do": "scale"}
 
@@ -39,9 +40,9 @@ def test_area_keeps_the_mean_of_a_film() -> None:
     assert float(shrunk.mean()) == pytest.approx(film.mean(), abs=0.1)  # rounding to 8 bits
 
 
-@pytest.mark.parametrize(("side", "shape"), [("shortest", (149, 100)), ("longest", (100, 67)), ("both", (100, 100))])
+@pytest.mark.parametrize(("side", "shape"), [("shortest", (150, 100)), ("longest", (100, 66)), ("both", (100, 100))])
 def test_sides_are_cut_to_whole_pixels(side: str, shape: tuple[int, int]) -> None:
-    pixels = recipe({"do": "resize", "size": 100, "side": side}, SCALE)(np.zeros((300, 201), np.uint8))
+    pixels = recipe({"do": "resize", "size": 100, "side": side}, SCALE)(np.zeros((300, 199), np.uint8))
     assert pixels.shape[1:] == shape
 
 
@@ -86,6 +87,15 @@ def test_gray_color_and_arrays_of_one_film_are_one() -> None:
     gray = steps(film)
     for other in (Image.fromarray(film), Image.fromarray(film).convert("RGB")):
         assert torch.equal(steps(other), gray)
+
+
+@pytest.mark.parametrize("name", ["biomedclip", "unimed-clip"])
+def test_recipe_equals_the_transform_of_open_clip_where_half_a_pixel_is_cut(name: str) -> None:
+    # 514 rows become 299, so that 37 or 38 of them are cut above.
+    film = np.random.default_rng(2).integers(0, 256, (514, 384)).astype(np.uint8)
+    transform = find_release(name).transform
+    assert transform is not None
+    torch.testing.assert_close(transform(film), clip_pixels(film)[0])
 
 
 @pytest.mark.parametrize("name", release_names())
