@@ -27,7 +27,7 @@ _FLOAT: Final = ("bilinear", "bicubic")  # interpolations of tensors that may do
 # Keys of each step in the records; whatever else stands there is a slip of the pen.
 _KEYS: Final = {
     "pad": (),
-    "resize": ("size", "side", "by", "antialias"),
+    "resize": ("size", "side", "by", "antialias", "rounding"),
     "crop": ("size", "rounding"),
     "scale": ("divisor",),
     "normalize": ("mean", "std"),
@@ -45,7 +45,8 @@ class Step:
         side: Side of the film that gets this size; the other one keeps the proportion, unless "both".
         by: Interpolation.
         antialias: False only for floats, for Pillow has no other way.
-        rounding: Of half a pixel in a crop: "down", or "even" as torchvision does it.
+        rounding: Of fractions of pixels, of the other side of "resize" and of the place of "crop": "down", or "even"
+            for the nearest whole number and, at a half, the even one.
         divisor: 255, or 1 where the encoder was trained on 0 to 255.
         mean: Per channel, in the units after "scale".
         std: Per channel, above 0.
@@ -249,17 +250,20 @@ def _resized(step: Step, height: int, width: int) -> tuple[int, int]:
         return step.size, step.size
     # (H, W) keep their proportion; `known` gets the size.
     known = min(height, width) if step.side == "shortest" else max(height, width)
-    # Cut, not rounded: so do torchvision and transformers; at least one pixel of a very narrow film.
-    sides = (max(1, step.size * length // known) for length in (height, width))
+    # At least one pixel of a very narrow film. torchvision and transformers cut, open_clip's longest side is rounded.
+    sides = (max(1, _whole(step, step.size * length / known)) for length in (height, width))
     return next(sides), next(sides)
 
 
 def _offset(step: Step, length: int) -> int:
     if length < step.size:
         raise ValueError(f"a crop of {step.size} pixels does not fit into {length}; the recipe must resize before")
+    return _whole(step, (length - step.size) / 2)
+
+
+def _whole(step: Step, pixels: float) -> int:
     # Python rounds a half to the even number, and so does torchvision's crop.
-    half = (length - step.size) / 2
-    return int(half) if step.rounding == "down" else round(half)
+    return int(pixels) if step.rounding == "down" else round(pixels)
 
 
 def _by_area(film: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -151,6 +151,9 @@ def _from_config(config: Any) -> FilmTransform:
         steps.append({"do": "crop", "size": size, "rounding": "even"})  # torchvision's crop
     # Resized to the longest side, a film is padded rather than cut.
     if mode == "longest":
+        steps[0]["rounding"] = "even"
+        if config.get("fill_color"):
+            raise ValueError(f"fill_color={config['fill_color']!r}: this door pads films with black, 0, only")
         steps.append({"do": "pad"})
     # Statistics of OpenAI's own images, per channel.
     default = torch.tensor([0.48145466, 0.4578275, 0.40821073]), torch.tensor([0.26862954, 0.26130258, 0.27577711])

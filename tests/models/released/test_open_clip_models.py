@@ -78,6 +78,9 @@ def test_weights_that_do_not_fit_and_unknown_architectures(tmp_path: Path) -> No
         load_released(f"local-dir:{tmp_path}")
     with pytest.raises(ValueError, match=r"no architecture 'ViT-Q'; it has .*list_models"):
         load_released("open_clip:ViT-Q", tmp_path / "open_clip_pytorch_model.bin")
+    tiny(tmp_path, resize_mode="longest", fill_color=255)
+    with pytest.raises(ValueError, match="fill_color=255: this door pads films with black"):
+        load_released(f"local-dir:{tmp_path}")
     (tmp_path / "open_clip_config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"no open_clip_config.json beside"):
         load_released(f"local-dir:{tmp_path}")
