@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pedclip.evaluation.inputs import open_inputs as open_inputs
     from pedclip.evaluation.inputs import open_probe_inputs as open_probe_inputs
     from pedclip.evaluation.published import printed as printed
+    from pedclip.evaluation.released import embed_released as embed_released
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -50,5 +51,6 @@ __getattr__, __dir__ = lazy_names(
         "open_inputs": "inputs",
         "open_probe_inputs": "inputs",
         "printed": "published",
+        "embed_released": "released",
     },
 )

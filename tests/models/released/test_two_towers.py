@@ -1,0 +1,118 @@
+"""Files whose names a record describes: every tensor has a place, and a wrong file says what is wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pedclip.models.released import load_released
+from pedclip.models.released.files import read_tensors
+from pedclip.models.released.release import find_release, release_names
+from pedclip.models.released.two_towers import TwoTowers, split_parts
+from tests.models.released.tiny_networks import Weights, film, tokenizer
+from tests.models.released.tiny_releases import MAKERS
+
+TWO_TOWERS = [name for name in release_names() if find_release(name).towers]
+
+
+def changed(folder: Path, name: str, change: Callable[[Weights], object]) -> Path:
+    """A checkpoint as safetensors, with a change."""
+    weights = read_tensors(MAKERS[name](folder).path)
+    change(weights)
+    path = folder / "changed.safetensors"
+    save_file({key: value.contiguous() for key, value in weights.items()}, path)
+    return path
+
+
+def test_longest_prefix_wins_and_dropped_names_vanish() -> None:
+    towers = find_release("chexzero").towers
+    assert towers is not None
+    names = ("visual.conv1.weight", "ln_final.bias", "logit_scale", "vocab_size")
+    parts, fit = split_parts({name: torch.ones(1) for name in names}, towers)
+    assert {part: list(tensors) for part, tensors in parts.items()} == {
+        "image": ["conv1.weight"],
+        "text": ["ln_final.bias"],
+        "logit_scale": [""],
+    }
+    assert not fit.left_over
+
+
+def test_name_of_no_part_is_left_over() -> None:
+    towers = find_release("medclip").towers
+    assert towers is not None
+    assert split_parts({"optimizer.step": torch.ones(1)}, towers)[1].left_over == ["optimizer.step"]
+
+
+@pytest.mark.parametrize("name", TWO_TOWERS)
+def test_missing_and_left_over_tensors_are_named(name: str, tmp_path: Path) -> None:
+    towers = find_release(name).towers
+    assert towers is not None
+    last: list[str] = []
+
+    def change(weights: Weights) -> None:
+        # A bias of the text tower, which tells no size.
+        last.append([key for key in weights if key.startswith(towers.keys["text"]) and key.endswith("bias")][-1])
+        del weights[last[0]]
+        weights[f"{towers.keys['image']}more"] = torch.ones(2)
+
+    path = changed(tmp_path, name, change)
+    with pytest.raises(ValueError, match="does not have the expected layout") as caught:
+        load_released(name, path)
+    message = str(caught.value)
+    assert f"missing: {last[0]}" in message
+    assert f"left over: {towers.keys['image']}more" in message
+    assert find_release(name).layout in message
+
+
+def test_file_of_another_model_says_how_its_names_begin(tmp_path: Path) -> None:
+    tokenizer().save_pretrained(tmp_path)
+    save_file({"encoder.conv.weight": torch.ones(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"(?s)missing: visual.trunk.patch_embed.*names begin with: encoder.conv"):
+        load_released("biomedclip", tmp_path / "w.safetensors")
+
+
+def test_file_with_other_prefixes_is_read_with_keys(tmp_path: Path) -> None:
+    tiny = MAKERS["convirt"](tmp_path)
+
+    def rename(weights: Weights) -> None:
+        for key in list(weights):
+            weights[key.replace("img_encoder.model.", "visual.")] = weights.pop(key)
+
+    path = changed(tmp_path, "convirt", rename)
+    with pytest.raises(ValueError, match=r"pass keys=\{…\} for image, image_head"):
+        load_released("convirt", path)
+    model = load_released("convirt", path, keys={"image": "visual."})
+    with torch.no_grad():
+        found = model.encode_image(model.transform(film())[None]).embedding[0]
+    torch.testing.assert_close(found, tiny.image(film()), atol=2e-5, rtol=0)
+
+
+def test_upsampling_is_that_of_the_corners() -> None:
+    class Corner(nn.Module):
+        def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+            return pixels[:, 0, 0], pixels.flatten(2)
+
+    identity = nn.Identity()
+    network = TwoTowers(Corner(), identity, image_head=identity, text_head=identity, upsample=5)
+    pixels = torch.arange(9.0).reshape(1, 1, 3, 3)
+    with torch.no_grad():
+        dense = network.encode_image(pixels).dense
+    assert dense is not None
+    # With aligned corners three numbers become five at halves.
+    assert dense[0, 0, :5].tolist() == [0, 0.5, 1, 1.5, 2]
+
+
+def test_gradient_reaches_the_pixels(tmp_path: Path) -> None:
+    model = load_released("biomedclip", MAKERS["biomedclip"](tmp_path).path)
+    network = model.network.double()
+    pixels = torch.rand(1, 3, 224, 224, dtype=torch.float64, requires_grad=True)
+    network.encode_image(pixels).embedding[0, 0].backward()
+    step = torch.zeros_like(pixels)
+    step[0, 1, 100, 50] = 1e-4
+    with torch.no_grad():
+        ends = [network.encode_image(pixels + sign * step).embedding[0, 0] for sign in (1, -1)]
+    assert pixels.grad is not None
+    torch.testing.assert_close(pixels.grad[0, 1, 100, 50], (ends[0] - ends[1]) / 2e-4, rtol=1e-4, atol=1e-9)
