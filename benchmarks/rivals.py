@@ -55,7 +55,7 @@ from pedclip.objectives.trained import ObjectiveModel, open_model
 from pedclip.training.config import RunConfig, load_profile, replace_fields
 from pedclip.training.loop import build_model, pretrain
 from pedclip.training.preparation import PreparedData, prepare
-from pedclip.triplets.arrays import to_arrays
+from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.splits import SPLITS
 
 WITH_EXPERTS: Final = "+experts"
@@ -106,7 +106,9 @@ def run_cells(options: argparse.Namespace) -> None:
     # Seeds outside: after a third of the time every method has one.
     waiting = [(method, seed) for seed in options.seeds for method in trained(options)]
     waiting = [cell for cell in waiting if not (folder_of(options, *cell) / CELL_FILE).exists()]
-    open_films(options)  # once, before several processes would decode the same films
+    films = open_films(options)  # once: each cell would draw or decode the same films again
+    for split, arrays in (("train", films.train), ("validation", films.validation)):
+        store_arrays(cell_arrays(options, split), arrays)
     running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
     while waiting or running:
         while waiting and len(running) < options.parallel:
@@ -129,9 +131,9 @@ def run_cells(options: argparse.Namespace) -> None:
 def run_cell(options: argparse.Namespace, method: str, seed: int) -> None:
     """Pre-train one method from one seed and write what it cost; the model lies beside it."""
     config, folder = configuration(options, method, seed), folder_of(options, method, seed)
-    films = open_films(options)
-    pretrain(films.train, films.validation, config=config, run=folder)
-    steps = config.training.epochs * (len(films.train) // config.training.batch_size)
+    train, validation = (stored_arrays(cell_arrays(options, split)) for split in ("train", "validation"))
+    pretrain(train, validation, config=config, run=folder)
+    steps = config.training.epochs * (len(train) // config.training.batch_size)
     write_json(
         folder / CELL_FILE,
         {
@@ -148,6 +150,30 @@ def run_cell(options: argparse.Namespace, method: str, seed: int) -> None:
 def open_films(options: argparse.Namespace) -> PreparedData:
     """Films of all cells: drawn and split by seed 0, whatever the seed of a training."""
     return prepare(configuration(options, "clip", 0), options.runs / options.label / "films")
+
+
+def cell_arrays(options: argparse.Namespace, split: str) -> Path:
+    """Folder of the films that the cells train on."""
+    return Path(options.runs) / options.label / "films" / f"arrays-{split}"
+
+
+def store_arrays(folder: Path, arrays: TripletArrays) -> None:
+    """Films, texts and labels as plain arrays, which several processes read at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "images.npy", arrays.images)
+    rows = {"texts": arrays.texts, "patients": arrays.patients, "digests": arrays.digests}
+    # Findings of a film on one line each: their names hold no line break.
+    rows["findings"] = ["\n".join(found) for found in arrays.findings]
+    np.savez(folder / "rows.npz", regions=arrays.regions, **{name: np.array(row, str) for name, row in rows.items()})
+
+
+def stored_arrays(folder: Path) -> TripletArrays:
+    """The inverse of ``store_arrays``; the films are mapped, not read."""
+    with np.load(folder / "rows.npz") as rows:
+        findings = [tuple(found.split("\n")) if found else () for found in rows["findings"].tolist()]
+        texts, patients, digests = (rows[name].tolist() for name in ("texts", "patients", "digests"))
+        regions = rows["regions"]
+    return TripletArrays(np.load(folder / "images.npy", mmap_mode="r"), texts, regions, patients, digests, findings)
 
 
 def trained(options: argparse.Namespace) -> list[str]:

@@ -1,7 +1,9 @@
 """Cells of the comparison: trained once, kept when they fail, joined over seeds."""
 
+import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from benchmarks import rivals
 from pedclip.evaluation.macro import mean_of
+from tests.training.tiny import tiny_arrays
 
 
 def options(tmp_path: Path, *more: str) -> Any:
@@ -48,7 +51,8 @@ def test_finished_cells_stay_and_failed_ones_are_named(
             return self.returncode
 
     monkeypatch.setattr(rivals.subprocess, "Popen", Process)
-    monkeypatch.setattr(rivals, "open_films", lambda asked: None)
+    arrays = tiny_arrays(4)
+    monkeypatch.setattr(rivals, "open_films", lambda asked: SimpleNamespace(train=arrays, validation=arrays))
     asked = options(tmp_path, "--methods", "clip,pedclip")
     done = rivals.folder_of(asked, "clip", 0)
     done.mkdir(parents=True)
@@ -57,6 +61,16 @@ def test_finished_cells_stay_and_failed_ones_are_named(
     cells = [(command[command.index("--cell") + 1], command[command.index("--seeds") + 1]) for command in started]
     assert cells == [("pedclip", "0"), ("clip", "1"), ("pedclip", "1")]
     assert capsys.readouterr().out.count("FAILED") == 3
+
+
+def test_stored_films_are_the_same(tmp_path: Path) -> None:
+    arrays = dataclasses.replace(tiny_arrays(4), findings=[(), ("gap", "old fracture"), (), ("gap",)])
+    rivals.store_arrays(tmp_path / "x", arrays)
+    found = rivals.stored_arrays(tmp_path / "x")
+    assert np.array_equal(found.images, arrays.images)
+    assert np.array_equal(found.regions, arrays.regions)
+    assert (found.texts, found.patients, found.digests) == (list(arrays.texts), list(arrays.patients), [])
+    assert found.findings == list(arrays.findings)
 
 
 def test_a_wrong_method_is_refused(tmp_path: Path) -> None:
@@ -84,12 +98,14 @@ def test_seeds_are_averaged_and_differences_are_of_the_mean() -> None:
 
 def test_a_cell_is_trained_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = options(tmp_path, "--methods", "clip", "--seeds", "1", "--cell", "clip")
+    films = rivals.open_films(asked)
+    for split, arrays in (("train", films.train), ("validation", films.validation)):
+        rivals.store_arrays(rivals.cell_arrays(asked, split), arrays)
     rivals.run_cell(asked, "clip", 1)
     folder = rivals.folder_of(asked, "clip", 1)
     cell = json.loads((folder / "cell.json").read_text())
     assert (cell["method"], cell["seed"], cell["config"]["model"]["mobe_layers"]) == ("clip", 1, [])
     assert cell["peak_memory_gib"] > 0.1
-    films = rivals.open_films(asked)
     scorer = rivals.Scorer(films, asked)
     measures = scorer.measure(rivals.open_model(folder / "checkpoint"))
     everyone = np.ones((1, len(scorer.patients)))
