@@ -27,7 +27,7 @@ BASES: Final = ("library", "code", "memory", "guess")
 # The second Swin pools the first place of its map, as CXR-CLIP does.
 IMAGE_TOWERS: Final = ("timm vit", "openai", "resnet50", "swin", "swin, first place")
 TEXT_TOWERS: Final = ("openai", "bert")
-POOLS: Final = ("cls", "end", "mean", "max")
+POOLS: Final = ("cls", "end", "mean")
 # Parts of a network of two towers; each has its own prefix in the published file.
 PARTS: Final = ("image", "image_head", "region_head", "text", "text_head", "logit_scale")
 # Whether a layer has a bias is told, not guessed: a file without it would pass unnoticed.

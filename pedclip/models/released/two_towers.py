@@ -51,7 +51,7 @@ class TwoTowers(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> ReleasedImage:
         """Features of pixels (B, 3, H, W)."""
-        # ResNets of GLoRIA and MGCA see 299 pixels, for a finer map.
+        # ResNets of GLoRIA, MGCA and BenchX see 299 pixels, for a finer map.
         if self.upsample:
             size = (self.upsample, self.upsample)
             pixels = F.interpolate(pixels, size, mode="bilinear", align_corners=True)
@@ -77,18 +77,21 @@ def build_two_towers(
         release: Of a model of two towers.
         weights: Published tensors (…,) of its file.
         path: Of the file, for messages.
-        keys: Prefixes that replace those of the record, by part.
+        keys: Prefixes that replace those of the record, by part; that of "" stands before all names.
 
     Raises:
         ValueError: A tensor is missing, left over, or of another shape.
     """
     assert release.towers is not None
     assert release.transform is not None
-    # A file that is named otherwise changes single prefixes, the others stay.
-    towers = replace(release.towers, keys={**release.towers.keys, **(keys or {})})
+    # A model inside another one has one more prefix; a file that is named otherwise changes single ones.
+    prefixes = dict(keys or {})
+    outer = prefixes.pop("", "")
+    weights = {name.removeprefix(outer): value for name, value in weights.items()}
+    towers = rename_parts(release.towers, prefixes)
     # Of no use where a library fixes the names.
     is_fixed = release.basis == "library"
-    advice = "" if is_fixed else f"  if it is named otherwise, pass keys={{…}} for {', '.join(PARTS)}"
+    advice = "" if is_fixed else f"  if it is named otherwise, pass keys={{…}} for {', '.join(PARTS)} or '' (all)"
     parts, fit = split_parts(weights, towers)
     try:
         network = _build(towers, parts, release.transform.size, fit)
@@ -101,6 +104,28 @@ def build_two_towers(
         ) from error
     fit.check(path, release.layout, advice)
     return network
+
+
+def rename_parts(towers: Towers, keys: Mapping[str, str]) -> Towers:
+    """Architecture of a file whose parts have other prefixes; the names to drop within a part move along with it.
+
+    Args:
+        towers: Of the record.
+        keys: New prefix by part.
+
+    Raises:
+        ValueError: A part is unknown.
+    """
+
+    def moved(pattern: str) -> str:
+        owners = [part for part in keys if towers.keys.get(part) and pattern.startswith(towers.keys[part])]
+        if not owners:
+            return pattern
+        # As in the file itself, the longest prefix wins.
+        part = max(owners, key=lambda part: len(towers.keys[part]))
+        return keys[part] + pattern.removeprefix(towers.keys[part])
+
+    return replace(towers, keys={**towers.keys, **keys}, drop=tuple(moved(pattern) for pattern in towers.drop))
 
 
 def split_parts(weights: Mapping[str, Tensor], towers: Towers) -> tuple[dict[str, dict[str, Tensor]], Fit]:
@@ -177,8 +202,8 @@ def build_head(layers: tuple[str, ...], weights: Mapping[str, Tensor]) -> nn.Mod
         if layer in LINEAR:
             width, channels = weights[f"{prefix}weight"].shape
             # Two versions of MedCLIP differ in it; all others are told, and what is missing is an error.
-            has_bias = LINEAR[layer] if LINEAR[layer] is not None else f"{prefix}bias" in weights
-            built.append(nn.Linear(channels, width, bias=has_bias))
+            has_bias = LINEAR[layer]
+            built.append(nn.Linear(channels, width, bias=f"{prefix}bias" in weights if has_bias is None else has_bias))
         elif layer in BATCHNORM:
             width = weights[f"{prefix}running_mean"].shape[0]
             built.append(nn.BatchNorm1d(width, affine=BATCHNORM[layer]))
