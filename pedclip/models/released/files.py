@@ -148,7 +148,7 @@ def _unread(path: Path) -> str:
         f"{path} is a pickle that holds more than tensors, and reading it would run its code; it was not read.\n"
         "  If you trust its authors, convert it once, in an environment of its own without your data:\n"
         f"    content = torch.load({path.name!r}, weights_only=False)\n"
-        "    tensors = content.get('state_dict', content)\n"
+        "    tensors = content.get('state_dict', content.get('model', content))\n"
         "    tensors = {key: value.clone() for key, value in tensors.items() if isinstance(value, torch.Tensor)}\n"
         f"    safetensors.torch.save_file(tensors, {target!r})\n"
         f"  and pass {target} here"

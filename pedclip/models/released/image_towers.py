@@ -1,4 +1,4 @@
-"""Image towers whose sizes are read from their weights: timm's ViT and ResNet-50, Swin and DINOv2 of transformers.
+"""Image towers whose sizes are read from their weights: ViT and ResNet-50 of timm, and Swin of transformers.
 
 Each makes of pixels (B, 3, H, W) a pooled feature (B, C) and dense ones (B, 1+S, C), of which row 0 is the pooled one.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import timm
 import torch
 from torch import Tensor, nn
-from transformers import Dinov2Config, Dinov2Model, SwinConfig, SwinModel
+from transformers import SwinConfig, SwinModel
 
 from pedclip.models.released.fitting import Fit, fit_module, fit_transformers
 from pedclip.models.released.openai_clip import OpenAIImage, count_blocks
@@ -19,6 +19,8 @@ _HEAD_WIDTH = 64  # of every ViT here
 
 class TimmViT(nn.Module):
     """A vision transformer of timm, pooled at its image token after the last normalization.
+
+    The original DINOv2 without registers has the same names, and its branches are scaled.
 
     Args:
         weights: Tensors (…,) by timm's names.
@@ -78,25 +80,27 @@ class ResNet50(nn.Module):
         return pooled, torch.cat([pooled[:, None], last], dim=1), third
 
 
-class Pooled(nn.Module):
-    """Swin or DINOv2 of transformers, which pool by themselves.
+class Swin(nn.Module):
+    """Swin of transformers.
 
     Args:
         network: The model.
-        is_first_token: True if row 0 of its tokens is what it pools.
+        is_first_place: True pools the first place of the last map, at the top left, which CXR-CLIP reads as if it were
+            an image token; False the mean of all places.
     """
 
-    def __init__(self, network: nn.Module, *, is_first_token: bool) -> None:
+    def __init__(self, network: nn.Module, *, is_first_place: bool) -> None:
         super().__init__()
         self.network = network
-        self.is_first_token = is_first_token
+        self.is_first_place = is_first_place
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (B, 3, H, W) to pooled (B, C) and dense (B, 1+S, C)."""
         output = self.network(pixel_values=pixels)
-        # Swin pools the mean of its places, DINOv2 the image token.
-        tokens, pooled = output.last_hidden_state, output.pooler_output
-        return pooled, tokens if self.is_first_token else torch.cat([pooled[:, None], tokens], dim=1)
+        # A Swin has no image token: its map (B, S, C) is normalized and begins with a place.
+        places = output.last_hidden_state
+        pooled = places[:, 0] if self.is_first_place else output.pooler_output
+        return pooled, torch.cat([pooled[:, None], places], dim=1)
 
 
 def build_image_tower(
@@ -120,12 +124,9 @@ def build_image_tower(
         tower = OpenAIImage(weights)
         return tower, fit_module(tower, weights, prefix)
     # The library translates names of older versions; our own modules have the published ones.
-    if kind == "swin":
+    if kind.startswith("swin"):
         network, fit = fit_transformers(SwinModel, swin_sizes(weights, image_size), weights, prefix)
-        return Pooled(network, is_first_token=False), fit
-    if kind == "dinov2":
-        network, fit = fit_transformers(Dinov2Model, dinov2_sizes(weights), weights, prefix)
-        return Pooled(network, is_first_token=True), fit
+        return Swin(network, is_first_place=kind == "swin, first place"), fit
     timm_tower: TimmViT | ResNet50 = TimmViT(weights) if kind == "timm vit" else ResNet50(weights)
     return timm_tower, fit_module(timm_tower.network, weights, prefix)
 
@@ -144,18 +145,4 @@ def swin_sizes(weights: Mapping[str, Tensor], image_size: int) -> SwinConfig:
         num_heads=[weights[table].shape[1] for table in tables],
         # A row for each offset within a window of w: (2w − 1)² of them.
         window_size=(math.isqrt(weights[tables[0]].shape[0]) + 1) // 2,
-    )
-
-
-def dinov2_sizes(weights: Mapping[str, Tensor]) -> Dinov2Config:
-    """Sizes of a DINOv2 from its tensors (…,) by the names of transformers."""
-    width, _, patch, _ = weights["embeddings.patch_embeddings.projection.weight"].shape
-    num_places = weights["embeddings.position_embeddings"].shape[1] - 1  # without the image token's
-    return Dinov2Config(
-        hidden_size=width,
-        num_hidden_layers=count_blocks(weights, "encoder.layer."),
-        num_attention_heads=max(1, width // _HEAD_WIDTH),
-        mlp_ratio=weights["encoder.layer.0.mlp.fc1.weight"].shape[0] // width,
-        patch_size=patch,
-        image_size=patch * math.isqrt(num_places),
     )

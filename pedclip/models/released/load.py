@@ -25,7 +25,7 @@ def load_released(name: str, path: str | Path | None = None, *, keys: Mapping[st
             open_clip builds; or "OWNER/MODEL" of a CLIP, SigLIP or DINOv2 of transformers.
         path: File with the weights, or folder that holds it; None asks the hub.
         keys: Prefixes of the published names by part, such as ``{"image": "encoder."}``, where a file is named
-            otherwise than its record says; see `Towers`.
+            otherwise than its record says; see `Towers`. ``{"": "model."}`` for one before all names.
 
     Raises:
         FileNotFoundError: The weights, their configuration or their tokenizer are not there; the message says which

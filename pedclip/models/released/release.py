@@ -1,8 +1,8 @@
 """Records of other people's weights: where they are, under which licence, how they are read and what goes wrong.
 
-The records are data, one file each in the folder ``releases``. Their "layout" says how the tensors are named and on
-what that rests: "as read in" an installed library, or remembered and not seen. Wordings of prompts are ours where the
-authors print none; "traps" says so.
+The records are data, one file each in the folder ``releases``. Their "layout" says how the tensors are named, and
+their "basis" on what that rests. No file of weights was seen itself, so a surprise is an error that names the tensors.
+Wordings of prompts are ours where the authors print none; "traps" says so.
 """
 
 import difflib
@@ -22,12 +22,18 @@ FAMILIES: Final = (OPEN_CLIP, TRANSFORMERS, TWO_TOWERS)
 # Prefixes of the models that open_clip alone knows.
 OPEN_CLIP_PREFIXES: Final = ("open_clip:", "hf-hub:", "local-dir:")
 SCORES: Final = ("cosine", "softmax of the pair", "mean of the scaled logits", "local and global")
-IMAGE_TOWERS: Final = ("timm vit", "openai", "resnet50", "swin", "dinov2")
+# What a layout rests on: a library that writes such files, the authors' code as read, or less.
+BASES: Final = ("library", "code", "memory", "guess")
+# The second Swin pools the first place of its map, as CXR-CLIP does.
+IMAGE_TOWERS: Final = ("timm vit", "openai", "resnet50", "swin", "swin, first place")
 TEXT_TOWERS: Final = ("openai", "bert")
-POOLS: Final = ("cls", "end", "mean", "max")
+POOLS: Final = ("cls", "end", "mean")
 # Parts of a network of two towers; each has its own prefix in the published file.
 PARTS: Final = ("image", "image_head", "region_head", "text", "text_head", "logit_scale")
-_LAYERS: Final = ("linear", "gelu", "relu", "batchnorm")
+# Whether a layer has a bias is told, not guessed: a file without it would pass unnoticed.
+LINEAR: Final = {"linear": True, "linear without bias": False, "linear, biased if stored": None}
+BATCHNORM: Final = {"batchnorm": True, "batchnorm without factors": False}
+_LAYERS: Final = (*LINEAR, *BATCHNORM, "gelu", "relu")
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ class Release:
         licence: Of the weights, with a note where it is not settled.
         paper: Reference.
         trained_on: Data; a test on the same data is not zero-shot.
-        layout: Names of the tensors in the file, and whether that is read or remembered.
+        layout: Names of the tensors in the file, and where they were read.
+        basis: What the layout rests on: "library", "code", "memory" or "guess".
         traps: Ways to get other numbers than the authors.
         transform: Recipe of the films; None reads the ``preprocessor_config.json`` beside the weights.
         tokenizer: Hub name of the tokenizer, where none lies beside the weights; "" for the model's own.
@@ -116,6 +123,7 @@ class Release:
     paper: str
     trained_on: str
     layout: str
+    basis: str
     traps: tuple[str, ...] = ()
     transform: FilmTransform | None = None
     tokenizer: str = ""
@@ -130,6 +138,7 @@ class Release:
     def __post_init__(self) -> None:
         for value, choices in (
             (self.family, FAMILIES),
+            (self.basis, BASES),
             (self.score, SCORES),
             (self.padding, ("max_length", "longest")),
         ):
@@ -201,7 +210,8 @@ def list_released() -> list[dict[str, str]]:
         # Words only, so that every row goes into a table as it is.
         facts = {"name": release.name, "title": release.title, "source": release.source or release.link}
         facts |= {"licence": release.licence, "score": release.score if release.has_text else "no texts"}
-        facts |= {"trained on": release.trained_on, "layout": release.layout, "paper": release.paper}
+        facts |= {"trained on": release.trained_on, "paper": release.paper}
+        facts |= {"layout": release.layout, "basis": release.basis}
         rows.append(facts)
     return rows
 
@@ -252,6 +262,7 @@ def _unknown(name: str, family: str, source: str) -> Release:
         paper="see the card of the model",
         trained_on="unknown: read the card of the model",
         layout="as its library writes it",
+        basis="library",
         max_tokens=77,
         positive=("{finding}",),
         negative=("no {finding}",),

@@ -19,7 +19,7 @@ class Bert(nn.Module):
         bert: Without pooling layer.
         layers: Indices into all hidden states, of which the first are the embeddings.
         combine: "mean" or "sum" of these layers.
-        pool: "cls"; "end" of the text; "mean" or "max" over the text, padding left out.
+        pool: "cls"; "end" of the text; "mean" over the text, padding left out.
     """
 
     def __init__(self, bert: nn.Module, *, layers: Sequence[int], combine: str, pool: str) -> None:
@@ -42,7 +42,7 @@ def pool_tokens(tokens: Tensor, attention_mask: Tensor, pool: str) -> Tensor:
     Args:
         tokens: (B, T, C).
         attention_mask: (B, T), 1 on text and 0 on padding.
-        pool: "cls", "end", "mean" or "max".
+        pool: "cls", "end" or "mean".
 
     Returns:
         (B, C); the same for any amount of padding.
@@ -54,8 +54,6 @@ def pool_tokens(tokens: Tensor, attention_mask: Tensor, pool: str) -> Tensor:
         rows = torch.arange(len(tokens), device=tokens.device)
         return tokens[rows, attention_mask.sum(dim=1) - 1]
     is_text = attention_mask[:, :, None].bool()  # (B, T, 1)
-    if pool == "max":
-        return tokens.masked_fill(~is_text, -torch.inf).amax(dim=1)
     return (tokens * is_text).sum(dim=1) / is_text.sum(dim=1)
 
 

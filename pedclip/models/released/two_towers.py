@@ -13,7 +13,7 @@ from pedclip.models.released.files import some
 from pedclip.models.released.fitting import Fit, fit_module
 from pedclip.models.released.image_towers import build_image_tower
 from pedclip.models.released.outputs import ReleasedImage, ReleasedText, unit
-from pedclip.models.released.release import PARTS, Release, Towers
+from pedclip.models.released.release import BATCHNORM, LINEAR, PARTS, Release, Towers
 from pedclip.models.released.text_towers import build_text_tower
 
 
@@ -51,7 +51,7 @@ class TwoTowers(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> ReleasedImage:
         """Features of pixels (B, 3, H, W)."""
-        # ResNets of GLoRIA and MGCA see 299 pixels, for a finer map.
+        # ResNets of GLoRIA, MGCA and BenchX see 299 pixels, for a finer map.
         if self.upsample:
             size = (self.upsample, self.upsample)
             pixels = F.interpolate(pixels, size, mode="bilinear", align_corners=True)
@@ -77,19 +77,21 @@ def build_two_towers(
         release: Of a model of two towers.
         weights: Published tensors (…,) of its file.
         path: Of the file, for messages.
-        keys: Prefixes that replace those of the record, by part.
+        keys: Prefixes that replace those of the record, by part; that of "" stands before all names.
 
     Raises:
         ValueError: A tensor is missing, left over, or of another shape.
     """
     assert release.towers is not None
     assert release.transform is not None
-    # A file that is named otherwise changes single prefixes, the others stay.
-    towers = replace(release.towers, keys={**release.towers.keys, **(keys or {})})
+    # A model inside another one has one more prefix; a file that is named otherwise changes single ones.
+    prefixes = dict(keys or {})
+    outer = prefixes.pop("", "")
+    weights = {name.removeprefix(outer): value for name, value in weights.items()}
+    towers = rename_parts(release.towers, prefixes)
     # Of no use where a library fixes the names.
-    advice = (
-        "" if "as read" in release.layout else f"  if it is named otherwise, pass keys={{…}} for {', '.join(PARTS)}"
-    )
+    is_fixed = release.basis == "library"
+    advice = "" if is_fixed else f"  if it is named otherwise, pass keys={{…}} for {', '.join(PARTS)} or '' (all)"
     parts, fit = split_parts(weights, towers)
     try:
         network = _build(towers, parts, release.transform.size, fit)
@@ -102,6 +104,28 @@ def build_two_towers(
         ) from error
     fit.check(path, release.layout, advice)
     return network
+
+
+def rename_parts(towers: Towers, keys: Mapping[str, str]) -> Towers:
+    """Architecture of a file whose parts have other prefixes; the names to drop within a part move along with it.
+
+    Args:
+        towers: Of the record.
+        keys: New prefix by part.
+
+    Raises:
+        ValueError: A part is unknown.
+    """
+
+    def moved(pattern: str) -> str:
+        owners = [part for part in keys if towers.keys.get(part) and pattern.startswith(towers.keys[part])]
+        if not owners:
+            return pattern
+        # As in the file itself, the longest prefix wins.
+        part = max(owners, key=lambda part: len(towers.keys[part]))
+        return keys[part] + pattern.removeprefix(towers.keys[part])
+
+    return replace(towers, keys={**towers.keys, **keys}, drop=tuple(moved(pattern) for pattern in towers.drop))
 
 
 def split_parts(weights: Mapping[str, Tensor], towers: Towers) -> tuple[dict[str, dict[str, Tensor]], Fit]:
@@ -144,7 +168,7 @@ def _build(towers: Towers, parts: dict[str, dict[str, Tensor]], image_size: int,
     heads: dict[str, nn.Module] = {}
     for part, layers in (("image_head", towers.image_head), ("text_head", towers.text_head)):
         with _named(keys.get(part, "")):
-            heads[part] = _head(layers, parts.get(part, {}))
+            heads[part] = build_head(layers, parts.get(part, {}))
         fit.add(fit_module(heads[part], parts.get(part, {}), keys.get(part, "")))
     if "region_head" in keys:
         with _named(keys["region_head"]):
@@ -159,21 +183,30 @@ def _build(towers: Towers, parts: dict[str, dict[str, Tensor]], image_size: int,
     return TwoTowers(image, text, **heads, logit_scale=scale, upsample=towers.upsample)  # type: ignore[arg-type]
 
 
-def _head(layers: tuple[str, ...], weights: Mapping[str, Tensor]) -> nn.Module:
+def build_head(layers: tuple[str, ...], weights: Mapping[str, Tensor]) -> nn.Module:
+    """A head without its weights, whose widths are read from them.
+
+    Args:
+        layers: Words of ``release.Towers``, in order.
+        weights: Published tensors (…,) of the head, without the prefix.
+
+    Raises:
+        KeyError: A tensor that tells a width is missing.
+    """
     if not layers:
         return nn.Identity()
     built = nn.Sequential()
-    # Widths come from the weights, and so does whether there is a bias.
     for number, layer in enumerate(layers):
         # One layer alone has no number in its name.
         prefix = f"{number}." if len(layers) > 1 else ""
-        if layer == "linear":
+        if layer in LINEAR:
             width, channels = weights[f"{prefix}weight"].shape
-            built.append(nn.Linear(channels, width, bias=f"{prefix}bias" in weights))
-        # MGCA's last one has statistics and no factors.
-        elif layer == "batchnorm":
+            # Two versions of MedCLIP differ in it; all others are told, and what is missing is an error.
+            has_bias = LINEAR[layer]
+            built.append(nn.Linear(channels, width, bias=f"{prefix}bias" in weights if has_bias is None else has_bias))
+        elif layer in BATCHNORM:
             width = weights[f"{prefix}running_mean"].shape[0]
-            built.append(nn.BatchNorm1d(width, affine=f"{prefix}weight" in weights))
+            built.append(nn.BatchNorm1d(width, affine=BATCHNORM[layer]))
         else:
             built.append(nn.GELU() if layer == "gelu" else nn.ReLU())
     return built if len(layers) > 1 else built[0]

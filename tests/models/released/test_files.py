@@ -49,6 +49,20 @@ def test_pickle_with_code_is_refused_and_not_run_and_the_message_says_how_to_con
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("container", ["state_dict", "model"])
+def test_advice_to_convert_makes_a_file_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str
+) -> None:
+    torch.save({container: TENSORS, "config": Harmful(tmp_path / "harm")}, tmp_path / "w.tar")
+    with pytest.raises(ValueError, match="not read") as caught:
+        read_tensors(tmp_path / "w.tar")
+    # As a person would who trusts the file: the lines that are indented most.
+    lines = [line.strip() for line in str(caught.value).splitlines() if line.startswith("    ")]
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(["import torch, safetensors.torch", *lines]), {})
+    assert torch.equal(read_tensors(tmp_path / "w.safetensors")["a.weight"], TENSORS["a.weight"])
+
+
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
 def test_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not weights at all")

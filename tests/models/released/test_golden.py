@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from pedclip.models.released import FilmTransform, ReleasedModel, load_released
+from pedclip.models.released.files import read_tensors
 from pedclip.models.released.release import release_names
+from pedclip.models.released.two_towers import build_two_towers
 from tests.models.released.tiny_networks import TEXTS, Tiny, film
 from tests.models.released.tiny_releases import MAKERS
 
@@ -64,6 +67,42 @@ def test_other_proportions_fail_the_golden_comparison(released: tuple[ReleasedMo
     steps = [replace(step, side=side) if step.do == "resize" else step for step in recipe.steps if step.do != "pad"]
     pixels = FilmTransform(tuple(steps))(film())[None, :, : recipe.size, : recipe.size]
     assert distance(model.encode_image(pixels).embedding[0], tiny.image(film())) > 50 * TOLERANCE
+
+
+WRONG_TOWERS: list[tuple[str, str, dict[str, Any]]] = [
+    # Each is what a reader of the paper would do instead of the published code.
+    ("cxr-clip", "image", {"image": "swin"}),
+    ("cxr-clip", "text", {"pool": "cls"}),
+    ("cxr-clip-resnet50", "text", {"pool": "mean"}),
+    ("chexficient", "text", {"pool": "cls"}),
+    ("convirt", "text", {"pool": "mean"}),
+    ("convirt", "image", {"upsample": 0}),
+    ("gloria", "image", {"upsample": 0}),
+    ("gloria", "text", {"layers": (-1,)}),
+    ("mgca", "text", {"pool": "mean"}),
+    ("mgca-resnet50", "image", {"upsample": 0}),
+    ("medclip", "image", {"image": "swin, first place"}),
+    ("medclip-resnet50", "text", {"layers": (-1,)}),
+]
+
+
+@pytest.mark.parametrize(("name", "side", "changes"), WRONG_TOWERS)
+@torch.no_grad()
+def test_other_pooling_fails_the_golden_comparison(
+    name: str, side: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    model, tiny = golden(name, tmp_path)
+    release = model.release
+    assert release.towers is not None
+    other = replace(release, towers=replace(release.towers, **changes))
+    # The same file loads without an error: only the numbers tell.
+    network = build_two_towers(other, read_tensors(tiny.path), tiny.path).eval()
+    if side == "image":
+        wrong, expected = network.encode_image(model.transform(film())[None]), tiny.image(film())
+    else:
+        assert tiny.text is not None
+        wrong, expected = network.encode_text(**model.tokenize([TEXTS[2]])), tiny.text(TEXTS[2])
+    assert distance(wrong.embedding[0], expected) > 50 * TOLERANCE
 
 
 def golden(name: str, folder: Path) -> tuple[ReleasedModel, Tiny]:

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from torch import nn
-from transformers import Dinov2Config, SwinConfig, SwinModel
+from transformers import SwinConfig, SwinModel
 
 from pedclip.models.released.fitting import Fit
-from pedclip.models.released.image_towers import build_image_tower, dinov2_sizes, swin_sizes
-from tests.models.released.tiny_networks import dinov2, maps, published, random_weights, resnet
+from pedclip.models.released.image_towers import build_image_tower, swin_sizes
+from pedclip.models.released.release import IMAGE_TOWERS
+from tests.models.released.tiny_networks import dinov2, maps, original_dinov2, published, random_weights, resnet
 
 PIXELS = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -43,20 +43,30 @@ def test_resnet_equals_torchvision() -> None:
 
 
 @torch.no_grad()
-def test_swin_and_dinov2_equal_transformers(tmp_path: Path) -> None:
+def test_vit_reads_the_names_of_the_original_dinov2(tmp_path: Path) -> None:
+    network = dinov2(64, 16)
+    weights = original_dinov2(published(network, tmp_path))
+    del weights["mask_token"]
+    tower, fit = build_image_tower("timm vit", weights, prefix="", image_size=64)
+    assert fit == Fit()
+    expected = network(pixel_values=PIXELS).last_hidden_state
+    pooled, dense = tower.eval()(PIXELS)
+    torch.testing.assert_close(dense, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(pooled, expected[:, 0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["swin", "swin, first place"])
+@torch.no_grad()
+def test_swin_pools_the_mean_or_the_first_place(kind: str, tmp_path: Path) -> None:
     config = SwinConfig(embed_dim=32, depths=[1, 2], num_heads=[2, 4], window_size=4, image_size=64)
-    models: tuple[tuple[str, nn.Module], ...] = (
-        ("swin", random_weights(SwinModel(config), 1)),
-        ("dinov2", dinov2(64, 16)),
-    )
-    for kind, network in models:
-        tower, fit = build_image_tower(kind, published(network, tmp_path / kind), prefix="", image_size=64)
-        assert fit == Fit()
-        pooled, dense = tower(PIXELS)
-        output = network(pixel_values=PIXELS)
-        torch.testing.assert_close(pooled, output.pooler_output)
-        torch.testing.assert_close(dense[:, 0], pooled)
-        torch.testing.assert_close(dense[:, -1], output.last_hidden_state[:, -1])
+    network = random_weights(SwinModel(config), 1)
+    tower, fit = build_image_tower(kind, published(network, tmp_path), prefix="", image_size=64)
+    assert fit == Fit()
+    pooled, dense = tower(PIXELS)
+    places = network(pixel_values=PIXELS).last_hidden_state
+    torch.testing.assert_close(pooled, places.mean(1) if kind == "swin" else places[:, 0])
+    # All places stay behind the pooled feature, the first one too.
+    torch.testing.assert_close(dense, torch.cat([pooled[:, None], places], 1))
 
 
 def test_sizes_are_those_of_the_model(tmp_path: Path) -> None:
@@ -64,12 +74,9 @@ def test_sizes_are_those_of_the_model(tmp_path: Path) -> None:
     found = swin_sizes(published(SwinModel(own), tmp_path / "s"), 64)
     for name in ("embed_dim", "depths", "num_heads", "window_size", "image_size", "patch_size"):
         assert getattr(found, name) == getattr(own, name)
-    sizes = dinov2_sizes(published(dinov2(42, 14), tmp_path / "d"))
-    assert isinstance(sizes, Dinov2Config)
-    assert (sizes.image_size, sizes.patch_size, sizes.hidden_size, sizes.mlp_ratio) == (42, 14, 64, 4)
 
 
 def test_missing_size_is_a_key_error() -> None:
-    for kind in ("timm vit", "resnet50", "swin", "dinov2", "openai"):
+    for kind in IMAGE_TOWERS:
         with pytest.raises(KeyError):
             build_image_tower(kind, {"x": torch.ones(1)}, prefix="", image_size=64)

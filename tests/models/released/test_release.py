@@ -18,6 +18,7 @@ ENTRY: dict[str, Any] = {
     "paper": "P",
     "trained_on": "D",
     "layout": "L",
+    "basis": "memory",
 }
 TOWERS: dict[str, Any] = {"image": "timm vit", "text": "bert", "keys": {"image": "a.", "text": "b."}}
 
@@ -35,9 +36,12 @@ def test_table_has_one_row_per_record_and_the_same_columns() -> None:
     assert all(all(row.values()) for row in table)
 
 
-def test_layout_that_nobody_saw_is_marked() -> None:
+def test_layout_says_what_it_rests_on() -> None:
     for row in list_released():
-        assert "as read in" in row["layout"] or "not seen" in row["layout"], row["name"]
+        # No file was seen, and nobody who reads the table should think so.
+        assert "not seen" in row["layout"] or "not known" in row["layout"], row["name"]
+        is_read = "as read" in row["layout"]
+        assert is_read == (row["basis"] in ("library", "code")), row["name"]
 
 
 def test_constants_of_the_papers() -> None:
@@ -88,6 +92,7 @@ def test_other_models_of_libraries_get_a_record_that_knows_nothing() -> None:
         ({"sauce": ""}, "unknown key 'sauce'"),
         ({"family": "x"}, "'x' is unknown; expected one of open_clip, transformers, two towers"),
         ({"score": "x"}, "expected one of cosine"),
+        ({"basis": "x"}, "expected one of library, code, memory, guess"),
         ({"padding": "x"}, "expected one of max_length, longest"),
         ({"licence": ""}, "files, licence and link must say something"),
         ({"towers": TOWERS}, "for the family 'two towers' and for no other"),

@@ -6,18 +6,18 @@ import torch
 from pedclip.models.released.text_towers import bert_sizes, build_text_tower, merge_words, pool_tokens
 from tests.models.released.tiny_networks import WIDTH, bert
 
-TOKENS = torch.tensor([[[1.0], [5.0], [3.0], [9.0]]])
+TOKENS = torch.tensor([[[1.0], [5.0], [4.0], [9.0]]])
 MASK = torch.tensor([[1, 1, 1, 0]])
 
 
-@pytest.mark.parametrize(("pool", "expected"), [("cls", 1), ("end", 3), ("mean", 3), ("max", 5)])
+@pytest.mark.parametrize(("pool", "expected"), [("cls", 1), ("end", 4), ("mean", 10 / 3)])
 def test_pooling_leaves_padding_out(pool: str, expected: float) -> None:
-    assert pool_tokens(TOKENS, MASK, pool).tolist() == [[expected]]
+    assert pool_tokens(TOKENS, MASK, pool).item() == pytest.approx(expected)
     more = torch.cat([TOKENS, torch.full((1, 3, 1), 100.0)], dim=1)
-    assert pool_tokens(more, torch.tensor([[1, 1, 1, 0, 0, 0, 0]]), pool).tolist() == [[expected]]
+    assert pool_tokens(more, torch.tensor([[1, 1, 1, 0, 0, 0, 0]]), pool).item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("pool", ["cls", "end", "mean", "max"])
+@pytest.mark.parametrize("pool", ["cls", "end", "mean"])
 def test_pooling_has_the_gradient_of_finite_differences(pool: str) -> None:
     tokens = torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])

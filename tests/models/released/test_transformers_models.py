@@ -30,6 +30,18 @@ def test_model_that_has_no_record_is_read_by_its_own_files(tmp_path: Path) -> No
 
 
 @torch.no_grad()
+def test_kind_is_that_of_the_folder_and_not_of_the_name(tmp_path: Path) -> None:
+    tiny = transformers_clip(tmp_path)
+    # Called a SigLIP, and a CLIP.
+    model = load_released("StanfordAIMI/XraySigLIP__vit-l-14__laion2b-s32b-b82k", tmp_path)
+    assert tiny.text is not None
+    assert model.release.max_tokens == 77
+    assert model.network.logit_bias is None
+    found = model.encode_text(**model.tokenize(TEXTS)).embedding
+    torch.testing.assert_close(found, torch.stack([tiny.text(text) for text in TEXTS]), atol=2e-5, rtol=0)
+
+
+@torch.no_grad()
 def test_siglip_has_a_pooled_row_before_its_patches_and_a_sigmoid(tmp_path: Path) -> None:
     siglip(tmp_path, image_size=448, by_tensorflow=True)
     model = load_released("medsiglip", tmp_path)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from pedclip.models.released import load_released
 from pedclip.models.released.files import read_tensors
-from pedclip.models.released.release import find_release, release_names
-from pedclip.models.released.two_towers import TwoTowers, split_parts
+from pedclip.models.released.fitting import fit_module
+from pedclip.models.released.release import Towers, find_release, release_names
+from pedclip.models.released.two_towers import TwoTowers, build_head, rename_parts, split_parts
 from tests.models.released.tiny_networks import Weights, film, tokenizer
 from tests.models.released.tiny_releases import MAKERS
 
@@ -70,8 +71,11 @@ def test_missing_and_left_over_tensors_are_named(name: str, tmp_path: Path) -> N
 def test_file_of_another_model_says_how_its_names_begin(tmp_path: Path) -> None:
     tokenizer().save_pretrained(tmp_path)
     save_file({"encoder.conv.weight": torch.ones(2)}, tmp_path / "w.safetensors")
-    with pytest.raises(ValueError, match=r"(?s)missing: visual.trunk.patch_embed.*names begin with: encoder.conv"):
+    expected = r"(?s)missing: visual.trunk.patch_embed.*names begin with: encoder.conv"
+    with pytest.raises(ValueError, match=expected) as caught:
         load_released("biomedclip", tmp_path / "w.safetensors")
+    # A library fixes these names, so other prefixes would not help.
+    assert "keys=" not in str(caught.value)
 
 
 def test_file_with_other_prefixes_is_read_with_keys(tmp_path: Path) -> None:
@@ -88,6 +92,71 @@ def test_file_with_other_prefixes_is_read_with_keys(tmp_path: Path) -> None:
     with torch.no_grad():
         found = model.encode_image(model.transform(film())[None]).embedding[0]
     torch.testing.assert_close(found, tiny.image(film()), atol=2e-5, rtol=0)
+
+
+def renamed(weights: Weights, old: str, new: str) -> None:
+    for key in [key for key in weights if key.startswith(old)]:
+        weights[new + key.removeprefix(old)] = weights.pop(key)
+
+
+@pytest.mark.parametrize(("part", "old", "new"), [("", "", "model."), ("text", "text_encoder.model.", "bert.")])
+def test_prefix_before_all_names_or_one_part_takes_the_dropped_names_along(
+    part: str, old: str, new: str, tmp_path: Path
+) -> None:
+    tiny = MAKERS["chexficient"](tmp_path / "made")
+    path = changed(tmp_path, "chexficient", lambda weights: renamed(weights, old, new))
+    with pytest.raises(ValueError, match=r"pass keys=\{…\} for image, .* or '' \(all\)"):
+        load_released("chexficient", path)
+    model = load_released("chexficient", path, keys={part: new})
+    assert tiny.text is not None
+    with torch.no_grad():
+        found = model.encode_text(**model.tokenize(["Fracture."])).embedding[0]
+    torch.testing.assert_close(found, tiny.text("Fracture."), atol=2e-5, rtol=0)
+
+
+def test_dropped_names_follow_the_longest_prefix() -> None:
+    towers = Towers("timm vit", "bert", {"image": "a.", "text": "a.b."}, drop=("a.b.x", "a.y", "*.z"))
+    moved = rename_parts(towers, {"image": "c.", "text": "d."})
+    assert moved.drop == ("d.x", "c.y", "*.z")
+    assert moved.keys == {"image": "c.", "text": "d."}
+
+
+def missing_of_head(layers: tuple[str, ...], weights: Weights) -> list[str]:
+    try:
+        return fit_module(build_head(layers, weights), weights, "").missing
+    except KeyError as error:
+        return [error.args[0]]  # a width could not be read
+
+
+@pytest.mark.parametrize("name", TWO_TOWERS)
+def test_no_tensor_of_a_head_may_be_missing(name: str, tmp_path: Path) -> None:
+    towers = find_release(name).towers
+    assert towers is not None
+    parts, fit = split_parts(read_tensors(MAKERS[name](tmp_path).path), towers)
+    assert not fit.left_over
+    for part, layers in (("image_head", towers.image_head), ("text_head", towers.text_head)):
+        weights = parts.get(part, {})
+        # A bias or a factor that is absent would otherwise change the embeddings and say nothing.
+        for lost in [key for key in weights if not key.endswith("num_batches_tracked")]:
+            rest = {key: value for key, value in weights.items() if key != lost}
+            assert missing_of_head(layers, rest) == [lost]
+
+
+def test_bias_of_medclip_is_read_where_it_is_stored_and_refused_elsewhere(tmp_path: Path) -> None:
+    bias = torch.linspace(-1, 1, 32)
+    tiny = MAKERS["medclip"](tmp_path / "made")
+    path = changed(tmp_path, "medclip", lambda weights: weights.update({"text_model.projection_head.bias": bias}))
+    plain, biased = load_released("medclip", tiny.path), load_released("medclip", path)
+    assert torch.equal(biased.network.text_head.bias, bias)
+    with torch.no_grad():
+        tokens = plain.tokenize(["Fracture."])
+        pooled, _ = plain.network.text(**tokens)
+        expected = nn.functional.normalize(plain.network.text_head(pooled) + bias, dim=1)
+        torch.testing.assert_close(biased.encode_text(**tokens).embedding, expected)
+    # The projection of films never had one.
+    path = changed(tmp_path, "medclip", lambda weights: weights.update({"vision_model.projection_head.bias": bias}))
+    with pytest.raises(ValueError, match=r"left over: vision_model\.projection_head\.bias"):
+        load_released("medclip", path)
 
 
 def test_upsampling_is_that_of_the_corners() -> None:

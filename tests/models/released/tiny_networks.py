@@ -70,15 +70,14 @@ def random_weights(module: nn.Module, seed: int) -> nn.Module:
     return module.eval()
 
 
-def bert(seed: int = 1, **sizes: int) -> BertModel:
+def bert(seed: int = 1, num_layers: int = 4) -> BertModel:
     config = BertConfig(
         vocab_size=len(tokenizer()),
         hidden_size=WIDTH,
-        num_hidden_layers=4,
+        num_hidden_layers=num_layers,
         num_attention_heads=1,
         intermediate_size=96,
         max_position_embeddings=256,
-        **sizes,
     )
     return random_weights(BertModel(config, add_pooling_layer=False), seed)
 
@@ -174,3 +173,25 @@ def open_clip_pair(model: nn.Module) -> tuple[Callable[[NDArray[np.uint8]], Tens
 def dinov2(image_size: int, patch: int) -> Dinov2Model:
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 1}
     return random_weights(Dinov2Model(Dinov2Config(**sizes, image_size=image_size, patch_size=patch)), 15)
+
+
+def original_dinov2(weights: Weights) -> Weights:
+    """The tensors of transformers by the names of the first DINOv2, which puts query, key and value on each other."""
+    renamed = {}
+    for name, value in weights.items():
+        for new, old in (
+            ("cls_token", "embeddings.cls_token"),
+            ("mask_token", "embeddings.mask_token"),
+            ("pos_embed", "embeddings.position_embeddings"),
+            ("patch_embed.proj", "embeddings.patch_embeddings.projection"),
+            ("blocks.", "encoder.layer."),
+            ("attn.proj", "attention.output.dense"),
+            ("ls1.gamma", "layer_scale1.lambda1"),
+            ("ls2.gamma", "layer_scale2.lambda1"),
+        ):
+            name = name.replace(old, new)
+        renamed["norm" + name.removeprefix("layernorm") if name.startswith("layernorm") else name] = value
+    for name in [name for name in renamed if ".attention.query." in name]:
+        parts = [renamed.pop(name.replace("query", part)) for part in ("query", "key", "value")]
+        renamed[name.replace("attention.attention.query", "attn.qkv")] = torch.cat(parts)
+    return renamed

@@ -1,5 +1,6 @@
 """Tiny checkpoints of two towers in their published layouts, and their embeddings by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.models.released.tiny_networks import (
     named,
     open_clip_pair,
     open_clip_text,
+    original_dinov2,
     padded,
     prefixed,
     published,
@@ -150,7 +152,7 @@ def mgca_head(channels: int, seed: int) -> nn.Sequential:
 
 
 def mgca(folder: Path, *, is_resnet: bool = False) -> Tiny:
-    text_model, text_head = bert(), mgca_head(WIDTH, 10)
+    text_model, text_head = bert(num_layers=6), mgca_head(WIDTH, 10)
     network: Any = resnet() if is_resnet else None
     if network is None:
         network = timm.create_model("vit_tiny_patch16_224", depth=2, num_classes=0)
@@ -158,7 +160,7 @@ def mgca(folder: Path, *, is_resnet: bool = False) -> Tiny:
     head = mgca_head(2048 if is_resnet else 192, 12)
     weights = named("img_encoder_q.model.", network) | named("img_encoder_q.global_embed.head.", head)
     weights |= named("text_encoder_q.model.", text_model) | named("text_encoder_q.global_embed.head.", text_head)
-    weights["prototype_layer.weight"] = torch.zeros(5, 32)
+    weights |= {"prototype_layer.weight": torch.zeros(5, 32), "img_encoder_q.local_embed.head.0.bias": torch.zeros(48)}
 
     def image(values: NDArray[np.uint8]) -> Tensor:
         pixels = half_area(values)
@@ -174,19 +176,31 @@ def mgca(folder: Path, *, is_resnet: bool = False) -> Tiny:
 
 
 def convirt(folder: Path) -> Tiny:
-    network, text_model = resnet(), bert()
-    heads = [nn.Sequential(nn.Linear(width, 48), nn.ReLU(), nn.Linear(48, 32)) for width in (2048, WIDTH)]
-    random_weights(nn.Sequential(*heads), 13)
-    weights = named("img_encoder.model.", network) | named("img_proj.", heads[0])
-    weights |= named("text_encoder.model.", text_model) | named("text_proj.", heads[1])
+    network, text_model = resnet(), bert(num_layers=6)
+    head, text_head = mgca_head(2048, 13), mgca_head(WIDTH, 21)
+    weights = named("img_encoder.model.", network) | named("img_encoder.global_embed.head.", head)
+    weights |= named("text_encoder.model.", text_model) | named("text_encoder.global_embed.head.", text_head)
+    # What its loss does not use, and what BERT of that time stored.
+    for part in ("img_encoder", "text_encoder"):
+        weights[f"{part}.local_embed.head.0.weight"] = torch.zeros(48, 1024, 1)
+    weights["text_encoder.model.embeddings.position_ids"] = torch.arange(256)[None]
 
     def image(values: NDArray[np.uint8]) -> Tensor:
-        return F.normalize(heads[0](network(gray(values, 224, Image.Resampling.BILINEAR, *IMAGENET)))[0], dim=0)
+        pixels = gray(values, 224, Image.Resampling.BILINEAR, *IMAGENET)
+        pixels = nn.Upsample((299, 299), mode="bilinear", align_corners=True)(pixels)
+        return F.normalize(head(network(pixels)), dim=1)[0]
 
     def text(sentence: str) -> Tensor:
-        return F.normalize(heads[1](alone(text_model, sentence, 256)[-1].amax(0)), dim=0)
+        return F.normalize(text_head(alone(text_model, sentence, 112)[-1][:1]), dim=1)[0]
 
-    return Tiny(store(folder, "model.safetensors", weights), image, text)
+    path = store(folder, "convirt.pth", weights, lambda tensors: {"model": tensors, "optimizer": {}, "epoch": 49})
+    return Tiny(path, image, text)
+
+
+def shortest(values: NDArray[np.uint8], size: int, by: Any, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(1, 3, size, size): the shorter side resized by torchvision, the middle cut out, 0 to 1, normalized."""
+    steps = transforms.Resize(size, by), transforms.CenterCrop(size), transforms.ToTensor()
+    return transforms.Compose([*steps, transforms.Normalize(mean, std)])(Image.fromarray(values).convert("RGB"))[None]
 
 
 def cxr_clip(folder: Path, *, is_resnet: bool = False) -> Tiny:
@@ -200,33 +214,43 @@ def cxr_clip(folder: Path, *, is_resnet: bool = False) -> Tiny:
     else:
         network, own = swin(folder)
         weights = prefixed("image_encoder.image_encoder.", own)
-    weights |= named("text_encoder.text_encoder.", text_model) | {"logit_scale": torch.ones(1)}
+    weights |= named("text_encoder.text_encoder.", text_model) | {"logit_scale": torch.tensor(2.6)}
+    weights["text_encoder.text_encoder.pooler.dense.weight"] = torch.zeros(WIDTH, WIDTH)
     weights |= named("image_projection.projection.", heads[0]) | named("text_projection.projection.", heads[1])
 
     def image(values: NDArray[np.uint8]) -> Tensor:
         mean, std = IMAGENET if is_resnet else ([0.5] * 3, [0.5] * 3)
-        features = network(gray(values, 224, Image.Resampling.BICUBIC, mean, std))
-        return F.normalize(heads[0](features if is_resnet else features.pooler_output)[0], dim=0)
+        features = network(shortest(values, 224, transforms.InterpolationMode.BILINEAR, mean, std))
+        # The first place of the map: the published code reads it as an image token.
+        return F.normalize(heads[0](features if is_resnet else features.last_hidden_state[:, 0])[0], dim=0)
 
     def text(sentence: str) -> Tensor:
         return F.normalize(heads[1](alone(text_model, sentence, 256)[-1][-1]), dim=0)
 
-    name = "cxr-clip-resnet50.safetensors" if is_resnet else "cxr-clip.safetensors"
-    return Tiny(store(folder, name, weights), image, text)
+    name = "r50_mcc.tar" if is_resnet else "swint_mcc.tar"
+    path = store(folder, name, weights, lambda tensors: {"model": tensors, "config": {"base": {}}, "epoch": 15})
+    return Tiny(path, image, text)
 
 
 def chexficient(folder: Path) -> Tiny:
     network, text_model = dinov2(378, 54), bert()
-    heads = [random_weights(nn.Linear(WIDTH, 32, bias=False), seed) for seed in (16, 17)]
-    weights = prefixed("vision_model.", published(network, folder)) | named("text_model.", text_model)
-    weights |= named("visual_projection.", heads[0]) | named("text_projection.", heads[1])
-    weights["logit_scale"] = torch.tensor(3.0)
+    heads = [random_weights(nn.Linear(WIDTH, 32), seed) for seed in (16, 17)]
+    weights = prefixed("image_encoder.model.", original_dinov2(published(network, folder)))
+    weights |= named("text_encoder.model.", text_model)
+    weights |= named("image_projection.projection.", heads[0]) | named("text_projection.projection.", heads[1])
+    weights["text_encoder.model.pooler.dense.weight"] = torch.zeros(WIDTH, WIDTH)
+    # What its choice of training data remembers.
+    for name in ("prototype_usage", "step_count", "batch_prototype_updates", "batch_update_weight_stats"):
+        weights[name] = torch.zeros(2)
+    weights |= {"pending_ema_features": torch.zeros(0, 64), "pending_ema_similarities": torch.zeros(0, 2)}
+    weights |= {"logit_scale": torch.tensor(4.6), "prototypes": torch.ones(2, 64)}
 
     def image(values: NDArray[np.uint8]) -> Tensor:
-        pixels = gray(values, 378, Image.Resampling.BICUBIC, CLIP_MEAN, CLIP_STD)
+        pixels = shortest(values, 378, transforms.InterpolationMode.BICUBIC, CLIP_MEAN, CLIP_STD)
         return F.normalize(heads[0](network(pixels).last_hidden_state[0, 0]), dim=0)
 
     def text(sentence: str) -> Tensor:
-        return F.normalize(heads[1](alone(text_model, sentence, 256)[-1][0]), dim=0)
+        return F.normalize(heads[1](alone(text_model, sentence, 256)[-1][-1]), dim=0)
 
-    return Tiny(store(folder, "model.safetensors", weights), image, text)
+    path = store(folder, "pytorch_model.pth", weights, lambda tensors: {"model": tensors, "subset": ["a.png"]})
+    return Tiny(path, image, text)
