@@ -9,7 +9,8 @@ A cell is one method and one seed: a process of its own that pre-trains, embeds 
 report is made of all finished cells: for each method the mean over seeds with a 95 % interval over test patients, and
 its differences to CLIP without experts and to PedCLIP, which draw the same patients for both.
 
-"+experts" is the same objective with a Mixture of Body-part Experts in the last block, whose gate is taught as
+"+labels" adds a linear classifier of the region on the image token, with the weight of the gate loss: region labels
+without experts. "+experts" is the same objective with a Mixture of Body-part Experts in the last block, whose gate is taught as
 PedCLIP's. "start" is what training starts from (ImageNet stages, random transformer and text encoder), "untrained" has
 random weights throughout, "thumbnail" is the shortcut: 65 numbers per film and the labels of the training films.
 The step size is the profile's for all; it was chosen for PedCLIP's loss. ``--time`` measures seconds per step instead,
@@ -59,6 +60,7 @@ from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.splits import SPLITS
 
 WITH_EXPERTS: Final = "+experts"
+WITH_LABELS: Final = "+labels"
 START: Final = "start"
 UNTRAINED: Final = "untrained"
 THUMBNAIL: Final = "thumbnail"
@@ -87,13 +89,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def configuration(options: argparse.Namespace, method: str, seed: int) -> RunConfig:
     """Configuration of a cell: the profile with another objective, with or without experts."""
-    objective, plus, _ = method.partition("+")
+    objective = method.removesuffix(WITH_EXPERTS).removesuffix(WITH_LABELS)
+    plus = method.removeprefix(objective)
     config = load_profile(options.profile)
     # PedCLIP is CLIP with experts whose gate is taught; every other name says "+experts" where it has them.
-    has_experts = objective == "pedclip" or bool(plus)
+    has_experts = objective == "pedclip" or plus == WITH_EXPERTS
     model = replace_fields(config.model, {} if has_experts else {"mobe_layers": ()})
     # Nothing is chosen on validation films here, so they are not embedded after every epoch.
     changes: dict[str, Any] = {"objective": objective, "seed": seed, "validation_rows": 2}
+    changes["region_head"] = plus == WITH_LABELS
     if options.epochs:
         changes["epochs"] = options.epochs
     training = replace_fields(config.training, changes)
@@ -178,7 +182,8 @@ def stored_arrays(folder: Path) -> TripletArrays:
 
 def trained(options: argparse.Namespace) -> list[str]:
     """Methods to train, in the order asked for."""
-    known = [*objective_names(), *(name + WITH_EXPERTS for name in objective_names() if name != "pedclip")]
+    more = [name + plus for name in objective_names() if name != "pedclip" for plus in (WITH_EXPERTS, WITH_LABELS)]
+    known = [*objective_names(), *more]
     if wrong := [method for method in options.methods if method not in known]:
         raise SystemExit(f"--methods: {wrong[0]!r} is not one of {', '.join(known)}")
     return list(options.methods)
@@ -241,7 +246,7 @@ def entry(
         "score": interval(joined[method][name], num_patients).to_dict(),
         "seeds": [float(cell[name](everyone)[0]) for cell in cells],
     }
-    for base in ("clip", "pedclip", START, THUMBNAIL, method.removesuffix(WITH_EXPERTS)):
+    for base in ("clip", "pedclip", START, THUMBNAIL, method.removesuffix(WITH_EXPERTS).removesuffix(WITH_LABELS)):
         if base != method and name in joined.get(base, {}):
             apart = difference(joined[method][name], joined[base][name], num_patients)
             found[f"minus {base}"] = apart.to_dict()

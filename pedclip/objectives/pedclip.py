@@ -7,7 +7,8 @@ GLoRIA?" is a question of one word.
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
@@ -22,18 +23,14 @@ from pedclip.triplets.transforms import Preprocess
 Schedule = Callable[[float], tuple[float, bool]]
 
 
-class ExpertObjective(Objective):
-    """Any objective with the gate loss and the teacher forcing of PedCLIP: ℓ + λ ℓ_G.
-
-    A model without experts leaves the first term.
+class WithRegionLabels(Objective):
+    """An objective with a loss that reads region labels added to it; views, heads and scores are the inner one's.
 
     Args:
         model: The dual encoder.
-        inner: The objective whose loss is ℓ; it owns views, heads and scores.
+        inner: The objective whose loss is ℓ.
         schedule: λ and the teacher-forcing switch by epoch, such as ``pedclip.training.schedule.expert_schedule``;
             None keeps λ = 1 and lets the gate choose from the start.
-
-    Source: PedCLIP, sections 2.3 and 3.1.
     """
 
     def __init__(self, model: PedCLIP, inner: Objective, *, schedule: Schedule | None = None) -> None:
@@ -63,6 +60,15 @@ class ExpertObjective(Objective):
         """(B, N) of the inner objective."""
         return self.inner.pair_scores(image, text, tokens)
 
+
+class ExpertObjective(WithRegionLabels):
+    """Any objective with the gate loss and the teacher forcing of PedCLIP: ℓ + λ ℓ_G.
+
+    A model without experts leaves the first term. Arguments as of ``WithRegionLabels``.
+
+    Source: PedCLIP, sections 2.3 and 3.1.
+    """
+
     def assignment(self, regions: Tensor, epoch: float) -> Tensor | None:
         """(B,) labels while teacher forcing lasts (decision P4), then None."""
         _, is_teacher_forced = self.schedule(epoch)
@@ -83,6 +89,33 @@ class ExpertObjective(Objective):
             "gate_accuracy": is_right.float().mean(),
             "lambda": torch.tensor(weight),
             "loss": values["loss"] + weight * gate,
+        }
+
+
+class RegionHeadObjective(WithRegionLabels):
+    """Any objective with a linear classifier of the region on the image token: ℓ + λ CE. For models without experts.
+
+    The control of PedCLIP's claim: experts come with region labels, and this gives the labels without the experts.
+    Arguments as of ``WithRegionLabels``. The classifier serves the training alone and is not exported.
+
+    Source: ours; λ as of the gate loss (PedCLIP, section 3.1).
+    """
+
+    def __init__(self, model: PedCLIP, inner: Objective, *, schedule: Schedule | None = None) -> None:
+        super().__init__(model, inner, schedule=schedule)
+        self.head = nn.Linear(model.image_encoder.width, len(model.config.regions))
+
+    def forward(self, features: FeatureBatch) -> dict[str, Tensor]:
+        """The inner objective's values, and ``region`` (unweighted), ``region_accuracy`` and ``lambda``, each ()."""
+        values: dict[str, Tensor] = self.inner(features)
+        weight, _ = self.schedule(features.epoch)
+        logits = self.head(features.image.pooled)  # (B, E)
+        region = F.cross_entropy(logits, features.regions)
+        return values | {
+            "region": region,
+            "region_accuracy": (logits.argmax(-1) == features.regions).float().mean(),
+            "lambda": torch.tensor(weight),
+            "loss": values["loss"] + weight * region,
         }
 
 

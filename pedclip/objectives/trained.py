@@ -21,7 +21,7 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP, local_folder
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import Objective
-from pedclip.objectives.pedclip import ExpertObjective
+from pedclip.objectives.pedclip import WithRegionLabels
 from pedclip.objectives.registry import build
 from pedclip.objectives.tokens import Tokens, tokenize
 from pedclip.triplets.transforms import Preprocess
@@ -138,7 +138,7 @@ def write_objective(folder: Path, objective: Objective, *, name: str, options: M
     """
     if name in PLAIN:
         return
-    if isinstance(objective, ExpertObjective):
+    if isinstance(objective, WithRegionLabels):
         objective = objective.inner  # λ and teacher forcing belong to the training that is over
     # Cloned, since parameters that share memory cannot be stored one by one.
     heads = {key: value.detach().cpu().clone().contiguous() for key, value in objective.state_dict().items()}

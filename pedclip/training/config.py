@@ -60,6 +60,8 @@ class TrainingConfig:
         teacher_epochs: Epochs whose experts are chosen by labels, in [0, epochs]; -1 takes a fifth of ``epochs``, the
             published 10 of 50; 0 switches teacher forcing off (P4).
         lambda_end: Weight of the gate loss at the end, at least 0 (P5).
+        region_head: Teach the region to a model without experts, by a linear classifier on the image token with the
+            weight of the gate loss: what the labels do without the experts.
         mask_equal_texts: Do not use pairs with the same words as negatives (P15).
         sampler: "uniform", or "sqrt" to draw regions by the square root of their frequency (P16).
         augment: "none" beyond the random crop, or "affine" with jitter; never a flip (P14).
@@ -94,6 +96,7 @@ class TrainingConfig:
     gradient_clip: float = 0.0
     teacher_epochs: float = -1
     lambda_end: float = 0.0
+    region_head: bool = False
     mask_equal_texts: bool = False
     sampler: Sampler = "uniform"
     augment: Literal["none", "affine"] = "none"
@@ -192,6 +195,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_types(self)
         _require(self.patients in PATIENTS, "patients", self.patients, f"one of {PATIENTS}")
+        # The gate of the experts is such a classifier.
+        is_double = self.training.region_head and self.model.mobe_layers
+        _require(not is_double, "region_head", True, "only without experts: mobe_layers=()")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in ``training.json``."""

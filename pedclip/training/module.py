@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.pedclip import ExpertObjective
+from pedclip.objectives.pedclip import ExpertObjective, RegionHeadObjective
 from pedclip.objectives.registry import build, option_names
 from pedclip.objectives.trained import PLAIN
 from pedclip.training.batches import Batch, batch_tokens
@@ -43,7 +43,9 @@ def build_objective(config: TrainingConfig, model: PedCLIP) -> Objective:
     objective = build(config.objective, model, **options)
     # "clip" is PedCLIP without its gate loss; every rival teaches the experts that the model has.
     is_rival = config.objective not in PLAIN
-    return ExpertObjective(model, objective, schedule=schedule) if is_rival and model.config.mobe_layers else objective
+    if is_rival and model.config.mobe_layers:
+        return ExpertObjective(model, objective, schedule=schedule)
+    return RegionHeadObjective(model, objective, schedule=schedule) if config.region_head else objective
 
 
 def objective_settings(config: TrainingConfig) -> dict[str, Any]:

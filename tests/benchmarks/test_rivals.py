@@ -22,11 +22,17 @@ def options(tmp_path: Path, *more: str) -> Any:
 def test_experts_are_there_where_the_name_says_so(tmp_path: Path) -> None:
     asked = options(tmp_path)
     found = {
-        method: (config.training.objective, config.model.mobe_layers, config.training.seed)
-        for method in ("clip", "clip+experts", "pedclip")
+        method: (config.training.objective, config.model.mobe_layers, config.training.region_head)
+        for method in ("clip", "clip+experts", "clip+labels", "pedclip")
         for config in [rivals.configuration(asked, method, 4)]
     }
-    assert found == {"clip": ("clip", (), 4), "clip+experts": ("clip", (-1,), 4), "pedclip": ("pedclip", (-1,), 4)}
+    assert found == {
+        "clip": ("clip", (), False),
+        "clip+experts": ("clip", (-1,), False),
+        "clip+labels": ("clip", (), True),
+        "pedclip": ("pedclip", (-1,), False),
+    }
+    assert rivals.configuration(asked, "clip", 4).training.seed == 4
 
 
 def test_equal_films_whatever_the_seed_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

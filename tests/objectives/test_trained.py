@@ -11,7 +11,7 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives import registry
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.pedclip import ExpertObjective
+from pedclip.objectives.pedclip import ExpertObjective, RegionHeadObjective, WithRegionLabels
 from pedclip.objectives.tokens import Tokens
 from pedclip.objectives.trained import ObjectiveModel, open_model, write_objective
 from tests.objectives.tiny_features import tiny_features, tiny_model
@@ -44,11 +44,11 @@ def _with_rival(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "OBJECTIVES", registry.OBJECTIVES | {"rival": Rival})
 
 
-@pytest.mark.parametrize("with_experts", [False, True])
-def test_saved_and_opened(tmp_path: Path, with_experts: bool) -> None:
+@pytest.mark.parametrize("wrapper", [None, ExpertObjective, RegionHeadObjective])
+def test_saved_and_opened(tmp_path: Path, wrapper: type[WithRegionLabels] | None) -> None:
     model = tiny_model()
     rival: Objective = Rival(model, width=5)
-    trained = ExpertObjective(model, rival) if with_experts else rival
+    trained = wrapper(model, rival) if wrapper else rival
     model.save_pretrained(
         tmp_path / "c", add=lambda folder: write_objective(folder, trained, name="rival", options={"width": 5})
     )
@@ -91,6 +91,21 @@ def test_pedclip_has_no_heads(tmp_path: Path) -> None:
     )
     assert not (folder / "objective.json").exists()
     assert isinstance(open_model(folder), PedCLIP)
+
+
+def test_a_region_head_adds_the_labels_without_experts() -> None:
+    model = tiny_model(mobe_layers=())
+    features = tiny_features(model)
+    inner = Rival(model)
+    objective = RegionHeadObjective(model, inner, schedule=lambda epoch: (0.25, True))
+    values = objective(features)
+    logits = objective.head(features.image.pooled)
+    rows = [-float(logits.detach()[row].log_softmax(0)[region]) for row, region in enumerate(features.regions)]
+    assert float(values["region"].detach()) == pytest.approx(sum(rows) / 4, rel=1e-5)
+    torch.testing.assert_close(values["loss"], inner(features)["loss"] + 0.25 * values["region"])
+    assert objective.assignment(features.regions, 0) is None  # there is nobody to assign
+    values["loss"].backward()
+    assert objective.head.weight.grad.abs().sum() > 0
 
 
 def test_experts_add_their_loss_to_any_objective() -> None:

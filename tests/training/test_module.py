@@ -335,3 +335,12 @@ def test_validation_embeds_as_the_model_is_used_and_forgets() -> None:
     }
     for name, value in validation_metrics(expected, module.model.temperature).items():
         assert found[0][name] == pytest.approx(float(value), rel=1e-5), name
+
+
+def test_a_region_head_is_trained_without_experts_and_refused_with_them(tmp_path: Path) -> None:
+    config = tiny_config({"mobe_layers": ()}, objective="clip", region_head=True, epochs=1, teacher_epochs=0)
+    pretrain(tiny_arrays(16), tiny_arrays(9), config=config, run=tmp_path)
+    logged = {name for row in read_history(tmp_path) for name in row if name.startswith("train/")}
+    assert logged == {f"train/{name}" for name in ("contrastive", "loss", "region", "region_accuracy", "lambda")}
+    with pytest.raises(ValueError, match="region_head=True is not allowed: only without experts"):
+        tiny_config({"mobe_layers": (-1,)}, region_head=True)
