@@ -10,9 +10,10 @@ report is made of all finished cells: for each method the mean over seeds with a
 its differences to CLIP without experts and to PedCLIP, which draw the same patients for both.
 
 "+labels" adds a linear classifier of the region on the image token, with the weight of the gate loss: region labels
-without experts. "+experts" is the same objective with a Mixture of Body-part Experts in the last block, whose gate is taught as
-PedCLIP's. "start" is what training starts from (ImageNet stages, random transformer and text encoder), "untrained" has
-random weights throughout, "thumbnail" is the shortcut: 65 numbers per film and the labels of the training films.
+without experts. "+experts" is the same objective with a Mixture of Body-part Experts in the last block; its gate is
+taught as PedCLIP's, except that of clip+experts, which learns from the contrastive loss alone. "start" is what training
+starts from (ImageNet stages, random transformer and text encoder), "untrained" has random weights throughout,
+"thumbnail" is the shortcut: 65 numbers per film and the labels of the training films.
 The step size is the profile's for all; it was chosen for PedCLIP's loss. ``--time`` measures seconds per step instead,
 all methods in turn in one process.
 """
