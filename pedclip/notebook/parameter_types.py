@@ -49,6 +49,15 @@ def _known_objective(name: str) -> str:
     return name
 
 
+def _each_once(names: list[str]) -> list[str]:
+    places = [os.path.expanduser(name) for name in names]
+    if not all(name.strip() for name in names):
+        raise ValueError("a name is empty")
+    if len(set(places)) < len(places):
+        raise ValueError("a run stands there twice")
+    return places
+
+
 def _block_numbers(layers: list[int]) -> list[int]:
     # Sorted and without repetition in one comparison.
     if any(layer < 0 for layer in layers) or sorted(set(layers)) != layers:
@@ -107,8 +116,7 @@ def root_of_card(folder: str, info: ValidationInfo) -> str:
     return os.path.expanduser(folder)
 
 
-def rising_shares(shares: list[float]) -> list[float]:
-    """Shares above 0, each larger than the one before, the last 1."""
+def _rising_shares(shares: list[float]) -> list[float]:
     rises = all(low < high for low, high in pairwise(shares))
     # The last point of the curve is the full training part.
     if not shares or not rises or shares[0] <= 0 or shares[-1] != 1.0:
@@ -157,6 +165,22 @@ Regions = Annotated[
     Field(description="a list of names from REGIONS", examples=["[hand, wrist]"]),
 ]
 ObjectiveName = Annotated[str, AfterValidator(_known_objective), Field(description="the name of an objective")]
+Runs = Annotated[
+    list[str],
+    AfterValidator(_each_once),
+    Field(
+        description="a list of names of runs of notebook 03, or of folders of checkpoints, each once",
+        examples=["[gloria]"],
+    ),
+]
+Shares = Annotated[
+    list[float],
+    AfterValidator(_rising_shares),
+    Field(
+        description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]",
+        examples=["[0.01, 1.0]"],
+    ),
+]
 Layers = Annotated[
     list[int],
     AfterValidator(_block_numbers),

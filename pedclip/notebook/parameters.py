@@ -24,9 +24,10 @@ from pedclip.notebook.parameter_types import (
     ProfileSize,
     Regions,
     RunName,
+    Runs,
+    Shares,
     endpoint_of_extractor,
     model_of_extractor,
-    rising_shares,
     rising_sizes,
     root_of_card,
     with_archive,
@@ -139,6 +140,7 @@ class ZeroShotParameters(Parameters):
     data: Places = ""
     patients: Patients = "column"
     checkpoint: Place = "pedclip-phantom-small"
+    compare: Runs = []
     split: Literal["test", "validation"] = "test"  # never the films that were trained on
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     min_positives: Positive = 5
@@ -165,16 +167,10 @@ class FrozenParameters(Parameters):
 class ProbeParameters(FrozenParameters):
     """Notebook 05: linear probes, learning curves, regression, fine-tuning."""
 
+    compare: Runs = []
     min_positives: Positive = 5
     features: Literal["embedding", "pooled", "both"] = "both"
-    shares: Annotated[
-        list[float],
-        AfterValidator(rising_shares),
-        Field(
-            description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]",
-            examples=["[0.01, 1.0]"],
-        ),
-    ] = [0.01, 0.1, 1.0]
+    shares: Shares = [0.01, 0.1, 1.0]
     draws: Positive = 3
     fine_tune: bool = False
 
