@@ -7,6 +7,8 @@ from typing import Final
 
 import pandas as pd
 
+from pedclip.models.released.release import find_release
+
 PAPERS: Final = {
     "pedclip": "PedCLIP, MICCAI 2025: section 2.1; Tables 1 and 2; Figures 1, 4 and 5 as read from the figures",
     "pecm": "PECM, cross-modal image-report retrieval: Tables 1 to 5",
@@ -56,9 +58,10 @@ class PrintedModel:
         """Reason for an empty row, as long as no model of its way is given."""
         if self.objective:
             return f"no model trained with objective='{self.objective}' was given"
-        # The door itself says more, once it is knocked at: file, place, licence.
         if self.released:
-            return f"its authors' weights are needed: load_released('{self.released}') names file and licence"
+            release = find_release(self.released)
+            # Where the file is, the door itself says when it is knocked at.
+            return f"its authors' weights were not given: {release.files[0]} (licence: {release.licence})"
         return self.missing
 
 

@@ -131,8 +131,7 @@ def with_words(text: str) -> str:
     return text
 
 
-def rising_sizes(sizes: list[int]) -> list[int]:
-    """Numbers of items, 100 to ten million, each larger than the one before."""
+def _rising_sizes(sizes: list[int]) -> list[int]:
     # Below a hundred there is no second stage to speak of.
     if not sizes or sizes[0] < 100 or sizes[-1] > 10_000_000 or any(low >= high for low, high in pairwise(sizes)):
         raise ValueError("sizes of an archive, the smallest first")
@@ -169,7 +168,8 @@ Runs = Annotated[
     list[str],
     AfterValidator(_each_once),
     Field(
-        description="a list of names of runs of notebook 03, or of folders of checkpoints, each once",
+        description="a list of names of runs of notebook 03, of folders of checkpoints, or of others' weights such as "
+        "'released:biomedclip:/path/to/file', each once",
         examples=["[gloria]"],
     ),
 ]
@@ -180,6 +180,11 @@ Shares = Annotated[
         description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]",
         examples=["[0.01, 1.0]"],
     ),
+]
+ArchiveSizes = Annotated[
+    list[int],
+    AfterValidator(_rising_sizes),
+    Field(description="a list of rising numbers, each at least 100 and at most 10,000,000", examples=["[1000, 10000]"]),
 ]
 Layers = Annotated[
     list[int],

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from pedclip.notebook.errors import ParameterError
 from pedclip.notebook.parameter_types import (
+    ArchiveSizes,
     Layers,
     NonNegative,
     ObjectiveName,
@@ -28,7 +29,6 @@ from pedclip.notebook.parameter_types import (
     Shares,
     endpoint_of_extractor,
     model_of_extractor,
-    rising_sizes,
     root_of_card,
     with_archive,
     with_words,
@@ -200,13 +200,7 @@ class RetrievalParameters(FrozenParameters):
     query: Annotated[str, AfterValidator(with_words), Field(description="'' or a text with words in it")] = ""
     results: Positive = 4
     coverage: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
-    archive_items: Annotated[
-        list[int],
-        AfterValidator(rising_sizes),
-        Field(
-            description="a list of rising numbers, each at least 100 and at most 10,000,000", examples=["[1000, 10000]"]
-        ),
-    ] = [1000, 4000, 16000]
+    archive_items: ArchiveSizes = [1000, 4000, 16000]
 
 
 PARAMETERS: Final[dict[str, type[Parameters]]] = {

@@ -61,7 +61,10 @@ def test_rows_without_a_run_say_why_and_the_words_are_the_callers() -> None:
     table = live_table("Table 1", {}, fills={})
     reasons = {(row["group"], row["model"]): row["run here"] for _, row in table.iterrows()}
     assert reasons["pediatric", "MGCA"] == "not run: no model trained with objective='mgca' was given"
-    assert "load_released('biomedclip') names file and licence" in reasons["generalist", "BioMedCLIP"]
+    assert (
+        "its authors' weights were not given: open_clip_model.safetensors (licence: MIT)"
+        in reasons["generalist", "BioMedCLIP"]
+    )
     assert "PRIOR have no door" in reasons["adult", "Prior"]
     worded = live_table("Table 1", {}, fills={}, reason=lambda model: f"do {model.way}")
     assert row_of(worded, "adult", "MGCA")["run here"] == "not run: do released mgca"

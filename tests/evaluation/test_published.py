@@ -5,6 +5,8 @@ import pytest
 
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.published import MODEL_TABLES, PAPERS, PrintedModel, models_of, printed
+from pedclip.models.released.release import find_release
+from pedclip.objectives.registry import names
 
 
 def wide(paper: str, table: str) -> pd.DataFrame:
@@ -50,6 +52,13 @@ def test_children_are_trained_here_and_adults_need_weights_of_others() -> None:
     assert ways["pediatric", "GLoRIA"] == "gloria"
     assert ways["adult", "GLoRIA"] == "released gloria"
     assert ways["adult", "CARZero"] == ""
+
+
+def test_every_way_is_one_that_the_package_knows() -> None:
+    models = [model for table in MODEL_TABLES for model in models_of(table)]
+    assert {model.objective for model in models if model.objective} <= set(names())
+    for model in models:
+        assert not model.released or find_release(model.released).has_text, model
 
 
 def test_a_row_has_one_way_and_other_tables_have_no_models() -> None:

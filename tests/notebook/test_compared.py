@@ -1,15 +1,15 @@
 """Further runs of a notebook: found by name or folder, and otherwise the way to make them."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from pedclip.evaluation.published import models_of
-from pedclip.notebook.compared import compared_checkpoints, how_to_fill
+from pedclip.notebook.compared import compared_checkpoints, how_to_fill, released_models
 from pedclip.notebook.errors import MissingArtefact, ParameterError
 from pedclip.notebook.session import RunPaths
 from pedclip.weights import SHIPPED, shipped_folder
+from tests.models.released.tiny_releases import MAKERS
 
 
 def checkpoint(folder: Path) -> Path:
@@ -63,5 +63,29 @@ def test_the_commands_that_fill_a_row_name_its_objective() -> None:
     )
     gloria = next(model for model in models_of("Table 2") if model.way == "gloria")
     assert how_to_fill(gloria, parameter="checkpoint").endswith(', then -p name gloria -p checkpoint ""')
-    assert re.search(r"load_released\('mgca'\)", words["adult", "MGCA"])
+    assert words["adult", "MGCA"] == (
+        "its authors' weights were not given: vit_base.ckpt (licence: none stated for the weights); "
+        '-p compare "[released:mgca:/path/to/file]"'
+    )
     assert words["adult", "Prior"].startswith("the released weights of PRIOR")
+
+
+def test_weights_of_others_are_named_with_their_file_and_are_no_runs(tmp_path: Path) -> None:
+    place = MAKERS["chexzero"](tmp_path).path
+    names = ["gloria", f"released:chexzero:{place}"]
+    (method,) = found = released_models(names)
+    assert method == "released chexzero"
+    assert found[method].release.name == "chexzero"
+    # The method is the way of the row that it fills.
+    assert [model.row for model in models_of("Table 1") if model.way == method] == ["ChexZero"]
+    checkpoint(tmp_path / "03_pretrain" / "gloria" / "checkpoint")
+    assert list(compared_checkpoints(names, paths(tmp_path))) == ["run gloria"]
+    with pytest.raises(ParameterError, match="the weights of chexzero are named twice"):
+        released_models([f"released:chexzero:{place}"] * 2)
+
+
+def test_weights_that_are_not_there_say_which_and_under_which_licence(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"vit_base\.ckpt"):
+        released_models([f"released:mgca:{tmp_path / 'nothing.ckpt'}"])
+    with pytest.raises(ValueError, match="did you mean 'biomedclip'"):
+        released_models(["released:biomedclap"])

@@ -99,7 +99,7 @@ def test_curation_takes_a_server_or_a_folder_only_when_it_is_named() -> None:
         ("01_curation", "columns", "{report: note}", {"report": "note"}),
         ("01_curation", "columns", '{"report": "note"}', {"report": "note"}),
         ("04_zero_shot", "compare", "[gloria, /films/mgca/checkpoint]", ["gloria", "/films/mgca/checkpoint"]),
-        ("05_probes", "compare", "['gloria']", ["gloria"]),
+        ("05_probes", "compare", "[released:mgca:/a/b.ckpt, 'gloria']", ["released:mgca:/a/b.ckpt", "gloria"]),
         ("05_probes", "checkpoint", "[1]", "[1]"),  # a text stays one where a text is expected
     ],
 )
@@ -128,7 +128,7 @@ def test_a_list_or_mapping_may_come_as_text_as_papermill_hands_it_over(
         ("04_zero_shot", "compare", "gloria", 'write  -p compare "[gloria]"'),
         ("04_zero_shot", "compare", "[gloria, gloria]", "(a run stands there twice)"),
         ("05_probes", "compare", "['']", "(a name is empty)"),
-        ("05_probes", "compare", "[1]", "a list of names of runs of notebook 03, or of folders of checkpoints"),
+        ("05_probes", "compare", "[1]", "a list of names of runs of notebook 03, of folders of checkpoints, or"),
         ("03_pretrain", "regions", "[hnd]", "did you mean 'hand'?"),
         ("01_curation", "columns", "report: [note", 'write  -p columns "{report: note}"'),
     ],
