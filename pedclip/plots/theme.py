@@ -27,7 +27,7 @@ _TOO_FEW: Final = "too few patients"  # in the words of `Interval`, which a char
 FONT: Final = "DejaVu Sans, Verdana, sans-serif"
 _SCALE: Final = 1.5  # stored pixels per CSS pixel: sharp enough on most screens at a third of the bytes of 2
 _PALETTE: Final = 64  # colours of a stored picture: enough for charts and films in gray
-_DIGITS: Final = 6  # of a number in a stored chart; a pixel shows three
+_DIGITS: Final = 5  # of a number in a stored chart; a pixel shows three
 _VEGALITE_MIME: Final = "application/vnd.vegalite.v5+json"
 
 
@@ -59,7 +59,7 @@ def mime_bundle(spec: dict[str, Any], figures: Path | None) -> tuple[dict[str, A
         figures: Folder for the picture and the specification; None saves nothing.
 
     Returns:
-        By MIME type: the specification, its numbers to six digits, a PNG picture (base64) and a text that no number can
+        By MIME type: the specification, its numbers to five digits, a PNG picture (base64) and a text that no number can
         change.
     """
     name = spec.get("name", "unnamed")
@@ -157,7 +157,7 @@ def _draw(spec: dict[str, Any]) -> tuple[bytes, int, int]:
 
 
 def _rounded(spec: Any) -> Any:
-    """A specification whose floats have six significant digits: the rest is a tenth of a notebook's bytes."""
+    """A specification whose floats have five significant digits: the rest is a tenth of a notebook's bytes."""
     if isinstance(spec, float) and math.isfinite(spec):
         return float(f"{spec:.{_DIGITS}g}")
     if isinstance(spec, dict):
