@@ -59,8 +59,8 @@ def mime_bundle(spec: dict[str, Any], figures: Path | None) -> tuple[dict[str, A
         figures: Folder for the picture and the specification; None saves nothing.
 
     Returns:
-        By MIME type: the specification, its numbers to five digits, a PNG picture (base64) and a text that no number can
-        change.
+        By MIME type: the specification, its numbers to five digits, a PNG picture (base64) and a text that no number
+        can change.
     """
     name = spec.get("name", "unnamed")
     png, width, height = _draw(spec)
