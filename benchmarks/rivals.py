@@ -37,6 +37,7 @@ import torch
 from benchmarks.report import describe, write_report
 from benchmarks.rivals_time import step_of
 from pedclip.artefacts import write_json
+from pedclip.evaluation.compared import has_own_score
 from pedclip.evaluation.downstream.run import DownstreamSettings, run_probes
 from pedclip.evaluation.embeddings import embed, embed_texts
 from pedclip.evaluation.features import extract_features
@@ -51,7 +52,6 @@ from pedclip.evaluation.zero_shot.own_score import own_findings, own_regions, pa
 from pedclip.evaluation.zero_shot.recall import ranked_queries
 from pedclip.evaluation.zero_shot.scoring import cosines, unit_vectors, zero_shot_findings, zero_shot_regions
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features, shortcut_findings, shortcut_regions
-from pedclip.objectives.base import Objective
 from pedclip.objectives.registry import names as objective_names
 from pedclip.objectives.trained import ObjectiveModel, open_model
 from pedclip.training.config import RunConfig, load_profile, replace_fields
@@ -259,11 +259,6 @@ def initial(options: argparse.Namespace, films: PreparedData, method: str, seed:
     torch.manual_seed(seed)
     model = build_model(configuration(options, "clip", seed), films.train).eval()
     return model if method == START else model.untrained(seed)
-
-
-def has_own_score(model: Any) -> bool:
-    """True where an objective judges pairs by more than the cosine of its joint space."""
-    return isinstance(model, ObjectiveModel) and type(model.objective).pair_scores is not Objective.pair_scores
 
 
 class Scorer:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pedclip.evaluation.compared import has_own_score as has_own_score
+    from pedclip.evaluation.compared import open_compared as open_compared
+    from pedclip.evaluation.compared import way_of as way_of
     from pedclip.evaluation.crop import box_in_crop as box_in_crop
     from pedclip.evaluation.crop import mask_in_crop as mask_in_crop
     from pedclip.evaluation.crop import read_truth as read_truth
@@ -26,12 +29,18 @@ if TYPE_CHECKING:
     from pedclip.evaluation.gradients import gradient_alignment as gradient_alignment
     from pedclip.evaluation.inputs import open_inputs as open_inputs
     from pedclip.evaluation.inputs import open_probe_inputs as open_probe_inputs
+    from pedclip.evaluation.printed_tables import live_table as live_table
+    from pedclip.evaluation.printed_tables import own_scores as own_scores
+    from pedclip.evaluation.published import models_of as models_of
     from pedclip.evaluation.published import printed as printed
     from pedclip.evaluation.released import embed_released as embed_released
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "has_own_score": "compared",
+        "open_compared": "compared",
+        "way_of": "compared",
         "box_in_crop": "crop",
         "mask_in_crop": "crop",
         "read_truth": "crop",
@@ -50,6 +59,9 @@ __getattr__, __dir__ = lazy_names(
         "gradient_alignment": "gradients",
         "open_inputs": "inputs",
         "open_probe_inputs": "inputs",
+        "live_table": "printed_tables",
+        "own_scores": "printed_tables",
+        "models_of": "published",
         "printed": "published",
         "embed_released": "released",
     },

@@ -46,7 +46,9 @@ class EvaluationInputs:
     config: RunConfig
 
 
-def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path, patients: str = "column") -> EvaluationInputs:
+def open_inputs(
+    checkpoint: Path, *, data: str, split: str, run: Path, patients: str = "column", also: Sequence[Path] = ()
+) -> EvaluationInputs:
     """Model and films of an evaluation; nobody the model was trained on is among them.
 
     The split of named folders is taken as given (``holdout`` counts as test). Where one of them has no split column,
@@ -60,12 +62,13 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path, patients:
         split: "test" or "validation".
         run: Folder of this evaluation; gets the image cache and ``left_out.csv``.
         patients: As in `pedclip.data.load`, of named data.
+        also: Checkpoints of further models that are scored on the same films; their patients are dropped too.
 
     Raises:
-        FileNotFoundError: The training run's ``training.json`` or ``patients.json`` is not beside the checkpoint.
+        FileNotFoundError: The training run's ``training.json`` or ``patients.json`` is not beside a checkpoint.
         ValueError: No film is left.
     """
-    trained = training_run(checkpoint)
+    trained = [training_run(one) for one in (checkpoint, *also)]
     config = data_config(checkpoint)
     model = open_model(checkpoint)
     left_out = run / LEFT_OUT_FILE
@@ -75,10 +78,15 @@ def open_inputs(checkpoint: Path, *, data: str, split: str, run: Path, patients:
     if data:
         candidates, notes = _load_named(replace(config, data=data, patients=patients), left_out)
     # Named data may hold films of the training run under the same names.
-    triplets, num_dropped = _drop_seen(candidates[split], trained, split)
+    # A film that one model knows is left out for all, as in `without_seen_patients`.
+    triplets = candidates[split]
+    for folder in trained:
+        triplets, _ = _drop_seen(triplets, folder, split)
+    num_dropped = len(candidates[split]) - len(triplets)
     if not len(triplets):
+        which = "that none of the models has" if also else "that the model has not"
         raise ValueError(
-            f"the {split} split of data={data or config.data!r} has no film of a patient that the model has not seen "
+            f"the {split} split of data={data or config.data!r} has no film of a patient {which} seen "
             f"({num_dropped} films dropped); name other data or the other split"
         )
     films = to_arrays(triplets, run / "cache", size=model.preprocess.resize)
@@ -204,7 +212,14 @@ class ProbeInputs:
 
 
 def open_probe_inputs(
-    checkpoint: Path, *, data: str, root: str, studies: int, run: Path, patients: str = "column"
+    checkpoint: Path,
+    *,
+    data: str,
+    root: str,
+    studies: int,
+    run: Path,
+    patients: str = "column",
+    also: Sequence[Path] = (),
 ) -> ProbeInputs:
     """Model and films for probes, as `without_seen_patients` leaves them.
 
@@ -216,6 +231,7 @@ def open_probe_inputs(
         studies: Of the phantom.
         run: Folder of this evaluation; gets the image cache and ``left_out.csv``.
         patients: As in `pedclip.data.load`, of named data.
+        also: As for `open_inputs`.
 
     Raises:
         FileNotFoundError: As `training_run` and `pedclip.data.load`.
@@ -236,7 +252,7 @@ def open_probe_inputs(
         options |= {"studies": studies, "seed": config.training.seed, "size": config.phantom_size, "workers": workers}
     # Patients are dropped before any film is decoded for the cache.
     reading = read_source(name, **options)
-    triplets, num_dropped = without_seen_patients(reading.triplets, [checkpoint])
+    triplets, num_dropped = without_seen_patients(reading.triplets, [checkpoint, *also])
     model = open_model(checkpoint)
     films = {split: to_arrays(triplets[split], run / "cache" / split, size=model.preprocess.resize) for split in SPLITS}
     return ProbeInputs(model, triplets, films, num_dropped, tuple(summary(reading)))

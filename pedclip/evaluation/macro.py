@@ -19,6 +19,7 @@ from pedclip.evaluation.metrics.bootstrap import (
     mean_of_known,
     value_of_all,
 )
+from pedclip.evaluation.metrics.small_samples import Scale
 from pedclip.evaluation.result import Result
 from pedclip.evaluation.zero_shot.recall import RankedQueries
 
@@ -83,14 +84,17 @@ def mean_of(measures: Sequence[Resampled]) -> Resampled:
     return lambda counts: mean_of_known(np.stack([measure(counts) for measure in measures]))
 
 
-def interval(measure: Resampled, num_patients: int, *, num_resamples: int = 1000, seed: int = 0) -> Interval:
+def interval(
+    measure: Resampled, num_patients: int, *, num_resamples: int = 1000, seed: int = 0, scale: Scale = "share"
+) -> Interval:
     """A measure with its 95 % interval over patients.
 
     Args:
-        measure: (R, P) counts → (R,), a share in [0, 1].
+        measure: (R, P) counts → (R,).
         num_patients: P.
         num_resamples: At least 1.
         seed: Of the resampling.
+        scale: Range of the measure.
     """
     return bootstrap_interval(
         value_of_all(measure, num_patients),
@@ -99,6 +103,7 @@ def interval(measure: Resampled, num_patients: int, *, num_resamples: int = 1000
         groups=None,
         num_resamples=num_resamples,
         seed=seed,
+        scale=scale,
     )
 
 

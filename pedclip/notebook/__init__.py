@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pedclip.notebook.compared import compared_checkpoints as compared_checkpoints
+    from pedclip.notebook.compared import how_to_fill as how_to_fill
+    from pedclip.notebook.compared import released_models as released_models
     from pedclip.notebook.display import say as say
     from pedclip.notebook.display import show_images as show_images
     from pedclip.notebook.display import show_report as show_report
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "compared_checkpoints": "compared",
+        "how_to_fill": "compared",
+        "released_models": "compared",
         "say": "display",
         "show_images": "display",
         "show_report": "display",

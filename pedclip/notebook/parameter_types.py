@@ -49,6 +49,15 @@ def _known_objective(name: str) -> str:
     return name
 
 
+def _each_once(names: list[str]) -> list[str]:
+    places = [os.path.expanduser(name) for name in names]
+    if not all(name.strip() for name in names):
+        raise ValueError("a name is empty")
+    if len(set(places)) < len(places):
+        raise ValueError("a run stands there twice")
+    return places
+
+
 def _block_numbers(layers: list[int]) -> list[int]:
     # Sorted and without repetition in one comparison.
     if any(layer < 0 for layer in layers) or sorted(set(layers)) != layers:
@@ -107,8 +116,7 @@ def root_of_card(folder: str, info: ValidationInfo) -> str:
     return os.path.expanduser(folder)
 
 
-def rising_shares(shares: list[float]) -> list[float]:
-    """Shares above 0, each larger than the one before, the last 1."""
+def _rising_shares(shares: list[float]) -> list[float]:
     rises = all(low < high for low, high in pairwise(shares))
     # The last point of the curve is the full training part.
     if not shares or not rises or shares[0] <= 0 or shares[-1] != 1.0:
@@ -123,8 +131,7 @@ def with_words(text: str) -> str:
     return text
 
 
-def rising_sizes(sizes: list[int]) -> list[int]:
-    """Numbers of items, 100 to ten million, each larger than the one before."""
+def _rising_sizes(sizes: list[int]) -> list[int]:
     # Below a hundred there is no second stage to speak of.
     if not sizes or sizes[0] < 100 or sizes[-1] > 10_000_000 or any(low >= high for low, high in pairwise(sizes)):
         raise ValueError("sizes of an archive, the smallest first")
@@ -157,6 +164,28 @@ Regions = Annotated[
     Field(description="a list of names from REGIONS", examples=["[hand, wrist]"]),
 ]
 ObjectiveName = Annotated[str, AfterValidator(_known_objective), Field(description="the name of an objective")]
+Runs = Annotated[
+    list[str],
+    AfterValidator(_each_once),
+    Field(
+        description="a list of names of runs of notebook 03, of folders of checkpoints, or of others' weights such as "
+        "'released:biomedclip:/path/to/file', each once",
+        examples=["[gloria]"],
+    ),
+]
+Shares = Annotated[
+    list[float],
+    AfterValidator(_rising_shares),
+    Field(
+        description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]",
+        examples=["[0.01, 1.0]"],
+    ),
+]
+ArchiveSizes = Annotated[
+    list[int],
+    AfterValidator(_rising_sizes),
+    Field(description="a list of rising numbers, each at least 100 and at most 10,000,000", examples=["[1000, 10000]"]),
+]
 Layers = Annotated[
     list[int],
     AfterValidator(_block_numbers),

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from pedclip.notebook.errors import ParameterError
 from pedclip.notebook.parameter_types import (
+    ArchiveSizes,
     Layers,
     NonNegative,
     ObjectiveName,
@@ -24,10 +25,10 @@ from pedclip.notebook.parameter_types import (
     ProfileSize,
     Regions,
     RunName,
+    Runs,
+    Shares,
     endpoint_of_extractor,
     model_of_extractor,
-    rising_shares,
-    rising_sizes,
     root_of_card,
     with_archive,
     with_words,
@@ -139,6 +140,7 @@ class ZeroShotParameters(Parameters):
     data: Places = ""
     patients: Patients = "column"
     checkpoint: Place = "pedclip-phantom-small"
+    compare: Runs = []
     split: Literal["test", "validation"] = "test"  # never the films that were trained on
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     min_positives: Positive = 5
@@ -165,16 +167,10 @@ class FrozenParameters(Parameters):
 class ProbeParameters(FrozenParameters):
     """Notebook 05: linear probes, learning curves, regression, fine-tuning."""
 
+    compare: Runs = []
     min_positives: Positive = 5
     features: Literal["embedding", "pooled", "both"] = "both"
-    shares: Annotated[
-        list[float],
-        AfterValidator(rising_shares),
-        Field(
-            description="a list of rising shares above 0, the last 1.0, such as [0.01, 0.1, 1.0]",
-            examples=["[0.01, 1.0]"],
-        ),
-    ] = [0.01, 0.1, 1.0]
+    shares: Shares = [0.01, 0.1, 1.0]
     draws: Positive = 3
     fine_tune: bool = False
 
@@ -204,13 +200,7 @@ class RetrievalParameters(FrozenParameters):
     query: Annotated[str, AfterValidator(with_words), Field(description="'' or a text with words in it")] = ""
     results: Positive = 4
     coverage: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
-    archive_items: Annotated[
-        list[int],
-        AfterValidator(rising_sizes),
-        Field(
-            description="a list of rising numbers, each at least 100 and at most 10,000,000", examples=["[1000, 10000]"]
-        ),
-    ] = [1000, 4000, 16000]
+    archive_items: ArchiveSizes = [1000, 4000, 16000]
 
 
 PARAMETERS: Final[dict[str, type[Parameters]]] = {

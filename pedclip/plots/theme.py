@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ _TOO_FEW: Final = "too few patients"  # in the words of `Interval`, which a char
 FONT: Final = "DejaVu Sans, Verdana, sans-serif"
 _SCALE: Final = 1.5  # stored pixels per CSS pixel: sharp enough on most screens at a third of the bytes of 2
 _PALETTE: Final = 64  # colours of a stored picture: enough for charts and films in gray
+_DIGITS: Final = 5  # of a number in a stored chart; a pixel shows three
 _VEGALITE_MIME: Final = "application/vnd.vegalite.v5+json"
 
 
@@ -57,7 +59,8 @@ def mime_bundle(spec: dict[str, Any], figures: Path | None) -> tuple[dict[str, A
         figures: Folder for the picture and the specification; None saves nothing.
 
     Returns:
-        By MIME type: the specification, a PNG picture (base64) and a text that no number can change.
+        By MIME type: the specification, its numbers to five digits, a PNG picture (base64) and a text that no number
+        can change.
     """
     name = spec.get("name", "unnamed")
     png, width, height = _draw(spec)
@@ -65,7 +68,7 @@ def mime_bundle(spec: dict[str, Any], figures: Path | None) -> tuple[dict[str, A
         write_bytes(Path(figures) / f"{name}.png", png)
         write_text(Path(figures) / f"{name}.json", json.dumps(spec))
     data = {
-        _VEGALITE_MIME: spec,
+        _VEGALITE_MIME: _rounded(spec),
         "image/png": base64.b64encode(png).decode(),
         "text/plain": f"chart: {name}",  # what nbval compares
     }
@@ -151,6 +154,15 @@ def _draw(spec: dict[str, Any]) -> tuple[bytes, int, int]:
     # No dithering: it would speckle flat areas and films.
     picture.convert("RGB").quantize(_PALETTE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), round(picture.width / scale), round(picture.height / scale)
+
+
+def _rounded(spec: Any) -> Any:
+    """A specification whose floats have five significant digits: the rest is a tenth of a notebook's bytes."""
+    if isinstance(spec, float) and math.isfinite(spec):
+        return float(f"{spec:.{_DIGITS}g}")
+    if isinstance(spec, dict):
+        return {key: _rounded(value) for key, value in spec.items()}
+    return [_rounded(value) for value in spec] if isinstance(spec, list) else spec
 
 
 def _draws_images(spec: Any) -> bool:

@@ -121,6 +121,24 @@ def test_nobody_whom_the_starting_point_was_trained_on_is_evaluated(
         assert set(inputs.triplets["patient_id"]) == kept
 
 
+def test_nobody_whom_a_compared_model_was_trained_on_is_evaluated(
+    checkpoints: dict[str, Path], folders: Path, tmp_path: Path
+) -> None:
+    options = {"data": names(folders / "held", "legs"), "split": "test"}
+    alone = open_inputs(checkpoints["alone"], **options, run=tmp_path / "alone")
+    both = open_inputs(checkpoints["alone"], **options, run=tmp_path / "both", also=[checkpoints["union"]])
+    # The model has seen no leg; the one beside it has seen those of all patients but the unseen.
+    assert set(alone.triplets["patient_id"]) == set(PATIENTS)
+    assert set(both.triplets["patient_id"]) == UNSEEN
+    assert both.num_dropped == 2 * (len(PATIENTS) - len(UNSEEN))
+    seen = [patient for patient in PATIENTS if patient not in UNSEEN][:4]
+    source = write_source(tmp_path / "legs", seen, splits=["holdout"] * 4)
+    with pytest.raises(ValueError, match=r"that none of the models has seen \(4 films dropped\)"):
+        open_inputs(
+            checkpoints["alone"], data=str(source), split="test", run=tmp_path / "run", also=[checkpoints["union"]]
+        )
+
+
 @pytest.mark.parametrize("name", ["training.json", "patients.json"])
 def test_a_checkpoint_away_from_its_run_is_refused(checkpoints: dict[str, Path], tmp_path: Path, name: str) -> None:
     for kept in {"training.json", "patients.json"} - {name}:

@@ -46,6 +46,15 @@ def test_patients_of_pre_training_leave_test_and_validation_but_not_training(tmp
     assert set(inputs.patients["test"]) == {"hands/p10", "hands/p11"}
 
 
+def test_patients_of_a_compared_model_leave_test_and_validation_too(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "hands", PATIENTS, splits=SPLITS)
+    other = copy_of_shipped(tmp_path / "weights", {"train": [patient_key("hands/p8")], "validation": []})
+    where = {"data": str(source), "root": "", "studies": 0, "run": tmp_path / "run"}
+    inputs = open_probe_inputs(SHIPPED_FOLDER, **where, also=[other])
+    assert inputs.num_dropped == {"train": 0, "validation": 0, "test": 1}
+    assert set(inputs.patients["test"]) == {"hands/p9", "hands/p10", "hands/p11"}
+
+
 def test_a_part_without_a_film_is_named(tmp_path: Path) -> None:
     source = write_source(tmp_path / "hands", PATIENTS[:8], splits=SPLITS[:8])
     with pytest.raises(ValueError, match="the data leave no film in test"):

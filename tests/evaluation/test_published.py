@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from pedclip.anatomy import REGIONS
-from pedclip.evaluation.published import PAPERS, printed
+from pedclip.evaluation.published import MODEL_TABLES, PAPERS, PrintedModel, models_of, printed
+from pedclip.models.released.release import find_release
+from pedclip.objectives.registry import names
 
 
 def wide(paper: str, table: str) -> pd.DataFrame:
@@ -18,6 +20,52 @@ def test_averages_of_table_1_re_compute() -> None:
     mean = table.drop(columns="average").mean(axis=1)
     # Three printed digits; 0.5015 and 0.5345 may round either way.
     assert (mean - table["average"]).abs().max() <= 0.0005 + 1e-9
+
+
+def test_means_of_table_2_are_those_that_the_comparison_rests_on() -> None:
+    # The paper prints none; of the four AUCs PedCLIP has the best mean, then the best model of children, of adults.
+    mean = wide("pedclip", "Table 2")[["CHD", "Pedi-CXR", "Arthritis", "GRAZPEDWRI-DX"]].mean(axis=1)
+    assert mean["pediatric", "PedCLIP"] == pytest.approx((0.911 + 0.782 + 0.934 + 0.970) / 4)
+    assert mean["pediatric"].drop("PedCLIP").idxmax() == "MGCA"
+    assert mean["adult"].idxmax() == "Prior"
+    assert mean["pediatric"].drop("PedCLIP").max() == pytest.approx(0.8665)
+    assert mean["adult"].max() == pytest.approx(0.8445)
+
+
+@pytest.mark.parametrize("table", MODEL_TABLES)
+def test_every_printed_row_is_mapped_to_one_way_of_running_it(table: str) -> None:
+    rows = list(wide("pedclip", table).index)
+    models = models_of(table)
+    assert sorted((model.group, model.row) for model in models) == rows  # `pivot` sorts
+    for model in models:
+        assert bool(model.way) != bool(model.missing), model
+        assert model.reason
+    # A way fills one row of a table, or a model would stand in two.
+    ways = [model.way for model in models if model.way]
+    assert len(set(ways)) == len(ways)
+
+
+def test_children_are_trained_here_and_adults_need_weights_of_others() -> None:
+    for model in models_of("Table 1"):
+        assert bool(model.objective) == (model.group == "pediatric"), model
+    ways = {(model.group, model.row): model.way for model in models_of("Table 1")}
+    assert ways["pediatric", "GLoRIA"] == "gloria"
+    assert ways["adult", "GLoRIA"] == "released gloria"
+    assert ways["adult", "CARZero"] == ""
+
+
+def test_every_way_is_one_that_the_package_knows() -> None:
+    models = [model for table in MODEL_TABLES for model in models_of(table)]
+    assert {model.objective for model in models if model.objective} <= set(names())
+    for model in models:
+        assert not model.released or find_release(model.released).has_text, model
+
+
+def test_a_row_has_one_way_and_other_tables_have_no_models() -> None:
+    with pytest.raises(ValueError, match=r"adult X: expected one of objective, released and missing, got \['a', 'b'\]"):
+        PrintedModel("adult", "X", "a", "b", "")
+    with pytest.raises(ValueError, match=r"'Section 2\.1' are not mapped to models; expected one of Table 1"):
+        models_of("Section 2.1")
 
 
 def test_figures_repeat_table_1() -> None:

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -97,6 +98,8 @@ def test_curation_takes_a_server_or_a_folder_only_when_it_is_named() -> None:
         ("06_pecm_retrieval", "archive_items", "[100, 2000]", [100, 2000]),
         ("01_curation", "columns", "{report: note}", {"report": "note"}),
         ("01_curation", "columns", '{"report": "note"}', {"report": "note"}),
+        ("04_zero_shot", "compare", "[gloria, /films/mgca/checkpoint]", ["gloria", "/films/mgca/checkpoint"]),
+        ("05_probes", "compare", "[released:mgca:/a/b.ckpt, 'gloria']", ["released:mgca:/a/b.ckpt", "gloria"]),
         ("05_probes", "checkpoint", "[1]", "[1]"),  # a text stays one where a text is expected
     ],
 )
@@ -122,6 +125,10 @@ def test_a_list_or_mapping_may_come_as_text_as_papermill_hands_it_over(
         ("06_pecm_retrieval", "archive_items", "[50]", "each at least 100"),
         ("06_pecm_retrieval", "archive_items", "[100, 1000000000]", "at most 10,000,000"),
         ("06_pecm_retrieval", "query", "  …", "'' or a text with words in it"),
+        ("04_zero_shot", "compare", "gloria", 'write  -p compare "[gloria]"'),
+        ("04_zero_shot", "compare", "[gloria, gloria]", "(a run stands there twice)"),
+        ("05_probes", "compare", "['']", "(a name is empty)"),
+        ("05_probes", "compare", "[1]", "a list of names of runs of notebook 03, of folders of checkpoints, or"),
         ("03_pretrain", "regions", "[hnd]", "did you mean 'hand'?"),
         ("01_curation", "columns", "report: [note", 'write  -p columns "{report: note}"'),
     ],
@@ -140,6 +147,12 @@ def test_the_way_to_write_a_list_is_itself_allowed() -> None:
             if isinstance(field.default, list | dict):
                 assert field.examples, name
                 validate({name: field.examples[0]}, notebook)
+
+
+def test_a_folder_to_compare_may_begin_with_the_home_of_its_owner() -> None:
+    assert "~" not in validate({"compare": ["~/runs/gloria"]}, "04_zero_shot").model_dump()["compare"][0]
+    with pytest.raises(ParameterError, match="a run stands there twice"):
+        validate({"compare": ["~/gloria", os.path.expanduser("~/gloria")]}, "04_zero_shot")
 
 
 def test_an_integer_is_a_number_and_the_values_are_frozen() -> None:

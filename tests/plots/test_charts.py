@@ -88,6 +88,19 @@ def test_a_chart_without_a_name_is_not_saved(figures: Path) -> None:
     assert list(figures.iterdir()) == []
 
 
+def test_a_stored_chart_has_five_digits_and_the_file_beside_it_all(figures: Path) -> None:
+    frame = RESULTS.assign(value=2 / 3, low=1 / 3, high=123456.789e-6 + 2 / 3)
+    spec = plots.intervals(frame, metric="AUC", chance=None, **WORDS).to_dict()
+    data, _ = mime_bundle(spec, figures)
+    (stored,) = data["application/vnd.vegalite.v5+json"]["datasets"].values()
+    assert (stored[0]["value"], stored[0]["low"], stored[0]["high"]) == (0.66667, 0.33333, 0.79012)
+    (kept,) = json.loads((figures / f"{spec['name']}.json").read_text())["datasets"].values()
+    assert kept[0]["value"] == 2 / 3
+    # Whole numbers, texts and switches stay as they are, whatever their size.
+    assert stored[0]["method"] == kept[0]["method"]
+    assert data["application/vnd.vegalite.v5+json"]["config"] == spec["config"]
+
+
 def test_scales_are_honest() -> None:
     bars = CHARTS["cost_bars"]().to_dict()
     assert bars["hconcat"][0]["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1875.0]

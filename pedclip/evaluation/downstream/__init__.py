@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pedclip.evaluation.downstream.run import run_fine_tuning as run_fine_tuning
     from pedclip.evaluation.downstream.run import run_heads as run_heads
     from pedclip.evaluation.downstream.run import run_probes as run_probes
-    from pedclip.evaluation.downstream.summary import beside_paper as beside_paper
     from pedclip.evaluation.downstream.summary import calibration_rows as calibration_rows
     from pedclip.evaluation.downstream.summary import class_rows as class_rows
     from pedclip.evaluation.downstream.summary import compare_results as compare_results
@@ -43,7 +42,6 @@ __getattr__, __dir__ = lazy_names(
         "run_fine_tuning": "run",
         "run_heads": "run",
         "run_probes": "run",
-        "beside_paper": "summary",
         "calibration_rows": "summary",
         "class_rows": "summary",
         "compare_results": "summary",

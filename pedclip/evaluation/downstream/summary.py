@@ -1,4 +1,4 @@
-"""Tidy tables of downstream results: tasks, scores, differences, classes, calibration, the paper's numbers."""
+"""Tidy tables of downstream results: tasks, scores, differences, classes and calibration."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,6 @@ from pedclip.evaluation.downstream.probes import fit_probe
 from pedclip.evaluation.metrics.bootstrap import Interval
 from pedclip.evaluation.metrics.calibration import calibration_error, fit_platt, reliability_table
 from pedclip.evaluation.metrics.comparison import Comparison, compare, same_predictions
-from pedclip.evaluation.published import printed
 from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.patient_split import PatientSplit
 from pedclip.evaluation.tasks.task import Task
@@ -181,38 +180,6 @@ def probabilities(log_odds: NDArray[Any]) -> NDArray[np.float64]:
     # tanh saturates where exp would overflow.
     values: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * np.asarray(log_odds, dtype=np.float64)))
     return values
-
-
-def beside_paper(
-    found: Mapping[tuple[str, str], Result], tasks: Sequence[Task], *, methods: Sequence[str]
-) -> pd.DataFrame:
-    """Table 2 of the paper for PedCLIP and its best competitor, with our numbers for the task that asks the same.
-
-    Args:
-        found: (task, method) to the result.
-        tasks: All tasks; those without a column in the paper are left out.
-        methods: Ours, in the order of the columns.
-
-    Returns:
-        Columns `paper's task`, `metric`, `paper: PedCLIP`, `paper: best other`, `our task`, and one per method.
-    """
-    table = printed("pedclip")
-    table = table[table["table"] == "Table 2"]
-    rows = []
-    for task in tasks:
-        # Tasks of the paper's Table 1 only are zero-shot, and have no row here.
-        column = table[table["column"] == task.paper]
-        if column.empty:
-            continue
-        own = float(column.loc[column["row"] == "PedCLIP", "value"].iloc[0])
-        others = column.loc[column["row"] != "PedCLIP", "value"]
-        # Lower is better for an error alone.
-        best = float(others.min() if column["unit"].iloc[0] == "MAE" else others.max())
-        # Intervals go in whole: the table prints value and bounds.
-        scores = {method: found[task.name, method].score for method in methods if (task.name, method) in found}
-        printed_values = {"metric": column["unit"].iloc[0], "paper: PedCLIP": own, "paper: best other": best}
-        rows.append({"paper's task": task.paper} | printed_values | {"our task": task.name} | scores)
-    return pd.DataFrame(rows)
 
 
 def downstream_table(results: Sequence[Result]) -> pd.DataFrame:

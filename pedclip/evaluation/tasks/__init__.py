@@ -9,6 +9,7 @@ from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pedclip.evaluation.tasks.discover import discover_tasks as discover_tasks
+    from pedclip.evaluation.tasks.findings import discover_chest_findings as discover_chest_findings
     from pedclip.evaluation.tasks.findings import discover_findings as discover_findings
     from pedclip.evaluation.tasks.labels import read_labels as read_labels
     from pedclip.evaluation.tasks.patient_split import PatientLeak as PatientLeak
@@ -19,6 +20,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "discover_tasks": "discover",
+        "discover_chest_findings": "findings",
         "discover_findings": "findings",
         "read_labels": "labels",
         "PatientLeak": "patient_split",

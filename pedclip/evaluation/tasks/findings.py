@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from pedclip.evaluation.metrics.bootstrap import can_resample
 from pedclip.evaluation.tasks.finding_rule import FindingRule
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import PromptPair, prompt_pair
+from pedclip.evaluation.tasks.protocols import protocol_of
 from pedclip.evaluation.tasks.task import Task
 from pedclip.findings import finding_name
+
+_CHEST: Final = "Pedi-CXR"  # column of the paper's tables
 
 
 @cache
@@ -55,6 +58,33 @@ def discover_findings(rows: Iterable[Row | Mapping[str, Any]], min_positives: in
             task = finding_task(_bind(rule, of_source, source), labels)
             if _is_answerable(task, labels, min_positives):
                 found.append(task)
+    return found
+
+
+def discover_chest_findings(rows: Iterable[Row | Mapping[str, Any]], min_positives: int = 5) -> list[Task]:
+    """The findings of the chest, each against the rest of the chests: the mean of them is the column "Pedi-CXR".
+
+    Args:
+        rows: As for `discover_findings`.
+        min_positives: As for `discover_findings`.
+
+    Returns:
+        Per source whose films may stand beside that column, tasks called "FINDING, chest" in alphabetical order.
+
+    Raises:
+        ValueError: As `discover_findings`.
+
+    Source: PedCLIP, Table 1, zero-shot on the labels of Pedi-CXR (decision P20); all of its films are of the chest.
+    """
+    labels = read_labels(rows)
+    chests = [row for row in labels if row.region == "chest" and protocol_of(row.source).column(_CHEST)]
+    found = []
+    # Found among chests, then asked of all rows, so that positions are those of the list given.
+    for task in discover_findings(chests, min_positives):
+        rule = task.require_rule()
+        # Questions with a name have columns of their own.
+        if not rule.is_named:
+            found.append(finding_task(replace(rule, name=f"{rule.name}, chest", paper=_CHEST), labels))
     return found
 
 

@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset
 
 from pedclip.evaluation.tasks.finding_rule import FindingRule
-from pedclip.evaluation.tasks.findings import discover_findings, finding_task, named_rules
+from pedclip.evaluation.tasks.findings import discover_chest_findings, discover_findings, finding_task, named_rules
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import prompt_pair
 from pedclip.triplets.schema import FEATURES
@@ -43,6 +43,29 @@ def members(task):
 def test_bacterial_against_viral_leaves_out_normal_unlabelled_and_both():
     found = by_name(discover_findings(CHEST, min_positives=2))
     assert members(found["bacterial vs viral pneumonia", "a"]) == [(0, 1), (1, 1), (2, 0), (3, 0)]
+
+
+def test_findings_of_the_chest_are_asked_of_chests_alone_and_where_the_column_may_stand():
+    rows = make_rows(
+        (["fracture"], "wrist", "a"),  # 0
+        (["fracture"], "chest", "a"),  # 1
+        (["fracture", "effusion"], "chest", "a"),  # 2
+        (["effusion"], "chest", "a"),  # 3
+        ([], "chest", "a"),  # 4
+        ([], "wrist", "a"),  # 5
+        *[(["edema"], "chest", "nih-chestxray14"), ([], "chest", "nih-chestxray14")] * 2,  # adults
+        *[(["fracture"], "wrist", "b"), ([], "wrist", "b")] * 2,  # no chest
+    )
+    found = {task.name: task for task in discover_chest_findings(rows, min_positives=2)}
+    assert {name: members(task) for name, task in found.items()} == {
+        "effusion, chest": [(1, 0), (2, 1), (3, 1), (4, 0)],
+        "fracture, chest": [(1, 1), (2, 1), (3, 0), (4, 0)],
+    }
+    assert {task.paper for task in found.values()} == {"Pedi-CXR"}
+    # Asked of chests alone, a sentence may name the chest.
+    assert found["fracture, chest"].rule.prompts == prompt_pair("fracture", "chest")
+    with pytest.raises(ValueError, match="min_positives must be at least 1, got 0"):
+        discover_chest_findings(rows, min_positives=0)
 
 
 def test_an_uncertain_finding_is_neither_positive_nor_negative():
