@@ -14,7 +14,8 @@ without experts. "+experts" is the same objective with a Mixture of Body-part Ex
 taught as PedCLIP's, except that of clip+experts, which learns from the contrastive loss alone. "start" is what training
 starts from (ImageNet stages, random transformer and text encoder), "untrained" has random weights throughout,
 "thumbnail" is the shortcut: 65 numbers per film and the labels of the training films.
-The step size is the profile's for all; it was chosen for PedCLIP's loss. ``--time`` measures seconds per step instead,
+The step size is the profile's, which was chosen for PedCLIP's loss; "prior@1e-4" trains with another. Such a choice is
+made with ``--split validation``, where nothing is read of the test films. ``--time`` measures seconds per step instead,
 all methods in turn in one process.
 """
 
@@ -90,8 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def configuration(options: argparse.Namespace, method: str, seed: int) -> RunConfig:
     """Configuration of a cell: the profile with another objective, with or without experts."""
-    objective = method.removesuffix(WITH_EXPERTS).removesuffix(WITH_LABELS)
-    plus = method.removeprefix(objective)
+    objective, plus, rate = parts_of(method)
     config = load_profile(options.profile)
     # PedCLIP is CLIP with experts whose gate is taught; every other name says "+experts" where it has them.
     has_experts = objective == "pedclip" or plus == WITH_EXPERTS
@@ -99,11 +99,20 @@ def configuration(options: argparse.Namespace, method: str, seed: int) -> RunCon
     # Nothing is chosen on validation films here, so they are not embedded after every epoch.
     changes: dict[str, Any] = {"objective": objective, "seed": seed, "validation_rows": 2}
     changes["region_head"] = plus == WITH_LABELS
+    if rate:
+        changes["learning_rate"] = float(rate)
     if options.epochs:
         changes["epochs"] = options.epochs
     training = replace_fields(config.training, changes)
     data = options.data if options.data == "phantom" else str(Path(options.data).resolve())
     return dataclasses.replace(config, data=data, studies=options.studies, model=model, training=training)
+
+
+def parts_of(method: str) -> tuple[str, str, str]:
+    """Objective, "+experts", "+labels" or "", and the step size behind "@" or ""."""
+    name, _, rate = method.partition("@")
+    objective = name.removesuffix(WITH_EXPERTS).removesuffix(WITH_LABELS)
+    return objective, name.removeprefix(objective), rate
 
 
 def run_cells(options: argparse.Namespace) -> None:
@@ -185,7 +194,7 @@ def trained(options: argparse.Namespace) -> list[str]:
     """Methods to train, in the order asked for."""
     more = [name + plus for name in objective_names() if name != "pedclip" for plus in (WITH_EXPERTS, WITH_LABELS)]
     known = [*objective_names(), *more]
-    if wrong := [method for method in options.methods if method not in known]:
+    if wrong := [method for method in options.methods if method.partition("@")[0] not in known]:
         raise SystemExit(f"--methods: {wrong[0]!r} is not one of {', '.join(known)}")
     return list(options.methods)
 
@@ -213,7 +222,8 @@ def summarize(options: argparse.Namespace) -> dict[str, Any]:
     joined = {method: joined_seeds(cells) for method, cells in measured.items()}
     return {
         "films": {split: len(films.triplets[split]) for split in SPLITS},
-        "test_patients": patients,
+        "split": options.split,
+        "patients": patients,
         "finding_tasks": [task.name for task in scorer.tasks],
         "probe_tasks": scorer.probe_tasks,
         "not_done": [
@@ -247,7 +257,7 @@ def entry(
         "score": interval(joined[method][name], num_patients).to_dict(),
         "seeds": [float(cell[name](everyone)[0]) for cell in cells],
     }
-    for base in ("clip", "pedclip", START, THUMBNAIL, method.removesuffix(WITH_EXPERTS).removesuffix(WITH_LABELS)):
+    for base in ("clip", "pedclip", START, THUMBNAIL, parts_of(method)[0]):
         if base != method and name in joined.get(base, {}):
             apart = difference(joined[method][name], joined[base][name], num_patients)
             found[f"minus {base}"] = apart.to_dict()
@@ -280,20 +290,21 @@ class Scorer:
             for split in SPLITS
         }
         self.cache = cache / "features"
-        self.rows = read_labels(films.triplets["test"])
+        self.split = options.split
+        self.rows = read_labels(films.triplets[self.split])
         self.owners = {split: np.asarray(arrays.patients) for split, arrays in self.arrays.items()}
         self.tasks = discover_findings(self.rows)
         self.patients = np.unique([row.patient for row in self.rows])
         self.probes = [task for task in discover_tasks(films.triplets) if task.kind in ("multi-label", "multi-class")]
         self.probe_tasks = [task.name for task in self.probes]
-        texts = self.arrays["test"].texts
+        texts = self.arrays[self.split].texts
         # (U,) first film with each text, and (N,) the text of each film.
         self.first, self.answer = np.unique(np.asarray(texts), return_index=True, return_inverse=True)[1:]
 
     def measure(self, model: Any) -> Measures:
         """Zero-shot, retrieval and probes of one model."""
-        test = self.arrays["test"]
-        found = embed(model, test.images, test.texts)
+        asked = self.arrays[self.split]
+        found = embed(model, asked.images, asked.texts)
         speak = partial(embed_texts, model)
         regions = zero_shot_regions(found.image, self.rows, speak)
         findings = zero_shot_findings(found.image, self.rows, speak, self.tasks)
@@ -306,8 +317,9 @@ class Scorer:
 
     def own(self, model: ObjectiveModel) -> Measures:
         """Zero-shot and retrieval by the objective's own score of a pair."""
-        score = partial(pair_score_matrix, model, self.arrays["test"].images)
-        texts = [self.arrays["test"].texts[row] for row in self.first]
+        asked = self.arrays[self.split]
+        score = partial(pair_score_matrix, model, asked.images)
+        texts = [asked.texts[row] for row in self.first]
         regions, findings = own_regions(score, self.rows), own_findings(score, self.rows, self.tasks)
         return self.zero_shot(regions, findings) | self.recall(score(texts))
 
@@ -330,7 +342,9 @@ class Scorer:
         }
 
     def probe(self, model: Any) -> Measures:
-        """Mean AUC over linear probes of frozen features."""
+        """Mean AUC over linear probes of frozen features; nothing on validation films, which choose their penalties."""
+        if self.split != "test":
+            return {}
         inputs = {
             split: extract_features(model, arrays.images, cache=self.cache).inputs("both")
             for split, arrays in self.arrays.items()
@@ -347,9 +361,10 @@ class Scorer:
         """The same questions answered by a thumbnail and the labels of the training films."""
         learned = read_labels(self.triplets["train"])
         features = {split: shortcut_features(self.triplets[split]) for split in SPLITS}
-        regions = shortcut_regions(features["train"], learned, features["test"], self.rows)
-        findings = shortcut_findings(features["train"], learned, features["test"], self.rows, self.tasks)
-        return self.zero_shot(regions, findings) | self.fitted(features)
+        asked = features[self.split]
+        regions = shortcut_regions(features["train"], learned, asked, self.rows)
+        findings = shortcut_findings(features["train"], learned, asked, self.rows, self.tasks)
+        return self.zero_shot(regions, findings) | (self.fitted(features) if self.split == "test" else {})
 
 
 def time_steps(options: argparse.Namespace, *, num_steps: int = 12) -> dict[str, Any]:
@@ -407,6 +422,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=Path("runs/rivals"), help="folder of all cells")
     parser.add_argument("--report-only", action="store_true", help="of the cells that are done")
     parser.add_argument("--time", action="store_true", help="seconds per step instead; needs a quiet machine")
+    parser.add_argument("--split", choices=("test", "validation"), default="test", help="films to score")
     parser.add_argument("--cell", default="", help="one method, with one seed: what each process runs")
     parser.add_argument("--json", type=Path)
     return parser.parse_args(arguments)

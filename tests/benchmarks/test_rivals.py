@@ -33,6 +33,8 @@ def test_experts_are_there_where_the_name_says_so(tmp_path: Path) -> None:
         "pedclip": ("pedclip", (-1,), False),
     }
     assert rivals.configuration(asked, "clip", 4).training.seed == 4
+    rates = [rivals.configuration(asked, method, 0).training.learning_rate for method in ("clip", "clip+labels@3e-4")]
+    assert rates == [1e-3, 3e-4]
 
 
 def test_equal_films_whatever_the_seed_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
