@@ -6,6 +6,7 @@ patient hard for all of them does not pass for a difference.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,40 +20,61 @@ from pedclip.evaluation.metrics.bootstrap import (
     mean_of_known,
     value_of_all,
 )
-from pedclip.evaluation.metrics.small_samples import Scale
+from pedclip.evaluation.metrics.small_samples import Scale, degrees_of_freedom
 from pedclip.evaluation.result import Result
 from pedclip.evaluation.zero_shot.recall import RankedQueries
 
 
-def of_result(result: Result, patients: NDArray[Any]) -> Resampled:
+@dataclass(frozen=True)
+class Measure:
+    """A number that follows from how often each patient counts.
+
+    Attributes:
+        resampled: (R, P) counts → (R,), NaN where a resample leaves it undefined.
+        classes: (P,) True for patients who have items of a class that is compared, one array per class: the interval is
+            as sure as the smallest of them has patients.
+    """
+
+    resampled: Resampled
+    classes: tuple[NDArray[np.bool_], ...]
+
+    def __call__(self, counts: Floats) -> Floats:
+        """(R, P) counts → (R,)."""
+        return self.resampled(counts)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom, at least 0."""
+        return degrees_of_freedom(np.arange(len(self.classes[0])), self.classes)
+
+
+def of_result(result: Result, patients: NDArray[Any]) -> Measure:
     """Score of a result as a function of how often each patient counts.
 
     Args:
         result: With its predictions.
         patients: (P,) sorted and distinct; those of the result are among them.
 
-    Returns:
-        (R, P) counts → (R,) the score, NaN where a resample leaves it undefined.
-
     Raises:
         ValueError: The predictions were not kept, or a patient of theirs is not among these.
     """
     known = result.require_predictions()
     resampler, place = known.metric.resampler(known.truth, known.output), _places(known.patients, patients)
+    # (N,) items of each class → (P,) patients who have one.
+    classes = tuple(
+        np.bincount(place[items], minlength=len(patients)) > 0 for items in known.metric.classes(known.truth)
+    )
     # (R, P) → (R, N): every film counts as often as its patient.
-    return lambda counts: resampler(counts[:, place])
+    return Measure(lambda counts: resampler(counts[:, place]), classes)
 
 
-def of_queries(queries: RankedQueries, k: int, patients: NDArray[Any]) -> Resampled:
+def of_queries(queries: RankedQueries, k: int, patients: NDArray[Any]) -> Measure:
     """Recall at K of ranked queries as a function of how often each patient counts.
 
     Args:
         queries: With the patient of each.
         k: K.
         patients: (P,) sorted and distinct.
-
-    Returns:
-        (R, P) counts → (R,) mean over the queries of the patients drawn.
 
     Raises:
         ValueError: The queries name no patients, or one that is not among these.
@@ -68,11 +90,14 @@ def of_queries(queries: RankedQueries, k: int, patients: NDArray[Any]) -> Resamp
         mean: Floats = np.divide(drawn @ values, number, out=np.full(len(counts), np.nan), where=number > 0)
         return mean
 
-    return resampled
+    return Measure(resampled, (np.bincount(place, minlength=len(patients)) > 0,))
 
 
-def mean_of(measures: Sequence[Resampled]) -> Resampled:
-    """Mean of several measures, (R, P) counts → (R,): over those that a resample leaves defined.
+def mean_of(measures: Sequence[Measure]) -> Measure:
+    """Mean of several measures of the same patients, over those that a resample leaves defined.
+
+    It counts as being as sure as the measure in the middle: of several rare findings each rests on a few patients, but
+    not on the same few.
 
     Raises:
         ValueError: There is none.
@@ -80,22 +105,21 @@ def mean_of(measures: Sequence[Resampled]) -> Resampled:
     # The mean of nothing would be NaN in every resample.
     if not measures:
         raise ValueError("a mean needs at least one measure")
+    middle = sorted(measures, key=lambda measure: measure.freedom)[(len(measures) - 1) // 2]
     # A rare finding may be absent from a resample; the others are still a mean.
-    return lambda counts: mean_of_known(np.stack([measure(counts) for measure in measures]))
+    return Measure(lambda counts: mean_of_known(np.stack([one(counts) for one in measures])), middle.classes)
 
 
-def interval(
-    measure: Resampled, num_patients: int, *, num_resamples: int = 1000, seed: int = 0, scale: Scale = "share"
-) -> Interval:
+def interval(measure: Measure, *, num_resamples: int = 1000, seed: int = 0, scale: Scale = "share") -> Interval:
     """A measure with its 95 % interval over patients.
 
     Args:
-        measure: (R, P) counts → (R,).
-        num_patients: P.
+        measure: Of P patients.
         num_resamples: At least 1.
         seed: Of the resampling.
         scale: Range of the measure.
     """
+    num_patients = len(measure.classes[0])
     return bootstrap_interval(
         value_of_all(measure, num_patients),
         measure,
@@ -104,35 +128,24 @@ def interval(
         num_resamples=num_resamples,
         seed=seed,
         scale=scale,
+        classes=measure.classes,
     )
 
 
-def difference(
-    first: Resampled, second: Resampled, num_patients: int, *, num_resamples: int = 1000, seed: int = 0
-) -> Interval:
+def difference(first: Measure, second: Measure, *, num_resamples: int = 1000, seed: int = 0) -> Interval:
     """One measure minus another on the same patients, with its 95 % interval.
 
     Args:
-        first: (R, P) counts → (R,), a share in [0, 1].
+        first: Of P patients, a share in [0, 1].
         second: Likewise, of the same patients.
-        num_patients: P.
         num_resamples: At least 1.
         seed: Of the resampling.
     """
-
     # The counts are of patients, so both sides see the same children in each resample.
-    def apart(counts: Floats) -> Floats:
-        return first(counts) - second(counts)
-
-    return bootstrap_interval(
-        value_of_all(apart, num_patients),
-        apart,
-        num_items=num_patients,
-        groups=None,
-        num_resamples=num_resamples,
-        seed=seed,
-        scale="difference of shares",
+    apart = Measure(
+        lambda counts: first(counts) - second(counts), min(first, second, key=lambda one: one.freedom).classes
     )
+    return interval(apart, num_resamples=num_resamples, seed=seed, scale="difference of shares")
 
 
 def _places(owners: NDArray[Any], patients: NDArray[Any]) -> NDArray[np.intp]:

@@ -182,4 +182,4 @@ def _mean(answers: Sequence[Sequence[Result]], **options: Any) -> Interval:
     patients = np.unique(np.concatenate([one.patients for one in predictions]))
     measure = mean_of([mean_of([of_result(result, patients) for result in question]) for question in answers])
     # All answers of a question have one metric, and only AUCs are averaged over questions.
-    return interval(measure, len(patients), scale=predictions[0].metric.scale, **options)
+    return interval(measure, scale=predictions[0].metric.scale, **options)

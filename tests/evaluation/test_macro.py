@@ -46,14 +46,31 @@ def test_a_difference_draws_the_same_patients_for_both() -> None:
     hard = rng.normal(size=60)  # of the patient, for both methods
     one, other = (labels + hard + shift for shift in (rng.normal(0, 0.1, 60), rng.normal(0, 0.1, 60)))
     measures = [of_result(result(labels.tolist(), list(scores), list(owners)), owners) for scores in (one, other)]
-    apart = difference(*measures, 60)
-    alone = interval(measures[0], 60)
+    apart = difference(*measures)
+    alone = interval(measures[0])
     assert apart.value == pytest.approx(measures[0](np.ones((1, 60)))[0] - measures[1](np.ones((1, 60)))[0])
     assert apart.high - apart.low < (alone.high - alone.low) / 2
-    same = difference(measures[0], measures[0], 60)
+    same = difference(measures[0], measures[0])
     # What is left is the reserve for few patients.
     assert same.value == 0
     assert same.high - same.low < (alone.high - alone.low) / 2
+
+
+def test_a_rare_finding_has_the_interval_of_its_few_patients() -> None:
+    rng = np.random.default_rng(0)
+    owners = np.array([f"p{row:03}" for row in range(120)])
+    labels = np.arange(120) < 5
+    scores = labels * 0.5 + rng.normal(size=120)
+    own = auc.bootstrap(labels, scores, owners)
+    measure = of_result(result(labels.astype(int).tolist(), scores.tolist(), list(owners)), owners)
+    found = interval(measure)
+    # As of the task alone, whose interval rests on five positive patients and not on 120.
+    assert (found.value, found.low, found.high) == pytest.approx((own.value, own.low, own.high), abs=1e-9)
+    frequent = of_result(result((np.arange(120) < 60).astype(int).tolist(), scores.tolist(), list(owners)), owners)
+    assert measure.freedom < 5 < frequent.freedom
+    # Three findings: as sure as the one in the middle. A difference: as the less sure side.
+    assert mean_of([frequent, measure, frequent]).freedom == frequent.freedom
+    assert mean_of([measure, frequent]).freedom == measure.freedom
 
 
 def test_misuse_raises() -> None:

@@ -123,7 +123,8 @@ def test_several_tasks_of_one_question_are_averaged_and_all_questions_too() -> N
     assert scores["Pedi-CXR"].value == pytest.approx(0.5)
     assert scores["average"].value == pytest.approx((1 + 0.5 + 0.75 + 1) / 4)
     assert scores["average"].num_groups == 4
-    assert scores["average"].low <= scores["average"].value <= scores["average"].high
+    # Two positive patients are too few for an interval of any of the tasks, and of their mean.
+    assert np.isnan(scores["average"].low)
     assert "average" not in own_scores("Table 1", tasks[1:], results, num_resamples=50)
 
 
