@@ -6,8 +6,8 @@
 
 A cell is one method (see ``benchmarks.rivals_cells.Method``) and one seed: a process of its own that pre-trains and
 writes its folder in ``--runs``. A finished cell is never computed again, a killed one goes on, a failed one is kept
-with its error. The report is made of all finished cells: for each method the mean over seeds with a 95 % interval over test
-patients, and its differences to CLIP without experts and to PedCLIP, which draw the same patients for both.
+with its error. The report is made of all finished cells: for each method the mean over seeds with a 95 % interval over
+test patients, and its differences to CLIP without experts and to PedCLIP, which draw the same patients for both.
 
 "+labels" adds a linear classifier of the region on the image token, with the weight of the gate loss: region labels
 without experts. "+experts" is the same objective with a Mixture of Body-part Experts in the last block; its gate is
