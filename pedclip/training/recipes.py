@@ -1,6 +1,7 @@
 """Published optimization of each objective, for runs that follow their authors and not one common plan.
 
-A comparison at equal steps, batch and step size answers another question than one at each method's own; both are asked.
+A comparison at equal steps, batch and step size, which `benchmarks.rivals` makes, answers another question than one at
+each method's own, for which these are.
 """
 
 import dataclasses
