@@ -159,6 +159,9 @@ def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
     folder = local_folder(path_or_hub_id)
     model = PedCLIP.from_pretrained(folder)
     if not (folder / OBJECTIVE_FILE).is_file():
+        # Heads that nobody describes would be passed over, and a rival would answer as PedCLIP.
+        if (folder / HEADS_FILE).exists() or (folder / OBJECTIVE_FILE).exists():
+            raise ValueError(f"{folder} holds {HEADS_FILE} but no file {OBJECTIVE_FILE}, which says of what they are")
         return model
     # One error for whatever is wrong with the two files: the heads are of no use without their description.
     described = read_json(folder / OBJECTIVE_FILE)

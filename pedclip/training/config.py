@@ -21,8 +21,8 @@ from pedclip.models.starting_points import (
     installed_package,
     text_starting_point,
 )
+from pedclip.objectives.registry import check_options, option_names
 from pedclip.objectives.registry import names as objective_names
-from pedclip.objectives.registry import option_names
 from pedclip.training.experts import published_experts
 from pedclip.triplets.columns import PATIENTS
 
@@ -147,6 +147,7 @@ class TrainingConfig:
         known = [name for name in option_names(self.objective) if name not in (*vars(self), "schedule")]
         for name in self.objective_options:
             _require(name in known, "objective_options", name, f"an option of {self.objective!r}: one of {known}")
+        check_options(self.objective, self.objective_options)
         _require(
             self.batch_size % self.world_size == 0, "batch_size", self.batch_size, f"a multiple of {self.world_size}"
         )

@@ -4,7 +4,8 @@ import pytest
 
 from pedclip import objectives
 from pedclip.objectives.base import Objective
-from pedclip.objectives.registry import OBJECTIVES, option_names
+from pedclip.objectives.registry import OBJECTIVES, check_options, option_names
+from pedclip.training.config import TrainingConfig
 from tests.objectives.tiny_features import tiny_model
 
 
@@ -29,3 +30,31 @@ def test_unknown_names_and_options_raise() -> None:
         objectives.build("glorias", tiny_model())
     with pytest.raises(ValueError, match="objective 'clip' has no option 'schedule'; known: mask_equal_texts"):
         objectives.build("clip", tiny_model(), schedule=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("gloria", {"local_weight": "1"}, "local_weight='1' is not allowed: objective 'gloria' takes a finite number"),
+        ("gloria", {"local_weight": float("nan")}, "takes a finite number"),
+        ("gloria", {"variant": "Code"}, "takes one of"),
+        ("mgca", {"width": 12.5}, "takes a whole number"),
+        ("mgca", {"width": True}, "takes a whole number"),
+        ("medclip", {"mask_padding": "no"}, "takes true or false"),
+        ("prior", {"stages": 0.3}, "takes a list of finite numbers"),
+        ("convirt", {"temperature": True}, "takes a finite number or null"),
+    ],
+)
+def test_options_of_another_type_are_named_before_anything_is_built(
+    name: str, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        check_options(name, options)
+    with pytest.raises(ValueError, match=words):
+        TrainingConfig(objective=name, objective_options=options)
+
+
+def test_options_of_the_right_types_pass() -> None:
+    check_options("prior", {"width": None, "stages": [0, 1], "epochs": 8})
+    check_options("convirt", {"temperature": None, "text": "excerpt"})
+    check_options("pedclip", {"schedule": lambda epoch: (1.0, False)})

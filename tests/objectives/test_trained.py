@@ -84,6 +84,16 @@ def test_damage_is_named(tmp_path: Path) -> None:
         open_model(folder)
 
 
+def test_heads_without_their_description_are_no_pedclip(tmp_path: Path) -> None:
+    model = tiny_model()
+    folder = model.save_pretrained(
+        tmp_path / "c", add=lambda place: write_objective(place, Rival(model), name="rival", options={})
+    )
+    (folder / "objective.json").unlink()
+    with pytest.raises(ValueError, match=r"holds heads\.safetensors but no file objective\.json"):
+        open_model(folder)
+
+
 def test_pedclip_has_no_heads(tmp_path: Path) -> None:
     model = tiny_model()
     folder = model.save_pretrained(
