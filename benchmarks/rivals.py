@@ -39,6 +39,7 @@ from benchmarks.rivals_cells import (
     Method,
     cell_arrays,
     configuration,
+    failure,
     finished,
     folder_of,
     open_films,
@@ -74,6 +75,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(table(report), flush=True)
     if options.json:
         write_report(options.json, describe() | {"options": _described(options)} | report)
+    # Of a comparison that lacks cells nobody should read a ranking by accident.
+    if report.get("not_done"):
+        raise SystemExit(f"{len(report['not_done'])} cells are not done; their logs lie in {options.runs}")
 
 
 def run_cells(options: argparse.Namespace) -> None:
@@ -125,12 +129,13 @@ def summarize(options: argparse.Namespace) -> dict[str, Any]:
         "patients": patients,
         "finding_tasks": [task.name for task in scorer.tasks],
         "probe_tasks": scorer.probe_tasks,
-        "not_done": [
-            f"{method}-{seed}"
+        # With the last words of their logs.
+        "not_done": {
+            f"{method}-{seed}": failure(options, method, seed)
             for method in options.methods
             for seed in options.seeds
             if finished(options, method, seed) is None
-        ],
+        },
         "methods": {
             method: {
                 "seeds": len(measured[method]),
@@ -172,7 +177,8 @@ def table(report: Mapping[str, Any]) -> str:
         for name, values in found["measures"].items():
             apart = "".join(f"  {key} {entry_text(value)}" for key, value in values.items() if key.startswith("minus"))
             lines.append(f"  {name:26}{entry_text(values['score']):>24}{apart}")
-    return "\n".join([*lines, f"not done: {', '.join(report['not_done']) or 'nothing'}"])
+    lines += [f"not done: {cell} ({words or 'not started'})" for cell, words in report["not_done"].items()]
+    return "\n".join(lines)
 
 
 def _cost(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -124,6 +124,13 @@ def finished(options: argparse.Namespace, method: str, seed: int) -> dict[str, A
     return cell | {"losses": _losses(path.parent)}
 
 
+def failure(options: argparse.Namespace, method: str, seed: int) -> str:
+    """Last line that an unfinished cell has written, "" for one that was never started."""
+    log = folder_of(options, method, seed) / "log.txt"
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else ""
+
+
 def _losses(folder: Path) -> list[float]:
     """Mean loss of each tenth of a run: one that stays where it began has taught nothing."""
     losses = [row["train/loss"] for row in read_history(folder) if "train/loss" in row]
@@ -164,7 +171,9 @@ def cell_arrays(options: argparse.Namespace, split: str) -> Path:
 def store_arrays(folder: Path, arrays: TripletArrays) -> None:
     """Films, texts and labels as plain arrays, which several processes read at once."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "images.npy", arrays.images)
+    # Renamed into place: cells of an earlier start may have the present file mapped.
+    np.save(folder / "partial.npy", arrays.images)
+    (folder / "partial.npy").replace(folder / "images.npy")
     rows = {"texts": arrays.texts, "patients": arrays.patients, "digests": arrays.digests}
     # Findings of a film on one line each: their names hold no line break.
     rows["findings"] = ["\n".join(found) for found in arrays.findings]

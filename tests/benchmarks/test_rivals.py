@@ -73,6 +73,9 @@ def test_finished_cells_stay_and_failed_ones_are_named(
     cells = [(command[command.index("--cell") + 1], command[command.index("--seeds") + 1]) for command in started]
     assert cells == [("pedclip", "0"), ("clip", "1"), ("pedclip", "1")]
     assert capsys.readouterr().out.count("FAILED") == 3
+    (rivals.folder_of(asked, "pedclip", 0) / "log.txt").write_text("Traceback\nMemoryError: no room\n")
+    assert rivals.failure(asked, "pedclip", 0) == "MemoryError: no room"
+    assert rivals.failure(asked, "clip", 5) == ""
     with pytest.raises(SystemExit, match=r"was made with other options .* use another --label"):
         rivals.run_cells(options(tmp_path, "--methods", "clip", "--studies", "61"))
 
