@@ -114,13 +114,18 @@ class PedCLIPConfig:
     def _check_convolutional(self) -> None:
         # In silence such a value would be stored with the model and mean nothing.
         network = f"the convolutional image_architecture {self.image_architecture!r}"
-        what = f"() for {network}, which has no blocks that could get experts"
-        _require(self.mobe_layers == (), "mobe_layers", self.mobe_layers, what)
-        _require(
-            self.image_stem == "patch", "image_stem", self.image_stem, f"'patch' for {network}, whose stem is its own"
-        )
-        for name in ("image_patch_size", "image_width", "image_depth", "image_heads"):
-            _require(getattr(self, name) == ARCHITECTURE_DEFAULT, name, getattr(self, name), f"0 for {network}")
+        wanted: dict[str, Any] = {"mobe_layers": (), "image_stem": "patch"}
+        sizes = ("image_patch_size", "image_width", "image_depth", "image_heads")
+        wanted |= dict.fromkeys(sizes, ARCHITECTURE_DEFAULT)
+        # All at once: a profile of a ViT sets most of them.
+        if wrong := [
+            f"{name}={getattr(self, name)!r}" for name, value in wanted.items() if getattr(self, name) != value
+        ]:
+            needed = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
+            raise ValueError(
+                f"{', '.join(wrong)} is not allowed for {network}, which has no blocks, no experts and a stem of its "
+                f"own: pass {needed}"
+            )
 
     @property
     def is_convolutional(self) -> bool:

@@ -252,6 +252,8 @@ class PedCLIP(nn.Module):
     def from_pretrained(cls, path_or_hub_id: str | Path) -> "PedCLIP":
         """Model and preprocessing from a folder of ``save_pretrained`` or from a hub repository of that layout.
 
+        The encoders alone: of a rival, ``pedclip.objectives.open_model`` opens the heads too.
+
         Args:
             path_or_hub_id: A folder, a hub repository, or "pedclip-phantom-small": weights inside this package, small
                 and trained on drawn films from ImageNet stages on, which need no network.
