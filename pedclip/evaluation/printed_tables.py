@@ -111,8 +111,8 @@ def live_table(
     Returns:
         Columns `model`, `group`; for each question its name (with the unit where units differ) and ", printed"
         (shares) or ", here" (`Interval`, None where there is none); the same of the "average" AUC where several
-        questions have one; `run here`: the method, or "not run: " and the reason; and, where `seen` names any,
-        `trained on films of`: the questions of the row that are no zero-shot on their own data set.
+        questions have one; `run here`: the method, or "not run: " and the reason; and, where `seen` names any
+        that is shown, `trained on films of`: the questions of the row that are no zero-shot on their own data set.
 
     Raises:
         ValueError: As `models_of`; or a question, shown or seen, that the table does not ask.
@@ -138,8 +138,9 @@ def live_table(
         rows.append({"model": method, "group": ONLY_HERE} | _cells(asked, {}, own[method]) | {"run here": method})
     table_here = pd.DataFrame(rows)
     # A column of its own, so that `run here` stays the name of the method.
-    if any(seen.values()):
-        table_here[SEEN] = [", ".join(seen.get(method, ())) for method in table_here["run here"]]
+    known_films = [[one for one in asked if one in seen.get(method, ())] for method in table_here["run here"]]
+    if any(known_films):
+        table_here[SEEN] = [", ".join(names) for names in known_films]
     return table_here
 
 
