@@ -32,6 +32,7 @@ def way_of(checkpoint: Path) -> str:
     # The description of the run, since a checkpoint of PedCLIP or CLIP has no heads to tell by.
     config = load_config(training_run(checkpoint) / "training.json")
     objective, has_experts = config.training.objective, bool(config.model.mobe_layers)
+    # Experts are part of PedCLIP and of no rival.
     is_published = objective == "pedclip" and has_experts
     added = ["experts"] if has_experts and not is_published else []
     added += ["region labels"] if config.training.region_head else []

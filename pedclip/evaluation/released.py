@@ -113,6 +113,7 @@ def released_prompts(model: ReleasedModel, task: Task) -> Prompts:
     """
     rule = task.require_rule()
     region = rule.regions[0] if len(rule.regions) == 1 else None
+    # Any of the findings makes a film positive, so each has its say.
     asked = [model.prompts(finding, region) for finding in rule.positive]
     negative = [sentence for one in asked for sentence in one.negative]
     if not isinstance(rule.negative, str):
@@ -139,7 +140,7 @@ def released_findings(
 
     Args:
         model: With texts.
-        images: N original films, as for `embed_released`, in the order of the rows.
+        images: N original films, (H, W) uint8 or Pillow images as for `embed_released`, in the order of the rows.
         rows: N rows of the triplet schema.
         tasks: Of `discover_findings` for these rows.
         method: Name in the results.
@@ -156,12 +157,14 @@ def released_findings(
         TypeError: As there.
     """
     labels = read_labels(rows)
+    # Without a question no film is read.
     if not tasks:
         return []
     questions = [released_prompts(model, task) for task in tasks]
     scores = _scores(model, images, questions, len(labels), batch_size, device)  # (N, Q)
     results = []
     for column, task in enumerate(tasks):
+        # All films are scored with all questions, and each question is asked of its own.
         chosen = task.rows["test"]  # (n,) of the films that take part
         patients = np.array([labels[row].patient for row in chosen])
         scoring = Scoring(task.name, method, num_resamples, seed)
@@ -184,7 +187,7 @@ def released_regions(
 
     Args:
         model: As for `released_findings`.
-        images: As there.
+        images: N films as there, (H, W) each.
         rows: As there; the regions present in them are the candidates.
         method: Name in the result.
         batch_size: Films at a time, at least 1.
@@ -203,6 +206,7 @@ def released_regions(
     truth = [row.region for row in labels]
     # In the order of pedclip.anatomy, so that confusions of different runs compare.
     names = [region for region in REGIONS if region in truth]
+    # A region has no sentences that deny it: the others are what it is held against.
     questions = [Prompts(list(region_prompts(name)), []) for name in names]
     answers = _scores(model, images, questions, len(labels), batch_size, device).argmax(axis=1)  # (N, L) -> (N,)
     patients = [row.patient for row in labels]
@@ -222,6 +226,7 @@ def _scores(
     _check_batch_size(batch_size)
     parts = []
     with evaluating(model, device):
+        # Texts once, films below in batches.
         texts = [
             (_text(model, one.positive, device), _text(model, one.negative, device) if one.negative else None)
             for one in questions
@@ -261,6 +266,7 @@ def _encoded(model: ReleasedModel, images: Iterable[Film], batch_size: int, devi
 
 
 def _batches(images: Iterable[Film], batch_size: int) -> Iterator[list[Film]]:
+    # Originals of a whole data set would not fit the memory.
     films = iter(images)
     while batch := list(islice(films, batch_size)):
         yield batch

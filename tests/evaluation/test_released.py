@@ -23,6 +23,7 @@ from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
 from pedclip.evaluation.zero_shot.scoring import zero_shot_findings
 from pedclip.models.released import ReleasedModel, load_released
+from tests.models.released.test_open_clip_models import tiny
 from tests.models.released.tiny_folders import rad_dino
 from tests.models.released.tiny_networks import TEXTS, film
 from tests.models.released.tiny_releases import MAKERS
@@ -190,7 +191,8 @@ def test_pooled_features_are_those_of_the_last_map_where_it_is_shown(tmp_path: P
 
 
 def test_an_architecture_without_dense_features_has_its_embedding_alone(tmp_path: Path) -> None:
-    hidden = load_released("biomedclip", MAKERS["biomedclip"](tmp_path).path)
+    tiny(tmp_path)
+    hidden = load_released(f"local-dir:{tmp_path}")
     found = extract_released(hidden, films())
     assert found.pooled.shape == (3, 0)
     np.testing.assert_array_equal(found.inputs("both"), found.embedding)
