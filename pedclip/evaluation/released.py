@@ -130,6 +130,7 @@ def released_findings(
     rows: Rows,
     tasks: Sequence[Task],
     *,
+    embedded: Embeddings | None = None,
     method: str = "released",
     batch_size: int = 64,
     device: str = "cpu",
@@ -143,6 +144,8 @@ def released_findings(
         images: N original films, (H, W) uint8 or Pillow images as for `embed_released`, in the order of the rows.
         rows: N rows of the triplet schema.
         tasks: Of `discover_findings` for these rows.
+        embedded: Of the same films, as `embed_released` returns them. They are not encoded anew then, unless the score
+            compares words with places.
         method: Name in the results.
         batch_size: Films at a time, at least 1.
         device: Where to compute.
@@ -161,7 +164,8 @@ def released_findings(
     if not tasks:
         return []
     questions = [released_prompts(model, task) for task in tasks]
-    scores = _scores(model, images, questions, len(labels), batch_size, device)  # (N, Q)
+    films = _films(model, images, embedded, batch_size, device)
+    scores = _scores(model, films, questions, len(labels), device)  # (N, Q)
     results = []
     for column, task in enumerate(tasks):
         # All films are scored with all questions, and each question is asked of its own.
@@ -177,6 +181,7 @@ def released_regions(
     images: Iterable[Film],
     rows: Rows,
     *,
+    embedded: Embeddings | None = None,
     method: str = "released",
     batch_size: int = 64,
     device: str = "cpu",
@@ -189,6 +194,7 @@ def released_regions(
         model: As for `released_findings`.
         images: N films as there, (H, W) each.
         rows: As there; the regions present in them are the candidates.
+        embedded: As there.
         method: Name in the result.
         batch_size: Films at a time, at least 1.
         device: Where to compute.
@@ -208,22 +214,17 @@ def released_regions(
     names = [region for region in REGIONS if region in truth]
     # A region has no sentences that deny it: the others are what it is held against.
     questions = [Prompts(list(region_prompts(name)), []) for name in names]
-    answers = _scores(model, images, questions, len(labels), batch_size, device).argmax(axis=1)  # (N, L) -> (N,)
+    films = _films(model, images, embedded, batch_size, device)
+    answers = _scores(model, films, questions, len(labels), device).argmax(axis=1)  # (N, L) -> (N,)
     patients = [row.patient for row in labels]
     scoring = Scoring("body region", method, num_resamples, seed)
     return region_result(truth, [names[answer] for answer in answers], names, patients, scoring)
 
 
 def _scores(
-    model: ReleasedModel,
-    images: Iterable[Film],
-    questions: Sequence[Prompts],
-    num_rows: int,
-    batch_size: int,
-    device: str,
+    model: ReleasedModel, films: Iterable[ReleasedImage], questions: Sequence[Prompts], num_rows: int, device: str
 ) -> Array:
     """(N, Q) own score of each film for each question; one without negative sentences is affirmed alone."""
-    _check_batch_size(batch_size)
     parts = []
     with evaluating(model, device):
         # Texts once, films below in batches.
@@ -232,13 +233,24 @@ def _scores(
             for one in questions
         ]
         # All questions while the features of a batch are there: GLoRIA's of a whole data set would not fit the memory.
-        for image in _encoded(model, images, batch_size, device):
+        for image in films:
             columns = [_score(model, image, positive, negative) for positive, negative in texts]
             parts.append(_numpy(torch.stack(columns, dim=1)))  # (B, Q)
     found = _joined(parts)
     if len(found) != num_rows:
         raise ValueError(f"expected one film per row: {num_rows} rows, got {len(found)} films")
     return found
+
+
+def _films(
+    model: ReleasedModel, images: Iterable[Film], embedded: Embeddings | None, batch_size: int, device: str
+) -> Iterator[ReleasedImage]:
+    """Features of films in batches of B, made when they are asked for."""
+    _check_batch_size(batch_size)
+    if embedded is None or model.release.score == "local and global":
+        return _encoded(model, images, batch_size, device)
+    # Bytes that are there already: one batch (N, D).
+    return iter([ReleasedImage(torch.from_numpy(embedded.image).to(device))])
 
 
 def _text(model: ReleasedModel, sentences: Sequence[str], device: str) -> ReleasedText:

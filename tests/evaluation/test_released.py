@@ -134,6 +134,11 @@ def test_findings_are_asked_by_the_models_own_prompts_and_score(answering: Relea
     # Batches round the last digits of features that are compared in single precision.
     assert found.predictions.output == pytest.approx(wanted, abs=2e-4)
     assert (found.method, found.task) == ("m", "fracture")
+    # Embeddings that are there already spare the films, but not where the score reads more than them.
+    reads_more = answering.release.score == "local and global"
+    given = {"embedded": embed_released(answering, many()), "num_resamples": 20}
+    (again,) = released_findings(answering, many() if reads_more else [], ROWS, [task], method="m", **given)
+    assert again.predictions.output == pytest.approx(wanted, abs=2e-4)
     # With our sentences and a plain cosine the films would be scored otherwise.
     points = embed_released(answering, many()).image
     (ours,) = zero_shot_findings(points, ROWS, lambda texts: embed_texts(answering, texts), [task], num_resamples=20)
