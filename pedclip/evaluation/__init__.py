@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pedclip.evaluation.compared import has_own_score as has_own_score
     from pedclip.evaluation.compared import open_compared as open_compared
     from pedclip.evaluation.compared import way_of as way_of
+    from pedclip.evaluation.compared import weight_hashes as weight_hashes
     from pedclip.evaluation.crop import box_in_crop as box_in_crop
     from pedclip.evaluation.crop import mask_in_crop as mask_in_crop
     from pedclip.evaluation.crop import read_truth as read_truth
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from pedclip.evaluation.published import models_of as models_of
     from pedclip.evaluation.published import printed as printed
     from pedclip.evaluation.released import embed_released as embed_released
+    from pedclip.evaluation.released import extract_released as extract_released
+    from pedclip.evaluation.released import released_findings as released_findings
+    from pedclip.evaluation.released import released_prompts as released_prompts
+    from pedclip.evaluation.released import released_regions as released_regions
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -41,6 +46,7 @@ __getattr__, __dir__ = lazy_names(
         "has_own_score": "compared",
         "open_compared": "compared",
         "way_of": "compared",
+        "weight_hashes": "compared",
         "box_in_crop": "crop",
         "mask_in_crop": "crop",
         "read_truth": "crop",
@@ -64,5 +70,9 @@ __getattr__, __dir__ = lazy_names(
         "models_of": "published",
         "printed": "published",
         "embed_released": "released",
+        "extract_released": "released",
+        "released_findings": "released",
+        "released_prompts": "released",
+        "released_regions": "released",
     },
 )

@@ -51,7 +51,8 @@ class Features:
 
     Attributes:
         embedding: (N, D) float32 of unit length, in the joint space.
-        pooled: (N, 2C) float32 mean of the patch tokens, then the image token, before the last block.
+        pooled: (N, 2C) float32 mean of the patch tokens, then the image token, before the last block; (N, 0) where
+            an architecture shows none.
         tokens: (N, S, C) float16 patch tokens before the last block, memory-mapped where cached; None where not asked
             for. In the published PedCLIP the last block's patches are untrained (methods of PedCLIP, P25).
         key: Hash of model, films and preprocessing.
@@ -66,8 +67,16 @@ class Features:
         return len(self.embedding)
 
     def inputs(self, kind: str) -> NDArray[np.float32]:
-        """(N, C) input of a linear probe: "embedding", "pooled", or "both" in one row."""
-        return np.hstack([getattr(self, name) for name in KINDS[kind]])
+        """(N, C) input of a linear probe: "embedding", "pooled", or "both" in one row.
+
+        Raises:
+            ValueError: "pooled" of an architecture that shows no such features.
+        """
+        found = np.hstack([getattr(self, name) for name in KINDS[kind]])
+        # With "both" the embedding is left, which a probe can read.
+        if found.shape[1] == 0:
+            raise ValueError(f"this model shows no {kind} features; expected features='embedding' or 'both'")
+        return found
 
 
 def extract_features(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.task import Task
 
 AVERAGE: Final = "average"  # over the questions that are scored by AUC
+SEEN: Final = "trained on films of"  # column for models that know the data set of a question
 ONLY_HERE: Final = "only here"  # group of models that the table does not print
 
 
@@ -89,6 +91,7 @@ def live_table(
     *,
     fills: Mapping[str, str],
     questions: Sequence[str] = (),
+    seen: Mapping[str, Sequence[str]] = MappingProxyType({}),
     reason: Callable[[PrintedModel], str] = attrgetter("reason"),
 ) -> pd.DataFrame:
     """One of PedCLIP's tables: a row per printed model, our numbers beside its own.
@@ -102,18 +105,20 @@ def live_table(
         fills: By method, the way of the model that it is (``PrintedModel.way``); methods that are left out fill no
             printed row.
         questions: Columns of the table to show; all if empty.
+        seen: By method, questions on whose data set it was trained, as ``Release.seen``.
         reason: Words for a printed row that no method fills.
 
     Returns:
         Columns `model`, `group`; for each question its name (with the unit where units differ) and ", printed"
         (shares) or ", here" (`Interval`, None where there is none); the same of the "average" AUC where several
-        questions have one; `run here`: the method, or "not run: " and the reason.
+        questions have one; `run here`: the method, or "not run: " and the reason; and, where `seen` names any
+        that is shown, `trained on films of`: the questions of the row that are no zero-shot on their own data set.
 
     Raises:
-        ValueError: As `models_of`; or a question that the table does not ask.
+        ValueError: As `models_of`; or a question, shown or seen, that the table does not ask.
     """
     known = questions_of(table)
-    if wrong := set(questions) - known.keys():
+    if wrong := {*questions, *(one for names in seen.values() for one in names)} - known.keys():
         raise ValueError(f"{table} does not ask {min(wrong)!r}; it asks {', '.join(known)}")
     # In the order of the table, whatever the order asked in.
     asked = {question: unit for question, unit in known.items() if not questions or question in questions}
@@ -131,7 +136,12 @@ def live_table(
     # Controls, and models that the paper does not print; their printed cells stay empty.
     for method in (method for method in own if method not in placed):
         rows.append({"model": method, "group": ONLY_HERE} | _cells(asked, {}, own[method]) | {"run here": method})
-    return pd.DataFrame(rows)
+    table_here = pd.DataFrame(rows)
+    # A column of its own, so that `run here` stays the name of the method.
+    known_films = [[one for one in asked if one in seen.get(method, ())] for method in table_here["run here"]]
+    if any(known_films):
+        table_here[SEEN] = [", ".join(names) for names in known_films]
+    return table_here
 
 
 def _printed_values(table: str, model: PrintedModel, asked: Mapping[str, str]) -> dict[str, float]:

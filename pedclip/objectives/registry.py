@@ -50,9 +50,22 @@ def option_names(name: str) -> tuple[str, ...]:
         >>> option_names("pedclip")
         ('mask_equal_texts', 'schedule')
     """
+    return tuple(option_defaults(name))
+
+
+def option_defaults(name: str) -> dict[str, Any]:
+    """Default of each option of an objective, in the order of ``option_names``.
+
+    Raises:
+        ValueError: There is no such objective.
+
+    Example:
+        >>> option_defaults("gloria")["variant"]
+        'paper'
+    """
     parameters = inspect.signature(_find(name)).parameters.values()
     # Read from the signature, so that an option is written down once, where it is used.
-    return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    return {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
 
 def build(name: str, model: PedCLIP, **options: Any) -> Objective:

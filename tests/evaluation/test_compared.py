@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pedclip.artefacts import write_json
-from pedclip.evaluation.compared import has_own_score, open_compared, way_of
+from pedclip.evaluation.compared import has_own_score, open_compared, way_of, weight_hashes
 from pedclip.evaluation.embeddings import embed
+from pedclip.evaluation.published import MODEL_TABLES, models_of
 from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
@@ -46,10 +47,10 @@ def _with_rival(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "OBJECTIVES", registry.OBJECTIVES | {"mirror": Mirror})
 
 
-def run_of(folder: Path, objective: str, *, layers: tuple[int, ...]) -> Path:
+def run_of(folder: Path, objective: str, *, layers: tuple[int, ...] = (), **changes: object) -> Path:
     """A checkpoint's folder as far as its training is described."""
     config = tiny_config({"mobe_layers": layers})
-    training = dataclasses.replace(config.training, objective=objective)
+    training = dataclasses.replace(config.training, objective=objective, **changes)
     write_json(folder / "training.json", dataclasses.replace(config, training=training).to_dict())
     write_json(folder / "patients.json", {})
     return folder / "checkpoint"
@@ -69,6 +70,41 @@ def test_the_way_follows_from_the_training_and_not_from_the_name(
     tmp_path: Path, objective: str, layers: tuple[int, ...], way: str
 ) -> None:
     assert way_of(run_of(tmp_path / "gloria", objective, layers=layers)) == way
+
+
+@pytest.mark.parametrize(
+    ("objective", "changes", "way"),
+    [
+        ("pedclip", {"region_head": True}, "clip with region labels"),
+        ("gloria", {"region_head": True}, "gloria with region labels"),
+        ("gloria", {"objective_options": {"variant": "paper", "local_weight": 1}}, "gloria"),  # the defaults, by name
+        ("gloria", {"objective_options": {"variant": "code"}}, "gloria with options variant=code"),
+        (
+            "gloria",
+            {"layers": (-1,), "objective_options": {"variant": "code", "text": "excerpt", "local_weight": 1.0}},
+            "gloria with experts and options text=excerpt, variant=code",
+        ),
+        ("prior", {"objective_options": {"stages": (2 / 15, 1 / 3)}}, "prior"),  # a list, when read from the file
+    ],
+)
+def test_what_no_paper_prints_is_said_and_fills_no_row(
+    tmp_path: Path, objective: str, changes: dict[str, object], way: str
+) -> None:
+    found = way_of(run_of(tmp_path, objective, **changes))
+    assert found == way
+    printed = {model.way for table in MODEL_TABLES for model in models_of(table)}
+    assert (found in printed) == (" with " not in found)
+
+
+def test_hashes_name_every_file_of_weights(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"abc")
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # the example of FIPS 180-2
+    assert weight_hashes(tmp_path) == {"model.safetensors": abc}
+    (tmp_path / "heads.safetensors").write_bytes(b"")
+    assert list(weight_hashes(tmp_path)) == ["model.safetensors", "heads.safetensors"]
+    assert weight_hashes(tmp_path)["heads.safetensors"].startswith("e3b0c44298fc1c14")
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
+        weight_hashes(tmp_path / "nothing")
 
 
 def test_weights_of_the_package_are_pedclip_and_a_checkpoint_without_its_run_is_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pedclip.evaluation.metrics.per_image import mae
 from pedclip.evaluation.printed_tables import live_table, own_scores, questions_of
 from pedclip.evaluation.result import Predictions, Result
 from pedclip.evaluation.tasks.task import Task
+from pedclip.models.released.release import find_release, release_names
 
 ALL = {"CHD": 0.9, "Pedi-CXR": 0.8, "Arthritis": 0.7, "GRAZPEDWRI-DX": 0.6, "average": 0.75}
 
@@ -156,3 +157,27 @@ def test_misuse_raises() -> None:
         live_table("Table 1", {}, fills={}, questions=["MURA"])
     with pytest.raises(ValueError, match="'Figure 1' are not mapped"):
         questions_of("Figure 1")
+
+
+def test_a_model_that_knows_the_films_of_a_question_is_marked() -> None:
+    own = {
+        "released chexficient": {"Pedi-CXR": score(0.9)},
+        "zero-shot": {question: score(value) for question, value in ALL.items()},
+    }
+    fills = {"zero-shot": "pedclip"}
+    seen = {"released chexficient": ["Pedi-CXR"], "zero-shot": ()}
+    table = live_table("Table 1", own, fills=fills, seen=seen).set_index("run here")
+    marks = table["trained on films of"]
+    assert marks[marks != ""].to_dict() == {"released chexficient": "Pedi-CXR"}
+    # Nothing to mark: no column, as when nobody has seen anything.
+    for others in ({"questions": ["CHD"], "seen": seen}, {"seen": {"zero-shot": ()}}, {}):
+        assert live_table("Table 1", own, fills=fills, **others).columns[-1] == "run here"
+    with pytest.raises(ValueError, match="Table 1 does not ask 'PediCXR'"):
+        live_table("Table 1", own, fills=fills, seen={"zero-shot": ["PediCXR"]})
+
+
+def test_what_a_record_has_seen_are_questions_of_both_tables() -> None:
+    seen = {name: find_release(name).seen for name in release_names() if find_release(name).seen}
+    assert seen == {"chexficient": ("Pedi-CXR",)}
+    for table in ("Table 1", "Table 2"):
+        assert {question for names in seen.values() for question in names} <= questions_of(table).keys()

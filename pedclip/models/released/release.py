@@ -96,6 +96,8 @@ class Release:
         licence: Of the weights, with a note where it is not settled.
         paper: Reference.
         trained_on: Data; a test on the same data is not zero-shot.
+        seen: Columns of PedCLIP's tables whose data set is known to be among them, such as "Pedi-CXR"; empty where
+            none is known, which is no proof.
         layout: Names of the tensors in the file, and where they were read.
         basis: What the layout rests on: "library", "code", "memory" or "guess".
         traps: Ways to get other numbers than the authors.
@@ -125,6 +127,7 @@ class Release:
     layout: str
     basis: str
     traps: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     transform: FilmTransform | None = None
     tokenizer: str = ""
     max_tokens: int = 0
