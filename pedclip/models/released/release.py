@@ -19,6 +19,7 @@ OPEN_CLIP: Final = "open_clip"
 TRANSFORMERS: Final = "transformers"
 TWO_TOWERS: Final = "two towers"
 FAMILIES: Final = (OPEN_CLIP, TRANSFORMERS, TWO_TOWERS)
+KINDS: Final = ("clip", "siglip", "dinov2")  # "model_type" in the config.json of transformers
 # Prefixes of the models that open_clip alone knows.
 OPEN_CLIP_PREFIXES: Final = ("open_clip:", "hf-hub:", "local-dir:")
 SCORES: Final = ("cosine", "softmax of the pair", "mean of the scaled logits", "local and global")
@@ -108,6 +109,9 @@ class Release:
         num_prompts: Most prompts per answer, evenly taken from all; 0 for all.
         score: Kind of zero-shot score.
         towers: Architecture, for two towers.
+        kind: "clip", "siglip" or "dinov2", for transformers; "" takes that of the folder.
+        image_size: Height and width of its films, pixels; 0 takes that of the folder.
+        patch_size: Height and width of its patches, pixels; 0 takes that of the folder.
 
     Raises:
         ValueError: A value is unknown, or two do not fit each other.
@@ -134,6 +138,9 @@ class Release:
     num_prompts: int = 0
     score: str = "cosine"
     towers: Towers | None = None
+    kind: str = ""
+    image_size: int = 0
+    patch_size: int = 0
 
     def __post_init__(self) -> None:
         for value, choices in (
@@ -141,6 +148,7 @@ class Release:
             (self.basis, BASES),
             (self.score, SCORES),
             (self.padding, ("max_length", "longest")),
+            (self.kind or KINDS[0], KINDS),  # "" says nothing
         ):
             if value not in choices:
                 raise ValueError(f"{self.name}: {value!r} is unknown; expected one of {', '.join(choices)}")
