@@ -178,13 +178,16 @@ def find_release(name: str) -> Release:
             hub name of a CLIP, SigLIP or DINOv2 of transformers, such as "openai/clip-vit-base-patch32".
 
     Raises:
-        ValueError: Neither; the message suggests the nearest name.
+        ValueError: Neither, or empty; the message suggests the nearest name.
 
     Example:
         >>> find_release("chexzero").max_tokens
         77
     """
     entries = _entries()
+    # Nothing would fit the records that no hub has, whose source is empty, too.
+    if not name.strip() or name in OPEN_CLIP_PREFIXES:
+        raise ValueError(f"expected the name of released weights, got {name!r}; list_released() shows all names")
     # A record of ours goes before a hub of the same name.
     if name in entries:
         return entries[name]

@@ -74,6 +74,14 @@ def test_hub_name_of_a_record_is_that_record() -> None:
     assert find_release("google/medsiglip-448") is find_release("medsiglip")
 
 
+@pytest.mark.parametrize("name", ["", "  ", "open_clip:", "hf-hub:", "local-dir:"])
+def test_empty_name_is_no_model(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"expected the name of released weights, got '{name}'; list_released\(\) shows"
+    ):
+        find_release(name)
+
+
 def test_name_like_nothing_gets_the_list_only() -> None:
     with pytest.raises(ValueError, match="are called 'qqq'\n  Known"):
         find_release("qqq")
