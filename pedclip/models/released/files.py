@@ -115,8 +115,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         path: A .safetensors file, or a pickle of PyTorch, of which tensors are read and nothing else.
 
     Raises:
-        ValueError: The file is damaged or another one than its name says, holds no table of tensors, holds NaN or
-            infinity, or cannot be read without running code in it.
+        ValueError: The file is damaged or another one than its name says, cannot be read without running code in it,
+            or holds no table of tensors; or a tensor is no dense one of finite real numbers.
     """
     head = _known_head(path)
     try:
@@ -131,11 +131,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     # Training on several devices wraps the model, and every name with it.
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    # Such weights would answer every film alike, without an error.
-    if spoilt := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
-        raise ValueError(f"{path} holds NaN or infinite values in {spoilt[0]}")
-    # Half precision was meant for the disk or a GPU; numbers such as positions stay whole.
-    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    return {name: _plain(path, name, value) for name, value in tensors.items()}
+
+
+def _plain(path: Path, name: str, value: Tensor) -> Tensor:
+    if value.is_meta:
+        flaw = "no values (a tensor on the device 'meta')"
+    elif value.layout != torch.strided:
+        flaw = f"a sparse tensor ({value.layout})"
+    elif value.is_complex():
+        flaw = f"complex values ({value.dtype})"
+    else:
+        # Half precision was meant for the disk or a GPU; numbers such as positions stay whole.
+        plain = value.float() if value.is_floating_point() else value
+        if torch.isfinite(plain).all():
+            return plain
+        flaw = "NaN or infinite values"  # such weights would answer every film alike, without an error
+    raise ValueError(f"{path} holds {flaw} in {name}; expected a dense tensor of finite real numbers")
 
 
 def _known_head(path: Path) -> bytes:
@@ -176,6 +188,9 @@ def _table(path: Path, content: Any) -> dict[str, Tensor]:
             content = content[container]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(f"{path} holds no table of tensors, here or under {', '.join(_CONTAINERS)}")
+    # A list of parameters, such as that of an optimizer, is numbered.
+    if unnamed := [key for key in content if not isinstance(key, str)]:
+        raise ValueError(f"{path} holds a tensor under {unnamed[0]!r}; expected names in text, as of a state dict")
     return dict(content)
 
 

@@ -200,6 +200,12 @@ def _build(towers: Towers, parts: dict[str, dict[str, Tensor]], image_size: int,
     if "logit_scale" in keys:
         with _named(keys["logit_scale"]):
             scale = parts["logit_scale"][""]
+        # No module owns it, so nobody else would look.
+        if scale.numel() != 1:
+            fit.other_shape.append(f"{keys['logit_scale']} {tuple(scale.shape)} for ()")
+            scale = scale.new_zeros(())
+        if not scale.is_floating_point():
+            fit.other_type.append(f"{keys['logit_scale']} {scale.dtype} for floats")
     return TwoTowers(image, text, **heads, logit_scale=scale, upsample=towers.upsample)  # type: ignore[arg-type]
 
 

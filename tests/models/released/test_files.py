@@ -112,6 +112,28 @@ def test_other_content_and_spoilt_weights_are_refused(tmp_path: Path) -> None:
         read_tensors(tmp_path / "w.pt")
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor:UserWarning")  # torch's, of the time it takes
+@pytest.mark.parametrize(
+    ("value", "flaw"),
+    [
+        (torch.ones(2, dtype=torch.complex64), r"complex values \(torch.complex64\)"),
+        (torch.eye(2).to_sparse(), r"a sparse tensor \(torch.sparse_coo\)"),
+        (torch.ones(2, device="meta"), r"no values \(a tensor on the device 'meta'\)"),
+        (torch.tensor([1e300], dtype=torch.float64), "NaN or infinite values"),
+    ],
+)
+def test_tensor_that_is_no_weight_is_named(tmp_path: Path, value: torch.Tensor, flaw: str) -> None:
+    torch.save({"good": torch.ones(1), "bad.weight": value}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=rf"w\.pt holds {flaw} in bad\.weight; expected a dense tensor of finite real"):
+        read_tensors(tmp_path / "w.pt")
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1), 7: torch.ones(1)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w\.pt holds a tensor under 7; expected names in text"):
+        read_tensors(tmp_path / "w.pt")
+
+
 def test_file_is_taken_as_given_and_a_folder_by_its_preferred_name(tmp_path: Path) -> None:
     release = find_release("biomedclip")
     for name in ("open_clip_pytorch_model.bin", "open_clip_model.safetensors", "other.pt"):

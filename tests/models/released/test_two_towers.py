@@ -151,6 +151,27 @@ def missing_of_head(layers: tuple[str, ...], weights: Weights) -> list[str]:
         return [error.args[0]]  # a width could not be read
 
 
+@pytest.mark.parametrize("key", ["visual.conv1.weight", "text_projection", "logit_scale"])
+def test_whole_numbers_for_floats_are_named(key: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, "chexzero", lambda weights: weights.update({key: weights[key].round().to(torch.int8)}))
+    with pytest.raises(ValueError, match=rf"(?s)changed\.safetensors.*of another type: {key} torch\.int8 for floats"):
+        load_released("chexzero", path)
+
+
+def test_whole_numbers_in_a_bert_are_named_and_its_positions_stay(tmp_path: Path) -> None:
+    key = "text_encoder.model.encoder.layer.0.output.dense.weight"
+    path = changed(tmp_path, "convirt", lambda weights: weights.update({key: weights[key].long()}))
+    with pytest.raises(ValueError, match=rf"of another type: {key} whole numbers for floats") as caught:
+        load_released("convirt", path)
+    assert "left over" not in str(caught.value)
+
+
+def test_scale_of_several_numbers_is_named(tmp_path: Path) -> None:
+    path = changed(tmp_path, "chexzero", lambda weights: weights.update({"logit_scale": torch.ones(2)}))
+    with pytest.raises(ValueError, match=r"of another shape: logit_scale \(2,\) for \(\)"):
+        load_released("chexzero", path)
+
+
 @pytest.mark.parametrize("name", TWO_TOWERS)
 def test_no_tensor_of_a_head_may_be_missing(name: str, tmp_path: Path) -> None:
     towers = find_release(name).towers
