@@ -155,6 +155,10 @@ class Release:
         # The other families read their architecture from files of their libraries.
         if (self.towers is not None) != (self.family == TWO_TOWERS):
             raise ValueError(f"{self.name}: towers are described for the family {TWO_TOWERS!r} and for no other")
+        if self.family != TRANSFORMERS and (self.kind or self.image_size or self.patch_size):
+            raise ValueError(
+                f"{self.name}: kind and sizes are compared for the family {TRANSFORMERS!r} and for no other"
+            )
         # These three are what a person needs who does not have the file.
         if not (self.files and self.licence and self.link):
             raise ValueError(f"{self.name}: files, licence and link must say something, be it 'unknown'")

@@ -121,7 +121,7 @@ def build_transformers(
 def _check_kind(release: Release, kind: str, config: Any, place: Located) -> None:
     # A CLIP answers under the name of any other one, with the recipe and the prompts of the wrong authors.
     tower = config if kind == "dinov2" else config.vision_config
-    found = (kind, int(tower.image_size), int(tower.patch_size))
+    found = (kind, tower.image_size, tower.patch_size)
     expected = (release.kind or kind, release.image_size or found[1], release.patch_size or found[2])
     if found != expected:
         words = "{} of {} pixels in patches of {}"

@@ -101,6 +101,7 @@ def test_other_models_of_libraries_get_a_record_that_knows_nothing() -> None:
         ({"family": "x"}, "'x' is unknown; expected one of open_clip, transformers, two towers"),
         ({"score": "x"}, "expected one of cosine"),
         ({"kind": "x"}, "'x' is unknown; expected one of .*clip, siglip, dinov2"),
+        ({"family": "open_clip", "patch_size": 16}, "kind and sizes are compared for the family 'transformers'"),
         ({"basis": "x"}, "expected one of library, code, memory, guess"),
         ({"padding": "x"}, "expected one of max_length, longest"),
         ({"licence": ""}, "files, licence and link must say something"),
