@@ -17,6 +17,10 @@ from pedclip.models.released.release import Release
 
 # Keys under which frameworks put the tensors; the rest of such a file is about the training.
 _CONTAINERS: Final = ("state_dict", "model_state_dict", "model")
+_HEAD: Final = 512  # bytes that tell what a file is
+_PAGE: Final = (b"<!doctype", b"<html", b"<head", b"<?xml")
+_POINTER: Final = b"version https://git-lfs"
+_PICKLE: Final = (b"PK\x03\x04", b"\x80")  # torch.save since 1.6, and before
 _MOST_NAMES: Final = 4  # tensors named in one line of an error
 
 
@@ -111,24 +115,70 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         path: A .safetensors file, or a pickle of PyTorch, of which tensors are read and nothing else.
 
     Raises:
-        ValueError: The file is damaged, holds no table of tensors, holds NaN or infinity, or cannot be read without
-            running code in it.
+        ValueError: The file is damaged or another one than its name says, cannot be read without running code in it,
+            or holds no table of tensors; or a tensor is no dense one of finite real numbers.
     """
+    head = _known_head(path)
     try:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(_unread(path)) from error
+        # Of any bytes torch says that they are a pickle with code.
+        why = _unread(path) if head.startswith(_PICKLE) else f"{path} is damaged or no file of weights"
+        raise ValueError(why) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged or no file of weights: {error}") from error
     tensors = _table(path, content)
     # Training on several devices wraps the model, and every name with it.
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    # Such weights would answer every film alike, without an error.
-    if spoilt := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
-        raise ValueError(f"{path} holds NaN or infinite values in {spoilt[0]}")
-    # Half precision was meant for the disk or a GPU; numbers such as positions stay whole.
-    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    return {name: _plain(path, name, value) for name, value in tensors.items()}
+
+
+def _plain(path: Path, name: str, value: Tensor) -> Tensor:
+    if value.is_meta:
+        flaw = "no values (a tensor on the device 'meta')"
+    elif value.layout != torch.strided:
+        flaw = f"a sparse tensor ({value.layout})"
+    elif value.is_complex():
+        flaw = f"complex values ({value.dtype})"
+    else:
+        # Half precision was meant for the disk or a GPU; numbers such as positions stay whole.
+        plain = value.float() if value.is_floating_point() else value
+        if torch.isfinite(plain).all():
+            return plain
+        flaw = "NaN or infinite values"  # such weights would answer every film alike, without an error
+    raise ValueError(f"{path} holds {flaw} in {name}; expected a dense tensor of finite real numbers")
+
+
+def _known_head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    # Three downloads that look like weights in a folder, and two names that lead to the wrong reader.
+    if not head:
+        raise ValueError(f"{path} is empty (0 bytes): fetch it again")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGE):
+        raise ValueError(
+            f"{path} is a web page and no weights: its link led to a login, to terms or to an error.\n"
+            "  Open the link in a browser, accept what it asks for, and fetch the file itself"
+        )
+    if head.startswith(_POINTER):
+        raise ValueError(
+            f"{path} is a git-lfs pointer, which stands for the weights and does not hold them.\n"
+            "  Run 'git lfs pull' in its folder, or fetch the file itself"
+        )
+    is_named = path.suffix == ".safetensors"
+    if _is_safetensors(head, path.stat().st_size) and not is_named:
+        name = path.with_suffix(".safetensors").name
+        raise ValueError(f"{path} is a safetensors file under another name: rename it to {name}, and pass that file")
+    if head.startswith(_PICKLE) and is_named:
+        name = path.with_suffix(".pt").name
+        raise ValueError(f"{path} is a file of torch.save, no safetensors: rename it to {name}, and pass that file")
+    return head
+
+
+def _is_safetensors(head: bytes, num_bytes: int) -> bool:
+    # Eight bytes say how long the table is, in JSON, that comes next.
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= num_bytes - 8
 
 
 def _table(path: Path, content: Any) -> dict[str, Tensor]:
@@ -138,6 +188,9 @@ def _table(path: Path, content: Any) -> dict[str, Tensor]:
             content = content[container]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(f"{path} holds no table of tensors, here or under {', '.join(_CONTAINERS)}")
+    # A list of parameters, such as that of an optimizer, is numbered.
+    if unnamed := [key for key in content if not isinstance(key, str)]:
+        raise ValueError(f"{path} holds a tensor under {unnamed[0]!r}; expected names in text, as of a state dict")
     return dict(content)
 
 

@@ -24,6 +24,7 @@ _PILLOW: Final = {
 }
 INTERPOLATIONS: Final = (*_PILLOW, "area")
 _FLOAT: Final = ("bilinear", "bicubic")  # interpolations of tensors that may do without antialiasing
+_READER: Final = "read the file with pedclip.triplets.decoding.decode(path)"
 # Keys of each step in the records; whatever else stands there is a slip of the pen.
 _KEYS: Final = {
     "pad": (),
@@ -202,11 +203,14 @@ def _sides(size: Any) -> dict[str, Any]:
 def _eight_bit(film: NDArray[np.uint8] | Image.Image) -> NDArray[np.uint8]:
     if isinstance(film, Image.Image):
         if film.mode not in ("L", "RGB"):
-            raise ValueError(f"expected a film of mode 'L' or 'RGB', got {film.mode!r}; call film.convert('L')")
+            # Pillow clips what is deeper than 8 bits, mostly to white: "I;16", "I;16B", "I" and "F".
+            is_deep = film.mode[0] in "IF"
+            advice = f"{_READER}, as film.convert('L') would clip it" if is_deep else "call film.convert('L')"
+            raise ValueError(f"expected a film of mode 'L' or 'RGB', got {film.mode!r}; {advice}")
         return np.asarray(film)  # (H, W) or (H, W, 3)
     # Sixteen bits would be cut without a word.
     if film.dtype != np.uint8:
-        raise TypeError(f"expected a film of uint8 in 0..255, got {film.dtype}; see pedclip.triplets.decoding")
+        raise TypeError(f"expected a film of uint8 in 0..255, got {film.dtype}; {_READER}")
     if film.ndim != 2 or min(film.shape) < 1:
         raise ValueError(f"expected a film (H, W), got {film.shape}")
     return film

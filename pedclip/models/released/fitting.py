@@ -17,6 +17,8 @@ from pedclip.models.released.files import some
 
 # A counter that only training reads; older files lack it.
 _COUNTER = "num_batches_tracked"
+# Whole numbers that transformers counts by itself in newer versions.
+_WHOLE = ("position_ids", "token_type_ids", "relative_position_index", _COUNTER)
 
 
 @dataclass
@@ -27,17 +29,20 @@ class Fit:
         missing: Needed, and not in the file.
         left_over: In the file, and not needed.
         other_shape: In the file with another shape.
+        other_type: In the file as whole numbers, where the model has floats.
     """
 
     missing: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
     other_shape: list[str] = field(default_factory=list)
+    other_type: list[str] = field(default_factory=list)
 
     def add(self, other: "Fit") -> None:
         """Put the names of another part behind those of this one."""
         self.missing += other.missing
         self.left_over += other.left_over
         self.other_shape += other.other_shape
+        self.other_type += other.other_type
 
     def check(self, path: Path, layout: str, advice: str = "") -> None:
         """Make sure that everything fits.
@@ -52,6 +57,7 @@ class Fit:
         """
         # Sorted below, so that a message is the same on every machine.
         kinds = {"missing": self.missing, "left over": self.left_over, "of another shape": self.other_shape}
+        kinds["of another type"] = self.other_type
         lines = [f"  {kind}: {some(sorted(names))}" for kind, names in kinds.items() if names]
         if lines:
             raise ValueError(
@@ -77,6 +83,9 @@ def fit_module(module: nn.Module, weights: Mapping[str, Tensor], prefix: str) ->
     for name in own.keys() & weights.keys():
         if own[name].shape != weights[name].shape:
             fit.other_shape.append(f"{prefix}{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}")
+        # torch would convert, say, 8-bit weights whose scale lies elsewhere.
+        if own[name].is_floating_point() and not weights[name].is_floating_point():
+            fit.other_type.append(f"{prefix}{name} {weights[name].dtype} for floats")
     fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
     module.load_state_dict(fitting, strict=False)  # what does not fit is in the report, which its reader raises
     return fit
@@ -95,6 +104,9 @@ def fit_transformers(kind: Any, config: Any, weights: Mapping[str, Tensor], pref
     Returns:
         The model in evaluation mode, and the `Fit`.
     """
+    # By name, as only the model knows its types, and it renames. Floats first: the library refuses others in its way.
+    whole = [name for name, value in weights.items() if not value.is_floating_point() and not name.endswith(_WHOLE)]
+    weights = {name: value.float() if name in whole else value for name, value in weights.items()}
     with _quiet():
         # Without a name nothing is fetched; the library translates old names, which loading by ourselves would not.
         model, report = kind.from_pretrained(
@@ -109,7 +121,8 @@ def fit_transformers(kind: Any, config: Any, weights: Mapping[str, Tensor], pref
     # The report has three lists with names of its own; ours are those of the file.
     shapes = [f"{prefix}{name} {tuple(found)} for {tuple(own)}" for name, found, own in report["mismatched_keys"]]
     missing, left_over = ([prefix + name for name in report[part]] for part in ("missing_keys", "unexpected_keys"))
-    return model.eval(), Fit(missing, left_over, shapes)
+    types = [f"{prefix}{name} whole numbers for floats" for name in whole if prefix + name not in left_over]
+    return model.eval(), Fit(missing, left_over, shapes, types)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pedclip.models.released.files import locate, read_tensors
 from pedclip.models.released.model import ReleasedModel
 from pedclip.models.released.open_clip_models import build_open_clip
 from pedclip.models.released.release import OPEN_CLIP, TRANSFORMERS, TWO_TOWERS, find_release
-from pedclip.models.released.tokens import OpenCLIPTokens, Tokens, load_tokens
+from pedclip.models.released.tokens import OpenCLIPTokens, Tokens, check_vocabulary, load_tokens
 from pedclip.models.released.transformers_models import build_transformers
 from pedclip.models.released.two_towers import build_two_towers
 from pedclip.weights.installed import sha256_of
@@ -31,8 +31,8 @@ def load_released(name: str, path: str | Path | None = None, *, keys: Mapping[st
         FileNotFoundError: The weights, their configuration or their tokenizer are not there; the message says which
             file, from where, under which licence, and what to pass.
         ModuleNotFoundError: The model needs open_clip, which is not installed.
-        ValueError: The name is unknown, a tensor is missing or left over, or a file cannot be read without running
-            code in it.
+        ValueError: The name is unknown, the weights or the tokenizer are of another model, a tensor is missing or left
+            over, or a file is damaged or cannot be read without running code in it.
     """
     release = find_release(name)
     # The name of a folder is its path.
@@ -56,4 +56,6 @@ def load_released(name: str, path: str | Path | None = None, *, keys: Mapping[st
             network = build_two_towers(release, weights, place.weights, keys=keys)
         # After the weights: the folder of a model of transformers tells whether it has texts.
         tokens = load_tokens(release, place) if release.has_text else None
+    if tokens is not None:
+        check_vocabulary(tokens, network, release)
     return ReleasedModel(release, network, tokens=tokens, sha256=sha256_of(place.weights)).eval()

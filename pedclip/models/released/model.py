@@ -123,7 +123,8 @@ class ReleasedModel(nn.Module):
             image: Features of B films.
             positive: Features of the prompts that say the finding is there.
             negative: Features of those that say it is not.
-            over_batch: Standardize over the films of the batch, as GLoRIA publishes it; see `local_and_global`.
+            over_batch: Standardize over the films of the batch, as GLoRIA publishes it, 0 for one film or equal scores;
+                see `local_and_global`.
             as_probability: SigLIP's sigmoid instead of the cosine.
 
         Returns:

@@ -19,6 +19,7 @@ OPEN_CLIP: Final = "open_clip"
 TRANSFORMERS: Final = "transformers"
 TWO_TOWERS: Final = "two towers"
 FAMILIES: Final = (OPEN_CLIP, TRANSFORMERS, TWO_TOWERS)
+KINDS: Final = ("clip", "siglip", "dinov2")  # "model_type" in the config.json of transformers
 # Prefixes of the models that open_clip alone knows.
 OPEN_CLIP_PREFIXES: Final = ("open_clip:", "hf-hub:", "local-dir:")
 SCORES: Final = ("cosine", "softmax of the pair", "mean of the scaled logits", "local and global")
@@ -110,6 +111,9 @@ class Release:
         num_prompts: Most prompts per answer, evenly taken from all; 0 for all.
         score: Kind of zero-shot score.
         towers: Architecture, for two towers.
+        kind: "clip", "siglip" or "dinov2", for transformers; "" takes that of the folder.
+        image_size: Height and width of its films, pixels; 0 takes that of the folder.
+        patch_size: Height and width of its patches, pixels; 0 takes that of the folder.
 
     Raises:
         ValueError: A value is unknown, or two do not fit each other.
@@ -137,6 +141,9 @@ class Release:
     num_prompts: int = 0
     score: str = "cosine"
     towers: Towers | None = None
+    kind: str = ""
+    image_size: int = 0
+    patch_size: int = 0
 
     def __post_init__(self) -> None:
         for value, choices in (
@@ -144,12 +151,17 @@ class Release:
             (self.basis, BASES),
             (self.score, SCORES),
             (self.padding, ("max_length", "longest")),
+            (self.kind or KINDS[0], KINDS),  # "" says nothing
         ):
             if value not in choices:
                 raise ValueError(f"{self.name}: {value!r} is unknown; expected one of {', '.join(choices)}")
         # The other families read their architecture from files of their libraries.
         if (self.towers is not None) != (self.family == TWO_TOWERS):
             raise ValueError(f"{self.name}: towers are described for the family {TWO_TOWERS!r} and for no other")
+        if self.family != TRANSFORMERS and (self.kind or self.image_size or self.patch_size):
+            raise ValueError(
+                f"{self.name}: kind and sizes are compared for the family {TRANSFORMERS!r} and for no other"
+            )
         # These three are what a person needs who does not have the file.
         if not (self.files and self.licence and self.link):
             raise ValueError(f"{self.name}: files, licence and link must say something, be it 'unknown'")
@@ -173,13 +185,16 @@ def find_release(name: str) -> Release:
             hub name of a CLIP, SigLIP or DINOv2 of transformers, such as "openai/clip-vit-base-patch32".
 
     Raises:
-        ValueError: Neither; the message suggests the nearest name.
+        ValueError: Neither, or empty; the message suggests the nearest name.
 
     Example:
         >>> find_release("chexzero").max_tokens
         77
     """
     entries = _entries()
+    # Nothing would fit the records that no hub has, whose source is empty, too.
+    if not name.strip() or name in OPEN_CLIP_PREFIXES:
+        raise ValueError(f"expected the name of released weights, got {name!r}; list_released() shows all names")
     # A record of ours goes before a hub of the same name.
     if name in entries:
         return entries[name]

@@ -10,6 +10,7 @@ from pedclip.models.released.outputs import ReleasedImage, ReleasedText, unit
 
 _WORDS_TEMPERATURE = 4.0  # of GLoRIA's attention over regions
 _WORD_FACTOR = 5.0  # of the best word in GLoRIA's local score
+_ROUNDING = 8  # units in the last place by which equal films may differ in one batch
 
 
 def cosine_score(image: ReleasedImage, positive: ReleasedText, negative: ReleasedText | None) -> Tensor:
@@ -53,14 +54,23 @@ def local_and_global(
         positive: With (P, W, D) words.
         negative: Its score is subtracted, before the standardization.
         over_batch: Standardize the scores over the films of the batch, as published. The score of a film then depends
-            on which others are scored with it; the ranking, and so an AUC, does not.
+            on which others are scored with it; the ranking, and so an AUC, does not. One film, or films whose scores
+            are equal up to rounding, get 0.
 
     Source: GLoRIA, zero-shot classification. The local part is 5·max cos, so it outweighs the global one 5 to 1.
     """
     score = _best_prompt(image, positive)
     if negative is not None:
         score = score - _best_prompt(image, negative)
-    return (score - score.mean()) / score.std(correction=0) if over_batch else score
+    return _standardized(score) if over_batch else score
+
+
+def _standardized(score: Tensor) -> Tensor:
+    deviation = score.std(correction=0)
+    # Nothing over nothing is NaN, and rounding over rounding would be a score of one film against its copy.
+    if deviation <= _ROUNDING * torch.finfo(score.dtype).eps * score.abs().mean():
+        return torch.zeros_like(score)
+    return (score - score.mean()) / deviation
 
 
 def _best_prompt(image: ReleasedImage, text: ReleasedText) -> Tensor:

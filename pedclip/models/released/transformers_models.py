@@ -96,7 +96,7 @@ def build_transformers(
 
     Raises:
         FileNotFoundError: ``config.json`` or ``preprocessor_config.json`` is not beside the weights.
-        ValueError: It is a model of another kind, or the weights do not fit it.
+        ValueError: It is a model of another kind or size than the record says, or the weights do not fit it.
     """
     content = _companion(place, "config.json")
     kind = str(content.get("model_type", "")) if isinstance(content, Mapping) else ""
@@ -105,15 +105,31 @@ def build_transformers(
             f"{release.name} is of the kind {kind or 'unknown'!r}; this door reads {', '.join(_KINDS)} of transformers"
         )
     config_class, model_class = _KINDS[kind]
+    config = config_class.from_dict(dict(content))
+    _check_kind(release, kind, config, place)
     # Positions stood in older files; they are counted by now.
     kept = {name: value for name, value in weights.items() if not name.endswith("embeddings.position_ids")}
-    network, fit = fit_transformers(model_class, config_class.from_dict(dict(content)), kept)
+    network, fit = fit_transformers(model_class, config, kept)
     fit.check(place.weights, release.layout)
     # A record of ours knows the recipe of the authors where the folder holds another one.
     recipe = release.transform or FilmTransform.from_preprocessor(_companion(place, "preprocessor_config.json"))
     # 0 tells everyone that there are no texts.
     length = 0 if kind == "dinov2" else int(network.config.text_config.max_position_embeddings)
     return TransformersNetwork(network, kind), replace(release, transform=recipe, max_tokens=length)
+
+
+def _check_kind(release: Release, kind: str, config: Any, place: Located) -> None:
+    # A CLIP answers under the name of any other one, with the recipe and the prompts of the wrong authors.
+    tower = config if kind == "dinov2" else config.vision_config
+    found = (kind, tower.image_size, tower.patch_size)
+    expected = (release.kind or kind, release.image_size or found[1], release.patch_size or found[2])
+    if found != expected:
+        words = "{} of {} pixels in patches of {}"
+        raise ValueError(
+            f"{place.folder} holds a {words.format(*found)}; {release.title} is a {words.format(*expected)}.\n"
+            f"  Pass a folder of {release.source},\n"
+            f"  or load_released('OWNER/MODEL', {str(place.folder)!r}) for a model that has no record"
+        )
 
 
 def _companion(place: Located, name: str) -> Any:

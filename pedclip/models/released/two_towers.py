@@ -80,14 +80,13 @@ def build_two_towers(
         keys: Prefixes that replace those of the record, by part; that of "" stands before all names.
 
     Raises:
-        ValueError: A tensor is missing, left over, or of another shape.
+        ValueError: A tensor is missing, left over, of another shape, or without the prefix that all should have.
     """
     assert release.towers is not None
     assert release.transform is not None
-    # A model inside another one has one more prefix; a file that is named otherwise changes single ones.
+    # A file that is named otherwise changes single prefixes; a model inside another one has one more.
     prefixes = dict(keys or {})
-    outer = prefixes.pop("", "")
-    weights = {name.removeprefix(outer): value for name, value in weights.items()}
+    weights = without_prefix(weights, prefixes.pop("", ""), path)
     towers = rename_parts(release.towers, prefixes)
     # Of no use where a library fixes the names.
     is_fixed = release.basis == "library"
@@ -104,6 +103,27 @@ def build_two_towers(
         ) from error
     fit.check(path, release.layout, advice)
     return network
+
+
+def without_prefix(weights: Mapping[str, Tensor], prefix: str, path: Path) -> dict[str, Tensor]:
+    """Tensors (…,) by their names without the prefix of all of them.
+
+    Args:
+        weights: By their published names.
+        prefix: "" for none.
+        path: Of the file, for the message.
+
+    Raises:
+        ValueError: A name does not begin with it.
+    """
+    # "m.a" and "a" would become one name, of which the last in the file would win.
+    if others := sorted(name for name in weights if not name.startswith(prefix)):
+        raise ValueError(
+            f"{path}: keys={{'': {prefix!r}}} is for a prefix of all names, and {len(others)} of {len(weights)} do not "
+            f"begin with it: {some(others)}\n"
+            f"  if it belongs to one part, pass keys={{…}} for {', '.join(PARTS)}; else remove the others from the file"
+        )
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
 def rename_parts(towers: Towers, keys: Mapping[str, str]) -> Towers:
@@ -180,6 +200,12 @@ def _build(towers: Towers, parts: dict[str, dict[str, Tensor]], image_size: int,
     if "logit_scale" in keys:
         with _named(keys["logit_scale"]):
             scale = parts["logit_scale"][""]
+        # No module owns it, so nobody else would look.
+        if scale.numel() != 1:
+            fit.other_shape.append(f"{keys['logit_scale']} {tuple(scale.shape)} for ()")
+            scale = scale.new_zeros(())
+        if not scale.is_floating_point():
+            fit.other_type.append(f"{keys['logit_scale']} {scale.dtype} for floats")
     return TwoTowers(image, text, **heads, logit_scale=scale, upsample=towers.upsample)  # type: ignore[arg-type]
 
 

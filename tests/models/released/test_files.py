@@ -66,8 +66,41 @@ def test_advice_to_convert_makes_a_file_that_is_read(
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
 def test_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not weights at all")
-    with pytest.raises(ValueError, match=rf"{name} is (damaged|a pickle)"):
+    with pytest.raises(ValueError, match=rf"{name} is damaged or no file of weights"):
         read_tensors(tmp_path / name)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 598\n"
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is empty \(0 bytes\)"),
+        (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "(?s)is a web page and no weights: .*in a browser"),
+        (b"\xef\xbb\xbf\r\n<HTML>", "is a web page"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is a web page"),
+        (POINTER, "(?s)is a git-lfs pointer, .*Run 'git lfs pull'"),
+    ],
+)
+def test_download_that_is_no_weights_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_tensors(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_file_under_the_name_of_the_other_kind_is_read_once_it_is_renamed(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / "a.bin")
+    with pytest.raises(ValueError, match=r"a\.bin is a safetensors file .*: rename it to a\.safetensors, and pass"):
+        read_tensors(tmp_path / "a.bin")
+    assert read_tensors((tmp_path / "a.bin").rename(tmp_path / "a.safetensors")).keys() == TENSORS.keys()
+    for is_zip in (True, False):
+        torch.save(TENSORS, tmp_path / "b.safetensors", _use_new_zipfile_serialization=is_zip)
+        with pytest.raises(ValueError, match=r"b\.safetensors is a file of torch\.save, .*: rename it to b\.pt, and"):
+            read_tensors(tmp_path / "b.safetensors")
+        assert read_tensors((tmp_path / "b.safetensors").rename(tmp_path / "b.pt")).keys() == TENSORS.keys()
 
 
 def test_other_content_and_spoilt_weights_are_refused(tmp_path: Path) -> None:
@@ -76,6 +109,28 @@ def test_other_content_and_spoilt_weights_are_refused(tmp_path: Path) -> None:
         read_tensors(tmp_path / "w.pt")
     torch.save({"a": torch.tensor([1.0, torch.nan])}, tmp_path / "w.pt")
     with pytest.raises(ValueError, match="NaN or infinite values in a"):
+        read_tensors(tmp_path / "w.pt")
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor:UserWarning")  # torch's, of the time it takes
+@pytest.mark.parametrize(
+    ("value", "flaw"),
+    [
+        (torch.ones(2, dtype=torch.complex64), r"complex values \(torch.complex64\)"),
+        (torch.eye(2).to_sparse(), r"a sparse tensor \(torch.sparse_coo\)"),
+        (torch.ones(2, device="meta"), r"no values \(a tensor on the device 'meta'\)"),
+        (torch.tensor([1e300], dtype=torch.float64), "NaN or infinite values"),
+    ],
+)
+def test_tensor_that_is_no_weight_is_named(tmp_path: Path, value: torch.Tensor, flaw: str) -> None:
+    torch.save({"good": torch.ones(1), "bad.weight": value}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=rf"w\.pt holds {flaw} in bad\.weight; expected a dense tensor of finite real"):
+        read_tensors(tmp_path / "w.pt")
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1), 7: torch.ones(1)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w\.pt holds a tensor under 7; expected names in text"):
         read_tensors(tmp_path / "w.pt")
 
 

@@ -1,5 +1,6 @@
 """Recipes of films: each step against a value by hand, the order that matters, and every recipe that is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from pedclip.models.released.films import FilmTransform, Step
 from pedclip.models.released.release import find_release, release_names
+from pedclip.triplets.decoding import decode
 from tests.models.released.tiny_networks import clip_pixels
 
 SCALE = {"do": "scale"}
@@ -153,7 +155,21 @@ def test_films_of_another_kind_are_refused() -> None:
         steps(np.zeros((4, 4), np.float32))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"expected a film \(H, W\), got \(4, 4, 3\)"):
         steps(np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(ValueError, match="got 'I;16'"):
-        steps(Image.fromarray(np.zeros((4, 4), np.uint16)))
+    with pytest.raises(ValueError, match=r"got 'RGBA'; call film\.convert\('L'\)"):
+        steps(Image.new("RGBA", (4, 4)))
     with pytest.raises(ValueError, match="a crop of 8 pixels does not fit into 4"):
         FilmTransform((Step("crop", size=8), Step("scale")))(np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
+def test_deep_film_is_sent_to_the_reader_that_scales_it(mode: str, tmp_path: Path) -> None:
+    steps = FilmTransform((Step("resize", size=8, side="both"), Step("scale")))
+    with pytest.raises(
+        ValueError, match=rf"got '{mode}'; read the file with pedclip\.triplets\.decoding\.decode\(path\)"
+    ):
+        steps(Image.new(mode, (4, 4)))
+    # What is advised works; what was advised before would give white alone.
+    deep = np.arange(256 * 16, dtype=np.uint16).reshape(64, 64) + 300
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert np.asarray(Image.fromarray(deep).convert("L")).min() == 255
+    assert steps(decode(tmp_path / "deep.png")).std() > 0.2

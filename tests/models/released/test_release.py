@@ -74,6 +74,14 @@ def test_hub_name_of_a_record_is_that_record() -> None:
     assert find_release("google/medsiglip-448") is find_release("medsiglip")
 
 
+@pytest.mark.parametrize("name", ["", "  ", "open_clip:", "hf-hub:", "local-dir:"])
+def test_empty_name_is_no_model(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"expected the name of released weights, got '{name}'; list_released\(\) shows"
+    ):
+        find_release(name)
+
+
 def test_name_like_nothing_gets_the_list_only() -> None:
     with pytest.raises(ValueError, match="are called 'qqq'\n  Known"):
         find_release("qqq")
@@ -92,6 +100,8 @@ def test_other_models_of_libraries_get_a_record_that_knows_nothing() -> None:
         ({"sauce": ""}, "unknown key 'sauce'"),
         ({"family": "x"}, "'x' is unknown; expected one of open_clip, transformers, two towers"),
         ({"score": "x"}, "expected one of cosine"),
+        ({"kind": "x"}, "'x' is unknown; expected one of .*clip, siglip, dinov2"),
+        ({"family": "open_clip", "patch_size": 16}, "kind and sizes are compared for the family 'transformers'"),
         ({"basis": "x"}, "expected one of library, code, memory, guess"),
         ({"padding": "x"}, "expected one of max_length, longest"),
         ({"licence": ""}, "files, licence and link must say something"),

@@ -104,6 +104,18 @@ def test_gloria_takes_the_best_prompt_of_half_the_sum() -> None:
     assert not torch.allclose(local_and_global(half, text, None, over_batch=True), standard[:2])
 
 
+@pytest.mark.parametrize("films", [[0], [2, 2, 2], [1] * 7])
+def test_one_film_or_equal_ones_have_a_standard_score_of_zero(films: list[int]) -> None:
+    image, text = gloria()
+    assert image.regions is not None
+    same = ReleasedImage(image.embedding[films], regions=image.regions[films])
+    assert local_and_global(same, text, None, over_batch=True).tolist() == [0.0] * len(films)
+    # Two that do differ, however little, stay at one deviation from their mean.
+    near = image.regions[[0, 0]] * torch.tensor([1.0, 1.01])[:, None, None]
+    found = local_and_global(ReleasedImage(image.embedding[[0, 0]], regions=near), text, None, over_batch=True)
+    assert found.abs().tolist() == pytest.approx([1, 1], abs=1e-2)
+
+
 def test_local_similarity_has_the_gradient_of_finite_differences() -> None:
     image, text = gloria(dtype=torch.float64)
     assert image.regions is not None

@@ -1,17 +1,22 @@
 """Tokenizers: where they are found, how they pad and cut, and what is said where there is none."""
 
 import builtins
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
 
+from pedclip.models.released import load_released
 from pedclip.models.released import tokens as module
 from pedclip.models.released.files import Located
 from pedclip.models.released.release import find_release
-from pedclip.models.released.tokens import OpenCLIPTokens, Tokens, load_tokens
+from pedclip.models.released.tokens import OpenCLIPTokens, Tokens, check_vocabulary, load_tokens
 from tests.models.released.tiny_networks import TEXTS, tokenizer
+from tests.models.released.tiny_releases import MAKERS
 
 
 def test_padding_and_longest_text() -> None:
@@ -80,3 +85,62 @@ def test_absent_tokenizer_says_what_to_fetch_and_where_to_put_it(
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(FileNotFoundError, match="openai/clip-vit-base-patch32 is out of reach"):
         load_tokens(find_release("chexzero"), place)
+
+
+def damage(content: bytes, kind: str) -> bytes:
+    if kind == "truncated":
+        return content[:300]
+    if kind == "vocabulary of words":
+        table = json.loads(content)
+        table["model"]["vocab"] = {"a": "b"}
+        return json.dumps(table).encode()
+    return {"empty": b"", "binary": b"\xff\xfe\x00", "other table": b"{}", "list": b"[]", "null": b"null"}[kind]
+
+
+@pytest.mark.parametrize("kind", ["truncated", "vocabulary of words", "empty", "binary", "other table", "list", "null"])
+def test_damaged_tokenizer_is_named(tmp_path: Path, kind: str) -> None:
+    tokenizer().save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(damage(path.read_bytes(), kind))
+    with pytest.raises(ValueError, match=r"tokenizer\.json is (not readable JSON|damaged or no tokenizer)"):
+        load_tokens(find_release("gloria"), Located(tmp_path / "w.bin", tmp_path))
+
+
+def test_damaged_companion_of_a_tokenizer_is_named(tmp_path: Path) -> None:
+    tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json is not readable JSON"):
+        load_tokens(find_release("gloria"), Located(tmp_path / "w.bin", tmp_path))
+
+
+def larger() -> PreTrainedTokenizerFast:
+    words = tokenizer()
+    words.add_tokens(["radius", "ulna"])
+    return words
+
+
+@pytest.mark.parametrize("name", ["gloria", "unimed-clip", "pubmedclip", "medsiglip", "biomedclip"])
+def test_tokenizer_of_another_model_is_refused(tmp_path: Path, name: str) -> None:
+    path = MAKERS[name](tmp_path).path
+    load_released(name, path)
+    size = len(tokenizer())
+    larger().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=rf"has ids up to {size + 1}, and its text tower embeds 0 to {size - 1}: it"):
+        load_released(name, path)
+
+
+def test_ids_are_counted_by_the_highest_and_not_by_their_number() -> None:
+    class Holes:
+        def get_vocab(self) -> dict[str, int]:
+            return {"a": 0, "b": 9}
+
+    tokens = Tokens(Holes(), max_tokens=4, padding="longest")
+    network = nn.ModuleDict({"token_embedding": nn.Embedding(10, 2)})
+    check_vocabulary(tokens, network, find_release("gloria"))
+    network["token_embedding"] = nn.Embedding(9, 2)
+    with pytest.raises(ValueError, match=r"ids up to 9, .* 0 to 8: .*\n  Put the tokenizer of emilyalsentzer/Bio_Clin"):
+        check_vocabulary(tokens, network, find_release("gloria"))
+    # Of open_clip: its own, and one that wraps that of a BERT.
+    wrapped = type("Wrapper", (), {"tokenizer": Holes()})()
+    plain = type("Plain", (), {"vocab_size": 7})()
+    assert [OpenCLIPTokens(each).num_ids for each in (wrapped, plain)] == [10, 7]

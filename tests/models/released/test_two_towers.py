@@ -12,7 +12,7 @@ from pedclip.models.released import load_released
 from pedclip.models.released.files import read_tensors
 from pedclip.models.released.fitting import fit_module
 from pedclip.models.released.release import Towers, find_release, release_names
-from pedclip.models.released.two_towers import TwoTowers, build_head, rename_parts, split_parts
+from pedclip.models.released.two_towers import TwoTowers, build_head, rename_parts, split_parts, without_prefix
 from tests.models.released.tiny_networks import Weights, film, tokenizer
 from tests.models.released.tiny_releases import MAKERS
 
@@ -114,6 +114,29 @@ def test_prefix_before_all_names_or_one_part_takes_the_dropped_names_along(
     torch.testing.assert_close(found, tiny.text("Fracture."), atol=2e-5, rtol=0)
 
 
+def test_prefix_of_all_names_is_taken_off_all_of_them() -> None:
+    weights = {"m.a": torch.ones(1), "m.m.a": torch.zeros(1)}
+    assert without_prefix(weights, "m.", Path("w.pt")) == {"a": weights["m.a"], "m.a": weights["m.m.a"]}
+    assert without_prefix(weights, "", Path("w.pt")) == weights
+
+
+def test_names_without_the_prefix_of_all_are_refused(tmp_path: Path) -> None:
+    # The same tensor twice, of which either may be the right one.
+    def change(weights: Weights) -> None:
+        first = next(iter(weights))
+        renamed(weights, "", "model.")
+        weights[first] = weights[f"model.{first}"] + 1
+
+    path = changed(tmp_path, "chexficient", change)
+    with pytest.raises(
+        ValueError, match=r"(?s)changed.safetensors: .* 1 of \d+ do not begin with it: \w+.*for image, "
+    ):
+        load_released("chexficient", path, keys={"": "model."})
+    # A slip of the pen, after which every name would have stayed as it was.
+    with pytest.raises(ValueError, match=r"keys=\{'': 'modle\.'\} is for .* and (\d+) of \1 do not begin"):
+        load_released("chexficient", MAKERS["chexficient"](tmp_path / "made").path, keys={"": "modle."})
+
+
 def test_dropped_names_follow_the_longest_prefix() -> None:
     towers = Towers("timm vit", "bert", {"image": "a.", "text": "a.b."}, drop=("a.b.x", "a.y", "*.z"))
     moved = rename_parts(towers, {"image": "c.", "text": "d."})
@@ -126,6 +149,27 @@ def missing_of_head(layers: tuple[str, ...], weights: Weights) -> list[str]:
         return fit_module(build_head(layers, weights), weights, "").missing
     except KeyError as error:
         return [error.args[0]]  # a width could not be read
+
+
+@pytest.mark.parametrize("key", ["visual.conv1.weight", "text_projection", "logit_scale"])
+def test_whole_numbers_for_floats_are_named(key: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, "chexzero", lambda weights: weights.update({key: weights[key].round().to(torch.int8)}))
+    with pytest.raises(ValueError, match=rf"(?s)changed\.safetensors.*of another type: {key} torch\.int8 for floats"):
+        load_released("chexzero", path)
+
+
+def test_whole_numbers_in_a_bert_are_named_and_its_positions_stay(tmp_path: Path) -> None:
+    key = "text_encoder.model.encoder.layer.0.output.dense.weight"
+    path = changed(tmp_path, "convirt", lambda weights: weights.update({key: weights[key].long()}))
+    with pytest.raises(ValueError, match=rf"of another type: {key} whole numbers for floats") as caught:
+        load_released("convirt", path)
+    assert "left over" not in str(caught.value)
+
+
+def test_scale_of_several_numbers_is_named(tmp_path: Path) -> None:
+    path = changed(tmp_path, "chexzero", lambda weights: weights.update({"logit_scale": torch.ones(2)}))
+    with pytest.raises(ValueError, match=r"of another shape: logit_scale \(2,\) for \(\)"):
+        load_released("chexzero", path)
 
 
 @pytest.mark.parametrize("name", TWO_TOWERS)

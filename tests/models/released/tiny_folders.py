@@ -34,12 +34,12 @@ def preprocessor(folder: Path, **changes: Any) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(content))
 
 
-def transformers_clip(folder: Path) -> Tiny:
+def transformers_clip(folder: Path, *, patch_size: int = 32) -> Tiny:
     words = tokenizer()
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 1, "intermediate_size": 96}
     end = {"eos_token_id": words.sep_token_id, "bos_token_id": words.cls_token_id, "pad_token_id": words.pad_token_id}
     text_config = {**sizes, **end, "vocab_size": len(words), "max_position_embeddings": 77}
-    vision_config = {**sizes, "image_size": 224, "patch_size": 32}
+    vision_config = {**sizes, "image_size": 224, "patch_size": patch_size}
     model = random_weights(
         CLIPModel(CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=32)), 18
     )
@@ -61,12 +61,12 @@ def transformers_clip(folder: Path) -> Tiny:
     return Tiny(folder, image, text)
 
 
-def transformers_siglip(folder: Path, *, image_size: int, by_tensorflow: bool) -> Tiny:
+def transformers_siglip(folder: Path, *, image_size: int, patch_size: int, by_tensorflow: bool) -> Tiny:
     words = tokenizer()
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 1, "intermediate_size": 96}
     end = {"eos_token_id": words.sep_token_id, "bos_token_id": words.cls_token_id, "pad_token_id": words.pad_token_id}
     text_config = {**sizes, **end, "vocab_size": len(words), "max_position_embeddings": 64, "projection_size": WIDTH}
-    vision_config = {**sizes, "image_size": image_size, "patch_size": 64}
+    vision_config = {**sizes, "image_size": image_size, "patch_size": patch_size}
     model = random_weights(SiglipModel(SiglipConfig(text_config=text_config, vision_config=vision_config)), 19)
     model.save_pretrained(folder)
     words.save_pretrained(folder)
@@ -108,15 +108,15 @@ def bilinear(values: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) ->
 
 
 def rad_dino(folder: Path) -> Tiny:
-    model = dinov2(56, 14)
+    model = dinov2(518, 14)
     torch.save(published(model, folder), folder / "pytorch_model.bin")
     model.config.save_pretrained(folder)
     mean, std = [0.53] * 3, [0.26] * 3
-    size = {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
+    size = {"size": {"shortest_edge": 518}, "crop_size": {"height": 518, "width": 518}}
     preprocessor(folder, **size, image_mean=mean, image_std=std)
 
     def image(values: NDArray[np.uint8]) -> Tensor:
-        small = np.array(Image.fromarray(values).resize((56, 74), Image.Resampling.BICUBIC))[9:65]
+        small = np.array(Image.fromarray(values).resize((518, 690), Image.Resampling.BICUBIC))[86:604]
         pixels = transforms.Normalize(mean, std)(transforms.ToTensor()(small).expand(3, -1, -1))
         return F.normalize(model(pixel_values=pixels[None]).last_hidden_state[0, 0], dim=0)
 

@@ -34,10 +34,10 @@ MAKERS: dict[str, Callable[[Path], Tiny]] = {
     "cxr-clip": cxr_clip,
     "cxr-clip-resnet50": lambda folder: cxr_clip(folder, is_resnet=True),
     "unimed-clip": unimed_clip,
-    "xrayclip": transformers_clip,
-    "xraysiglip": lambda folder: transformers_siglip(folder, image_size=512, by_tensorflow=False),
+    "xrayclip": lambda folder: transformers_clip(folder, patch_size=16),
+    "xraysiglip": lambda folder: transformers_siglip(folder, image_size=512, patch_size=16, by_tensorflow=False),
     "chexficient": chexficient,
-    "medsiglip": lambda folder: transformers_siglip(folder, image_size=448, by_tensorflow=True),
+    "medsiglip": lambda folder: transformers_siglip(folder, image_size=448, patch_size=14, by_tensorflow=True),
     "rad-dino": rad_dino,
     "pubmedclip": transformers_clip,
 }
