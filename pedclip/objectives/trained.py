@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pedclip.artefacts import read_json, write_json
-from pedclip.models.checkpoint_files import HEADS_FILE, OBJECTIVE_FILE
+from pedclip.models.checkpoint_files import HEADS_FILE, OBJECTIVE_FILE, check_weights
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP, local_folder
@@ -138,12 +138,20 @@ def write_objective(folder: Path, objective: Objective, *, name: str, options: M
     """
     if name in PLAIN:
         return
+    save_file(exported_heads(objective), str(folder / HEADS_FILE))
+    write_json(folder / OBJECTIVE_FILE, {"name": name, "options": dict(options)})
+
+
+def exported_heads(objective: Objective) -> dict[str, Tensor]:
+    """Tensors of an objective by name, on the CPU, as ``write_objective`` stores them.
+
+    Args:
+        objective: As trained, whatever is wrapped around it.
+    """
     if isinstance(objective, WithRegionLabels):
         objective = objective.inner  # λ and teacher forcing belong to the training that is over
     # Cloned, since parameters that share memory cannot be stored one by one.
-    heads = {key: value.detach().cpu().clone().contiguous() for key, value in objective.state_dict().items()}
-    save_file(heads, str(folder / HEADS_FILE))
-    write_json(folder / OBJECTIVE_FILE, {"name": name, "options": dict(options)})
+    return {key: value.detach().cpu().clone().contiguous() for key, value in objective.state_dict().items()}
 
 
 def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
@@ -154,21 +162,33 @@ def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
 
     Raises:
         OSError: As ``PedCLIP.from_pretrained``.
-        ValueError: As there; or the heads are damaged or of another objective.
+        ValueError: As there; or the heads are damaged, hold NaN or are of another objective.
     """
     folder = local_folder(path_or_hub_id)
     model = PedCLIP.from_pretrained(folder)
     if not (folder / OBJECTIVE_FILE).is_file():
         return model
     # One error for whatever is wrong with the two files: the heads are of no use without their description.
-    described = read_json(folder / OBJECTIVE_FILE)
+    described, heads = read_json(folder / OBJECTIVE_FILE), _stored_heads(folder)
     try:
         name, options = described["name"], described["options"]
         objective = build(name, model, **options)
-        objective.load_state_dict(load_file(folder / HEADS_FILE))  # strictly: a missing head would be a random one
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        objective.load_state_dict(heads)  # strictly: a missing head would be a random one
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{folder / OBJECTIVE_FILE} or {HEADS_FILE} is damaged or missing: {error}") from error
     return ObjectiveModel(model, objective, name=name, options=options).eval()
+
+
+def _stored_heads(folder: Path) -> dict[str, Tensor]:
+    try:
+        check_weights(folder, HEADS_FILE)
+        heads: dict[str, Tensor] = load_file(folder / HEADS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / HEADS_FILE} is damaged or missing: {error}") from error
+    # As with the encoders: such heads would score every pair alike, without an error.
+    if spoilt := [name for name, value in heads.items() if not torch.isfinite(value).all()]:
+        raise ValueError(f"{folder / HEADS_FILE} holds NaN or infinite values in {spoilt[0]}; export the model again")
+    return heads
 
 
 def _unit(embedding: Tensor) -> Tensor:
