@@ -468,6 +468,9 @@ def test_sentences_are_put_in_the_order_of_their_targets() -> None:
     order = torch.stack([torch.tensor([3, 0, 4, 1, 2]), torch.arange(5)])
     shuffled = targets.gather(1, order[..., None].expand_as(targets)) + 0.01
     torch.testing.assert_close(in_order_of(shuffled, targets), targets + 0.01)
+    shuffled[1, 2, 3] = torch.nan
+    with pytest.raises(ValueError, match="made sentences or their targets hold NaN or infinity; lower learning_rate"):
+        in_order_of(shuffled, targets)
 
 
 def test_misuse_raises() -> None:
