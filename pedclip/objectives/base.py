@@ -52,7 +52,13 @@ class Objective(nn.Module, ABC):
 
     Args:
         model: The dual encoder; its widths size the heads. It is not kept.
+
+    Attributes:
+        has_cosine: The objective trains a joint space, so that cosines in it mean something. False where
+            ``pair_scores`` is all there is: nothing is measured by ``embed_image`` and ``embed_text`` then.
     """
+
+    has_cosine: bool = True
 
     def __init__(self, model: PedCLIP) -> None:
         # Kept as a submodule, the model's weights would stand twice in every checkpoint and meet the optimizer twice.

@@ -37,6 +37,7 @@ class WithRegionLabels(Objective):
         super().__init__(model)
         # A submodule, so that its heads are trained and kept; it holds no encoder.
         self.inner = inner
+        self.has_cosine = inner.has_cosine
         # The length of a training is no matter of a loss, so the loop brings λ as a function of time.
         self.schedule = schedule or (lambda epoch: (1.0, False))
 
