@@ -57,6 +57,8 @@ class GLoRIAObjective(Objective):
         over the test batch are options of ``pedclip.evaluation.zero_shot.own_score``.
     """
 
+    has_local_head = True
+
     def __init__(
         self,
         model: PedCLIP,
@@ -107,6 +109,10 @@ class GLoRIAObjective(Objective):
     def embed_image(self, image: ImageFeatures) -> Tensor:
         """(B, D) unit vectors of the global half."""
         return unit_vectors(self.global_head(image.pooled))
+
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """(B, S', D) unit vectors of places behind the local head, where words look for them."""
+        return unit_vectors(self.local_head(image.patches))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) unit vectors of the global half."""

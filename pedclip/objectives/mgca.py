@@ -60,6 +60,8 @@ class MGCAObjective(Objective):
           with them are then up to three times as long.
     """
 
+    has_local_head = True
+
     def __init__(
         self,
         model: PedCLIP,
@@ -101,6 +103,11 @@ class MGCAObjective(Objective):
         """(B, D) unit vectors: the image token behind its head."""
         return unit_vectors(self.image_head(image.pooled))
 
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """(B, S', D) unit vectors of places behind their head, whose partners are words, not whole reports."""
+        patches = image.patches
+        return _embedded(self.patch_head, patches, patches.new_ones(patches.shape[:2], dtype=torch.bool))
+
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) unit vectors: [CLS] behind its head."""
         return unit_vectors(self.report_head(text.tokens[:, 0]))
@@ -124,9 +131,8 @@ class MGCAObjective(Objective):
         numbers = features.tokens.words
         words, mask = merge_tokens(features.text.tokens, numbers)  # (B, U, C) and (B, U)
         words = _embedded(self.word_head, words, mask)  # (B, U, D)
-        patches = features.image.patches  # (B, S, C')
+        patches = self.embed_patches(features.image, features.image)  # (B, S, D)
         everywhere = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)  # (B, S)
-        patches = _embedded(self.patch_head, patches, everywhere)  # (B, S, D)
         # Weights say which tokens matter; they are no way to make the loss small.
         with torch.no_grad():
             attention, _ = merge_tokens(

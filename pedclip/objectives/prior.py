@@ -74,6 +74,7 @@ class PriorObjective(Objective):
         of ``generated_report`` are of all ranks. Numbers of one stage are not comparable with those of another.
     """
 
+    has_local_head = True
     uses_prototypes: Tensor
 
     def __init__(
@@ -158,6 +159,10 @@ class PriorObjective(Objective):
     def embed_image(self, image: ImageFeatures) -> Tensor:
         """(B, D) projected film."""
         return _unit(self.film(image.pooled))
+
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """(B, S', D) projected places, whose partners are sentences."""
+        return _unit(self.patch(image.patches))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) report pooled from its sentences, or from their prototypes once these are trained."""

@@ -51,8 +51,8 @@ class ObjectiveModel(nn.Module):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.model.grid
+        """Rows and columns of ``embed_patches``."""
+        return self.model.image_encoder.local_grid if self.objective.has_local_head else self.model.grid
 
     @property
     def preprocess(self) -> Preprocess:
@@ -72,13 +72,16 @@ class ObjectiveModel(nn.Module):
         return replace(text, embedding=_unit(self.objective.embed_text(text, tokens)))
 
     def embed_patches(self, image: ImageFeatures) -> Tensor:
-        """Patches in the joint space of the objective, each as if it were an image token: (B, S, D) unit vectors."""
+        """Patches in the joint space of the objective, through the head that it has for them: (B, S, D) unit vectors.
+
+        Where it has none, each patch goes the way of the image token.
+        """
         normalized = self.model.image_encoder.normalize(image.dense[:, 1:])  # (B, S, C)
         # Heads read one vector per film: (B, S, C) → (B · S, C) → (B, S, D).
         single = replace(
             image, pooled=normalized.flatten(0, 1), embedding=self.model.embed_patches(image).flatten(0, 1)
         )
-        return _unit(self.objective.embed_image(single)).view(*normalized.shape[:2], -1)
+        return _unit(self.objective.embed_patches(image, single))
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids, mask, words and sentences of texts, (B, T) each; what ``encode_text`` takes."""

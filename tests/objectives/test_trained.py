@@ -15,6 +15,7 @@ from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.pedclip import ExpertObjective, RegionHeadObjective, WithRegionLabels
 from pedclip.objectives.tokens import Tokens
 from pedclip.objectives.trained import ObjectiveModel, open_model, write_objective
+from tests.objectives.rival_runs import residual_batch
 from tests.objectives.tiny_features import tiny_features, tiny_model
 
 TEXTS = ["Film 1.", "Film 2 of the chest. Film 3.", "Film"]
@@ -166,3 +167,27 @@ def test_patches_go_through_the_head_of_the_image_token() -> None:
     one = opened.objective.films(model.image_encoder.vit.norm(image.dense[1, 2]))  # row 0, column 1
     torch.testing.assert_close(patches[1, 1], nn.functional.normalize(one, dim=0))
     assert opened.grid == (2, 2)
+
+
+@pytest.mark.parametrize(("name", "head"), [("gloria", "local_head"), ("mgca", "patch_head"), ("prior", "patch")])
+def test_patches_go_through_the_local_head(name: str, head: str) -> None:
+    model, features = residual_batch()  # whose third stage has 4 × 4 places, its last 2 × 2
+    objective = registry.build(name, model).eval()
+    opened = ObjectiveModel(model, objective, name=name, options={}).eval()
+    layer = getattr(objective, head)
+    patches = opened.embed_patches(features.image)
+    assert (opened.grid, opened.model.grid) == ((4, 4), (2, 2))
+    assert patches.shape[:2] == (4, 16)
+    one = layer(features.image.patches[1, 3][None])[0]
+    torch.testing.assert_close(patches[1, 3], nn.functional.normalize(one, dim=0))
+    wrapped = ExpertObjective(model, objective)
+    assert torch.equal(
+        wrapped.embed_patches(features.image, features.image), objective.embed_patches(*[features.image] * 2)
+    )
+    assert wrapped.has_local_head
+    # A head that lets nothing through leaves nothing to compare.
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    assert not opened.embed_patches(features.image).any()
+    plain = tiny_model(mobe_layers=())
+    assert ObjectiveModel(plain, registry.build(name, plain), name=name, options={}).grid == plain.grid
