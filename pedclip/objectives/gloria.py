@@ -53,8 +53,9 @@ class GLoRIAObjective(Objective):
         and optimizer of this project, no flip and no other augmentation; places are the patch tokens of the ViT; fewer
         than 4 layers of text are all added up, embeddings never; words are without punctuation, which the released
         code strips from the text before; global negatives of every rank, local ones of one rank. Of the released
-        zero-shot score, the padding that enters the maximum is not repeated; the maximum over prompts and the z-score
-        over the test batch are options of ``pedclip.evaluation.zero_shot.own_score``.
+        zero-shot score, the padding that enters the maximum is not repeated; neither are the maximum over the prompts
+        of a class, in place of the mean, and the z-score over the test batch, by which a film's score would depend on
+        the films beside it.
     """
 
     has_local_head = True
