@@ -129,7 +129,8 @@ class Objective(nn.Module, ABC):
             image: Of B films.
             as_films: ``pooled`` (B · S, C) and ``embedding`` (B · S, D) of their places, film by film.
         """
-        return self.embed_image(as_films).unflatten(0, (len(image.dense), -1))  # (B · S, D) → (B, S, D)
+        embedded = self.embed_image(as_films)  # (B · S, D)
+        return embedded.view(len(image.dense), -1, embedded.shape[-1])
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """Texts in the same space: (N, D) unit vectors, by default the encoder's.

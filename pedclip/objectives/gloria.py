@@ -9,7 +9,7 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.contrastive import gathered_info_nce, logits_nce, unit_vectors
+from pedclip.objectives.contrastive import gathered_info_nce, logits_nce, unit_vectors, widened
 from pedclip.objectives.local_alignment import local_similarities
 from pedclip.objectives.text_units import TEXT_PARTS, TextPart, merge_tokens, random_sentence
 from pedclip.objectives.tokens import NOTHING, Tokens
@@ -153,7 +153,7 @@ class GLoRIAObjective(Objective):
         """(B, N) scores of (B, S, C) films with (N, T, C) texts by their words."""
         # Ten times a log-sum-exp of five times a cosine: a step of bf16 would be half a nat.
         with torch.autocast(patches.device.type, enabled=False):
-            patches, words = (_widened(features) for features in (patches, words))
+            patches, words = widened(patches), widened(words)
             cosines = local_similarities(
                 words[None],
                 patches[:, None],
@@ -177,7 +177,3 @@ def _mean_of_tokens(text: TextFeatures, tokens: Tokens) -> Tensor:
     """(N, C) mean over all tokens, special ones included as in the released code."""
     mask = tokens.attention_mask[..., None].to(text.tokens.dtype)  # (N, T, 1)
     return (_layers(text) * mask).sum(1) / mask.sum(1)
-
-
-def _widened(features: Tensor) -> Tensor:
-    return features.to(torch.promote_types(features.dtype, torch.float32))

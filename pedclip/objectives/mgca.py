@@ -10,7 +10,8 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.contrastive import gathered_info_nce, rows_of_all_ranks, unit_vectors
+from pedclip.objectives.contrastive import gathered_info_nce, rows_of_all_ranks, unit_vectors, widened
+from pedclip.objectives.heads import normalized_head
 from pedclip.objectives.local_alignment import attention_weights
 from pedclip.objectives.text_units import merge_tokens
 from pedclip.objectives.tokens import Tokens
@@ -94,9 +95,9 @@ class MGCAObjective(Objective):
         self.variant, self.mask_equal_texts = variant, mask_equal_texts
         image, text = model.image_encoder, model.text_encoder
         self.image_head, self.patch_head = (
-            _head(size, hidden_width, width) for size in (image.width, image.local_width)
+            normalized_head(size, hidden_width, width) for size in (image.width, image.local_width)
         )
-        self.report_head, self.word_head = (_head(text.width, hidden_width, width) for _ in range(2))
+        self.report_head, self.word_head = (normalized_head(text.width, hidden_width, width) for _ in range(2))
         self.prototypes = nn.Linear(width, num_prototypes, bias=False)
 
     def embed_image(self, image: ImageFeatures) -> Tensor:
@@ -184,7 +185,7 @@ def importance(attention: Tensor, mask: Tensor) -> Tensor:
         >>> importance(torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[True, True, False]])).tolist()
         [[0.5, 0.5, 0.0]]
     """
-    attention = attention.to(torch.promote_types(attention.dtype, torch.float32))  # quantiles know no half precision
+    attention = widened(attention)  # quantiles know no half precision
     # NaN on padding, which is no token and moves no quantile.
     known = attention.masked_fill(~mask, torch.nan)
     low, high = (known.nanquantile(share, dim=1, keepdim=True) for share in (LOWEST, HIGHEST))  # (B, 1)
@@ -267,17 +268,6 @@ def balanced_assignment(scores: Tensor) -> Tensor:
         is_distributed = distributed.is_available() and distributed.is_initialized()
         first = distributed.get_rank() * len(scores) if is_distributed else 0
         return shares[first : first + len(scores)]
-
-
-def _head(width: int, hidden: int, joint: int) -> nn.Sequential:
-    """Two layers from C to D; the last normalization has no weights."""
-    return nn.Sequential(
-        nn.Linear(width, hidden),
-        nn.BatchNorm1d(hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, joint),
-        nn.BatchNorm1d(joint, affine=False),
-    )
 
 
 def _embedded(head: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP, local_folder
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import Objective
+from pedclip.objectives.contrastive import unit_vectors
 from pedclip.objectives.pedclip import WithRegionLabels
 from pedclip.objectives.registry import build
 from pedclip.objectives.tokens import Tokens, tokenize
@@ -63,13 +64,13 @@ class ObjectiveModel(nn.Module):
         """Features of (B, 3, H, W) pixels whose embedding (B, D) is in the joint space of the objective."""
         image = self.model.encode_image(pixels, region)
         # All else (gate, patches, tokens) is of the encoder and stays.
-        return replace(image, embedding=_unit(self.objective.embed_image(image)))
+        return replace(image, embedding=unit_vectors(self.objective.embed_image(image)))
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, words: Tensor, sentences: Tensor) -> TextFeatures:
         """Features of texts, (B, T) each as from ``tokenize``, whose embedding (B, D) is in the joint space."""
         tokens = Tokens(input_ids, attention_mask, words, sentences)
         text = self.model.encode_text(input_ids, attention_mask)
-        return replace(text, embedding=_unit(self.objective.embed_text(text, tokens)))
+        return replace(text, embedding=unit_vectors(self.objective.embed_text(text, tokens)))
 
     def embed_patches(self, image: ImageFeatures) -> Tensor:
         """Patches in the joint space of the objective, through the head that it has for them: (B, S, D) unit vectors.
@@ -81,7 +82,7 @@ class ObjectiveModel(nn.Module):
         single = replace(
             image, pooled=normalized.flatten(0, 1), embedding=self.model.embed_patches(image).flatten(0, 1)
         )
-        return _unit(self.objective.embed_patches(image, single))
+        return unit_vectors(self.objective.embed_patches(image, single))
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids, mask, words and sentences of texts, (B, T) each; what ``encode_text`` takes."""
@@ -192,7 +193,3 @@ def _stored_heads(folder: Path) -> dict[str, Tensor]:
     if spoilt := [name for name, value in heads.items() if not torch.isfinite(value).all()]:
         raise ValueError(f"{folder / HEADS_FILE} holds NaN or infinite values in {spoilt[0]}; export the model again")
     return heads
-
-
-def _unit(embedding: Tensor) -> Tensor:
-    return nn.functional.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
