@@ -56,7 +56,7 @@ class Objective(nn.Module, ABC):
     Attributes:
         has_cosine: The objective trains a joint space, so that cosines in it mean something. False where
             ``pair_scores`` is all there is: nothing is measured by ``embed_image`` and ``embed_text`` then.
-        has_local_head: ``embed_patches`` reads ``ImageFeatures.patches`` through a head of its own, (B, S', C') in the
+        has_local_head: ``embed_patches`` reads ``ImageFeatures.patches`` through a head of its own, in the
             rows and columns of the image encoder's ``local_grid``; of a residual network it is finer than its ``grid``.
     """
 

@@ -139,7 +139,7 @@ def unit_vectors(embedding: Tensor) -> Tensor:
 
 
 def widened(values: Tensor) -> Tensor:
-    """The same values in single precision at least; a double stays a double, for gradient checks."""
+    """The same values (…, D) in single precision at least; a double stays a double, for gradient checks."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 

@@ -112,7 +112,7 @@ class GLoRIAObjective(Objective):
         return unit_vectors(self.global_head(image.pooled))
 
     def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
-        """(B, S', D) unit vectors of places behind the local head, where words look for them."""
+        """(B, S, D) unit vectors of places behind the local head, in the space of the words; S as of ``local_grid``."""
         return unit_vectors(self.local_head(image.patches))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:

@@ -105,7 +105,10 @@ class MGCAObjective(Objective):
         return unit_vectors(self.image_head(image.pooled))
 
     def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
-        """(B, S', D) unit vectors of places behind their head, whose partners are words, not whole reports."""
+        """(B, S, D) unit vectors of places behind their head; S as of ``local_grid``.
+
+        The partners that this head was trained with are words behind theirs, not whole reports as of ``embed_text``.
+        """
         patches = image.patches
         return _embedded(self.patch_head, patches, patches.new_ones(patches.shape[:2], dtype=torch.bool))
 

@@ -165,7 +165,10 @@ class PriorObjective(Objective):
         return unit_vectors(self.film(image.pooled))
 
     def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
-        """(B, S', D) projected places, whose partners are sentences."""
+        """(B, S, D) unit vectors of projected places; S as of ``local_grid``.
+
+        Their partners in training are sentences seen through the attention, not whole reports as of ``embed_text``.
+        """
         return unit_vectors(self.patch(image.patches))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:

@@ -147,7 +147,7 @@ def write_objective(folder: Path, objective: Objective, *, name: str, options: M
 
 
 def exported_heads(objective: Objective) -> dict[str, Tensor]:
-    """Tensors of an objective by name, on the CPU, as ``write_objective`` stores them.
+    """Weights of an objective by name, such as (D, C) of a projection, on the CPU, as ``write_objective`` stores them.
 
     Args:
         objective: As trained, whatever is wrapped around it.

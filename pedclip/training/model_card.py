@@ -54,7 +54,7 @@ Research and teaching only, never for diagnosis.
 
 
 def _objective(training: TrainingConfig) -> str:
-    """What was minimized, where it is not PedCLIP's own objective alone; ends with a comma."""
+    """Words on what was minimized, where it is not PedCLIP's own objective alone; they end with a comma."""
     options = ", ".join(f"{name}={json.dumps(value)}" for name, value in training.objective_options.items())
     named = f"objective {training.objective}" + (f" ({options})" if options else "")
     parts = [] if training.objective == "pedclip" else [named]
