@@ -86,38 +86,6 @@ def test_damage_is_named(tmp_path: Path) -> None:
         open_model(folder)
 
 
-def _exported(folder: Path, spoil: float | None = None) -> Path:
-    model = tiny_model()
-    rival = Rival(model)
-    if spoil is not None:
-        rival.films.bias.data[1] = spoil
-    return model.save_pretrained(folder, add=lambda place: write_objective(place, rival, name="rival", options={}))
-
-
-def test_a_flipped_bit_of_the_heads_is_noticed(tmp_path: Path) -> None:
-    folder = _exported(tmp_path / "c")
-    assert json.loads((folder / "checksums.json").read_text()).keys() == {"model.safetensors", "heads.safetensors"}
-    heads = folder / "heads.safetensors"
-    content = bytearray(heads.read_bytes())
-    content[-1] ^= 1
-    heads.write_bytes(content)
-    with pytest.raises(ValueError, match=r"heads\.safetensors is damaged: its SHA-256 is not the one in"):
-        open_model(folder)
-    # An earlier version kept the checksum of the encoders alone.
-    checksums = json.loads((folder / "checksums.json").read_text())
-    (folder / "checksums.json").write_text(json.dumps({"model.safetensors": checksums["model.safetensors"]}))
-    assert isinstance(open_model(folder), ObjectiveModel)
-    # The encoders need no heads.
-    PedCLIP.from_pretrained(folder)
-
-
-@pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_heads_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
-    folder = _exported(tmp_path / "c", spoil=value)
-    with pytest.raises(ValueError, match=r"heads\.safetensors holds NaN or infinite values in films\.bias"):
-        open_model(folder)
-
-
 def test_pedclip_has_no_heads(tmp_path: Path) -> None:
     model = tiny_model()
     folder = model.save_pretrained(
@@ -191,3 +159,35 @@ def test_patches_go_through_the_local_head(name: str, head: str) -> None:
     assert not opened.embed_patches(features.image).any()
     plain = tiny_model(mobe_layers=())
     assert ObjectiveModel(plain, registry.build(name, plain), name=name, options={}).grid == plain.grid
+
+
+def _exported(folder: Path, spoil: float | None = None) -> Path:
+    model = tiny_model()
+    rival = Rival(model)
+    if spoil is not None:
+        rival.films.bias.data[1] = spoil
+    return model.save_pretrained(folder, add=lambda place: write_objective(place, rival, name="rival", options={}))
+
+
+def test_a_flipped_bit_of_the_heads_is_noticed(tmp_path: Path) -> None:
+    folder = _exported(tmp_path / "c")
+    assert json.loads((folder / "checksums.json").read_text()).keys() == {"model.safetensors", "heads.safetensors"}
+    heads = folder / "heads.safetensors"
+    content = bytearray(heads.read_bytes())
+    content[-1] ^= 1
+    heads.write_bytes(content)
+    with pytest.raises(ValueError, match=r"heads\.safetensors is damaged: its SHA-256 is not the one in"):
+        open_model(folder)
+    # An earlier version kept the checksum of the encoders alone.
+    checksums = json.loads((folder / "checksums.json").read_text())
+    (folder / "checksums.json").write_text(json.dumps({"model.safetensors": checksums["model.safetensors"]}))
+    assert isinstance(open_model(folder), ObjectiveModel)
+    # The encoders need no heads.
+    PedCLIP.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_heads_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    folder = _exported(tmp_path / "c", spoil=value)
+    with pytest.raises(ValueError, match=r"heads\.safetensors holds NaN or infinite values in films\.bias"):
+        open_model(folder)
