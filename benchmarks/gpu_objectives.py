@@ -1,5 +1,6 @@
 """Training objectives on a GPU: equal losses and gradients to the CPU, and the cost of a step of each."""
 
+import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.rivals_time import step_of
 from pedclip.models.config import PedCLIPConfig
@@ -19,8 +21,12 @@ from pedclip.training.loop import build_model
 from pedclip.training.module import batch_losses, build_objective
 from pedclip.triplets.arrays import TripletArrays
 
-# Largest accepted difference to the CPU in single precision, relative to the largest value.
+# Largest accepted difference to the CPU in single precision, of each tensor relative to its largest value.
 TOLERANCE = 1e-3
+# Tensors smaller than this share of the largest gradient are held against that share instead of their own values.
+ROUNDING = 1e-6
+# Added to all logits of a softmax alike: the gradient is 0, and what is computed is rounding alone.
+WITHOUT_EFFECT = ("self.key.bias", "fusion.score.bias")
 _PARTS = ("left wrist", "right knee", "chest", "pelvis")
 _FINDINGS = ("No fracture.", "Buckle fracture of the cortex.", "Small effusion.", "Soft tissue swelling.")
 
@@ -56,18 +62,36 @@ def configuration(objective: str, size: Mapping[str, int], *, with_experts: bool
 
 
 def check_objectives(device: str, size: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Loss and gradient norm of every objective on the device beside those on the CPU, from the same weights."""
+    """Loss and every gradient of every objective on the device beside those on the CPU, from the same weights."""
     small = dict(size) | {"batch": 8, "depth": 2}
     rows = []
     for objective in names():
         config = configuration(objective, small, with_experts=objective == "pedclip")
-        values = [_loss_and_gradient(config, where) for where in ("cpu", device)]
-        apart = max(abs(one - other) / max(abs(one), 1e-6) for one, other in zip(*values, strict=True))
-        rows.append({"what": f"objective {objective}, against the CPU", "difference": apart, "ok": apart < TOLERANCE})
+        values = [_loss_and_gradients(config, where) for where in ("cpu", device)]
+        apart, tensor = _furthest(*values)
+        what = f"objective {objective}, against the CPU: {len(values[0])} tensors, furthest {tensor}"
+        rows.append({"what": what, "difference": apart, "ok": apart < TOLERANCE})
     return rows
 
 
-def _loss_and_gradient(config: RunConfig, device: str) -> tuple[float, float]:
+def _furthest(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> tuple[float, str]:
+    """Largest difference relative to the largest value of its tensor, and the tensor's name.
+
+    A tensor that one side lacks, or that is not finite, is infinitely far.
+    """
+    if expected.keys() != found.keys():
+        return math.inf, sorted(expected.keys() ^ found.keys())[0]
+    floor = max(float(value.abs().max()) for name, value in expected.items() if name != "loss") * ROUNDING
+    differences = {}
+    for name, value in expected.items():
+        apart = float((value - found[name]).abs().max() / value.abs().max().clamp(min=floor))
+        differences[name] = apart if math.isfinite(apart) else math.inf
+    name = max(differences, key=lambda name: differences[name])
+    return differences[name], name
+
+
+def _loss_and_gradients(config: RunConfig, device: str) -> dict[str, Tensor]:
+    """The loss and the gradient of every tensor of encoders and heads that has an effect, brought to the CPU."""
     data = films(config.training.batch_size, config.model.image_size)
     torch.manual_seed(0)
     # Evaluation mode: dropout draws other numbers on another device.
@@ -80,8 +104,15 @@ def _loss_and_gradient(config: RunConfig, device: str) -> tuple[float, float]:
     batch = {name: value.to(device) for name, value in batch.items()}
     values = batch_losses(model, objective, batch, epoch=8.0, generator=torch.Generator().manual_seed(0))
     values["loss"].backward()
-    squares = [one.grad.double().square().sum() for one in model.parameters() if one.grad is not None]
-    return float(values["loss"].detach()), float(torch.stack(squares).sum().sqrt())
+    parameters = {f"model.{name}": value for name, value in model.named_parameters()}
+    parameters |= {f"objective.{name}": value for name, value in objective.named_parameters()}
+    tensors = {"loss": values["loss"].detach()}
+    tensors |= {
+        name: value.grad
+        for name, value in parameters.items()
+        if value.grad is not None and not name.endswith(WITHOUT_EFFECT)
+    }
+    return {name: value.double().cpu() for name, value in tensors.items()}
 
 
 def objective_steps(size: Mapping[str, int], device: str, rounds: int) -> list[dict[str, Any]]:

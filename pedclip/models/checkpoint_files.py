@@ -52,24 +52,32 @@ def check_layout(folder: Path) -> None:
 
 
 def write_checksums(folder: Path) -> Path:
-    """Write ``checksums.json``, the SHA-256 of the weights of a folder; returns the file."""
-    return write_json(folder / CHECKSUMS_FILE, {WEIGHTS_FILE: sha256_of(folder / WEIGHTS_FILE)})
+    """Write ``checksums.json``, the SHA-256 of the weights and heads of a folder; returns the file."""
+    held = [name for name in (WEIGHTS_FILE, HEADS_FILE) if (folder / name).is_file()]
+    return write_json(folder / CHECKSUMS_FILE, {name: sha256_of(folder / name) for name in held})
 
 
-def check_weights(folder: Path) -> None:
+def check_weights(folder: Path, name: str = WEIGHTS_FILE) -> None:
     """Make sure that the weights of a folder are those that were written; a folder without checksums passes.
 
+    Args:
+        folder: Of the model.
+        name: ``model.safetensors``, or ``heads.safetensors``, of which earlier versions kept no checksum.
+
     Raises:
+        FileNotFoundError: There is a checksum and no such file.
         ValueError: A bit has changed, or the checksums themselves are damaged.
     """
     checksums = folder / CHECKSUMS_FILE
     if not checksums.exists():
         return  # of an earlier version
     stored = read_json(checksums)
-    if not isinstance(stored, dict) or not isinstance(stored.get(WEIGHTS_FILE), str):
-        raise ValueError(f"{checksums} is damaged: expected an object with the SHA-256 of {WEIGHTS_FILE}")
+    if name == HEADS_FILE and isinstance(stored, dict) and name not in stored:
+        return  # likewise
+    if not isinstance(stored, dict) or not isinstance(stored.get(name), str):
+        raise ValueError(f"{checksums} is damaged: expected an object with the SHA-256 of {name}")
     # safetensors checks sizes only: one flipped bit is another weight to it.
-    if sha256_of(folder / WEIGHTS_FILE) != stored[WEIGHTS_FILE]:
+    if sha256_of(folder / name) != stored[name]:
         raise ValueError(
-            f"{folder / WEIGHTS_FILE} is damaged: its SHA-256 is not the one in {checksums}; copy the folder again"
+            f"{folder / name} is damaged: its SHA-256 is not the one in {checksums}; copy the folder again"
         )

@@ -37,6 +37,7 @@ class ConvolutionalEncoder(nn.Module):
 
     Attributes:
         grid: Rows and columns of the fourth stage.
+        local_grid: Of the third, whose places are ``ImageFeatures.patches``.
         stem: None; a ``HybridStem`` is a part of a ViT.
 
     Raises:
@@ -59,21 +60,21 @@ class ConvolutionalEncoder(nn.Module):
         # The layout in which convolutions run faster; values stay the same.
         self.network = network.to(memory_format=channels_last)
         self.local_info, self.global_info = network.feature_info[-2:]
-        self.grid = self._grid(image_size)
+        self.grid, self.local_grid = self._grids(image_size)
 
-    def _grid(self, image_size: int) -> tuple[int, int]:
+    def _grids(self, image_size: int) -> tuple[tuple[int, int], tuple[int, int]]:
         # On shapes alone: such a pass costs nothing, and no rule about rounding covers every variant.
         empty = {name: value.to("meta") for name, value in self.state_dict().items()}
         films = torch.empty(2, 3, image_size, image_size, device="meta")  # two, for the statistics of a batch
         try:
-            dense = functional_call(self, empty, films)[2]  # (2, 1+S, C)
+            _, _, dense, _, _, local = functional_call(self, empty, films)  # (2, 1+S, C), and later (2, S', C')
         except RuntimeError as error:
             raise ValueError(
                 f"image_size={image_size} does not fit this residual network, whose branches come out unequal: take a "
                 "multiple of 32"
             ) from error
-        side = math.isqrt(dense.shape[1] - 1)
-        return side, side
+        side, local_side = math.isqrt(dense.shape[1] - 1), math.isqrt(local().shape[1])
+        return (side, side), (local_side, local_side)
 
     @property
     def width(self) -> int:

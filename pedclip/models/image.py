@@ -260,6 +260,12 @@ class ImageEncoder(nn.Module):
         return self.width
 
     @property
+    def local_grid(self) -> tuple[int, int]:
+        """Rows and columns of ``ImageFeatures.patches``, which are those of ``grid``."""
+        rows, columns = self.grid
+        return rows, columns
+
+    @property
     def pretrained_cfg(self) -> Mapping[str, Any]:
         """Facts about the weights that the network starts from, such as the mean that they expect."""
         return self.vit.pretrained_cfg  # type: ignore[no-any-return]

@@ -219,7 +219,7 @@ class PedCLIP(nn.Module):
         """Write the whole model as one folder: weights, configuration, preprocessing, tokenizer, card.
 
         The folder appears complete or not at all. Nothing in it is pickled. ``checksums.json`` holds the SHA-256 of
-        ``model.safetensors``, which loading checks.
+        ``model.safetensors``, and of ``heads.safetensors`` where ``add`` writes one; loading checks them.
 
         Args:
             path: Destination folder; an existing one of a PedCLIP is replaced.
@@ -237,7 +237,6 @@ class PedCLIP(nn.Module):
         stored = copy.deepcopy(self).half() if half else self
         with atomic_folder(path, holds=HELD) as folder:
             save_model(stored, str(folder / WEIGHTS_FILE))
-            write_checksums(folder)
             write_json(folder / "config.json", asdict(self.config))
             write_json(folder / "preprocess.json", self.preprocess.to_json())
             # A folder as transformers reads it: the text encoder's sizes beside its tokenizer.
@@ -246,6 +245,7 @@ class PedCLIP(nn.Module):
             (folder / "README.md").write_text(card or "PedCLIP checkpoint. Research only, never for diagnosis.\n")
             if add is not None:
                 add(folder)
+            write_checksums(folder)  # last: heads of an objective are among what was added
         return Path(path)
 
     @classmethod

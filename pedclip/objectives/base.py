@@ -52,7 +52,16 @@ class Objective(nn.Module, ABC):
 
     Args:
         model: The dual encoder; its widths size the heads. It is not kept.
+
+    Attributes:
+        has_cosine: The objective trains a joint space, so that cosines in it mean something. False where
+            ``pair_scores`` is all there is: nothing is measured by ``embed_image`` and ``embed_text`` then.
+        has_local_head: ``embed_patches`` reads ``ImageFeatures.patches`` through a head of its own, in the
+            rows and columns of the image encoder's ``local_grid``; of a residual network it is finer than its ``grid``.
     """
+
+    has_cosine: bool = True
+    has_local_head: bool = False
 
     def __init__(self, model: PedCLIP) -> None:
         # Kept as a submodule, the model's weights would stand twice in every checkpoint and meet the optimizer twice.
@@ -112,6 +121,16 @@ class Objective(nn.Module, ABC):
             image: Of B films.
         """
         return image.embedding
+
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """Places of films in the same space: (B, S, D) unit vectors, by default each as if it were a whole film.
+
+        Args:
+            image: Of B films.
+            as_films: ``pooled`` (B · S, C) and ``embedding`` (B · S, D) of their places, film by film.
+        """
+        embedded = self.embed_image(as_films)  # (B · S, D)
+        return embedded.view(len(image.dense), -1, embedded.shape[-1])
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """Texts in the same space: (N, D) unit vectors, by default the encoder's.

@@ -141,8 +141,11 @@ class CARZeroObjective(Objective):
         views are the project's crop, without flip, affine maps and jitter; no language model rewrites the reports.
         Negatives are those of one rank. The decoder lacks the parameters that the released layers hold unused, and its
         initial weights are scaled for widths other than 768. The joint space of ``embed_image`` and ``embed_text`` is
-        the encoders' own and gets no training here, since the method has no cosine: rank by ``pair_scores``.
+        the encoders' own and gets no training here, since the method has no cosine: rank by ``pair_scores``, as
+        ``has_cosine`` tells, and expect no cosines of a validation split among what a training logs.
     """
+
+    has_cosine = False
 
     def __init__(
         self,

@@ -134,8 +134,13 @@ class _GatherRows(torch.autograd.Function):
 
 def unit_vectors(embedding: Tensor) -> Tensor:
     """Embeddings (…, D) of any length at length 1, in single precision at least."""
-    # Widened before the division; a double stays a double, for gradient checks.
-    return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
+    # Widened before the division, which half precision would round.
+    return F.normalize(widened(embedding), dim=-1)
+
+
+def widened(values: Tensor) -> Tensor:
+    """The same values (…, D) in single precision at least; a double stays a double, for gradient checks."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _both_directions(

@@ -11,6 +11,7 @@ from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.contrastive import gathered_info_nce, unit_vectors
+from pedclip.objectives.heads import normalized_head
 from pedclip.objectives.text_units import TEXT_PARTS, TextPart, random_sentence
 from pedclip.objectives.tokens import Tokens
 
@@ -131,7 +132,4 @@ class ConVIRTObjective(Objective):
 def _head(width: int, variant: Variant) -> nn.Module:
     if variant == "paper":
         return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 512))
-    # In evaluation mode the statistics are those of training, so that an embedding is of its film alone.
-    return nn.Sequential(
-        nn.Linear(width, 2048), nn.BatchNorm1d(2048), nn.ReLU(), nn.Linear(2048, 128), nn.BatchNorm1d(128, affine=False)
-    )
+    return normalized_head(width, 2048, 128)

@@ -9,7 +9,7 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.contrastive import gathered_info_nce, logits_nce, unit_vectors
+from pedclip.objectives.contrastive import gathered_info_nce, logits_nce, unit_vectors, widened
 from pedclip.objectives.local_alignment import local_similarities
 from pedclip.objectives.text_units import TEXT_PARTS, TextPart, merge_tokens, random_sentence
 from pedclip.objectives.tokens import NOTHING, Tokens
@@ -53,9 +53,12 @@ class GLoRIAObjective(Objective):
         and optimizer of this project, no flip and no other augmentation; places are the patch tokens of the ViT; fewer
         than 4 layers of text are all added up, embeddings never; words are without punctuation, which the released
         code strips from the text before; global negatives of every rank, local ones of one rank. Of the released
-        zero-shot score, the padding that enters the maximum is not repeated; the maximum over prompts and the z-score
-        over the test batch are options of ``pedclip.evaluation.zero_shot.own_score``.
+        zero-shot score, the padding that enters the maximum is not repeated; neither are the maximum over the prompts
+        of a class, in place of the mean, and the z-score over the test batch, by which a film's score would depend on
+        the films beside it.
     """
+
+    has_local_head = True
 
     def __init__(
         self,
@@ -108,6 +111,10 @@ class GLoRIAObjective(Objective):
         """(B, D) unit vectors of the global half."""
         return unit_vectors(self.global_head(image.pooled))
 
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """(B, S, D) unit vectors of places behind the local head, in the space of the words; S as of ``local_grid``."""
+        return unit_vectors(self.local_head(image.patches))
+
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) unit vectors of the global half."""
         return unit_vectors(_mean_of_tokens(text, tokens))
@@ -146,7 +153,7 @@ class GLoRIAObjective(Objective):
         """(B, N) scores of (B, S, C) films with (N, T, C) texts by their words."""
         # Ten times a log-sum-exp of five times a cosine: a step of bf16 would be half a nat.
         with torch.autocast(patches.device.type, enabled=False):
-            patches, words = (_widened(features) for features in (patches, words))
+            patches, words = widened(patches), widened(words)
             cosines = local_similarities(
                 words[None],
                 patches[:, None],
@@ -170,7 +177,3 @@ def _mean_of_tokens(text: TextFeatures, tokens: Tokens) -> Tensor:
     """(N, C) mean over all tokens, special ones included as in the released code."""
     mask = tokens.attention_mask[..., None].to(text.tokens.dtype)  # (N, T, 1)
     return (_layers(text) * mask).sum(1) / mask.sum(1)
-
-
-def _widened(features: Tensor) -> Tensor:
-    return features.to(torch.promote_types(features.dtype, torch.float32))

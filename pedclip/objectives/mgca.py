@@ -10,7 +10,8 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.contrastive import gathered_info_nce, rows_of_all_ranks, unit_vectors
+from pedclip.objectives.contrastive import gathered_info_nce, rows_of_all_ranks, unit_vectors, widened
+from pedclip.objectives.heads import normalized_head
 from pedclip.objectives.local_alignment import attention_weights
 from pedclip.objectives.text_units import merge_tokens
 from pedclip.objectives.tokens import Tokens
@@ -60,6 +61,8 @@ class MGCAObjective(Objective):
           with them are then up to three times as long.
     """
 
+    has_local_head = True
+
     def __init__(
         self,
         model: PedCLIP,
@@ -92,14 +95,22 @@ class MGCAObjective(Objective):
         self.variant, self.mask_equal_texts = variant, mask_equal_texts
         image, text = model.image_encoder, model.text_encoder
         self.image_head, self.patch_head = (
-            _head(size, hidden_width, width) for size in (image.width, image.local_width)
+            normalized_head(size, hidden_width, width) for size in (image.width, image.local_width)
         )
-        self.report_head, self.word_head = (_head(text.width, hidden_width, width) for _ in range(2))
+        self.report_head, self.word_head = (normalized_head(text.width, hidden_width, width) for _ in range(2))
         self.prototypes = nn.Linear(width, num_prototypes, bias=False)
 
     def embed_image(self, image: ImageFeatures) -> Tensor:
         """(B, D) unit vectors: the image token behind its head."""
         return unit_vectors(self.image_head(image.pooled))
+
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """(B, S, D) unit vectors of places behind their head; S as of ``local_grid``.
+
+        The partners that this head was trained with are words behind theirs, not whole reports as of ``embed_text``.
+        """
+        patches = image.patches
+        return _embedded(self.patch_head, patches, patches.new_ones(patches.shape[:2], dtype=torch.bool))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) unit vectors: [CLS] behind its head."""
@@ -124,9 +135,8 @@ class MGCAObjective(Objective):
         numbers = features.tokens.words
         words, mask = merge_tokens(features.text.tokens, numbers)  # (B, U, C) and (B, U)
         words = _embedded(self.word_head, words, mask)  # (B, U, D)
-        patches = features.image.patches  # (B, S, C')
+        patches = self.embed_patches(features.image, features.image)  # (B, S, D)
         everywhere = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)  # (B, S)
-        patches = _embedded(self.patch_head, patches, everywhere)  # (B, S, D)
         # Weights say which tokens matter; they are no way to make the loss small.
         with torch.no_grad():
             attention, _ = merge_tokens(
@@ -178,7 +188,7 @@ def importance(attention: Tensor, mask: Tensor) -> Tensor:
         >>> importance(torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[True, True, False]])).tolist()
         [[0.5, 0.5, 0.0]]
     """
-    attention = attention.to(torch.promote_types(attention.dtype, torch.float32))  # quantiles know no half precision
+    attention = widened(attention)  # quantiles know no half precision
     # NaN on padding, which is no token and moves no quantile.
     known = attention.masked_fill(~mask, torch.nan)
     low, high = (known.nanquantile(share, dim=1, keepdim=True) for share in (LOWEST, HIGHEST))  # (B, 1)
@@ -261,17 +271,6 @@ def balanced_assignment(scores: Tensor) -> Tensor:
         is_distributed = distributed.is_available() and distributed.is_initialized()
         first = distributed.get_rank() * len(scores) if is_distributed else 0
         return shares[first : first + len(scores)]
-
-
-def _head(width: int, hidden: int, joint: int) -> nn.Sequential:
-    """Two layers from C to D; the last normalization has no weights."""
-    return nn.Sequential(
-        nn.Linear(width, hidden),
-        nn.BatchNorm1d(hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, joint),
-        nn.BatchNorm1d(joint, affine=False),
-    )
 
 
 def _embedded(head: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:

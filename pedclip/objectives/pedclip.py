@@ -37,6 +37,7 @@ class WithRegionLabels(Objective):
         super().__init__(model)
         # A submodule, so that its heads are trained and kept; it holds no encoder.
         self.inner = inner
+        self.has_cosine, self.has_local_head = inner.has_cosine, inner.has_local_head
         # The length of a training is no matter of a loss, so the loop brings λ as a function of time.
         self.schedule = schedule or (lambda epoch: (1.0, False))
 
@@ -51,6 +52,10 @@ class WithRegionLabels(Objective):
     def embed_image(self, image: ImageFeatures) -> Tensor:
         """(B, D) of the inner objective."""
         return self.inner.embed_image(image)
+
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """(B, S, D) of the inner objective."""
+        return self.inner.embed_patches(image, as_films)
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) of the inner objective."""

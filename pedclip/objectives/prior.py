@@ -12,7 +12,7 @@ from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import FeatureBatch, Objective
-from pedclip.objectives.contrastive import gathered_info_nce
+from pedclip.objectives.contrastive import gathered_info_nce, unit_vectors, widened
 from pedclip.objectives.prior_heads import (
     HEADS,
     FilmDecoder,
@@ -72,8 +72,13 @@ class PriorObjective(Objective):
         and crops are this project's, without flip and affine maps; one learning rate for all stages. The memory
         and all cosines are outside half precision. Local negatives are those of a report, as published; those
         of ``generated_report`` are of all ranks. Numbers of one stage are not comparable with those of another.
+
+    Small models in short runs collapsed in the second stage at steps of 5e-4 and more with 16 prototypes and the
+    published ``local_temperature``: all sentences became one, while ``prototype`` went on falling. It shows as
+    ``global`` at ln B and ``local_text`` at the mean of ln U; smaller steps and a higher temperature prevented it.
     """
 
+    has_local_head = True
     uses_prototypes: Tensor
 
     def __init__(
@@ -157,11 +162,18 @@ class PriorObjective(Objective):
 
     def embed_image(self, image: ImageFeatures) -> Tensor:
         """(B, D) projected film."""
-        return _unit(self.film(image.pooled))
+        return unit_vectors(self.film(image.pooled))
+
+    def embed_patches(self, image: ImageFeatures, as_films: ImageFeatures) -> Tensor:
+        """(B, S, D) unit vectors of projected places; S as of ``local_grid``.
+
+        Their partners in training are sentences seen through the attention, not whole reports as of ``embed_text``.
+        """
+        return unit_vectors(self.patch(image.patches))
 
     def embed_text(self, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(N, D) report pooled from its sentences, or from their prototypes once these are trained."""
-        return _unit(self.pool(*self._known_sentences(text, tokens)))
+        return unit_vectors(self.pool(*self._known_sentences(text, tokens)))
 
     def pair_scores(self, image: ImageFeatures, text: TextFeatures, tokens: Tokens) -> Tensor:
         """(B, N) scaled global cosine plus half the mean local attention of both directions, which is in [0, 1]."""
@@ -176,14 +188,14 @@ class PriorObjective(Objective):
             of_patches, of_sentences = self.attention.weights(sentences[None, some], patches[:, None], mask[None, some])
             kept = of_patches.mean(-1).masked_fill(~mask[some], 0.0).sum(-1)  # (B, n)
             parts.append((kept + of_sentences.mean(-2).sum(-1)) / (2 * num_sentences[some]))
-        cosines = self.embed_image(image) @ _unit(self.pool(sentences, mask)).t()
+        cosines = self.embed_image(image) @ unit_vectors(self.pool(sentences, mask)).t()
         scores: Tensor = self.log_scale.exp() * cosines + torch.cat(parts, 1) / 2
         return scores
 
     def _sentences(self, text: TextFeatures, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """(B, U, D) means of the tokens of each sentence and their (B, U) mask."""
         sentences, mask = merge_tokens(self.token(text.tokens), tokens.sentences, mean=True)
-        return _wide(sentences), mask
+        return widened(sentences), mask
 
     def _known_sentences(self, text: TextFeatures, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """The same, remembered as in the last training step."""
@@ -198,8 +210,8 @@ class PriorObjective(Objective):
 
     def _predicted(self, patches: Tensor, read: Tensor) -> Tensor:
         """() negative cosine of each with the prediction from the other, in [-1, 1]."""
-        first = _unit(self.predictor(patches)) * _unit(read.detach())  # (B, S, D)
-        second = _unit(self.predictor(read)) * _unit(patches.detach())
+        first = unit_vectors(self.predictor(patches)) * unit_vectors(read.detach())  # (B, S, D)
+        second = unit_vectors(self.predictor(read)) * unit_vectors(patches.detach())
         return -(first + second).sum(-1).mean() / 2
 
     def _film_loss(self, pixels: Tensor | None, patches: Tensor, read: Tensor) -> Tensor:
@@ -216,7 +228,7 @@ class PriorObjective(Objective):
         """The three terms of sentences made of patches; those of a report are padded with 0 to as many as queries."""
         missing = MOST_SENTENCES - used.shape[1]
         targets = F.pad(used, (0, 0, 0, missing))  # (B, Q, D)
-        made = in_order_of(_wide(self.sentence_decoder(patches)), targets)
+        made = in_order_of(widened(self.sentence_decoder(patches)), targets)
         real = made[:, : used.shape[1]]
         # log p of the scores over prototypes, (M, P), of sentences as they are and as they were made.
         expected, found = (self.memory.scores(part[mask]).log_softmax(-1) for part in (sentences, real))
@@ -230,7 +242,7 @@ class PriorObjective(Objective):
 
 def _within_reports(sentences: Tensor, seen: Tensor, mask: Tensor, *, scale: Tensor) -> Tensor:
     """() symmetric InfoNCE of (B, U, D) sentences and contexts, averaged within each report, then over reports."""
-    first, second = _unit(sentences), _unit(seen)
+    first, second = unit_vectors(sentences), unit_vectors(seen)
     with torch.autocast(first.device.type, enabled=False):
         scores = scale * first @ second.transpose(1, 2)  # (B, U, U)
     losses = []
@@ -239,15 +251,6 @@ def _within_reports(sentences: Tensor, seen: Tensor, mask: Tensor, *, scale: Ten
         chances = rows.masked_fill(~mask[:, None], -torch.inf).log_softmax(-1).diagonal(dim1=1, dim2=2)
         losses.append(-chances.masked_fill(~mask, 0.0).sum(1) / mask.sum(1))  # (B,)
     return torch.stack(losses).mean()
-
-
-def _wide(rows: Tensor) -> Tensor:
-    # Out of half precision; a double stays a double, for gradient checks.
-    return rows.to(torch.promote_types(rows.dtype, torch.float32))
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return F.normalize(_wide(rows), dim=-1)
 
 
 def _projection(width: int, target: int) -> nn.Linear:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pedclip.objectives.linear_assignment import cheapest_assignment
 from pedclip.objectives.local_alignment import attention_weights
 
 HEADS: Final = 8  # of every multi-head attention here
@@ -213,11 +212,20 @@ def in_order_of(made: Tensor, targets: Tensor) -> Tensor:
     Returns:
         (B, Q, D): row k is the sentence that the cheapest assignment by sums of absolute differences gives target k.
 
+    Raises:
+        ValueError: A sentence or a target holds NaN or infinity.
+
     Source: PRIOR, non-autoregressive generation. Differs: the released code applies the assignment the wrong way
         around, sentence to target k by the column of row k instead of the row of column k.
     """
+    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+
     # Rows of the costs are targets: the column of row k is the sentence for target k.
-    order = cheapest_assignment(torch.cdist(targets.detach().float(), made.detach().float(), p=1))
+    costs = torch.cdist(targets.detach().float(), made.detach().float(), p=1).cpu()  # (B, Q, Q)
+    if not costs.isfinite().all():
+        raise ValueError("made sentences or their targets hold NaN or infinity; lower learning_rate")
+    columns = [torch.from_numpy(linear_sum_assignment(matrix)[1]) for matrix in costs.numpy()]
+    order = torch.stack(columns).to(made.device)  # (B, Q)
     return made.gather(1, order[..., None].expand_as(made))
 
 

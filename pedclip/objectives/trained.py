@@ -15,12 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pedclip.artefacts import read_json, write_json
-from pedclip.models.checkpoint_files import HEADS_FILE, OBJECTIVE_FILE
+from pedclip.models.checkpoint_files import HEADS_FILE, OBJECTIVE_FILE, check_weights
 from pedclip.models.config import PedCLIPConfig
 from pedclip.models.image import ImageFeatures
 from pedclip.models.pedclip import PedCLIP, local_folder
 from pedclip.models.text import TextFeatures
 from pedclip.objectives.base import Objective
+from pedclip.objectives.contrastive import unit_vectors
 from pedclip.objectives.pedclip import WithRegionLabels
 from pedclip.objectives.registry import build
 from pedclip.objectives.tokens import Tokens, tokenize
@@ -51,8 +52,8 @@ class ObjectiveModel(nn.Module):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.model.grid
+        """Rows and columns of ``embed_patches``."""
+        return self.model.image_encoder.local_grid if self.objective.has_local_head else self.model.grid
 
     @property
     def preprocess(self) -> Preprocess:
@@ -63,22 +64,25 @@ class ObjectiveModel(nn.Module):
         """Features of (B, 3, H, W) pixels whose embedding (B, D) is in the joint space of the objective."""
         image = self.model.encode_image(pixels, region)
         # All else (gate, patches, tokens) is of the encoder and stays.
-        return replace(image, embedding=_unit(self.objective.embed_image(image)))
+        return replace(image, embedding=unit_vectors(self.objective.embed_image(image)))
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, words: Tensor, sentences: Tensor) -> TextFeatures:
         """Features of texts, (B, T) each as from ``tokenize``, whose embedding (B, D) is in the joint space."""
         tokens = Tokens(input_ids, attention_mask, words, sentences)
         text = self.model.encode_text(input_ids, attention_mask)
-        return replace(text, embedding=_unit(self.objective.embed_text(text, tokens)))
+        return replace(text, embedding=unit_vectors(self.objective.embed_text(text, tokens)))
 
     def embed_patches(self, image: ImageFeatures) -> Tensor:
-        """Patches in the joint space of the objective, each as if it were an image token: (B, S, D) unit vectors."""
+        """Patches in the joint space of the objective, through the head that it has for them: (B, S, D) unit vectors.
+
+        Where it has none, each patch goes the way of the image token.
+        """
         normalized = self.model.image_encoder.normalize(image.dense[:, 1:])  # (B, S, C)
         # Heads read one vector per film: (B, S, C) → (B · S, C) → (B, S, D).
         single = replace(
             image, pooled=normalized.flatten(0, 1), embedding=self.model.embed_patches(image).flatten(0, 1)
         )
-        return _unit(self.objective.embed_image(single)).view(*normalized.shape[:2], -1)
+        return unit_vectors(self.objective.embed_patches(image, single))
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Token ids, mask, words and sentences of texts, (B, T) each; what ``encode_text`` takes."""
@@ -138,12 +142,20 @@ def write_objective(folder: Path, objective: Objective, *, name: str, options: M
     """
     if name in PLAIN:
         return
+    save_file(exported_heads(objective), str(folder / HEADS_FILE))
+    write_json(folder / OBJECTIVE_FILE, {"name": name, "options": dict(options)})
+
+
+def exported_heads(objective: Objective) -> dict[str, Tensor]:
+    """Weights of an objective by name, such as (D, C) of a projection, on the CPU, as ``write_objective`` stores them.
+
+    Args:
+        objective: As trained, whatever is wrapped around it.
+    """
     if isinstance(objective, WithRegionLabels):
         objective = objective.inner  # λ and teacher forcing belong to the training that is over
     # Cloned, since parameters that share memory cannot be stored one by one.
-    heads = {key: value.detach().cpu().clone().contiguous() for key, value in objective.state_dict().items()}
-    save_file(heads, str(folder / HEADS_FILE))
-    write_json(folder / OBJECTIVE_FILE, {"name": name, "options": dict(options)})
+    return {key: value.detach().cpu().clone().contiguous() for key, value in objective.state_dict().items()}
 
 
 def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
@@ -154,7 +166,7 @@ def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
 
     Raises:
         OSError: As ``PedCLIP.from_pretrained``.
-        ValueError: As there; or the heads are damaged or of another objective.
+        ValueError: As there; or the heads are damaged, hold NaN or are of another objective.
     """
     folder = local_folder(path_or_hub_id)
     model = PedCLIP.from_pretrained(folder)
@@ -164,15 +176,23 @@ def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
             raise ValueError(f"{folder} holds {HEADS_FILE} but no file {OBJECTIVE_FILE}, which says of what they are")
         return model
     # One error for whatever is wrong with the two files: the heads are of no use without their description.
-    described = read_json(folder / OBJECTIVE_FILE)
+    described, heads = read_json(folder / OBJECTIVE_FILE), _stored_heads(folder)
     try:
         name, options = described["name"], described["options"]
         objective = build(name, model, **options)
-        objective.load_state_dict(load_file(folder / HEADS_FILE))  # strictly: a missing head would be a random one
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        objective.load_state_dict(heads)  # strictly: a missing head would be a random one
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{folder / OBJECTIVE_FILE} or {HEADS_FILE} is damaged or missing: {error}") from error
     return ObjectiveModel(model, objective, name=name, options=options).eval()
 
 
-def _unit(embedding: Tensor) -> Tensor:
-    return nn.functional.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
+def _stored_heads(folder: Path) -> dict[str, Tensor]:
+    try:
+        check_weights(folder, HEADS_FILE)
+        heads: dict[str, Tensor] = load_file(folder / HEADS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / HEADS_FILE} is damaged or missing: {error}") from error
+    # As with the encoders: such heads would score every pair alike, without an error.
+    if spoilt := [name for name, value in heads.items() if not torch.isfinite(value).all()]:
+        raise ValueError(f"{folder / HEADS_FILE} holds NaN or infinite values in {spoilt[0]}; export the model again")
+    return heads

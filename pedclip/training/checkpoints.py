@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pedclip.models.checkpoint_files import HEADS_FILE
 from pedclip.models.pedclip import WEIGHTS_FILE
-from pedclip.objectives.trained import PLAIN, write_objective
+from pedclip.objectives.trained import PLAIN, exported_heads, write_objective
 from pedclip.training.batches import Batch
 from pedclip.training.module import PretrainModule, objective_settings
 from pedclip.training.run_lock import check_lock
@@ -53,15 +53,19 @@ class ExportCheckpoint(L.Callback):
             pl_module.model.save_pretrained(self.path, card=self.card, add=partial(_write_heads, pl_module))
 
     def is_of(self, module: PretrainModule) -> bool:
-        """True where the exported weights are those of a module."""
+        """True where the exported weights are those of a module, those of the objective's heads included."""
+        has_heads = module.config.objective not in PLAIN
         try:
             stored = load_file(self.path / WEIGHTS_FILE)
+            stored_heads = load_file(self.path / HEADS_FILE) if has_heads else {}
         except Exception:  # missing or damaged in any way: to be written again
             return False
-        held = module.model.state_dict()
-        if module.config.objective not in PLAIN and not (self.path / HEADS_FILE).is_file():
+        held, heads = module.model.state_dict(), exported_heads(module.objective) if has_heads else {}
+        if stored_heads.keys() != heads.keys():
             return False
-        return all(torch.equal(value, held[name].cpu()) for name, value in stored.items() if name in held)
+        return all(torch.equal(value, held[name].cpu()) for name, value in stored.items() if name in held) and all(
+            torch.equal(value, heads[name]) for name, value in stored_heads.items()
+        )
 
 
 def _write_heads(module: PretrainModule, folder: Path) -> None:

@@ -1,9 +1,10 @@
 """The README.md of a checkpoint."""
 
+import json
 from collections import Counter
 
 from pedclip.anatomy import REGIONS, display_name
-from pedclip.training.config import RunConfig, starting_points
+from pedclip.training.config import RunConfig, TrainingConfig, starting_points
 from pedclip.triplets.arrays import TripletArrays
 
 
@@ -26,7 +27,7 @@ def checkpoint_card(config: RunConfig, train: TripletArrays, validation: Triplet
     # Only drawn films are ours to license; of anything else its owner decides.
     image, text = starting_points(config)
     data = "the phantom of this project (drawn films)" if config.data == "phantom" else "radiographs of its user"
-    objective = "" if training.objective == "pedclip" else f"objective {training.objective}, "
+    objective = _objective(training)
     optimizer = {"adamw": "AdamW", "adam": "Adam"}[training.optimizer]
     # "23 experts in blocks []" would be a riddle.
     blocks = list(model.mobe_layers)
@@ -50,3 +51,13 @@ Research and teaching only, never for diagnosis.
 - **Metrics**: made by notebook 04, beside this folder's run.
 - **Code**: pedclip, revision {revision or "unknown"}. **Licence of the weights**: that of their data.
 """
+
+
+def _objective(training: TrainingConfig) -> str:
+    """Words on what was minimized, where it is not PedCLIP's own objective alone; they end with a comma."""
+    options = ", ".join(f"{name}={json.dumps(value)}" for name, value in training.objective_options.items())
+    named = f"objective {training.objective}" + (f" ({options})" if options else "")
+    parts = [] if training.objective == "pedclip" else [named]
+    # The classifier itself is not exported, but the encoder has learned from the labels.
+    parts += ["with a classifier of the region"] if training.region_head else []
+    return "".join(f"{part}, " for part in parts)

@@ -125,23 +125,24 @@ class PretrainModule(L.LightningModule):
         return values["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Embed one batch as the model is used: centre crop, gate instead of labels."""
+        """Embed one batch as the model is used: centre crop, gate instead of labels.
+
+        Of an objective without a cosine the gate's choice alone is kept: its own scores of all pairs of a split, again
+        after every epoch, would cost more than the training.
+        """
         pixels = to_pixels(batch["images"], self.model.preprocess, generator=None)  # (B, 3, H, W)
         image = self.model.encode_image(pixels)
-        tokens = batch_tokens(batch)
-        text = self.model.encode_text(tokens.input_ids, tokens.attention_mask)
-        kept = {
-            "image": self.objective.embed_image(image),
-            "text": self.objective.embed_text(text, tokens),
-            "text_ids": batch["text_ids"],
-            "region": batch["regions"],
-        }
+        kept = {"text_ids": batch["text_ids"], "region": batch["regions"]}
+        if self.objective.has_cosine:
+            tokens = batch_tokens(batch)
+            text = self.model.encode_text(tokens.input_ids, tokens.attention_mask)
+            kept["image"], kept["text"] = self.objective.embed_image(image), self.objective.embed_text(text, tokens)
         if image.gate_logits:
             kept["gate"] = image.gate_logits[-1].argmax(-1)  # (B,)
         self._validation.append(kept)
 
     def on_validation_epoch_end(self) -> None:
-        """Loss, gate accuracy and Recall@K over the validation rows."""
+        """Loss, gate accuracy and Recall@K over the validation rows, as far as the objective has them."""
         parts = {name: torch.cat([part[name] for part in self._validation]) for name in self._validation[0]}
         self._validation.clear()
         self.log_dict(validation_metrics(parts, self.model.temperature), rank_zero_only=True)
@@ -177,14 +178,22 @@ def validation_metrics(parts: dict[str, Tensor], temperature: Tensor) -> dict[st
     """Metrics of a validation split.
 
     Args:
-        parts: ``image`` and ``text`` (N, D) unit embeddings, ``text_ids`` (N,), ``region`` (N,), and for models with
-            experts ``gate`` (N,), the expert with the largest weight.
-        temperature: () of the loss.
+        parts: ``text_ids`` (N,), ``region`` (N,); of an objective with a cosine ``image`` and ``text`` (N, D) unit
+            embeddings; for models with experts ``gate`` (N,), the expert with the largest weight.
+        temperature: () of the model, whatever the objective divides its own cosines by: ``val/contrastive`` is one
+            measure for all methods, and for a rival not what it minimizes.
 
     Returns:
-        Scalars: loss (equal texts are no negatives), gate accuracy, Recall@1 and @5 both ways; a retrieved item counts
-        when its excerpt has the same words.
+        Scalars: loss (equal texts are no negatives), Recall@1 and @5 both ways, gate accuracy, each where its parts are
+        given; a retrieved item counts when its excerpt has the same words.
     """
+    metrics = _cosine_metrics(parts, temperature) if "image" in parts else {}
+    if "gate" in parts:
+        metrics["val/gate_accuracy"] = (parts["gate"] == parts["region"]).float().mean()
+    return metrics
+
+
+def _cosine_metrics(parts: dict[str, Tensor], temperature: Tensor) -> dict[str, Tensor]:
     similarity = parts["image"] @ parts["text"].t()  # (N, N) cosines, a row per film
     same = parts["text_ids"][:, None] == parts["text_ids"]  # (N, N)
     metrics = {}
@@ -198,8 +207,6 @@ def validation_metrics(parts: dict[str, Tensor], temperature: Tensor) -> dict[st
         logits = (scores / temperature).masked_fill(others, -torch.inf)
         losses.append((logits.logsumexp(1) - logits.diagonal()).mean())
     metrics["val/contrastive"] = torch.stack(losses).mean()
-    if "gate" in parts:
-        metrics["val/gate_accuracy"] = (parts["gate"] == parts["region"]).float().mean()
     return metrics
 
 

@@ -17,11 +17,24 @@ from tests.objectives.tiny_features import tiny_features, tiny_model
 from tests.training.tiny import tiny_arrays, tiny_config
 
 
-def rival_run(folder: Path, name: str, layers: tuple[int, ...], **training: object) -> PretrainResult:
-    """24 films in batches of 8: 3 steps an epoch, the state saved after every step."""
+def rival_run(
+    folder: Path, name: str, layers: tuple[int, ...], *, second: tuple[str, ...] = (), **training: object
+) -> PretrainResult:
+    """24 films in batches of 8: 3 steps an epoch, the state saved after every step.
+
+    Args:
+        folder: Of the run.
+        name: Of the objective.
+        layers: With experts.
+        second: Sentences that follow the first one of a report in turn; () leaves it alone.
+        **training: Settings.
+    """
     options = {"learning_rate": 1e-3, "schedule": "constant", "seed": 1, "checkpoint_every": 1} | training
     config = tiny_config({"mobe_layers": layers}, objective=name, **options)
-    return pretrain(tiny_arrays(24), tiny_arrays(9, 1), config=config, run=folder)
+    films = tiny_arrays(24)
+    if second:
+        films = replace(films, texts=[f"{text} {second[row % len(second)]}" for row, text in enumerate(films.texts)])
+    return pretrain(films, tiny_arrays(9, 1), config=config, run=folder)
 
 
 def opened_like(result: PretrainResult, folder: Path, layers: tuple[int, ...]) -> ObjectiveModel:

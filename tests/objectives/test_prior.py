@@ -468,6 +468,9 @@ def test_sentences_are_put_in_the_order_of_their_targets() -> None:
     order = torch.stack([torch.tensor([3, 0, 4, 1, 2]), torch.arange(5)])
     shuffled = targets.gather(1, order[..., None].expand_as(targets)) + 0.01
     torch.testing.assert_close(in_order_of(shuffled, targets), targets + 0.01)
+    shuffled[1, 2, 3] = torch.nan
+    with pytest.raises(ValueError, match="made sentences or their targets hold NaN or infinity; lower learning_rate"):
+        in_order_of(shuffled, targets)
 
 
 def test_misuse_raises() -> None:
@@ -493,14 +496,33 @@ def test_misuse_raises() -> None:
         objective(batch_of(model, image[:1], text[:1], reordered(tokens, torch.tensor([0])), pixels=films(1)))
 
 
+def test_all_three_stages_learn_and_none_collapses(tmp_path: Path) -> None:
+    # Two sentences, as one alone has no negative in its report. Larger steps, or the published local temperature at
+    # this size, end at chance in the second stage.
+    chosen = {"stages": [0.4, 0.7], "prototypes": 64, "temperature": 0.1, "local_temperature": 0.1}
+    result = rival_run(
+        tmp_path,
+        "prior",
+        (),
+        second=("It is old.", "Bones are grown.", "Joints look wide.", "No cast."),
+        objective_options=chosen,
+        epochs=48,
+        learning_rate=3e-4,
+    )
+    rows = [row for row in result.history if "train/global" in row]
+    assert {row["train/stage"] for row in rows[-6:]} == {3}
+    # All sentences alike, as after a collapse, would give ln 8 and ln 2, whatever the other terms fall to.
+    for name, count in (("global", 8), ("local_text", 2)):
+        assert sum(row[f"train/{name}"] for row in rows[-6:]) / 6 < 0.9 * math.log(count), name
+
+
 @pytest.mark.parametrize("layers", [(), (-1,)])
-def test_it_learns_is_opened_and_goes_on(tmp_path: Path, layers: tuple[int, ...]) -> None:
+def test_it_goes_through_its_stages_and_is_opened(tmp_path: Path, layers: tuple[int, ...]) -> None:
     chosen = {"stages": [0.75, 0.875], "prototypes": 16, "temperature": 0.1}
     result = rival_run(tmp_path, "prior", layers, objective_options=chosen, epochs=16, learning_rate=3e-3)
     rows = [row for row in result.history if "train/global" in row]
     assert [row["train/stage"] for row in rows] == [1] * 36 + [2] * 6 + [3] * 6
-    assert sum(row["train/global"] for row in rows[33:36]) < 0.9 * sum(row["train/global"] for row in rows[:3])
-    assert sum(row["train/loss"] for row in rows[-2:]) < sum(row["train/loss"] for row in rows[-6:-4])
+    # That it learns is the test above; here the heads of the last step are those that are opened.
     opened = opened_like(result, tmp_path, layers)
     assert opened.options == chosen | {"epochs": 16, "mask_equal_texts": True}
     assert opened.objective.uses_prototypes

@@ -1,5 +1,6 @@
 """A rival's heads are stored with its encoders and opened with them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.pedclip import ExpertObjective, RegionHeadObjective, WithRegionLabels
 from pedclip.objectives.tokens import Tokens
 from pedclip.objectives.trained import ObjectiveModel, open_model, write_objective
+from tests.objectives.rival_runs import residual_batch
 from tests.objectives.tiny_features import tiny_features, tiny_model
 
 TEXTS = ["Film 1.", "Film 2 of the chest. Film 3.", "Film"]
@@ -143,3 +145,59 @@ def test_patches_go_through_the_head_of_the_image_token() -> None:
     one = opened.objective.films(model.image_encoder.vit.norm(image.dense[1, 2]))  # row 0, column 1
     torch.testing.assert_close(patches[1, 1], nn.functional.normalize(one, dim=0))
     assert opened.grid == (2, 2)
+
+
+@pytest.mark.parametrize(("name", "head"), [("gloria", "local_head"), ("mgca", "patch_head"), ("prior", "patch")])
+def test_patches_go_through_the_local_head(name: str, head: str) -> None:
+    model, features = residual_batch()  # whose third stage has 4 × 4 places, its last 2 × 2
+    objective = registry.build(name, model).eval()
+    opened = ObjectiveModel(model, objective, name=name, options={}).eval()
+    layer = getattr(objective, head)
+    patches = opened.embed_patches(features.image)
+    assert (opened.grid, opened.model.grid) == ((4, 4), (2, 2))
+    assert patches.shape[:2] == (4, 16)
+    one = layer(features.image.patches[1, 3][None])[0]
+    torch.testing.assert_close(patches[1, 3], nn.functional.normalize(one, dim=0))
+    wrapped = ExpertObjective(model, objective)
+    assert torch.equal(
+        wrapped.embed_patches(features.image, features.image), objective.embed_patches(*[features.image] * 2)
+    )
+    assert wrapped.has_local_head
+    # A head that lets nothing through leaves nothing to compare.
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    assert not opened.embed_patches(features.image).any()
+    plain = tiny_model(mobe_layers=())
+    assert ObjectiveModel(plain, registry.build(name, plain), name=name, options={}).grid == plain.grid
+
+
+def _exported(folder: Path, spoil: float | None = None) -> Path:
+    model = tiny_model()
+    rival = Rival(model)
+    if spoil is not None:
+        rival.films.bias.data[1] = spoil
+    return model.save_pretrained(folder, add=lambda place: write_objective(place, rival, name="rival", options={}))
+
+
+def test_a_flipped_bit_of_the_heads_is_noticed(tmp_path: Path) -> None:
+    folder = _exported(tmp_path / "c")
+    assert json.loads((folder / "checksums.json").read_text()).keys() == {"model.safetensors", "heads.safetensors"}
+    heads = folder / "heads.safetensors"
+    content = bytearray(heads.read_bytes())
+    content[-1] ^= 1
+    heads.write_bytes(content)
+    with pytest.raises(ValueError, match=r"heads\.safetensors is damaged: its SHA-256 is not the one in"):
+        open_model(folder)
+    # An earlier version kept the checksum of the encoders alone.
+    checksums = json.loads((folder / "checksums.json").read_text())
+    (folder / "checksums.json").write_text(json.dumps({"model.safetensors": checksums["model.safetensors"]}))
+    assert isinstance(open_model(folder), ObjectiveModel)
+    # The encoders need no heads.
+    PedCLIP.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_heads_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    folder = _exported(tmp_path / "c", spoil=value)
+    with pytest.raises(ValueError, match=r"heads\.safetensors holds NaN or infinite values in films\.bias"):
+        open_model(folder)

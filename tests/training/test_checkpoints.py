@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pedclip.models.pedclip import PedCLIP
@@ -106,6 +107,21 @@ def test_an_export_that_is_gone_or_of_an_earlier_epoch_is_written_again(tmp_path
         assert weights.read_bytes() == expected
         assert torch.equal(next(again.model.parameters()), next(finished.model.parameters()))
     PedCLIP.from_pretrained(finished.checkpoint)
+
+
+def test_an_export_with_other_heads_is_written_again(tmp_path: Path) -> None:
+    finished = run(tmp_path, objective="gloria", epochs=1)
+    heads = finished.checkpoint / "heads.safetensors"
+    expected = heads.read_bytes()
+    tensors = load_file(heads)
+    for change in (
+        lambda: save_file(tensors | {"local_head.weight": -tensors["local_head.weight"]}, heads),
+        lambda: save_file({"global_head.bias": tensors["global_head.bias"]}, heads),
+        lambda: heads.unlink(),
+    ):
+        change()
+        assert run(tmp_path, objective="gloria", epochs=1).resumed_from == 3
+        assert heads.read_bytes() == expected
 
 
 def test_a_damaged_state_costs_a_step_and_changes_nothing(tmp_path: Path) -> None:

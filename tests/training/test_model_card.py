@@ -23,3 +23,12 @@ def test_card_says_that_there_are_no_experts_and_which_optimizer() -> None:
     card = checkpoint_card(config, tiny_arrays(43), tiny_arrays(9), revision="")
     assert "at 16², without experts; temperature 0.07." in card
     assert "batch 8, Adam 0.001," in card
+
+
+def test_card_names_options_and_the_region_head() -> None:
+    options = {"variant": "code", "lambda_2": 0.5}
+    config = tiny_config({"mobe_layers": ()}, objective="mgca", objective_options=options, region_head=True)
+    card = checkpoint_card(config, tiny_arrays(43), tiny_arrays(9), revision="")
+    assert (
+        '**Training**: objective mgca (variant="code", lambda_2=0.5), with a classifier of the region, 3 epochs' in card
+    )

@@ -113,6 +113,13 @@ def test_contrastive_objective_logs_no_gate(tmp_path: Path) -> None:
     assert any("val/gate_accuracy" in row for row in result.history)  # the model has experts all the same
 
 
+@pytest.mark.parametrize(("layers", "expected"), [((), set()), ((-1,), {"val/gate_accuracy"})])
+def test_an_objective_without_a_cosine_logs_none(tmp_path: Path, layers: tuple[int, ...], expected: set[str]) -> None:
+    config = tiny_config({"mobe_layers": layers}, objective="carzero", objective_options={"depth": 1}, epochs=1)
+    result = pretrain(tiny_arrays(16), tiny_arrays(9), config=config, run=tmp_path)
+    assert {name for row in result.history for name in row if name.startswith("val/")} == expected
+
+
 def cross_entropy(scores: list[float], right: int, kept: list[int]) -> float:
     """−log softmax(scores)[right] over some of the scores, in Python floats."""
     return math.log(sum(math.exp(scores[index]) for index in kept)) - scores[right]
@@ -292,6 +299,9 @@ def test_validation_by_hand() -> None:
         "val/contrastive": pytest.approx(contrastive(cosines.double(), [5, 1, 5, 2], 0.25)),
         "val/gate_accuracy": 0.75,
     }
+    # Of an objective without a cosine there are neither embeddings nor what is measured by them.
+    scored = {name: parts[name] for name in ("text_ids", "region", "gate")}
+    assert validation_metrics(scored, torch.tensor(0.25)) == {"val/gate_accuracy": 0.75}
     del parts["gate"]
     assert "val/gate_accuracy" not in validation_metrics(parts, torch.tensor(0.25))
 

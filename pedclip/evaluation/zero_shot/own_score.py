@@ -5,7 +5,7 @@ are averaged instead. Everything behind the scores is as in `pedclip.evaluation.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -25,8 +25,6 @@ from pedclip.evaluation.zero_shot.scoring import Prompting, Rows
 from pedclip.triplets.transforms import to_pixels
 
 ScoreTexts = Callable[[Sequence[str]], NDArray[Any]]  # M texts -> (N, M) scores of N films
-OverPrompts = Literal["mean", "max"]
-_OVER_PROMPTS: Final = get_args(OverPrompts)
 _TEXTS_AT_ONCE: Final = 256  # whose features are held while all films pass
 
 
@@ -90,8 +88,6 @@ def own_findings(
     tasks: Sequence[Task],
     *,
     prompting: Prompting = "pair",
-    over_prompts: OverPrompts = "mean",
-    standardize: bool = False,
     method: str = "zero-shot",
     num_resamples: int = 1000,
     seed: int = 0,
@@ -107,9 +103,6 @@ def own_findings(
         rows: N rows of the triplet schema.
         tasks: As `discover_findings` returned them for these rows.
         prompting: "pair" is the positive score minus the negative one, "single" the positive one.
-        over_prompts: "mean", or "max" as in GLoRIA's released code.
-        standardize: Subtract from both scores the mean over the films of the task, and divide by the deviation, as
-            GLoRIA's released code does with its test batch. A film's score then depends on the other films.
         method: Name in the results.
         num_resamples: Of the bootstrap over patients.
         seed: Of the bootstrap.
@@ -118,11 +111,10 @@ def own_findings(
         One result per task, in the same order.
 
     Raises:
-        ValueError: An option has another value, scores are not (N, M), a task has no prompts, or one misses a class.
+        ValueError: `prompting` is another word, scores are not (N, M), a task has no prompts, or one misses a class.
     """
     if prompting not in ("pair", "single"):
         raise ValueError(f"prompting must be 'pair' or 'single', got {prompting!r}")
-    _check_over_prompts(over_prompts)
     labels = read_labels(rows)
     pairs = [task.require_rule().prompts for task in tasks]
     # All prompts at once, as films are the costly side.
@@ -131,9 +123,7 @@ def own_findings(
     results = []
     for task, pair in zip(tasks, pairs, strict=True):
         chosen = task.rows["test"]  # (n,) of the films that take part
-        positive, negative = (
-            _answer(column_of(side)[chosen], over_prompts, standardize) for side in (pair.positive, pair.negative)
-        )
+        positive, negative = (_mean(column_of(side)[chosen]) for side in (pair.positive, pair.negative))
         # What a film scores with any sentence about its region cancels in the difference.
         scores = positive if prompting == "single" else positive - negative
         patients = np.array([labels[row].patient for row in chosen])
@@ -146,8 +136,6 @@ def own_regions(
     rows: Rows,
     *,
     candidates: Sequence[str] | None = None,
-    over_prompts: OverPrompts = "mean",
-    standardize: bool = False,
     method: str = "zero-shot",
     num_resamples: int = 1000,
     seed: int = 0,
@@ -158,8 +146,6 @@ def own_regions(
         score_texts: M texts -> (N, M) scores of the films, in the order of the rows; called once.
         rows: N rows of the triplet schema.
         candidates: Regions to choose from; None means those present in the rows.
-        over_prompts: As of `own_findings`.
-        standardize: As of `own_findings`, over all films; it makes every region about as frequent an answer.
         method: Name in the result.
         num_resamples: Of the bootstrap over patients.
         seed: Of the bootstrap.
@@ -168,16 +154,15 @@ def own_regions(
         Accuracy, confusion and chance.
 
     Raises:
-        ValueError: An option has another value, scores are not (N, M), or fewer than two regions are present.
+        ValueError: Scores are not (N, M), or fewer than two regions are present.
     """
-    _check_over_prompts(over_prompts)
     labels = read_labels(rows)
     truth = [row.region for row in labels]
     # In the order of pedclip.anatomy, as of zero_shot_regions.
     names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
     prompts = [region_prompts(name) for name in names]
     column_of = _scored(score_texts, [sentence for group in prompts for sentence in group], len(labels))
-    scores = np.stack([_answer(column_of(group), over_prompts, standardize) for group in prompts], axis=1)  # (N, L)
+    scores = np.stack([_mean(column_of(group)) for group in prompts], axis=1)  # (N, L)
     return region_result(
         truth,
         [names[answer] for answer in scores.argmax(axis=1)],
@@ -242,16 +227,7 @@ def _scored(
     return lambda chosen: scores[:, [column[text] for text in chosen]]
 
 
-def _answer(scores: NDArray[Any], over_prompts: OverPrompts, standardize: bool) -> Floats:
+def _mean(scores: NDArray[Any]) -> Floats:
     """(n,) one score per film from those of P prompts (n, P)."""
-    values = scores.astype(np.float64)  # differences of scores are small
-    one: Floats = values.mean(axis=1) if over_prompts == "mean" else values.max(axis=1)
-    if not standardize:
-        return one
-    # Of equal scores rounding is all that would be left.
-    return (one - one.mean()) / one.std() if np.ptp(one) > 0 else np.zeros_like(one)
-
-
-def _check_over_prompts(over_prompts: OverPrompts) -> None:
-    if over_prompts not in _OVER_PROMPTS:
-        raise ValueError(f"over_prompts must be one of {_OVER_PROMPTS}, got {over_prompts!r}")
+    one: Floats = scores.astype(np.float64).mean(axis=1)  # differences of scores are small
+    return one

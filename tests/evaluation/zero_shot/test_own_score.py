@@ -85,9 +85,8 @@ def test_retrieval_is_that_of_the_embeddings() -> None:
     assert [result.to_dict() for result in found] == [result.to_dict() for result in expected]
 
 
-@pytest.mark.parametrize(("over_prompts", "average"), [("mean", np.mean), ("max", np.max)])
 @pytest.mark.parametrize("prompting", ["pair", "single"])
-def test_findings_by_hand(over_prompts: str, average: object, prompting: str) -> None:
+def test_findings_by_hand(prompting: str) -> None:
     """Scores, not directions, are averaged: one film after the other, one wording after the other."""
     (task,) = (task for task in discover_findings(rows()) if task.name == "fracture")
     pair, score = task.require_rule().prompts, score_with(encode)
@@ -95,10 +94,10 @@ def test_findings_by_hand(over_prompts: str, average: object, prompting: str) ->
     wanted = []
     for row in task.rows["test"]:
         positive, negative = (
-            average([float(score([text])[row, 0]) for text in side]) for side in (pair.positive, pair.negative)
+            np.mean([float(score([text])[row, 0]) for text in side]) for side in (pair.positive, pair.negative)
         )
         wanted.append(positive - (negative if prompting == "pair" else 0))
-    (result,) = own_findings(score, rows(), [task], prompting=prompting, over_prompts=over_prompts)
+    (result,) = own_findings(score, rows(), [task], prompting=prompting)
     assert result.predictions.output == pytest.approx(wanted, abs=1e-12)
     directions = score_pairs(IMAGE, encode(pair.positive), encode(pair.negative), prompting=prompting)
     assert np.abs(result.predictions.output - directions[task.rows["test"]]).max() > 1e-3
@@ -106,34 +105,15 @@ def test_findings_by_hand(over_prompts: str, average: object, prompting: str) ->
     assert result.score.value == pytest.approx(auc(labels, np.array(wanted)))
 
 
-def test_regions_by_mean_or_maximum_of_the_wordings() -> None:
+def test_regions_by_the_mean_of_the_wordings() -> None:
     prompts = {name: region_prompts(name) for name in REGIONS}
     assert min(map(len, prompts.values())) > 1
     # The hip has one wording that stands out, the knee is good in all of them.
     value = {text: 0.5 for text in prompts["knee"]} | {text: 0.0 for text in (*prompts["hip"], *prompts["hand"])}
     value[prompts["hip"][-1]] = 0.9
     score = lambda texts: np.tile([value[text] for text in texts], (20, 1))  # noqa: E731
-    answers = {}
-    for over_prompts in ("mean", "max"):
-        counts = np.array(own_regions(score, rows(), over_prompts=over_prompts).confusion.counts)
-        answers[over_prompts] = counts.sum(0).tolist()
-    assert answers == {"mean": [0, 20, 0], "max": [20, 0, 0]}  # hip, knee, hand
-
-
-def test_standardized_scores_are_those_of_the_films_of_the_task() -> None:
-    tasks = discover_findings(rows())
-    task = next(task for task in tasks if task.name == "fracture")
-    pair, chosen, score = task.require_rule().prompts, task.rows["test"], score_with(encode)
-    sides = [score(side)[chosen].mean(1) for side in (pair.positive, pair.negative)]
-    wanted = [(side - side.mean()) / side.std() for side in sides]
-    (result,) = own_findings(score, rows(), [task], standardize=True)
-    assert result.predictions.output == pytest.approx(wanted[0] - wanted[1])
-    # The ranking by one prompt stays as it is, by a pair it need not.
-    single = [own_findings(score, rows(), [task], prompting="single", standardize=on)[0] for on in (False, True)]
-    assert single[0].score == single[1].score
-    # A prompt that scores all films alike says nothing, rather than rounding errors.
-    (flat,) = own_findings(lambda texts: np.full((20, len(texts)), 0.1), rows(), [task], standardize=True)
-    assert flat.predictions.output.tolist() == [0.0] * len(chosen)
+    counts = np.array(own_regions(score, rows()).confusion.counts)
+    assert counts.sum(0).tolist() == [0, 20, 0]  # hip, knee, hand
 
 
 def test_every_prompt_is_asked_once_and_together() -> None:
@@ -215,10 +195,6 @@ def test_an_own_score_does_not_depend_on_the_batch() -> None:
 
 def test_misuse_raises() -> None:
     score, tasks = score_with(encode), discover_findings(rows())
-    with pytest.raises(ValueError, match=r"over_prompts must be one of .*, got 'median'"):
-        own_findings(score, rows(), tasks, over_prompts="median")
-    with pytest.raises(ValueError, match=r"over_prompts must be one of .*, got 'median'"):
-        own_regions(score, rows(), over_prompts="median")
     with pytest.raises(ValueError, match="prompting must be 'pair' or 'single', got 'both'"):
         own_findings(score, rows(), tasks, prompting="both")
     with pytest.raises(ValueError, match=r"scores must be \(films, texts\) = \(20, \d+\), got \(19, \d+\)"):
