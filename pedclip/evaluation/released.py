@@ -20,7 +20,7 @@ from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.labels import read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
-from pedclip.evaluation.zero_shot.results import finding_result, region_result
+from pedclip.evaluation.zero_shot.results import finding_results, region_result
 from pedclip.evaluation.zero_shot.scoring import Rows
 from pedclip.models.released.model import ReleasedModel
 from pedclip.models.released.outputs import ReleasedImage, ReleasedText
@@ -166,14 +166,9 @@ def released_findings(
     questions = [released_prompts(model, task) for task in tasks]
     films = _films(model, images, embedded, batch_size, device)
     scores = _scores(model, films, questions, len(labels), device)  # (N, Q)
-    results = []
-    for column, task in enumerate(tasks):
-        # All films are scored with all questions, and each question is asked of its own.
-        chosen = task.rows["test"]  # (n,) of the films that take part
-        patients = np.array([labels[row].patient for row in chosen])
-        scoring = Scoring(task.name, method, num_resamples, seed)
-        results.append(finding_result(task, scores[chosen, column], patients, scoring))
-    return results
+    # All films are scored with all questions, and each question is asked of its own.
+    asked = (scores[task.rows["test"], column] for column, task in enumerate(tasks))
+    return finding_results(labels, tasks, asked, method=method, num_resamples=num_resamples, seed=seed)
 
 
 def released_regions(

@@ -20,7 +20,7 @@ from pedclip.evaluation.tasks.labels import read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
 from pedclip.evaluation.zero_shot.recall import recall_results
-from pedclip.evaluation.zero_shot.results import finding_result, region_result
+from pedclip.evaluation.zero_shot.results import finding_results, region_result
 from pedclip.evaluation.zero_shot.scoring import Prompting, Rows
 from pedclip.triplets.transforms import to_pixels
 
@@ -120,15 +120,14 @@ def own_findings(
     # All prompts at once, as films are the costly side.
     sentences = [sentence for pair in pairs for sentence in (*pair.positive, *pair.negative)]
     column_of = _scored(score_texts, sentences, len(labels))
-    results = []
-    for task, pair in zip(tasks, pairs, strict=True):
-        chosen = task.rows["test"]  # (n,) of the films that take part
+
+    def score(task: Task) -> Floats:
+        pair, chosen = task.require_rule().prompts, task.rows["test"]  # (n,) of the films that take part
         positive, negative = (_mean(column_of(side)[chosen]) for side in (pair.positive, pair.negative))
         # What a film scores with any sentence about its region cancels in the difference.
-        scores = positive if prompting == "single" else positive - negative
-        patients = np.array([labels[row].patient for row in chosen])
-        results.append(finding_result(task, scores, patients, Scoring(task.name, method, num_resamples, seed)))
-    return results
+        return positive if prompting == "single" else positive - negative
+
+    return finding_results(labels, tasks, map(score, tasks), method=method, num_resamples=num_resamples, seed=seed)
 
 
 def own_regions(

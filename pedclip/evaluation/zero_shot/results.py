@@ -1,6 +1,6 @@
 """Results of findings and regions from scores, their tidy tables, and their entries in metrics.json."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from pedclip.evaluation.metrics.bootstrap import Groups, Interval
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.per_image import accuracy
 from pedclip.evaluation.result import ClassScore, Confusion, Predictions, Result, Scoring
+from pedclip.evaluation.tasks.labels import Row
 from pedclip.evaluation.tasks.task import Task
 
 
@@ -44,6 +45,36 @@ def finding_result(task: Task, scores: NDArray[Any], patients: NDArray[Any], sco
         baseline_name="chance",
         predictions=Predictions(auc, labels, np.asarray(scores), np.asarray(patients)),
     )
+
+
+def finding_results(
+    labels: Sequence[Row],
+    tasks: Sequence[Task],
+    scores: Iterable[NDArray[Any]],
+    *,
+    method: str,
+    num_resamples: int,
+    seed: int,
+) -> list[Result]:
+    """The AUC of every task, however its films are scored.
+
+    Args:
+        labels: N rows.
+        tasks: What `discover_findings` returned for these rows.
+        scores: Of each task in turn, (n,) of the films that take part in it.
+        method: Name in the results.
+        num_resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+
+    Raises:
+        ValueError: As `finding_result`.
+    """
+    results = []
+    for task, found in zip(tasks, scores, strict=True):
+        # (n,) of the images that take part.
+        patients = np.array([labels[row].patient for row in task.rows["test"]])
+        results.append(finding_result(task, found, patients, Scoring(task.name, method, num_resamples, seed)))
+    return results
 
 
 def region_result(

@@ -13,7 +13,7 @@ from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
 from pedclip.evaluation.zero_shot.recall import recall_results
-from pedclip.evaluation.zero_shot.results import finding_result, region_result
+from pedclip.evaluation.zero_shot.results import finding_results, region_result
 
 Rows = Iterable[Row | Mapping[str, Any]]
 EncodeText = Callable[[Sequence[str]], NDArray[Any]]  # P sentences -> (P, D)
@@ -84,17 +84,14 @@ def zero_shot_findings(
     """
     labels = read_labels(rows)
     _check_count(image, len(labels))
-    results = []
-    for task in tasks:
+
+    def score(task: Task) -> Floats:
         # Prompts are encoded per task, as they may name its region.
-        prompts, chosen = task.require_rule().prompts, task.rows["test"]
-        scores = score_pairs(
-            image[chosen], encode_text(prompts.positive), encode_text(prompts.negative), prompting=prompting
-        )
-        # (n,) of the images that take part.
-        patients = np.array([labels[row].patient for row in chosen])
-        results.append(finding_result(task, scores, patients, Scoring(task.name, method, num_resamples, seed)))
-    return results
+        prompts = task.require_rule().prompts
+        positive, negative = encode_text(prompts.positive), encode_text(prompts.negative)
+        return score_pairs(image[task.rows["test"]], positive, negative, prompting=prompting)
+
+    return finding_results(labels, tasks, map(score, tasks), method=method, num_resamples=num_resamples, seed=seed)
 
 
 def zero_shot_regions(
