@@ -54,6 +54,18 @@ def check_equal_runs(first: Path, second: Path) -> None:
         assert torch.equal(value, states[1][name]), name
 
 
+def check_equal_scores(first: ObjectiveModel, second: ObjectiveModel) -> None:
+    """Both score films and texts alike, and each score depends on its film and its text alone."""
+    pixels = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    texts = ["Film 1 of the chest.", "Film", "...", "Film 2 of the pelvis. Film 3."]
+    with torch.no_grad():
+        scores = second.pair_scores(pixels, texts)
+        assert torch.equal(first.pair_scores(pixels, texts), scores)
+        for film in range(3):
+            alone = [second.pair_scores(pixels[film : film + 1], [text])[0, 0] for text in texts]
+            torch.testing.assert_close(torch.stack(alone), scores[film], rtol=1e-4, atol=1e-5)
+
+
 def interrupt(monkeypatch: pytest.MonkeyPatch, run: Path, name: str, **options: object) -> None:
     """Train as ``train`` does, and be stopped in the fifth batch."""
     original, count = PretrainModule.training_step, 0
