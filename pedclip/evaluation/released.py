@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pedclip.anatomy import REGIONS
 from pedclip.evaluation.embeddings import Array, Embeddings, embed_texts, evaluating
 from pedclip.evaluation.features import Features
-from pedclip.evaluation.result import Result, Scoring
+from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.labels import read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
-from pedclip.evaluation.zero_shot.results import finding_results, region_result
+from pedclip.evaluation.zero_shot.results import best_regions, finding_results, region_candidates
 from pedclip.evaluation.zero_shot.scoring import Rows
 from pedclip.models.released.model import ReleasedModel
 from pedclip.models.released.outputs import ReleasedImage, ReleasedText
@@ -204,16 +203,12 @@ def released_regions(
         TypeError: As there.
     """
     labels = read_labels(rows)
-    truth = [row.region for row in labels]
-    # In the order of pedclip.anatomy, so that confusions of different runs compare.
-    names = [region for region in REGIONS if region in truth]
+    names = region_candidates(labels)
     # A region has no sentences that deny it: the others are what it is held against.
     questions = [Prompts(list(region_prompts(name)), []) for name in names]
     films = _films(model, images, embedded, batch_size, device)
-    answers = _scores(model, films, questions, len(labels), device).argmax(axis=1)  # (N, L) -> (N,)
-    patients = [row.patient for row in labels]
-    scoring = Scoring("body region", method, num_resamples, seed)
-    return region_result(truth, [names[answer] for answer in answers], names, patients, scoring)
+    scores = _scores(model, films, questions, len(labels), device)  # (N, L)
+    return best_regions(labels, names, scores, method=method, num_resamples=num_resamples, seed=seed)
 
 
 def _scores(

@@ -12,15 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pedclip.anatomy import REGIONS
 from pedclip.evaluation.embeddings import Array, Evaluable, evaluating
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups
-from pedclip.evaluation.result import Result, Scoring
+from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.labels import read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
 from pedclip.evaluation.zero_shot.recall import recall_results
-from pedclip.evaluation.zero_shot.results import finding_results, region_result
+from pedclip.evaluation.zero_shot.results import best_regions, finding_results, region_candidates
 from pedclip.evaluation.zero_shot.scoring import Prompting, Rows
 from pedclip.triplets.transforms import to_pixels
 
@@ -156,19 +155,11 @@ def own_regions(
         ValueError: Scores are not (N, M), or fewer than two regions are present.
     """
     labels = read_labels(rows)
-    truth = [row.region for row in labels]
-    # In the order of pedclip.anatomy, as of zero_shot_regions.
-    names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
+    names = region_candidates(labels, candidates)
     prompts = [region_prompts(name) for name in names]
     column_of = _scored(score_texts, [sentence for group in prompts for sentence in group], len(labels))
     scores = np.stack([_mean(column_of(group)) for group in prompts], axis=1)  # (N, L)
-    return region_result(
-        truth,
-        [names[answer] for answer in scores.argmax(axis=1)],
-        names,
-        [row.patient for row in labels],
-        Scoring("body region", method, num_resamples, seed),
-    )
+    return best_regions(labels, names, scores, method=method, num_resamples=num_resamples, seed=seed)
 
 
 def own_retrieval(

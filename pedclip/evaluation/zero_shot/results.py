@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pedclip.anatomy import REGIONS
 from pedclip.evaluation.metrics.bootstrap import Groups, Interval
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.per_image import accuracy
@@ -125,6 +126,45 @@ def region_result(
             np.arange(len(truth)) if groups is None else np.asarray(groups),
         ),
     )
+
+
+def region_candidates(labels: Sequence[Row], asked: Sequence[str] | None = None) -> list[str]:
+    """Regions to choose from, in the order of ``pedclip.anatomy``, so that confusions of different runs compare.
+
+    Args:
+        labels: N rows.
+        asked: The regions; None means those present in the rows.
+    """
+    chosen = {row.region for row in labels} if asked is None else set(asked)
+    return [region for region in REGIONS if region in chosen]
+
+
+def best_regions(
+    labels: Sequence[Row],
+    candidates: Sequence[str],
+    scores: NDArray[Any],
+    *,
+    method: str,
+    num_resamples: int,
+    seed: int,
+) -> Result:
+    """Accuracy of the region with the best score, however films are scored.
+
+    Args:
+        labels: N rows.
+        candidates: L regions of `region_candidates`.
+        scores: (N, L), higher for a better fit.
+        method: Name in the result.
+        num_resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+
+    Raises:
+        ValueError: As `region_result`.
+    """
+    truth, patients = [row.region for row in labels], [row.patient for row in labels]
+    # Of equal scores the first candidate wins.
+    predicted = [candidates[answer] for answer in np.asarray(scores).argmax(axis=1)]  # (N, L) -> (N,)
+    return region_result(truth, predicted, candidates, patients, Scoring("body region", method, num_resamples, seed))
 
 
 def task_table(results: Sequence[Result]) -> pd.DataFrame:

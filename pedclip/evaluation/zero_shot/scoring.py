@@ -6,14 +6,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.anatomy import REGIONS
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups
-from pedclip.evaluation.result import Result, Scoring
+from pedclip.evaluation.result import Result
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.prompts import region_prompts
 from pedclip.evaluation.tasks.task import Task
 from pedclip.evaluation.zero_shot.recall import recall_results
-from pedclip.evaluation.zero_shot.results import finding_results, region_result
+from pedclip.evaluation.zero_shot.results import best_regions, finding_results, region_candidates
 
 Rows = Iterable[Row | Mapping[str, Any]]
 EncodeText = Callable[[Sequence[str]], NDArray[Any]]  # P sentences -> (P, D)
@@ -123,20 +122,11 @@ def zero_shot_regions(
     """
     labels = read_labels(rows)
     _check_count(image, len(labels))
-    # The true regions score the answers, and are the candidates where none are named.
-    truth = [row.region for row in labels]
-    # In the order of pedclip.anatomy, so that confusions of different runs compare.
-    names = [region for region in REGIONS if region in (truth if candidates is None else candidates)]
+    names = region_candidates(labels, candidates)
     # One point per region; the nearest is the answer, so that no label is fitted.
     anchors = np.stack([ensemble(encode_text(region_prompts(region))) for region in names])  # (L, D)
-    answers = cosines(unit_vectors(image, "image"), anchors.T).argmax(axis=1)  # (N, L) -> (N,)
-    return region_result(
-        truth,
-        [names[answer] for answer in answers],
-        names,
-        [row.patient for row in labels],
-        Scoring("body region", method, num_resamples, seed),
-    )
+    scores = cosines(unit_vectors(image, "image"), anchors.T)  # (N, L)
+    return best_regions(labels, names, scores, method=method, num_resamples=num_resamples, seed=seed)
 
 
 def retrieval(

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pedclip.anatomy import REGIONS
 from pedclip.evaluation.downstream.logistic import INVERSE_PENALTIES
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups, can_resample
 from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.tasks.task import Task
-from pedclip.evaluation.zero_shot.results import finding_result, region_result
+from pedclip.evaluation.zero_shot.results import finding_result, region_candidates, region_result
 
 THUMBNAIL: Final = 8  # pixels per side
 
@@ -203,7 +202,7 @@ def shortcut_regions(
         [row.region for row in test],
         predicted,
         # It can only answer what it was taught.
-        [region for region in REGIONS if any(row.region == region for row in train)],
+        region_candidates(train),
         [row.patient for row in test],
         Scoring("body region", "shortcut", num_resamples, seed),
     )
