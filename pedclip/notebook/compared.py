@@ -10,6 +10,7 @@ from pedclip.evaluation.published import PrintedModel
 from pedclip.models.checkpoint_files import CONFIG_FILE
 from pedclip.models.released.load import load_released
 from pedclip.models.released.model import ReleasedModel
+from pedclip.models.released.release import OPEN_CLIP_PREFIXES
 from pedclip.notebook.environment import shown
 from pedclip.notebook.errors import MissingArtefact, ParameterError
 from pedclip.notebook.session import RunPaths
@@ -54,27 +55,33 @@ def compared_checkpoints(names: Iterable[str], paths: RunPaths) -> dict[str, Pat
     return found
 
 
-def released_models(names: Iterable[str]) -> dict[str, ReleasedModel]:
+def released_models(names: Iterable[str], *, needs_texts: bool = False) -> dict[str, ReleasedModel]:
     """Weights of others that the parameter `compare` names.
 
     Args:
-        names: Those that count here are "released:NAME", which asks the hub, or "released:NAME:/path/to/file".
+        names: Those that count here are "released:NAME", which asks the hub, or "released:NAME:/path/to/file". A NAME
+            of open_clip keeps its own colon, such as "released:hf-hub:OWNER/MODEL:/path/to/file".
+        needs_texts: Whether a model without a text encoder is refused.
 
     Returns:
         By the name of the method, "released NAME", which is also the way of the printed model.
 
     Raises:
         FileNotFoundError: As ``load_released``; the message says which file, from where, under which licence.
-        ParameterError: One name stands there twice.
+        ParameterError: One name stands there twice, or a model has no texts where they are needed.
         ValueError: As ``load_released``.
     """
     found: dict[str, ReleasedModel] = {}
     for entry in (name.removeprefix(_RELEASED) for name in names if name.startswith(_RELEASED)):
-        name, _, place = entry.partition(":")
+        name, place = _name_and_place(entry)
         # Checked before the weights are read, which may take a minute.
         if f"released {name}" in found:
             raise ParameterError(f"compare: the weights of {name} are named twice; compare one file at a time")
-        found[f"released {name}"] = load_released(name, os.path.expanduser(place) or None)
+        model = load_released(name, os.path.expanduser(place) or None)
+        # RAD-DINO, say: nothing can be asked of it in words.
+        if needs_texts and not model.release.has_text:
+            raise ParameterError(f"compare: {name} encodes films only; compare it where features are probed, not here")
+        found[f"released {name}"] = model
     return found
 
 
@@ -93,6 +100,12 @@ def how_to_fill(model: PrintedModel, *, parameter: Literal["compare", "checkpoin
     given = {"compare": f'-p compare "[{name}]"', "checkpoint": f'-p name {name} -p checkpoint ""'}
     made = f"papermill notebooks/{_PRETRAIN}.ipynb out.ipynb -p objective {name} -p name {name}"
     return f"{made}, then {given[parameter]}"
+
+
+def _name_and_place(entry: str) -> tuple[str, str]:
+    prefix = next((one for one in OPEN_CLIP_PREFIXES if entry.startswith(one)), "")
+    name, _, place = entry.removeprefix(prefix).partition(":")
+    return prefix + name, place
 
 
 def _checkpoint(name: str, paths: RunPaths) -> Path:

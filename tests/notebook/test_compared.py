@@ -1,6 +1,7 @@
 """Further runs of a notebook: found by name or folder, and otherwise the way to make them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,3 +90,24 @@ def test_weights_that_are_not_there_say_which_and_under_which_licence(tmp_path: 
         released_models([f"released:mgca:{tmp_path / 'nothing.ckpt'}"])
     with pytest.raises(ValueError, match="did you mean 'biomedclip'"):
         released_models(["released:biomedclap"])
+
+
+def test_a_name_of_open_clip_keeps_its_colon(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(name: str, path: str | None) -> SimpleNamespace:
+        asked.append((name, path))
+        return SimpleNamespace(release=SimpleNamespace(has_text=True))
+
+    monkeypatch.setattr("pedclip.notebook.compared.load_released", load)
+    names = ["released:hf-hub:owner/model", "released:open_clip:ViT-B-32:/a/file.bin", "released:chexzero:/a/b.pt"]
+    found = released_models(names)
+    assert asked == [("hf-hub:owner/model", None), ("open_clip:ViT-B-32", "/a/file.bin"), ("chexzero", "/a/b.pt")]
+    assert list(found) == ["released hf-hub:owner/model", "released open_clip:ViT-B-32", "released chexzero"]
+
+
+def test_a_model_without_texts_is_refused_where_words_are_asked(tmp_path: Path) -> None:
+    entry = f"released:rad-dino:{MAKERS['rad-dino'](tmp_path).path}"
+    assert list(released_models([entry])) == ["released rad-dino"]
+    with pytest.raises(ParameterError, match="rad-dino encodes films only"):
+        released_models([entry], needs_texts=True)
