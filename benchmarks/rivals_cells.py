@@ -15,10 +15,11 @@ import yaml
 from benchmarks.report import describe
 from pedclip.artefacts import write_json
 from pedclip.objectives.registry import names as objective_names
-from pedclip.training.config import RunConfig, load_profile, replace_fields
+from pedclip.training.config import RunConfig, replace_fields
 from pedclip.training.history import read_history
 from pedclip.training.loop import pretrain
 from pedclip.training.preparation import PreparedData, prepare
+from pedclip.training.profiles import load_profile
 from pedclip.triplets.arrays import TripletArrays
 
 WITH_EXPERTS: Final = "+experts"

@@ -26,8 +26,9 @@ from pedclip.anatomy import REGIONS
 from pedclip.data.phantom import iterate_studies
 from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP, default_preprocess
-from pedclip.training.config import RunConfig, load_config, load_profile, replace_fields, starting_points
+from pedclip.training.config import RunConfig, load_config, replace_fields
 from pedclip.training.loop import pretrain
+from pedclip.training.profiles import load_profile, starting_points
 from pedclip.triplets.arrays import TripletArrays
 from pedclip.triplets.seen_patients import PATIENTS_FILE, salt_file
 from pedclip.triplets.splits import split_of

@@ -16,7 +16,7 @@ import torch
 from benchmarks.report import describe, write_report
 from pedclip.models.image import ImageEncoder, build_vit
 from pedclip.models.stem import HybridStem
-from pedclip.training.config import load_profile
+from pedclip.training.profiles import load_profile
 
 REFERENCE = "convolutional 112"
 

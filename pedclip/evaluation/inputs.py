@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pedclip.models.pedclip import PedCLIP
 from pedclip.objectives.trained import ObjectiveModel, open_model
-from pedclip.training.config import RunConfig, load_config, load_profile
+from pedclip.training.config import RunConfig, load_config
 from pedclip.training.preparation import load_triplets_of
+from pedclip.training.profiles import load_profile
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.left_out import LEFT_OUT_FILE
 from pedclip.triplets.seen_patients import PATIENTS_FILE, drop_seen_patients

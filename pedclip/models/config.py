@@ -8,8 +8,9 @@ import timm
 
 from pedclip.anatomy import REGIONS
 from pedclip.models.convolutional import is_resnet
-from pedclip.models.image import EXPERT_INITS, GATE_INPUTS, IMAGE_STEMS, ExpertInit, GateInput, ImageStem
+from pedclip.models.image import IMAGE_STEMS, ImageStem
 from pedclip.models.mobe import IMPLEMENTATIONS, Implementation
+from pedclip.models.mobe_block import EXPERT_INITS, GATE_INPUTS, ExpertInit, GateInput
 
 MAX_REGIONS: Final = 200  # experts of one block
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pedclip.models.image import ImageEncoder, MoBEBlock
+from pedclip.models.image import ImageEncoder
+from pedclip.models.mobe_block import MoBEBlock
 
 
 class EveryRow(nn.Module):

@@ -14,19 +14,13 @@ from pathlib import Path
 from torch import distributed
 
 from pedclip.training.checkpoints import NotFiniteError
-from pedclip.training.config import (
-    PROFILES,
-    RunConfig,
-    available_profile,
-    load_config,
-    load_profile,
-    replace_fields,
-)
+from pedclip.training.config import RunConfig, load_config, replace_fields
 from pedclip.training.experts import published_experts
 from pedclip.training.launcher import check_launch, join_processes
 from pedclip.training.loop import pretrain
 from pedclip.training.model_card import checkpoint_card
 from pedclip.training.preparation import prepare
+from pedclip.training.profiles import PROFILES, available_profile, load_profile
 from pedclip.training.recipes import RECIPES, recipe_of, with_recipe
 from pedclip.training.run_lock import is_main, run_lock
 from pedclip.triplets.columns import PATIENTS

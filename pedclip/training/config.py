@@ -2,28 +2,18 @@
 
 import dataclasses
 import difflib
-import json
-import logging
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pedclip.artefacts import read_json
 from pedclip.models.config import PedCLIPConfig, check_types
 from pedclip.models.starting_points import (
-    INSTALLED,
     RANDOM,
-    StartingPoint,
-    image_starting_point,
-    installed_package,
-    text_starting_point,
 )
 from pedclip.objectives.registry import check_options, option_names
 from pedclip.objectives.registry import names as objective_names
-from pedclip.training.experts import published_experts
 from pedclip.triplets.columns import PATIENTS
 
 LearningRateSchedule = Literal["cosine", "constant"]
@@ -33,9 +23,7 @@ Logger = Literal["csv", "tensorboard"]
 Optimizer = Literal["adamw", "adam"]
 StemTraining = Literal["frozen", "slow", "full"]
 STEM_RATES: Final[dict[StemTraining, float]] = {"frozen": 0.0, "slow": 0.1, "full": 1.0}  # of the learning rate
-_logger = logging.getLogger(__name__)
 Config = TypeVar("Config", PedCLIPConfig, "TrainingConfig")
-PROFILES: Final = ("demo", "small", "paper")
 
 
 @dataclass(frozen=True)
@@ -224,100 +212,6 @@ class RunConfig:
         training = replace_fields(TrainingConfig(), values.get("training", {}))
         rest = {name: value for name, value in values.items() if name not in ("model", "training")}
         return cls(**rest, model=model, training=training)
-
-
-def load_profile(profile: str, *, pretrained: bool = True) -> RunConfig:
-    """One of the stored configurations.
-
-    Args:
-        profile: "demo" (small, minutes on two CPU cores), "small" (the demo's model on many more films: the weights
-            that come with the package) or "paper" (the published values).
-        pretrained: False for the values of the profile that serve random weights.
-
-    Raises:
-        ValueError: There is no such profile.
-    """
-    _require(profile in PROFILES, "profile", profile, f"one of {PROFILES}")
-    values = json.loads(files("pedclip.training").joinpath("profiles.json").read_text())[profile]
-    # What suits pretrained encoders need not suit random ones: stem, epochs, step size.
-    changes = values.pop("random_weights")
-    if not pretrained:
-        values |= {section: values[section] | changes.get(section, {}) for section in ("model", "training")}
-    return RunConfig.from_dict(values)
-
-
-def configure(profile: str, settings: Mapping[str, Any]) -> RunConfig:
-    """A profile with some values replaced, as the parameters of a notebook ask for.
-
-    Args:
-        profile: See ``load_profile``.
-        settings: Values of fields of ``RunConfig``, ``PedCLIPConfig`` or ``TrainingConfig`` by name. 0, "" and []
-            keep the profile's value (the seed is always taken). ``pretrained="no"`` starts from random weights
-            whatever the profile names, "yes" insists on pretrained ones, and "" takes the profile's unless they are of
-            a package that is not installed. Another objective than "pedclip" comes without experts: see
-            ``published_experts``.
-
-    Returns:
-        The configuration; paths in ``data`` are absolute, so that it can be read from any folder.
-
-    Raises:
-        ValueError: A name is unknown or a value not allowed.
-    """
-    # A notebook's parameter cannot be absent, so "not given" is an empty value; a seed of 0 is a seed.
-    given = published_experts({name: value for name, value in settings.items() if value or name == "seed"})
-    pretrained = given.pop("pretrained", "")
-    # Weights named by hand go before the switch.
-    if pretrained or {"image_weights", "text_weights"} & given.keys():
-        config = load_profile(profile, pretrained=pretrained != "no")
-    else:
-        config = available_profile(profile)
-    if "data" in given:
-        given["data"] = ",".join(_absolute(part.strip()) for part in given["data"].split(","))
-    # Names are looked up in both sections; what is left over must belong to the run itself.
-    for section in ("model", "training"):
-        names = {item.name for item in dataclasses.fields(getattr(config, section))}
-        part = replace_fields(getattr(config, section), {name: given.pop(name) for name in names & given.keys()})
-        config = dataclasses.replace(config, **{section: part})
-    return RunConfig.from_dict(config.to_dict() | given)
-
-
-def starting_points(config: RunConfig) -> tuple[StartingPoint, StartingPoint]:
-    """Starting points of the image and of the text encoder, on this disk.
-
-    Raises:
-        OSError: One is not there; see ``pedclip.models.starting_points``.
-    """
-    training = config.training
-    image = image_starting_point(training.image_weights, config.model.pretrained_network)
-    return image, text_starting_point(training.text_weights)
-
-
-def available_profile(profile: str) -> RunConfig:
-    """A profile, with its values for random weights where the package of its weights is not installed.
-
-    Raises:
-        ValueError: There is no such profile.
-    """
-    config = load_profile(profile)
-    if package := missing_package(config):
-        _logger.warning("%s is not installed: this run starts from random weights", package)
-        return load_profile(profile, pretrained=False)
-    return config
-
-
-def missing_package(config: RunConfig) -> str:
-    """Packages that pip has to install before a configuration's starting points are there, or ""."""
-    training = config.training
-    wanted = [
-        installed_package("image", config.model.pretrained_network) if training.image_weights == INSTALLED else None,
-        installed_package("text") if training.text_weights == INSTALLED else None,
-    ]
-    return " ".join(package.requirement for package in wanted if package and not package.is_installed)
-
-
-def _absolute(place: str) -> str:
-    # A name such as "phantom" stays as it is, unless there is a folder of that name.
-    return str(Path(place).resolve()) if Path(place).exists() else place
 
 
 def load_config(path: str | Path) -> RunConfig:

@@ -4,7 +4,8 @@ import json
 from collections import Counter
 
 from pedclip.anatomy import REGIONS, display_name
-from pedclip.training.config import RunConfig, TrainingConfig, starting_points
+from pedclip.training.config import RunConfig, TrainingConfig
+from pedclip.training.profiles import starting_points
 from pedclip.triplets.arrays import TripletArrays
 
 

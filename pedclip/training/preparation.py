@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pedclip.anatomy import REGIONS
 from pedclip.models.pedclip import check_same_architecture, default_preprocess
-from pedclip.training.config import RunConfig, starting_points
+from pedclip.training.config import RunConfig
+from pedclip.training.profiles import starting_points
 from pedclip.training.run_lock import run_lock
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.left_out import LEFT_OUT_FILE

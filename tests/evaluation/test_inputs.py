@@ -11,9 +11,10 @@ from datasets import Dataset
 
 from pedclip.artefacts import write_json
 from pedclip.evaluation.inputs import open_inputs
-from pedclip.training.config import load_config, load_profile
+from pedclip.training.config import load_config
 from pedclip.training.loop import build_model
 from pedclip.training.preparation import load_triplets_of, prepare
+from pedclip.training.profiles import load_profile
 from pedclip.training.resume import claim_run
 from pedclip.triplets.seen_patients import drop_seen_patients, patient_key, salt_file
 from pedclip.triplets.splits import split_of

@@ -1,21 +1,13 @@
 """The MoBE block inside a timm ViT."""
 
-import math
-
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pedclip.models.image import ImageEncoder, ImageFeatures, MoBEBlock, attend_image_token, build_vit
-
-SIZES = {"patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 2}
-
-
-def encoder(*, mobe_layers: tuple[int, ...] = (-1,), vit: nn.Module | None = None, **options: object) -> ImageEncoder:
-    torch.manual_seed(0)
-    vit = vit or build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES)
-    return ImageEncoder(vit, mobe_layers=mobe_layers, num_experts=4, **options)
+from pedclip.models.image import ImageEncoder, ImageFeatures, build_vit
+from pedclip.models.mobe_block import MoBEBlock
+from tests.models.tiny_encoder import SIZES, encoder
 
 
 def literal_forward(model: ImageEncoder, pixels: Tensor, region: Tensor | None) -> Tensor:
@@ -51,66 +43,6 @@ def test_image_token_path_equals_all_rows(gate_input: str, is_forced: bool, qk_n
     assert [tuple(logits.shape) for logits in gate_logits] == [(3, 4)]
 
 
-class Times(nn.Module):
-    """A branch made visible by a factor."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, branch: Tensor) -> Tensor:
-        return self.factor * branch
-
-
-def printed_block(block: MoBEBlock, x: Tensor, label: int | None) -> tuple[Tensor, Tensor]:
-    """Fig. 3 right and Eq. 1 and 2 for one film (1+S, C), in loops over heads and experts."""
-    query, key, value = block.attn.qkv(block.norm1(x)).chunk(3, dim=-1)
-    width = x.shape[1] // 2
-    heads = []
-    for part in (slice(0, width), slice(width, None)):
-        scores = query[:, part] @ key[:, part].t() / math.sqrt(width)
-        heads.append(scores.softmax(-1) @ value[:, part])
-    z = x + 0.5 * block.ls1.gamma * block.attn.proj(torch.cat(heads, -1))
-    y = block.norm2(z)
-    image_token = {"post_norm": y, "pre_norm": z, "block_input": x}[block.gate_input][0]
-    logits = block.mobe.gate.weight @ image_token  # (E,)
-    scores = logits.exp() / logits.exp().sum()
-    mixed = torch.zeros_like(x)
-    for expert in range(4):
-        hidden = y @ block.mobe.w1[expert].t() + block.mobe.b1[expert]
-        hidden = hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2
-        share = scores[expert] if label is None else float(expert == label)
-        mixed = mixed + share * (hidden @ block.mobe.w2[expert].t() + block.mobe.b2[expert])
-    return z + 0.25 * block.ls2.gamma * mixed, logits
-
-
-@pytest.mark.parametrize("gate_input", ["post_norm", "pre_norm", "block_input"])
-@pytest.mark.parametrize("is_forced", [True, False])
-def test_the_block_is_the_printed_one(gate_input: str, is_forced: bool) -> None:
-    vit = timm.create_model("vit_tiny_patch16_224", img_size=16, num_classes=0, init_values=0.3, **SIZES)
-    block = encoder(vit=vit, gate_input=gate_input, expert_init="random").double().vit.blocks[-1]
-    for parameter in block.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)  # nothing is 0 or 1, so that nothing can be left out unseen
-    block.drop_path1, block.drop_path2 = Times(0.5), Times(0.25)
-    tokens = torch.randn(2, 5, 32, dtype=torch.float64)
-    labels = [3, 1] if is_forced else [None, None]
-    films = [printed_block(block, x, label) for x, label in zip(tokens, labels, strict=True)]
-    printed, logits = (torch.stack(parts) for parts in zip(*films, strict=True))
-    for rows, path in ((slice(None), block), (slice(1), block.image_token)):
-        output, gate_logits = path(tokens, torch.tensor(labels) if is_forced else None)
-        torch.testing.assert_close(output, printed[:, rows], rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(gate_logits, logits, rtol=1e-10, atol=1e-10)
-
-
-def test_attention_of_one_row_by_timm() -> None:
-    options = {"img_size": 16, "num_classes": 0, "qk_norm": True, "scale_attn_norm": True}
-    attention = timm.create_model("vit_tiny_patch16_224", **options, **SIZES).blocks[0].attn
-    for parameter in attention.parameters():
-        torch.nn.init.normal_(parameter)
-    tokens = torch.randn(2, 5, 32)
-    torch.testing.assert_close(attend_image_token(attention, tokens), attention(tokens)[:, :1])
-
-
 @pytest.mark.parametrize("mobe_layers", [(), (-1,)])
 def test_attention_weights_are_those_of_the_last_block(mobe_layers: tuple[int, ...]) -> None:
     model = encoder(mobe_layers=mobe_layers).eval()
@@ -133,19 +65,6 @@ def test_patches_are_the_final_rows_behind_the_image_token() -> None:
     assert local.patches.shape == (1, 9, 3)
 
 
-def test_attention_of_one_row_drops_out_in_training_alone() -> None:
-    attention = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES).blocks[0].attn
-    tokens = torch.randn(2, 5, 32)
-    attention.attn_drop.p = 0.5
-    torch.testing.assert_close(attend_image_token(attention.eval(), tokens), attention(tokens)[:, :1])
-    attention.train()
-    assert not torch.allclose(attend_image_token(attention, tokens), attend_image_token(attention, tokens))
-    attention.attn_drop.p = 0.0
-    assert torch.equal(attend_image_token(attention, tokens), attend_image_token(attention, tokens))
-    attention.proj_drop.p = 1.0
-    assert not attend_image_token(attention, tokens).any()
-
-
 @pytest.mark.parametrize("mobe_layers", [(), (0,), (1, -1), (0, 1, 2)])
 def test_copied_experts_keep_the_pretrained_function(mobe_layers: tuple[int, ...]) -> None:
     options = {"img_size": 16, "num_classes": 0, "pre_norm": True, "init_values": 0.3}
@@ -165,17 +84,6 @@ def test_patches_are_dropped_in_training_alone() -> None:
     model, pixels = encoder(vit=vit), torch.randn(2, 3, 16, 16)
     assert model.train()(pixels)[2].shape == (2, 1 + 2, 32)
     assert model.eval()(pixels)[2].shape == (2, 1 + 4, 32)
-
-
-@pytest.mark.parametrize("expert_init", ["copy", "copy_noise", "random"])
-def test_experts_start_as_asked(expert_init: str) -> None:
-    torch.manual_seed(0)
-    vit = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES)
-    source = vit.blocks[-1].mlp.fc1.weight.detach().clone()
-    mobe = encoder(vit=vit, expert_init=expert_init).vit.blocks[-1].mobe
-    apart = (mobe.w1.detach() - source).std() / source.std()
-    expected = {"copy": 0.0, "copy_noise": 0.1, "random": math.sqrt(2)}  # √2: two draws of one deviation
-    assert float(apart) == pytest.approx(expected[expert_init], rel=0.05)
 
 
 def test_gate_of_a_middle_block_is_the_one_that_is_printed() -> None:
@@ -267,36 +175,6 @@ def test_convolutional_stem_names_its_sizes(size: int, patch: int) -> None:
         )
     with pytest.raises(ValueError, match="do not fit image_stem"):
         build_vit("vit_tiny_patch16_224", image_size=32, weights="timm", stem="convolutional", **SIZES)
-
-
-@pytest.mark.parametrize("gate_input", ["post_norm", "pre_norm", "block_input"])
-def test_a_block_is_the_figure(gate_input: str) -> None:
-    # Layer scale far from 1, and attention far from 0, so that nothing may be left out or exchanged.
-    options = {"img_size": 16, "num_classes": 0, "init_values": 0.3, **SIZES}
-    torch.manual_seed(0)
-    model = encoder(vit=timm.create_model("vit_tiny_patch16_224", **options), gate_input=gate_input)
-    block = model.vit.blocks[-1]
-    with torch.no_grad():
-        for parameter in block.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    tokens = torch.randn(2, 5, 32)
-    attended = tokens + block.ls1.gamma * block.attn(block.norm1(tokens))
-    normed = block.norm2(attended)
-    seen = {"post_norm": normed, "pre_norm": attended, "block_input": tokens}[gate_input][:, 0]
-    mixed, expected_logits = block.mobe(normed, gate_token=seen)
-    for found, logits in (block(tokens, None), block.image_token(tokens, None)):
-        torch.testing.assert_close(found, (attended + block.ls2.gamma * mixed)[:, : found.shape[1]])
-        torch.testing.assert_close(logits, expected_logits)
-
-
-def test_attention_of_one_row_drops_as_in_training_and_not_otherwise() -> None:
-    attention = build_vit("vit_tiny_patch16_224", image_size=16, weights="", **SIZES).blocks[0].attn
-    attention.attn_drop.p = 0.9
-    tokens = torch.randn(2, 5, 32)
-    kept = attend_image_token(attention.eval(), tokens)
-    assert torch.equal(kept, attend_image_token(attention, tokens))
-    attention.train()
-    assert not torch.allclose(kept, attend_image_token(attention, tokens))
 
 
 def test_a_norm_before_the_blocks_is_applied() -> None:

@@ -9,7 +9,8 @@ import torch
 from pedclip.objectives.registry import names
 from pedclip.training.__main__ import configure as configure_shell
 from pedclip.training.__main__ import main, parse
-from pedclip.training.config import RunConfig, TrainingConfig, load_profile
+from pedclip.training.config import RunConfig, TrainingConfig
+from pedclip.training.profiles import load_profile
 from pedclip.training.recipes import recipe_of, recipes, with_recipe
 
 # As printed: optimizer, first moment, epochs (None where no number is printed), batch, step size, decay, largest norm.

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from pedclip.anatomy import REGIONS
-from pedclip.training.config import RunConfig, load_profile, replace_fields
+from pedclip.training.config import RunConfig, replace_fields
+from pedclip.training.profiles import load_profile
 from pedclip.triplets.arrays import TripletArrays
 
 SIZE = 18
