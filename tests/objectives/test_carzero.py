@@ -12,8 +12,8 @@ from pedclip.objectives import carzero
 from pedclip.objectives.carzero import CARZeroObjective
 from pedclip.objectives.tokens import Tokens
 from tests.objectives.drawn_tokens import batch_of, drawn, image_features, padded, reordered, text_features
-from tests.objectives.rival_runs import assert_resumes, opened_like, residual_batch, rival_run
-from tests.objectives.tiny_features import tiny_features, tiny_model
+from tests.objectives.tiny_features import residual_batch, tiny_features, tiny_model
+from tests.objectives.training_run import assert_resumes, opened_like, tiny_run
 
 SENTENCES = [(2, 1), (3,), (), (1,)]  # the third has no word, the last a single one
 
@@ -240,7 +240,7 @@ def test_the_default_decoder_learns_four_pairs_by_heart() -> None:
 def test_it_learns_is_opened_and_goes_on(tmp_path: Path, layers: tuple[int, ...]) -> None:
     # A shallow decoder: with encoders that learn as well the deep one needs more steps than a test has.
     chosen = {"dropout": 0.0, "depth": 1, "projection": "linear"}
-    result = rival_run(tmp_path, "carzero", layers, objective_options=chosen, epochs=20, learning_rate=3e-3)
+    result = tiny_run(tmp_path, "carzero", layers, objective_options=chosen, epochs=20, learning_rate=3e-3)
     losses = [row["train/image_to_text"] for row in result.history if "train/image_to_text" in row]
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
     opened = opened_like(result, tmp_path, layers)

@@ -18,7 +18,7 @@ from tests.objectives.drawn_features import (
     padded,
 )
 from tests.objectives.tiny_features import tiny_features, tiny_model
-from tests.objectives.training_run import check_equal_runs, epoch_losses, interrupt, opened, train
+from tests.objectives.training_run import assert_resumes, epoch_losses, opened_like
 
 MODEL = tiny_model(mobe_layers=())
 
@@ -155,17 +155,16 @@ def test_misuse_raises() -> None:
         ConVIRTObjective(MODEL, temperature=0)
 
 
-@pytest.mark.parametrize(("variant", "mobe_layers"), [("paper", ()), ("code", (-1,))])
+@pytest.mark.parametrize(("variant", "layers"), [("paper", ()), ("code", (-1,))])
 def test_it_trains_goes_on_and_is_opened_with_its_heads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, mobe_layers: tuple[int, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, layers: tuple[int, ...]
 ) -> None:
-    options = {"variant": variant, "mobe_layers": mobe_layers}
-    losses = epoch_losses(train(tmp_path / "whole", "convirt", **options))
+    chosen = {"variant": variant}
+    settings = {"objective_options": chosen, "epochs": 6, "learning_rate": 3e-3, "schedule": "cosine"}
+    whole, resumed = assert_resumes(tmp_path, monkeypatch, "convirt", layers, **settings)
+    losses = epoch_losses(whole)
     assert losses[-1] < 0.9 * losses[0]
-    interrupt(monkeypatch, tmp_path / "parts", "convirt", **options)
-    assert train(tmp_path / "parts", "convirt", **options).resumed_from == 4
-    check_equal_runs(tmp_path / "whole", tmp_path / "parts")
-    model, texts = opened(tmp_path / "parts"), ["Film 1 of the chest.", "Film 2."]
+    model, texts = opened_like(resumed, tmp_path / "stopped", layers), ["Film 1 of the chest.", "Film 2."]
     assert (model.name, model.options["variant"]) == ("convirt", variant)
     pixels = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

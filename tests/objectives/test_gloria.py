@@ -15,7 +15,7 @@ from pedclip.objectives.gloria import GLoRIAObjective
 from pedclip.objectives.tokens import tokenize
 from tests.objectives.drawn_features import TEXTS, chosen, contrastive_by_loops, cosine, drawn_features, padded
 from tests.objectives.tiny_features import tiny_features, tiny_model
-from tests.objectives.training_run import check_equal_runs, epoch_losses, interrupt, opened, train
+from tests.objectives.training_run import assert_resumes, epoch_losses, opened_like
 
 MODEL = tiny_model(mobe_layers=())
 SCALE = 0.3  # of drawn features, so that no softmax is 0 or 1
@@ -211,17 +211,18 @@ def test_misuse_raises() -> None:
             GLoRIAObjective(MODEL, local_weight=weight)
 
 
-@pytest.mark.parametrize(("variant", "mobe_layers"), [("paper", (-1,)), ("code", ())])
+@pytest.mark.parametrize(("variant", "layers"), [("paper", (-1,)), ("code", ())])
 def test_it_trains_goes_on_and_is_opened_with_its_heads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, mobe_layers: tuple[int, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, layers: tuple[int, ...]
 ) -> None:
-    options = {"variant": variant, "mobe_layers": mobe_layers}
-    losses = epoch_losses(train(tmp_path / "whole", "gloria", **options))
+    chosen = {"variant": variant}
+    settings = {"objective_options": chosen, "epochs": 6, "learning_rate": 3e-3, "schedule": "cosine"}
+    whole, resumed = assert_resumes(tmp_path, monkeypatch, "gloria", layers, **settings)
+    losses = epoch_losses(whole)
     assert losses[-1] < 0.9 * losses[0]
-    interrupt(monkeypatch, tmp_path / "parts", "gloria", **options)
-    assert train(tmp_path / "parts", "gloria", **options).resumed_from == 4
-    check_equal_runs(tmp_path / "whole", tmp_path / "parts")
-    first, second = opened(tmp_path / "whole"), opened(tmp_path / "parts")
+    first, second = (
+        opened_like(run, tmp_path / name, layers) for run, name in ((whole, "whole"), (resumed, "stopped"))
+    )
     assert (second.name, second.options["variant"]) == ("gloria", variant)
     pixels = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     texts = ["Film 1 of the chest.", "Film 2."]

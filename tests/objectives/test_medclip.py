@@ -13,7 +13,7 @@ from pedclip.objectives.medclip import LARGEST_LOG_SCALE, MedCLIPObjective, mean
 from pedclip.objectives.tokens import tokenize
 from tests.objectives.leaf_features import LABELS, LENGTHS, WIDTHS, leaf_features, leaves, padded, permuted
 from tests.objectives.tiny_features import tiny_features, tiny_model
-from tests.objectives.training_run import check_equal_runs, check_equal_scores, epoch_losses, interrupt, opened, train
+from tests.objectives.training_run import assert_resumes, check_equal_scores, epoch_losses, opened_like
 
 
 def objective_of(**options: object) -> MedCLIPObjective:
@@ -209,16 +209,17 @@ def test_misuse_raises() -> None:
         MedCLIPObjective(WIDTHS, width=0)
 
 
-@pytest.mark.parametrize(("variant", "mobe_layers"), [("paper", (-1,)), ("code", ())])
+@pytest.mark.parametrize(("variant", "layers"), [("paper", (-1,)), ("code", ())])
 def test_it_trains_goes_on_and_is_opened_with_its_heads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, mobe_layers: tuple[int, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, layers: tuple[int, ...]
 ) -> None:
-    options = {"variant": variant, "mobe_layers": mobe_layers, "width": 8}
-    losses = epoch_losses(train(tmp_path / "whole", "medclip", **options))
+    chosen = {"variant": variant, "width": 8}
+    settings = {"objective_options": chosen, "epochs": 6, "learning_rate": 3e-3, "schedule": "cosine"}
+    whole, resumed = assert_resumes(tmp_path, monkeypatch, "medclip", layers, **settings)
+    losses = epoch_losses(whole)
     assert losses[-1] < losses[0] - 0.02
-    interrupt(monkeypatch, tmp_path / "parts", "medclip", **options)
-    assert train(tmp_path / "parts", "medclip", **options).resumed_from == 4
-    check_equal_runs(tmp_path / "whole", tmp_path / "parts")
-    first, second = opened(tmp_path / "whole"), opened(tmp_path / "parts")
+    first, second = (
+        opened_like(run, tmp_path / name, layers) for run, name in ((whole, "whole"), (resumed, "stopped"))
+    )
     assert (second.name, second.options["variant"]) == ("medclip", variant)
     check_equal_scores(first, second)

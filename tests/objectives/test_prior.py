@@ -24,8 +24,8 @@ from tests.objectives.drawn_tokens import (
     reordered,
     text_features,
 )
-from tests.objectives.rival_runs import assert_resumes, opened_like, residual_batch, rival_run
-from tests.objectives.tiny_features import tiny_features, tiny_model
+from tests.objectives.tiny_features import residual_batch, tiny_features, tiny_model
+from tests.objectives.training_run import assert_resumes, opened_like, tiny_run
 
 SENTENCES = [(2, 1), (3,), (), (1, 1, 2)]  # the third has no word
 STAGES = {1: (1.0, 1.0), 2: (0.0, 1.0), 3: (0.0, 0.0)}
@@ -500,7 +500,7 @@ def test_all_three_stages_learn_and_none_collapses(tmp_path: Path) -> None:
     # Two sentences, as one alone has no negative in its report. Larger steps, or the published local temperature at
     # this size, end at chance in the second stage.
     chosen = {"stages": [0.4, 0.7], "prototypes": 64, "temperature": 0.1, "local_temperature": 0.1}
-    result = rival_run(
+    result = tiny_run(
         tmp_path,
         "prior",
         (),
@@ -519,7 +519,7 @@ def test_all_three_stages_learn_and_none_collapses(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layers", [(), (-1,)])
 def test_it_goes_through_its_stages_and_is_opened(tmp_path: Path, layers: tuple[int, ...]) -> None:
     chosen = {"stages": [0.75, 0.875], "prototypes": 16, "temperature": 0.1}
-    result = rival_run(tmp_path, "prior", layers, objective_options=chosen, epochs=16, learning_rate=3e-3)
+    result = tiny_run(tmp_path, "prior", layers, objective_options=chosen, epochs=16, learning_rate=3e-3)
     rows = [row for row in result.history if "train/global" in row]
     assert [row["train/stage"] for row in rows] == [1] * 36 + [2] * 6 + [3] * 6
     # That it learns is the test above; here the heads of the last step are those that are opened.

@@ -15,8 +15,7 @@ from pedclip.objectives.base import FeatureBatch, Objective
 from pedclip.objectives.pedclip import ExpertObjective, RegionHeadObjective, WithRegionLabels
 from pedclip.objectives.tokens import Tokens
 from pedclip.objectives.trained import ObjectiveModel, open_model, write_objective
-from tests.objectives.rival_runs import residual_batch
-from tests.objectives.tiny_features import tiny_features, tiny_model
+from tests.objectives.tiny_features import residual_batch, tiny_features, tiny_model
 
 TEXTS = ["Film 1.", "Film 2 of the chest. Film 3.", "Film"]
 

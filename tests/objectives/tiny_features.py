@@ -1,5 +1,7 @@
 """A tiny model and a batch of its features."""
 
+from dataclasses import replace
+
 import torch
 
 from pedclip.models.pedclip import PedCLIP
@@ -30,3 +32,12 @@ def tiny_features(model: PedCLIP, *, epoch: float = 0.0) -> FeatureBatch:
         temperature=model.temperature,
         epoch=epoch,
     )
+
+
+def residual_batch() -> tuple[PedCLIP, FeatureBatch]:
+    """A ResNet, whose whole film and places have widths of their own (512 and 256), and what it sees in four films."""
+    sizes = dict.fromkeys(("image_patch_size", "image_width", "image_depth", "image_heads"), 0)
+    model = tiny_model(mobe_layers=(), image_architecture="resnet18", image_size=64, **sizes)
+    features = tiny_features(tiny_model(mobe_layers=()))
+    pixels = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    return model, replace(features, image=model.encode_image(pixels), pixels=pixels)

@@ -1,57 +1,99 @@
-"""A tiny training of an objective, once in one go and once interrupted."""
+"""Tiny trainings of an objective: opened again, and interrupted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
 
+from pedclip.objectives.tokens import Tokens
 from pedclip.objectives.trained import ObjectiveModel, open_model
 from pedclip.training.loop import PretrainResult, pretrain
 from pedclip.training.module import PretrainModule
 from tests.training.tiny import tiny_arrays, tiny_config
 
-EPOCHS = 6  # of 3 batches
+
+def tiny_run(
+    folder: Path, name: str, layers: tuple[int, ...], *, second: tuple[str, ...] = (), **training: object
+) -> PretrainResult:
+    """24 films in batches of 8: 3 steps an epoch, the state saved after every step.
+
+    Args:
+        folder: Of the run.
+        name: Of the objective.
+        layers: With experts, whose loss keeps its weight: one that falls would let any loss fall.
+        second: Sentences that follow the first one of a report in turn; () leaves it alone.
+        **training: Settings.
+    """
+    options = {
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "seed": 1,
+        "checkpoint_every": 1,
+        "lambda_end": 1.0,
+    } | training
+    config = tiny_config({"mobe_layers": layers}, objective=name, **options | training)
+    films = tiny_arrays(24)
+    if second:
+        films = replace(films, texts=[f"{text} {second[row % len(second)]}" for row, text in enumerate(films.texts)])
+    return pretrain(films, tiny_arrays(9, 1), config=config, run=folder)
 
 
-class _Interrupted(Exception):
-    pass
-
-
-def train(run: Path, name: str, *, mobe_layers: tuple[int, ...], **options: object) -> PretrainResult:
-    """A run of a few epochs."""
-    config = tiny_config(
-        {"mobe_layers": mobe_layers},
-        objective=name,
-        objective_options=options,
-        epochs=EPOCHS,
-        learning_rate=3e-3,
-        lambda_end=1.0,  # of experts; a weight that falls would let any loss fall
-    )
-    return pretrain(tiny_arrays(27), tiny_arrays(9, 1), config=config, run=run)
+def opened_like(result: PretrainResult, folder: Path, layers: tuple[int, ...]) -> ObjectiveModel:
+    """The checkpoint, whose heads are those of the last step and whose scores are those of its parts."""
+    opened = open_model(result.checkpoint)
+    assert isinstance(opened, ObjectiveModel)
+    stored = torch.load(folder / "resume" / "last.ckpt", weights_only=True)["state_dict"]
+    prefix = "objective.inner." if layers else "objective."
+    heads = {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
+    assert heads.keys() == opened.objective.state_dict().keys()
+    assert all(torch.equal(value, heads[key]) for key, value in opened.objective.state_dict().items())
+    pixels, texts = torch.randn(3, 3, 16, 16), ["Film 1 of the chest. It is old.", "Film."]
+    with torch.no_grad():
+        tokens = Tokens(**opened.tokenize(texts))
+        text = result.model.encode_text(tokens.input_ids, tokens.attention_mask)
+        expected = opened.objective.pair_scores(result.model.encode_image(pixels), text, tokens)
+        torch.testing.assert_close(opened.pair_scores(pixels, texts), expected)
+    assert expected.shape == (3, 2)
+    return opened
 
 
 def epoch_losses(result: PretrainResult) -> list[float]:
-    """The mean loss of every epoch."""
+    """The mean loss of every epoch of three batches."""
     losses = [row["train/loss"] for row in result.history if "train/loss" in row]
-    size = len(losses) // EPOCHS
-    return [sum(losses[start : start + size]) / size for start in range(0, len(losses), size)]
+    return [sum(losses[start : start + 3]) / 3 for start in range(0, len(losses), 3)]
 
 
-def opened(run: Path) -> ObjectiveModel:
-    """The exported model with its heads."""
-    model = open_model(run / "checkpoint")
-    assert isinstance(model, ObjectiveModel)
-    return model
+def assert_resumes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, layers: tuple[int, ...], **training: object
+) -> tuple[PretrainResult, PretrainResult]:
+    """A run that stops in its fifth step goes on to the weights and heads of one that does not stop.
 
+    Returns:
+        The whole run, in the folder "whole", and the one that went on, in "stopped".
+    """
+    whole = tiny_run(folder / "whole", name, layers, **training)
+    step, count = PretrainModule.training_step, 0
 
-def check_equal_runs(first: Path, second: Path) -> None:
-    """All that both runs would go on from is the same, heads included."""
-    states = [torch.load(run / "resume" / "last.ckpt", weights_only=True)["state_dict"] for run in (first, second)]
-    assert any(name.startswith("objective.") for name in states[0])
-    assert states[0].keys() == states[1].keys()
-    for name, value in states[0].items():
-        assert torch.equal(value, states[1][name]), name
+    def stopping(self: PretrainModule, batch: object, batch_idx: int) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise KeyError("stopped")
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PretrainModule, "training_step", stopping)
+        with pytest.raises(KeyError, match="stopped"):
+            tiny_run(folder / "stopped", name, layers, **training)
+    resumed = tiny_run(folder / "stopped", name, layers, **training)
+    assert resumed.resumed_from == 4
+    for file in ("model.safetensors", "heads.safetensors"):
+        expected, found = (load_file(result.checkpoint / file) for result in (whole, resumed))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    return whole, resumed
 
 
 def check_equal_scores(first: ObjectiveModel, second: ObjectiveModel) -> None:
@@ -64,20 +106,3 @@ def check_equal_scores(first: ObjectiveModel, second: ObjectiveModel) -> None:
         for film in range(3):
             alone = [second.pair_scores(pixels[film : film + 1], [text])[0, 0] for text in texts]
             torch.testing.assert_close(torch.stack(alone), scores[film], rtol=1e-4, atol=1e-5)
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, run: Path, name: str, **options: object) -> None:
-    """Train as ``train`` does, and be stopped in the fifth batch."""
-    original, count = PretrainModule.training_step, 0
-
-    def step(self: PretrainModule, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        nonlocal count
-        count += 1
-        if count == 5:
-            raise _Interrupted
-        return original(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PretrainModule, "training_step", step)
-        with pytest.raises(_Interrupted):
-            train(run, name, **options)
