@@ -29,7 +29,7 @@ from pedclip.models.pedclip import WEIGHTS_FILE, PedCLIP, default_preprocess
 from pedclip.training.config import RunConfig, load_config, replace_fields
 from pedclip.training.loop import pretrain
 from pedclip.training.profiles import load_profile, starting_points
-from pedclip.triplets.arrays import TripletArrays
+from pedclip.triplets.arrays import TripletArrays, qualified_patient
 from pedclip.triplets.seen_patients import PATIENTS_FILE, salt_file
 from pedclip.triplets.splits import split_of
 from pedclip.weights import SHIPPED, shipped_folder
@@ -60,7 +60,7 @@ def draw(config: RunConfig, *, workers: int) -> tuple[TripletArrays, TripletArra
 def _arrays(rows: Sequence[dict[str, Any]]) -> TripletArrays:
     films = np.stack([np.asarray(Image.open(io.BytesIO(row["image"]["bytes"]))) for row in rows])
     regions = np.array([REGIONS.index(row["region"]) for row in rows], dtype=np.int64)
-    patients = [f"{row['source']}/{row['patient_id']}" for row in rows]
+    patients = [qualified_patient(row["source"], row["patient_id"]) for row in rows]
     return TripletArrays(films, [row["text"] for row in rows], regions, patients)
 
 

@@ -81,7 +81,11 @@ def film_digests(split: "Dataset") -> list[str]:
 
 
 def qualified_patients(split: "Dataset") -> list[str]:
-    """Patients as "<source>/<patient>", the same whether a folder was loaded alone or in a union."""
-    pairs = zip(split["source"], split["patient_id"], strict=True)
+    """Patients as `qualified_patient` writes them, one per film."""
+    return list(map(qualified_patient, split["source"], split["patient_id"]))
+
+
+def qualified_patient(source: str, patient: str) -> str:
+    """A patient as "<source>/<patient>", the same whether a folder was loaded alone or in a union."""
     # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
-    return [f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}" for source, patient in pairs]
+    return f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}"

@@ -9,6 +9,7 @@ import numpy as np
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.tasks.protocols import protocol_of
 from pedclip.findings import finding_name
+from pedclip.triplets.arrays import qualified_patient
 
 COLUMNS: Final = ("findings", "region", "source", "patient_id")
 _OPTIONAL: Final = ("uncertain",)
@@ -87,7 +88,7 @@ def _read_row(row: Mapping[str, Any], position: int) -> Row:
         region=region,
         source=row["source"],
         # Two data sets may both have a patient 1.
-        patient=f"{row['source']}/{row['patient_id']}",
+        patient=qualified_patient(row["source"], str(row["patient_id"])),
         uncertain=uncertain,
     )
 
