@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pedclip.anatomy import REGIONS
+from pedclip.triplets.sources import real_source
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -81,7 +82,10 @@ def film_digests(split: "Dataset") -> list[str]:
 
 
 def qualified_patients(split: "Dataset") -> list[str]:
-    """Patients as "<source>/<patient>", the same whether a folder was loaded alone or in a union."""
-    pairs = zip(split["source"], split["patient_id"], strict=True)
+    """Patients as "<source>/<patient>", the same whether a folder was loaded alone or in a union.
+
+    The patient of a drawn film is the one whose report it was drawn for.
+    """
+    pairs = zip(map(real_source, split["source"]), split["patient_id"], strict=True)
     # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
     return [f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}" for source, patient in pairs]
