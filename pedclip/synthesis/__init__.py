@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pedclip.synthesis.arms import shuffled as shuffled
     from pedclip.synthesis.copying import SyntheticCopy as SyntheticCopy
     from pedclip.synthesis.copying import synthetic_copy as synthetic_copy
+    from pedclip.synthesis.diffusers_pipeline import DiffusersGenerator as DiffusersGenerator
+    from pedclip.synthesis.diffusers_pipeline import PipelineOptions as PipelineOptions
+    from pedclip.synthesis.diffusers_pipeline import open_pipeline as open_pipeline
     from pedclip.synthesis.drawn_films import OtherCopy as OtherCopy
     from pedclip.synthesis.generator import Generator as Generator
     from pedclip.synthesis.generator import draw_films as draw_films
@@ -30,6 +33,9 @@ __getattr__, __dir__ = lazy_names(
         "shuffled": "arms",
         "SyntheticCopy": "copying",
         "synthetic_copy": "copying",
+        "DiffusersGenerator": "diffusers_pipeline",
+        "PipelineOptions": "diffusers_pipeline",
+        "open_pipeline": "diffusers_pipeline",
         "OtherCopy": "drawn_films",
         "Generator": "generator",
         "draw_films": "generator",

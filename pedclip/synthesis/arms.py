@@ -122,7 +122,9 @@ def derangement(texts: Sequence[str], rng: np.random.Generator, *, where: str = 
     counts = Counter(texts)
     most = max(counts.values(), default=0)
     if 2 * most > len(texts):
-        raise ValueError(f"one text has {most} of the {len(texts)} films{where}: they cannot all get another one's film")
+        raise ValueError(
+            f"one text has {most} of the {len(texts)} films{where}: they cannot all get another one's film"
+        )
     # Equal texts side by side, in random order: a step as long as the longest run leads out of every run.
     shuffled_rows = rng.permutation(len(texts))
     first = {text: place for place, text in reversed([*enumerate(texts[row] for row in shuffled_rows)])}

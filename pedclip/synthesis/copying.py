@@ -129,7 +129,9 @@ def _check_free(destination: Path) -> None:
     # Real films above all: nothing that this function did not write is ever replaced.
     if names and HEAD not in names:
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        raise FileExistsError(f"{destination} is no synthetic copy; it holds {listed}. Give a new folder as the output.")
+        raise FileExistsError(
+            f"{destination} is no synthetic copy; it holds {listed}. Give a new folder as the output."
+        )
 
 
 def _finished(destination: Path, plan: CopyPlan) -> SyntheticCopy | None:
@@ -146,7 +148,9 @@ def _finished(destination: Path, plan: CopyPlan) -> SyntheticCopy | None:
         raise OtherCopy(f"{destination} holds a copy that differs: {words}. Give another output folder.")
     num_films = sum(len(split) for split in load_triplets(destination).values())
     if num_films != head.get("num_films"):
-        raise OtherCopy(f"{destination} holds {num_films} films, not {head.get('num_films')}: delete it, make it again.")
+        raise OtherCopy(
+            f"{destination} holds {num_films} films, not {head.get('num_films')}: delete it, make it again."
+        )
     return _result(destination, head)
 
 

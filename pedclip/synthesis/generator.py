@@ -49,7 +49,10 @@ class Generator(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Everything that decides a film besides text and seed, as JSON: kind, SHA-256 of the weights, steps, …"""
+        """Everything that decides a film besides text and seed, as JSON: kind, SHA-256 of the weights, steps and more.
+
+        Two generators that describe themselves alike draw alike.
+        """
         ...
 
 
@@ -123,7 +126,9 @@ def draw_films(generator: Generator, texts: Sequence[str], *, seeds: Sequence[in
     check_seeds(seeds, len(texts))
     # A film of nothing would be paired with a report that says nothing.
     if blank := [number for number, text in enumerate(texts) if not text.strip()]:
-        raise ValueError(f"{len(blank)} of {len(texts)} texts are blank (the first is number {blank[0]}): leave them out")
+        raise ValueError(
+            f"{len(blank)} of {len(texts)} texts are blank (the first is number {blank[0]}): leave them out"
+        )
     size = generator.image_size
     films = generator.generate(texts, seeds=seeds) if texts else np.zeros((0, size, size), np.uint8)
     expected = (len(texts), size, size)
