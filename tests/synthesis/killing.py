@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from pedclip.synthesis import copying, drawn_films
+from pedclip.triplets import storage
 from tests.synthesis.generators import NoiseGenerator
 from tests.synthesis.test_copying import triplets
 
 # Function that is called as usual but for the call of this number.
 PLACES: dict[str, tuple[Any, str, int]] = {
     "within a batch": (drawn_films, "write_bytes", 4),
-    "in the journal": (os, "fsync", 6),
-    "in the shards": (copying, "write_file", 1),
+    "between two batches": (drawn_films, "_draw", 3),
+    "between two shards": (storage, "_write_split", 2),
+    "before the manifest": (copying, "write_file", 1),
     "before the head": (copying, "write_json", 1),
-    "after the copy": (copying.shutil, "rmtree", 2),
+    "after the copy": (copying, "_result", 1),
 }
 
 
