@@ -82,13 +82,13 @@ def test_schedulers_keep_what_the_weights_predict(tmp_path: Path) -> None:
     # The first step is at the last noise level, which "leading" spacing misses.
     assert (int(ddim.timesteps[0]), ddim.config.clip_sample) == (999, False)
     open_pipeline(velocities, PipelineOptions(sd_variant="2-1@512", image_size=32))
-    with pytest.raises(ValueError, match="'2-1-base' predicts epsilon, but the scheduler of .* is set to v_prediction"):
+    with pytest.raises(ValueError, match=r"'2-1-base' predicts epsilon, but the scheduler .* is set to v_prediction"):
         open_pipeline(velocities, PipelineOptions(sd_variant="2-1-base", image_size=32))
 
 
 def test_a_variant_with_the_wrong_scheduler_is_refused(folder: Path) -> None:
     open_pipeline(folder, PipelineOptions(sd_variant="2-1-base", image_size=32))
-    with pytest.raises(ValueError, match="'2-1@512' predicts v_prediction, but the scheduler .* is set to epsilon"):
+    with pytest.raises(ValueError, match=r"'2-1@512' predicts v_prediction, but the scheduler .* is set to epsilon"):
         open_pipeline(folder, PipelineOptions(sd_variant="2-1@512", image_size=32))
 
 
