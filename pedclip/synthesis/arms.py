@@ -69,6 +69,7 @@ def same_reports(real: "DatasetDict", synthetic: "DatasetDict") -> "DatasetDict"
         ValueError: As for `replaced`.
     """
     rows = _check_copy(real, synthetic)
+    # Equal reports in equal order: the arms then differ in their films alone.
     return _with_training(real, real["train"].select(rows))
 
 
@@ -91,9 +92,10 @@ def shuffled(triplets: "DatasetDict", *, seed: int, within: Within = "all") -> "
         raise ValueError(f"within={within!r} is not allowed: one of {get_args(Within)}")
     data = with_optional(triplets["train"])
     texts, regions = [" ".join((text or "").split()) for text in data["text"]], np.asarray(data["region"])
-    partner = np.arange(len(data))
+    partner = np.arange(len(data))  # (N,) row whose film each row gets
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(regions == region) for region in np.unique(regions)] if within == "region" else [partner]
+    # One generator for all groups, so that one seed tells the whole choice.
     for rows in groups:
         where = f" of {REGIONS[regions[rows[0]]]}" if within == "region" else ""
         partner[rows] = rows[derangement([texts[row] for row in rows], rng, where=where)]
@@ -130,9 +132,10 @@ def derangement(texts: Sequence[str], rng: np.random.Generator, *, where: str = 
     first = {text: place for place, text in reversed([*enumerate(texts[row] for row in shuffled_rows)])}
     order = np.array(sorted(shuffled_rows, key=lambda row: first[texts[row]]), dtype=np.int64)
     partner = np.empty(len(texts), dtype=np.int64)
-    partner[order] = np.roll(order, -most)
+    partner[order] = np.roll(order, -most)  # round the end, where the first run is no longer than the step
     # That is one derangement; exchanges that keep it one make it a random one.
     for _ in range(_PASSES):
+        # (N,) someone to exchange with for each, who may be anyone.
         for one, other in enumerate(rng.integers(len(texts), size=len(texts))):
             if texts[partner[one]] != texts[other] and texts[partner[other]] != texts[one]:
                 partner[[one, other]] = partner[[other, one]]
@@ -166,6 +169,7 @@ def _with_training(triplets: "DatasetDict", train: "Dataset") -> "DatasetDict":
 
 
 def _with_column(data: "Dataset", name: str, values: Sequence[Any]) -> "Dataset":
+    # `add_column` puts it last; the schema has an order.
     order = data.column_names
     changed = data.remove_columns(name).add_column(name, list(values), feature=FEATURES[name])
     return changed.select_columns(order)

@@ -103,8 +103,10 @@ def synthetic_copy(
 
     Source: one film per report, real reports kept (synthetic-data paper; methods/synthetic.md, §1).
     """
+    # Validated together, and written into the head as they are.
     options = CopyOptions(seed, prompt, seed_mode, min_words, batch_size, tuple(splits))
     destination = without_link(Path(output))
+    # On the same disk, since the last step is a rename.
     work = destination.with_name(f".{destination.name}.drawing")
     _check_free(destination)  # before the texts are read, and long before the films are drawn
     plan = plan_copy(triplets, generator, options)
@@ -146,6 +148,7 @@ def _finished(destination: Path, plan: CopyPlan) -> SyntheticCopy | None:
     found = {key: head.get(key) for key in plan.identity} if isinstance(head, dict) else {}
     if words := difference(found, plan.identity):
         raise OtherCopy(f"{destination} holds a copy that differs: {words}. Give another output folder.")
+    # Shards may have been lost since, and a training would take what is left.
     num_films = sum(len(split) for split in load_triplets(destination).values())
     if num_films != head.get("num_films"):
         raise OtherCopy(
@@ -155,6 +158,7 @@ def _finished(destination: Path, plan: CopyPlan) -> SyntheticCopy | None:
 
 
 def _result(folder: Path, head: Mapping[str, Any]) -> SyntheticCopy:
+    # From the head, so that a copy found and a copy made tell the same.
     counts = {name: head[name] for name in ("num_films", "num_cut", "num_left_out")}
     return SyntheticCopy(folder, **counts, reasons=tuple(head["reasons"]), head=head)
 
@@ -177,6 +181,7 @@ def _publish(
     # Only planned splits: the others would be real films under the name of a generator.
     films = {split: [(number, film) for number, film in kept if film.split == split] for split in SPLITS}
     copied = DatasetDict({split: _copied(triplets[split], films[split], work, name) for split in SPLITS})
+    # What decides the films comes first; versions tell, and are not compared: a finished copy outlives an update.
     head = {
         **plan.identity,
         "num_films": len(kept),
@@ -186,6 +191,7 @@ def _publish(
         "versions": {package: found for package in _PACKAGES if (found := _version(package))},
         "revision": revision,
     }
+    # The folder appears with all four or not at all.
     with atomic_folder(destination, holds=_HELD) as folder:
         save_triplets(copied, folder)
         write_file(folder / MANIFEST, lambda file: file.writelines(_lines(kept, digests)))
@@ -201,6 +207,7 @@ def _constant(film: PlannedFilm) -> LeftOut:
 
 def _lines(kept: Sequence[tuple[int, PlannedFilm]], digests: Mapping[int, str]) -> Iterator[bytes]:
     for number, film in kept:
+        # The hash of the file as the shard holds it: a row and its line can be compared.
         record = {**film.record(), "image_sha256": digests[number]}
         yield (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
@@ -215,6 +222,7 @@ def _copied(split: "Dataset", films: Sequence[tuple[int, PlannedFilm]], work: Pa
     changed: dict[str, list[Any]] = {column: [None] * len(films) for column in _OF_THE_FILM}
     # As files, so that the films of a large set are never in memory together; their bytes go into the shards.
     changed["image"] = [{"bytes": None, "path": str(film_path(work, number))} for number, _ in films]
+    # Text tells the side, but not in which projection a film was drawn.
     changed["view"] = [""] * len(films)
     changed["source"] = [synthetic_source(name, film.source) for _, film in films]
     data = data.remove_columns([column for column in changed if column in data.column_names])

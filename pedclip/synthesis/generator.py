@@ -85,6 +85,7 @@ def film_seeds(reports: Sequence[str], *, seed: int, mode: SeedMode = "per_repor
     # Two equal identifiers would get two equal films of one text.
     if len(set(reports)) < len(reports):
         raise ValueError(f"{len(reports) - len(set(reports))} identifiers occur twice; each film needs one of its own")
+    # As printed, in two readings; then ours.
     if mode == "fixed_each":
         return [seed] * len(reports)
     if mode == "run":
@@ -95,6 +96,7 @@ def film_seeds(reports: Sequence[str], *, seed: int, mode: SeedMode = "per_repor
 def _hashed(seed: int, report: str) -> int:
     # A zero between the two, or seed 1 of report "2x" and seed 12 of report "x" would be one film.
     digest = hashlib.sha256(f"{seed}\0{report}".encode()).digest()
+    # The upper bits, which are as random as any.
     return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
 
 
@@ -130,8 +132,10 @@ def draw_films(generator: Generator, texts: Sequence[str], *, seeds: Sequence[in
             f"{len(blank)} of {len(texts)} texts are blank (the first is number {blank[0]}): leave them out"
         )
     size = generator.image_size
+    # Nothing is asked for nothing: libraries fail on an empty batch.
     films = generator.generate(texts, seeds=seeds) if texts else np.zeros((0, size, size), np.uint8)
-    expected = (len(texts), size, size)
+    # A wrong scale or a film too few would pair every later film with another report.
+    expected = (len(texts), size, size)  # (B, H, W)
     if not isinstance(films, np.ndarray) or films.dtype != np.uint8 or films.shape != expected:
         found = f"{films.dtype} {films.shape}" if isinstance(films, np.ndarray) else type(films).__name__
         raise ValueError(f"{generator.name} gave {found}, expected uint8 {expected}")

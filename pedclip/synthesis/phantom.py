@@ -53,6 +53,7 @@ class PhantomGenerator:
         if image_size < MIN_SIZE:
             raise ValueError(f"image_size={image_size} is not allowed: at least {MIN_SIZE} pixels")
         self.image_size: Final = image_size
+        # Sorted and each once, so that the order of the rows changes neither description nor films.
         self._studies = sorted({_number_of(study) for study in studies})
         if not self._studies:
             raise ValueError("no studies: give identifiers of the phantom, such as 'phantom-0-s000000'")
@@ -92,6 +93,7 @@ class PhantomGenerator:
         return {"kind": "phantom", "num_studies": len(self._studies), "studies_sha256": digest}
 
     def _retake(self, key: str, seed: int) -> Retake:
+        # The seed alone chooses, never a counter: the batch must not matter.
         choices = self._told[key]
         told = choices[int(np.random.default_rng(seed).integers(len(choices)))]
         return Retake(told.plan, told.part, told.view, told.seed, body=int(seed))
@@ -107,6 +109,7 @@ class PhantomGenerator:
 
 
 def _films(seed: int, number: int) -> Iterator[tuple[str, _Told]]:
+    # Both from the number alone, as the phantom made them.
     plan, report = plan_study(number, seed), report_of(number, seed=seed)
     for part, sentences in enumerate(report.part_excerpts):
         # As the triplets have it.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 VERSION: Final = 1  # of plan and manifest: raise it when the same options give other films
+# All that a plan reads: films stay on disk.
 _COLUMNS: Final = ("text", "region", "laterality", "image_id", "source")
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class CopyOptions:
     splits: tuple[str, ...] = ("train",)
 
     def __post_init__(self) -> None:
+        # At once, before texts are read or weights are loaded.
         check_seeds([self.seed], 1)
         for name, kind in (("prompt", Prompt), ("seed_mode", SeedMode)):
             if getattr(self, name) not in get_args(kind):
@@ -118,6 +120,7 @@ def plan_copy(triplets: "DatasetDict", generator: Generator, options: CopyOption
     Raises:
         ValueError: No triplet is left, or two films of one source have one identifier.
     """
+    # In the order of the rows, which "run" seeds and the batches follow.
     chosen, left_out = [], []
     for split in options.splits:
         for row, entry in enumerate(triplets[split].select_columns(list(_COLUMNS))):
@@ -131,6 +134,7 @@ def plan_copy(triplets: "DatasetDict", generator: Generator, options: CopyOption
     # With the source: two archives may both have a film number 1.
     names = [f"{source}/{image}" for _, _, image, source, _ in chosen]
     seeds = film_seeds(names, seed=options.seed, mode=options.seed_mode)
+    # Of all at once, so that a reader knows before the first film how much of the reports is lost.
     is_cut = generator.is_cut([prompt for *_, prompt in chosen])
     films = tuple(PlannedFilm(*some, cut, seed) for some, cut, seed in zip(chosen, is_cut, seeds, strict=True))
     plan = CopyPlan(films, tuple(left_out), _identity(films, generator, options))
@@ -144,7 +148,7 @@ def plan_copy(triplets: "DatasetDict", generator: Generator, options: CopyOption
 
 def _prompt_or_reason(entry: Mapping[str, Any], options: CopyOptions) -> str | LeftOut:
     text, source = entry["text"] or "", real_source(entry["source"])
-    region = REGIONS[entry["region"]]
+    region = REGIONS[entry["region"]]  # stored as its number
     prompt = prompt_of(text, prompt=options.prompt, region=region, laterality=entry["laterality"] or "")
     if not prompt:
         # Two causes that a reader must be able to tell apart.
@@ -158,6 +162,7 @@ def _prompt_or_reason(entry: Mapping[str, Any], options: CopyOptions) -> str | L
 
 
 def _identity(films: tuple[PlannedFilm, ...], generator: Generator, options: CopyOptions) -> dict[str, Any]:
+    # Every prompt, seed and row: another data set under the same options is another copy.
     digest = hashlib.sha256()
     for film in films:
         digest.update(json.dumps([film.row, *film.record().values()]).encode())
@@ -170,6 +175,7 @@ def _identity(films: tuple[PlannedFilm, ...], generator: Generator, options: Cop
 
 def difference(found: Any, expected: Any, where: str = "") -> str:
     """The first entry in which two identities differ, in words; "" where they are equal."""
+    # Down to the option that differs, since two hashes would tell a reader nothing.
     if isinstance(found, dict) and isinstance(expected, dict):
         for key in [*expected, *(key for key in found if key not in expected)]:
             if words := difference(found.get(key), expected.get(key), f"{where}.{key}" if where else key):

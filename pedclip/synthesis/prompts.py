@@ -8,6 +8,7 @@ from pedclip.curation.report.sections import split_sections
 Prompt = Literal["excerpt", "named", "impression", "findings", "both"]
 
 _SECTIONS: Final = {"impression": ("impression",), "findings": ("findings",), "both": ("findings", "impression")}
+# As a request writes the side before the part.
 _SIDES: Final = {"": "", "left": "left ", "right": "right ", "both": "bilateral "}
 
 
@@ -41,9 +42,11 @@ def prompt_of(text: str, *, prompt: Prompt = "excerpt", region: str = "", latera
         raise ValueError(f"prompt={prompt!r} is not allowed: one of {get_args(Prompt)}")
     if prompt == "excerpt" or not text.strip():
         return text.strip()
+    # As radiologists title a report, and as captions on the web begin.
     if prompt == "named":
         name = f"{_SIDES[laterality]}{display_name(region)} radiograph."
         return f"{name[:1].upper()}{name[1:]} {text.strip()}"
     # In the order of the report; an addendum may bring a second impression.
+    # Without their headings, which would be the same in every prompt.
     parts = [text[one.start : one.end] for one in split_sections(text) if one.name in _SECTIONS[prompt]]
     return " ".join(part.strip() for part in parts)

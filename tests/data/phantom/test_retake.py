@@ -10,7 +10,7 @@ from PIL import Image
 from pedclip.data.phantom import Retake, draw_retakes
 from pedclip.data.phantom import retake as module
 from pedclip.data.phantom.population import StudyPlan, plan_study
-from pedclip.data.phantom.study import draw_study, report_of, scene_in
+from pedclip.data.phantom.study import draw_study, scene_in
 
 SEED = 0
 
@@ -52,9 +52,6 @@ def test_the_report_is_true_of_the_film_that_is_taken(monkeypatch: pytest.Monkey
         module._fitting(one)
         # The first scene is the patient's, to which the report belongs; the last is the one that is filmed.
         assert described[-1] == described[0]
-        # Places and equipment are said in the text, word for word or in part.
-        text = " ".join(report_of(one.plan.number, seed=SEED).part_excerpts[one.part]).lower()
-        assert all(site.lower().split()[-1] in text for site in described[-1].sites)
 
 
 def test_a_body_that_breaks_elsewhere_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
