@@ -1,8 +1,8 @@
 """A copy of triplets with every film replaced by one that a generator drew from the text.
 
 The folder of a copy is a triplet directory with three more files: `synthetic.json` (generator, options, counts),
-`manifest.jsonl` (one line per film) and `left_out.csv`. It is complete or absent. While it is being made, films lie in
-a hidden folder beside it, and a killed run goes on from there.
+`manifest.jsonl` (one line per film, with its prompt) and `left_out.csv`. It is complete or absent. While it is being
+made, films lie in a hidden folder beside it, and a killed run goes on from there.
 """
 
 import json
@@ -34,6 +34,7 @@ MANIFEST: Final = "manifest.jsonl"
 _HELD: Final = (HEAD, MANIFEST, LEFT_OUT_FILE, "*-*-of-*.parquet")
 # Measured on the real film, and not true of another one.
 _OF_THE_FILM: Final = ("boxes", "mask", "structures", "bone_age_months")
+_LARGE: Final = ("image", "mask", "structures", "boxes")  # columns of the real film that are never read
 _PACKAGES: Final = ("pedclip", "torch", "diffusers", "transformers")
 _log = logging.getLogger(__name__)
 
@@ -216,9 +217,8 @@ def _copied(split: "Dataset", films: Sequence[tuple[int, PlannedFilm]], work: Pa
     """Rows of a split with the films drawn for them, and nothing of the real ones."""
     if not films:
         return make_split([])
-    # The small columns alone: the real films are not even read.
-    data = with_optional(split.remove_columns(["image", "mask", "structures", "boxes"]))
-    data = data.select([film.row for _, film in films])
+    data = split.remove_columns([column for column in _LARGE if column in split.column_names])
+    data = with_optional(data).select([film.row for _, film in films])
     changed: dict[str, list[Any]] = {column: [None] * len(films) for column in _OF_THE_FILM}
     # As files, so that the films of a large set are never in memory together; their bytes go into the shards.
     changed["image"] = [{"bytes": None, "path": str(film_path(work, number))} for number, _ in films]

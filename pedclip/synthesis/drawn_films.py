@@ -39,8 +39,9 @@ def begin(work: Path, plan: CopyPlan) -> None:
         OtherCopy: Another copy was begun there.
     """
     file = work / _BEGUN
-    # Without a journal no film was drawn yet, and nothing is lost.
-    if not file.exists() or not (work / _JOURNAL).exists():
+    # Without a film nothing is lost, as after a first batch that failed or came out black.
+    if not file.exists() or not any(work.glob("*/*.png")):
+        (work / _JOURNAL).unlink(missing_ok=True)
         write_json(file, plan.identity)
         return
     if words := difference(read_json(file), plan.identity):

@@ -87,7 +87,7 @@ def film_seeds(reports: Sequence[str], *, seed: int, mode: SeedMode = "per_repor
         raise ValueError(f"{len(reports) - len(set(reports))} identifiers occur twice; each film needs one of its own")
     # As printed, in two readings; then ours.
     if mode == "fixed_each":
-        return [seed] * len(reports)
+        return [int(seed)] * len(reports)
     if mode == "run":
         return [int(one) for one in np.random.default_rng(seed).integers(2**SEED_BITS, size=len(reports))]
     return [_hashed(seed, report) for report in reports]

@@ -11,7 +11,7 @@ from pedclip.anatomy import REGIONS
 from pedclip.synthesis.generator import Generator, SeedMode, check_seeds, film_seeds
 from pedclip.synthesis.prompts import Prompt, prompt_of
 from pedclip.triplets.left_out import LeftOut, Reason
-from pedclip.triplets.sources import real_source
+from pedclip.triplets.sources import real_source, synthetic_source
 from pedclip.triplets.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class CopyOptions:
     def __post_init__(self) -> None:
         # At once, before texts are read or weights are loaded.
         check_seeds([self.seed], 1)
+        object.__setattr__(self, "seed", int(self.seed))  # JSON knows no number of NumPy
         for name, kind in (("prompt", Prompt), ("seed_mode", SeedMode)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}={getattr(self, name)!r} is not allowed: one of {get_args(kind)}")
@@ -118,8 +119,10 @@ def plan_copy(triplets: "DatasetDict", generator: Generator, options: CopyOption
         options: Which triplets, prompts and seeds.
 
     Raises:
-        ValueError: No triplet is left, or two films of one source have one identifier.
+        ValueError: No triplet is left, two films of one source have one identifier, or the generator has a name that
+            `synthetic_source` refuses.
     """
+    synthetic_source(generator.name, "")  # a name that no source can have is told before a film is drawn
     # In the order of the rows, which "run" seeds and the batches follow.
     chosen, left_out = [], []
     for split in options.splits:

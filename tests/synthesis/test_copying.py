@@ -16,10 +16,19 @@ from pedclip.data import load
 from pedclip.synthesis import OtherCopy, film_seeds, synthetic_copy
 from pedclip.triplets.arrays import film_digests, qualified_patients
 from pedclip.triplets.decoding import decode
-from pedclip.triplets.schema import FEATURES
+from pedclip.triplets.schema import FEATURES, OPTIONAL
 from pedclip.triplets.storage import load_triplets, make_split, save_triplets
 from tests.synthesis.generators import BrokenGenerator, NoiseGenerator
 from tests.triplets.triplet_rows import triplet
+
+
+class Named(NoiseGenerator):
+    """Noise under another name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
 
 KEPT = [
     *("text", "region", "laterality", "patient_id", "study_id", "image_id", "age_months", "sex", "findings"),
@@ -196,6 +205,7 @@ def test_what_appears_in_the_folder_meanwhile_is_kept(tmp_path: Path) -> None:
         ({"triplets": triplets(image_id="one")}, "4 identifiers occur twice"),
         ({"triplets": triplets(text="blank")}, "all 5 films are of one grey level"),
         ({"generator": BrokenGenerator(lambda films: films[:, :8])}, "noise gave"),
+        ({"generator": Named("a:b")}, "a generator named 'a:b': expected letters"),
     ],
 )
 def test_bad_input_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -203,6 +213,24 @@ def test_bad_input_is_refused(tmp_path: Path, change: dict[str, Any], words: str
     with pytest.raises(ValueError, match=words):
         synthetic_copy(**given)
     assert not (tmp_path / "copy").exists()
+
+
+def test_black_films_do_not_bar_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="all 5 films are of one grey level"):
+        synthetic_copy(triplets(), BrokenGenerator(np.zeros_like), tmp_path / "copy")
+    assert synthetic_copy(triplets(), NoiseGenerator(version=2), tmp_path / "copy").num_films == 5
+
+
+def test_older_sets_and_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
+    real = triplets()
+    older = DatasetDict({split: rows.remove_columns(list(OPTIONAL)) for split, rows in real.items()})
+    copies = [
+        synthetic_copy(data, NoiseGenerator(), tmp_path / name, seed=seed, seed_mode="fixed_each")
+        for name, data, seed in (("older", older, np.int64(3)), ("newer", real, 3))
+    ]
+    assert load(copies[0].folder)["train"].features == FEATURES
+    assert manifest(copies[0].folder) == manifest(copies[1].folder)
+    assert copies[0].head == copies[1].head
 
 
 def interrupted(number: int) -> Callable[[Any], Any]:
