@@ -1,0 +1,121 @@
+"""Fidelity and variety of synthetic films apart: precision and recall, density and coverage."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pedclip.evaluation.metrics.bootstrap import Floats, Groups, Interval, Record
+from pedclip.synthesis.quality.film_means import mean_interval
+from pedclip.synthesis.quality.frechet import check_clouds
+
+NEIGHBOURS: Final = 5
+_CHUNK: Final = 512  # films whose distances are held at once
+
+
+@dataclass(frozen=True)
+class ManifoldCoverage(Record):
+    """Agreement of two clouds of films by balls around each film that reach to its k-th neighbour.
+
+    The intervals are over the patients whose films are counted; the balls stay as they are.
+
+    Args:
+        precision: Share of synthetic films inside a ball of real films.
+        recall: Share of real films inside a ball of synthetic films.
+        density: Balls of real films that a synthetic film is in, divided by k; may exceed 1.
+        coverage: Share of balls of real films with a synthetic film inside.
+        neighbours: k.
+        num_real: Real films.
+        num_synthetic: Synthetic films.
+    """
+
+    precision: Interval
+    recall: Interval
+    density: Interval
+    coverage: Interval
+    neighbours: int
+    num_real: int
+    num_synthetic: int
+
+
+def manifold_coverage(
+    real: NDArray[Any],
+    synthetic: NDArray[Any],
+    *,
+    neighbours: int = NEIGHBOURS,
+    real_patients: Groups = None,
+    synthetic_patients: Groups = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> ManifoldCoverage:
+    """Precision, recall, density and coverage.
+
+    A film on the edge of a ball is inside, so that a film with more than k doubles, whose ball has no extent, still
+    contains them. The numbers depend on how many films there are: compare sets of equal size.
+
+    Args:
+        real: (N, C) features.
+        synthetic: (M, C) features.
+        neighbours: k, below N and below M; the film itself is not one of its neighbours.
+        real_patients: (N,) patient of each real film; None resamples films.
+        synthetic_patients: (M,) patient of the text of each synthetic film; None resamples films.
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Raises:
+        ValueError: As `check_clouds`, or too many neighbours.
+
+    Source: Kynkäänniemi et al., NeurIPS 2019, Eq. 1 and 2; Naeem et al., ICML 2020, Eq. 3 and 4. Differs: "at most" the
+        radius where the published code of the latter has "less than".
+    """
+    one, other = check_clouds(real, synthetic)
+    if not 1 <= neighbours < min(len(one), len(other)):
+        raise ValueError(
+            f"neighbours must be at least 1 and fewer than the {min(len(one), len(other))} films of the smaller set, "
+            f"got {neighbours}"
+        )
+    real_radius, synthetic_radius = (_radii(cloud, neighbours) for cloud in (one, other))
+    balls = np.zeros(len(other))  # of real films, around each synthetic one
+    is_covered, is_recalled = np.zeros(len(one)), np.zeros(len(one))
+    for rows, distance in _distances(one, other):
+        is_inside = distance <= real_radius[rows, None]  # (n, M)
+        balls += is_inside.sum(axis=0)
+        is_covered[rows] = is_inside.any(axis=1)
+        is_recalled[rows] = (distance <= synthetic_radius).any(axis=1)
+
+    def interval(values: Floats, of_real: bool) -> Interval:
+        # A density is not a share: it has no upper end.
+        groups = real_patients if of_real else synthetic_patients
+        scale = "share" if values.max() <= 1 else "error"
+        return mean_interval(values, groups, scale=scale, num_resamples=num_resamples, seed=seed)
+
+    return ManifoldCoverage(
+        precision=interval((balls > 0).astype(np.float64), False),
+        recall=interval(is_recalled, True),
+        density=interval(balls / neighbours, False),
+        coverage=interval(is_covered, True),
+        neighbours=neighbours,
+        num_real=len(one),
+        num_synthetic=len(other),
+    )
+
+
+def _radii(cloud: Floats, neighbours: int) -> Floats:
+    """(N,) distance of each film to its k-th neighbour among the others."""
+    radius = np.empty(len(cloud))
+    for rows, distance in _distances(cloud, cloud):
+        # Position 0 of the sorted distances is the film itself, or a double, which is as far away.
+        radius[rows] = np.partition(distance, neighbours, axis=1)[:, neighbours]
+    return radius
+
+
+def _distances(one: Floats, other: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Rows and their Euclidean distances (n, M), a part of the first cloud at a time."""
+    from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
+
+    # Differences are taken before squares: doubles are at distance 0 exactly, which a product of matrices would miss.
+    for start in range(0, len(one), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        yield rows, cdist(one[rows], other)
