@@ -204,9 +204,7 @@ def finding_agreement(
         score = None
         # Without both answers there is nothing to rank.
         if len(np.unique(truth)) == 2 and can_resample(owners[rows]):
-            score = auc.bootstrap(
-                truth, scores[rows, column], owners[rows], num_resamples=num_resamples, seed=seed
-            )
+            score = auc.bootstrap(truth, scores[rows, column], owners[rows], num_resamples=num_resamples, seed=seed)
         findings.append(ClassScore(name, score, int(truth.sum()), len(rows)))
     macro = None
     if len(scorable(labels)) and can_resample(owners):

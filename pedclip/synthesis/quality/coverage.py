@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pedclip.evaluation.metrics.bootstrap import Floats, Groups, Interval, Record
+from pedclip.evaluation.metrics.small_samples import Scale
 from pedclip.synthesis.quality.film_means import mean_interval
 from pedclip.synthesis.quality.frechet import check_clouds
 
@@ -85,17 +86,15 @@ def manifold_coverage(
         is_covered[rows] = is_inside.any(axis=1)
         is_recalled[rows] = (distance <= synthetic_radius).any(axis=1)
 
-    def interval(values: Floats, of_real: bool) -> Interval:
-        # A density is not a share: it has no upper end.
-        groups = real_patients if of_real else synthetic_patients
-        scale = "share" if values.max() <= 1 else "error"
+    def interval(values: Floats, groups: Groups, scale: Scale = "share") -> Interval:
         return mean_interval(values, groups, scale=scale, num_resamples=num_resamples, seed=seed)
 
     return ManifoldCoverage(
-        precision=interval((balls > 0).astype(np.float64), False),
-        recall=interval(is_recalled, True),
-        density=interval(balls / neighbours, False),
-        coverage=interval(is_covered, True),
+        precision=interval((balls > 0).astype(np.float64), synthetic_patients),
+        recall=interval(is_recalled, real_patients),
+        # No share: a film may be in more than k balls.
+        density=interval(balls / neighbours, synthetic_patients, "error"),
+        coverage=interval(is_covered, real_patients),
         neighbours=neighbours,
         num_real=len(one),
         num_synthetic=len(other),

@@ -127,7 +127,8 @@ def pair_diversity(
     check_films(films, "compared")
     similarity, difference = [], []
     for start in range(0, len(pairs), _CHUNK):
-        first, second = (films[pairs[start : start + _CHUNK, side]].astype(np.float32) / 255 for side in (0, 1))
+        chosen = pairs[start : start + _CHUNK]
+        first, second = (films[chosen[:, side]].astype(np.float32) / np.float32(255) for side in (0, 1))
         similarity.append(structural_similarity(first, second))
         difference.append(np.sqrt(((first - second) ** 2).mean(axis=(1, 2), dtype=np.float64)))
 
@@ -166,7 +167,7 @@ def num_scales(size: int) -> int:
     return next(count for count in range(len(_WEIGHTS), 0, -1) if size >> (count - 1) >= _KERNEL)
 
 
-def structural_similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> Floats:
+def structural_similarity(first: NDArray[Any], second: NDArray[Any]) -> Floats:
     """Multi-scale structural similarity of pairs, with the weights of the scales that fit made to sum to 1.
 
     Args:

@@ -40,7 +40,9 @@ class Resolution(Record):
     compared_at: int
 
     def __str__(self) -> str:
-        return f"real films of {self.real} and synthetic ones of {self.synthetic} pixels, compared at {self.compared_at}"
+        return (
+            f"real films of {self.real} and synthetic ones of {self.synthetic} pixels, compared at {self.compared_at}"
+        )
 
 
 def resolution(real: NDArray[np.uint8], synthetic: NDArray[np.uint8]) -> Resolution:
@@ -91,7 +93,9 @@ def resized(films: NDArray[np.uint8], *, compared_at: int, size: int) -> NDArray
     """
     check_films(films, "compared")
     if max(films.shape[1:]) < compared_at:
-        raise ValueError(f"films of {films.shape[1:]} pixels cannot be compared at {compared_at}; take the smaller size")
+        raise ValueError(
+            f"films of {films.shape[1:]} pixels cannot be compared at {compared_at}; take the smaller size"
+        )
     # One film at a time through the package's only resizing, which pads and smooths.
     return np.stack([square(square(film, compared_at), size) for film in films])
 

@@ -199,8 +199,7 @@ def _root_of_covariance(cloud: Floats) -> Floats:
     """R with RᵀR the covariance: (min(N, C), C)."""
     centered = (cloud - cloud.mean(axis=0)) / np.sqrt(len(cloud) - 1)
     # Of many films only the triangle is needed.
-    root: Floats = np.linalg.qr(centered, mode="r") if len(cloud) > cloud.shape[1] else centered
-    return root
+    return np.asarray(np.linalg.qr(centered, mode="r")) if len(cloud) > cloud.shape[1] else centered
 
 
 def _extrapolated(one: Floats, other: Floats, smallest: int, largest: int, seed: int) -> float:

@@ -147,7 +147,7 @@ def _nearness(one: Floats, other: Floats, neighbours: int, *, is_same: bool) -> 
     return Nearness(distance, relative, which)
 
 
-def memorisation(
+def memorisation_of(
     training: NDArray[Any],
     test: NDArray[Any],
     synthetic: Sequence[NDArray[Any]],
@@ -187,12 +187,18 @@ def memorisation(
         seed: Of the bootstrap.
 
     Raises:
-        ValueError: No seed, seeds of different length, or names and patients of another length than the films.
+        ValueError: No seed, seeds of different length, names and patients of another length than the films, or real
+            test films that are doubles of training films.
 
     Source: ours; nearest training film against real test films as in methods/field-2026.md, section 3.2.
     """
     _check_lengths(training, test, synthetic, test_patients, synthetic_patients, training_names, synthetic_names)
     known = nearness(test, training, neighbours=neighbours)
+    # A leak: with a threshold of 0 no copy would ever be found.
+    if num_doubles := int((known.distance == 0).sum()):
+        raise ValueError(
+            f"{num_doubles} of {len(test)} real test films are doubles of training films; remove them first"
+        )
     found = [nearness(one, training, neighbours=neighbours) for one in synthetic]
     distance, relative = (np.concatenate([getattr(one, name) for one in found]) for name in ("distance", "relative"))
     owners = np.tile(np.asarray(synthetic_patients), len(synthetic))
@@ -236,7 +242,7 @@ def chance_limit(num_test: int, num_synthetic: int) -> float:
         >>> chance_limit(99, 100), chance_limit(999, 1000)
         (0.04, 0.018)
     """
-    from scipy.stats import betabinom
+    from scipy.stats import betabinom  # type: ignore[import-untyped]
 
     rank = _rank(num_test)
     # Below the r-th smallest of n uniform numbers lies a share that is Beta(r, n + 1 − r).
@@ -249,27 +255,25 @@ def _rank(number: int) -> int:
 
 
 def _ratio(distance: Floats, reference: Floats) -> float:
-    middle = float(np.median(reference))
-    # Test films on top of training films: a leak, which makes every ratio meaningless.
-    if middle == 0:
-        raise ValueError("half of the real test films or more are doubles of training films; remove these first")
-    return float(np.median(distance)) / middle
+    return float(np.median(distance) / np.median(reference))
 
 
 def _copies(
     found: Sequence[Nearness], threshold: float, training_names: Sequence[str], synthetic_names: Sequence[str]
 ) -> tuple[NearCopy, ...]:
-    copies = [
-        NearCopy(
-            synthetic_names[row] if len(synthetic_names) else str(row),
-            number,
-            training_names[one.which[row]] if len(training_names) else str(one.which[row]),
-            float(one.distance[row]),
-            float(one.relative[row]),
-        )
-        for number, one in enumerate(found)
-        for row in np.flatnonzero(one.relative < threshold)
-    ]
+    copies = []
+    for number, one in enumerate(found):
+        for row in map(int, np.flatnonzero(one.relative < threshold)):
+            training = int(one.which[row])
+            copies.append(
+                NearCopy(
+                    synthetic_names[row] if len(synthetic_names) else str(row),
+                    number,
+                    training_names[training] if len(training_names) else str(training),
+                    float(one.distance[row]),
+                    float(one.relative[row]),
+                )
+            )
     return tuple(sorted(copies, key=lambda copy: (copy.relative, copy.synthetic, copy.seed)))
 
 
