@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pedclip.synthesis.quality.frechet import frechet_distance as frechet_distance
     from pedclip.synthesis.quality.frechet import kernel_distance as kernel_distance
     from pedclip.synthesis.quality.memorisation import Memorisation as Memorisation
+    from pedclip.synthesis.quality.memorisation import known_films as known_films
     from pedclip.synthesis.quality.memorisation import memorisation_of as memorisation_of
     from pedclip.synthesis.quality.report import QualityReport as QualityReport
     from pedclip.synthesis.quality.report import quality_report as quality_report
@@ -48,6 +49,7 @@ __getattr__, __dir__ = lazy_names(
         "floor_films": "floors",
         "frechet_distance": "frechet",
         "kernel_distance": "frechet",
+        "known_films": "memorisation",
         "manifold_coverage": "coverage",
         "memorisation_of": "memorisation",
         "neutral_encoder": "encoders",

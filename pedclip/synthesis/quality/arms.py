@@ -18,7 +18,7 @@ from pedclip.synthesis.quality.agreement import (
     zero_shot_scores,
 )
 from pedclip.synthesis.quality.classifiers import RealClassifiers, fit_classifiers
-from pedclip.synthesis.quality.coverage import manifold_coverage
+from pedclip.synthesis.quality.coverage import ball_radii, manifold_coverage
 from pedclip.synthesis.quality.diversity import Diversity, pair_diversity, prompt_pairs, region_pairs
 from pedclip.synthesis.quality.encoders import PIXELS, FilmEncoder, pixel_features, resized
 from pedclip.synthesis.quality.entries import (
@@ -35,7 +35,7 @@ from pedclip.synthesis.quality.entries import (
     text_entries,
 )
 from pedclip.synthesis.quality.frechet import frechet_distance, kernel_distance
-from pedclip.synthesis.quality.memorisation import Memorisation, memorisation_of
+from pedclip.synthesis.quality.memorisation import KnownFilms, Memorisation, known_films, memorisation_of
 from pedclip.synthesis.quality.settings import QualitySettings
 from pedclip.triplets.arrays import TripletArrays
 
@@ -59,9 +59,10 @@ class RealFilms:
         places: Findings that are asked for.
         compared_at: Height and width to which all films are reduced, pixels.
         settings: Of the report.
-        train_features: By space, (T, C); the pixels are a space, too.
-        test_features: By space, (M, C).
+        features: Of the training films by encoder, (T, C).
+        radii: Of the balls around them by encoder, (T,).
         classifiers: By encoder.
+        known: What copies are told by, by space; the pixels are a space, too.
     """
 
     train: TripletArrays
@@ -71,9 +72,10 @@ class RealFilms:
     places: Places
     compared_at: int
     settings: QualitySettings
-    train_features: Mapping[str, Floats]
-    test_features: Mapping[str, Floats]
+    features: Mapping[str, Floats]
+    radii: Mapping[str, Floats]
     classifiers: Mapping[str, RealClassifiers]
+    known: Mapping[str, KnownFilms]
 
 
 def real_films(
@@ -89,15 +91,32 @@ def real_films(
     """Features of real films, and the classifiers fitted on those for training; arguments as for `RealFilms`.
 
     Raises:
-        ValueError: As `fit_classifiers`.
+        ValueError: As `fit_classifiers` and `known_films`, or as many neighbours as training films.
     """
+    if settings.neighbours >= len(train):
+        raise ValueError(f"neighbours must be fewer than the {len(train)} training films, got {settings.neighbours}")
     of_train = space_features(train, encoders, compared_at, settings)
     of_test = space_features(test, encoders, compared_at, settings)
+    fingerprints = {one.name: f" ({one.fingerprint})" for one in encoders}
+    known = {
+        space: known_films(
+            of_train[space],
+            of_test[space],
+            test_patients=test.patients,
+            space=f"{space}{fingerprints.get(space, '')}",
+            training_names=_names(train).tolist(),
+        )
+        for space in of_train
+    }
     classifiers = {
         one.name: fit_classifiers(of_train[one.name], train, places, seed=settings.seed, device=settings.device)
         for one in encoders
     }
-    return RealFilms(train, test, model, tuple(encoders), places, compared_at, settings, of_train, of_test, classifiers)
+    # Once for all arms: these are distances of all training films from each other.
+    radii = {one.name: ball_radii(of_train[one.name], settings.neighbours) for one in encoders}
+    return RealFilms(
+        train, test, model, tuple(encoders), places, compared_at, settings, of_train, radii, classifiers, known
+    )
 
 
 def space_features(
@@ -152,8 +171,8 @@ def measure_arm(
         entries += _classified(real, arm, films, features[0][encoder.name])
     entries += _agreement(real, Arm(name, role, real.encoders[0].name), films, features[0][real.encoders[0].name])
     entries += _diversity(real, Arm(name, role, real.encoders[0].name), seeds, features)
-    memories = tuple(_memorisation(real, space, role, seeds, features) for space in real.train_features)
-    for space, memory in zip(real.train_features, memories, strict=True):
+    memories = tuple(_memorisation(real, space, role, seeds, features) for space in real.known)
+    for space, memory in zip(real.known, memories, strict=True):
         entries += memorisation_entries(Arm(name, role, "" if space == PIXELS else space), memory)
     return entries, memories
 
@@ -161,7 +180,7 @@ def measure_arm(
 def _distances(
     real: RealFilms, arm: Arm, films: TripletArrays, features: Floats, rows: NDArray[np.intp]
 ) -> Iterator[Entry]:
-    options, reference = real.settings, real.train_features[arm.encoder]
+    options, reference = real.settings, real.features[arm.encoder]
     chosen = features[rows]
     yield from frechet_entries(arm, frechet_distance(reference, chosen, seed=options.seed))
     kernel = kernel_distance(
@@ -173,6 +192,7 @@ def _distances(
         chosen,
         neighbours=options.neighbours,
         real_patients=real.train.patients,
+        real_radii=real.radii[arm.encoder],
         synthetic_patients=np.asarray(films.patients)[rows],
         num_resamples=options.num_resamples,
         seed=options.seed,
@@ -232,23 +252,18 @@ def _diversity(real: RealFilms, arm: Arm, seeds: Seeds, features: Sequence[Mappi
 def _memorisation(
     real: RealFilms, space: str, role: Role, seeds: Seeds, features: Sequence[Mapping[str, Floats]]
 ) -> Memorisation:
-    fingerprint = {one.name: f" ({one.fingerprint})" for one in real.encoders}.get(space, "")
-    test, owners, found = real.test_features[space], np.asarray(real.test.patients), [one[space] for one in features]
+    known, found = real.known[space], [one[space] for one in features]
     patients, names = np.asarray(seeds[0].patients), _names(seeds[0])
     if role == "ceiling":
         # Test films cannot be held against themselves: one half of the patients stands for the synthetic films.
-        is_first = _is_first_half(owners, real.settings.seed)
-        test, owners = test[is_first], owners[is_first]
-        found, patients, names = [found[0][~is_first]], patients[~is_first], names[~is_first]
+        is_first = _is_first_half(known.test_patients, real.settings.seed)
+        known, found = known.take(is_first), [found[0][~is_first]]
+        patients, names = patients[~is_first], names[~is_first]
     return memorisation_of(
-        real.train_features[space],
-        test,
+        known,
         found,
-        test_patients=owners.tolist(),
-        synthetic_patients=patients.tolist(),
-        space=f"{space}{fingerprint}",
-        training_names=_names(real.train).tolist(),
-        synthetic_names=names.tolist(),
+        patients=patients.tolist(),
+        names=names.tolist(),
         num_resamples=real.settings.num_resamples,
         seed=real.settings.seed,
     )

@@ -48,6 +48,7 @@ def manifold_coverage(
     neighbours: int = NEIGHBOURS,
     real_patients: Groups = None,
     synthetic_patients: Groups = None,
+    real_radii: Floats | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> ManifoldCoverage:
@@ -62,6 +63,8 @@ def manifold_coverage(
         neighbours: k, below N and below M; the film itself is not one of its neighbours.
         real_patients: (N,) patient of each real film; None resamples films.
         synthetic_patients: (M,) patient of the text of each synthetic film; None resamples films.
+        real_radii: (N,) from `ball_radii` of the real films, where several sets are compared with them; None computes
+            them.
         num_resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
@@ -77,7 +80,8 @@ def manifold_coverage(
             f"neighbours must be at least 1 and fewer than the {min(len(one), len(other))} films of the smaller set, "
             f"got {neighbours}"
         )
-    real_radius, synthetic_radius = (_radii(cloud, neighbours) for cloud in (one, other))
+    real_radius = ball_radii(one, neighbours) if real_radii is None else real_radii
+    synthetic_radius = ball_radii(other, neighbours)
     balls = np.zeros(len(other))  # of real films, around each synthetic one
     is_covered, is_recalled = np.zeros(len(one)), np.zeros(len(one))
     for rows, distance in _distances(one, other):
@@ -101,8 +105,14 @@ def manifold_coverage(
     )
 
 
-def _radii(cloud: Floats, neighbours: int) -> Floats:
-    """(N,) distance of each film to its k-th neighbour among the others."""
+def ball_radii(features: NDArray[Any], neighbours: int = NEIGHBOURS) -> Floats:
+    """Distance (N,) of each film to its k-th neighbour among the others.
+
+    Args:
+        features: (N, C), finite.
+        neighbours: k, at least 1 and below N.
+    """
+    cloud = np.asarray(features, dtype=np.float64)
     radius = np.empty(len(cloud))
     for rows, distance in _distances(cloud, cloud):
         # Position 0 of the sorted distances is the film itself, or a double, which is as far away.

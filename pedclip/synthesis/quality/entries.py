@@ -1,7 +1,7 @@
 """Rows of a quality report: one number each, with the arm, the encoder and the direction in which it is better."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from pedclip.evaluation.metrics.bootstrap import Interval, Record
@@ -93,7 +93,7 @@ def kernel_entries(arm: Arm, found: KernelDistance, num_films: int) -> Iterator[
     detail = f"{found.num_subsets} subsets of {found.subset_size}"
     plain = arm.entry("kernel distance", found.value, "lower", num_films, detail=detail)
     # Not an interval over patients, hence not an `Interval`.
-    yield Entry(**{**plain.__dict__, "low": found.low, "high": found.high, "note": "spread over subsets"})
+    yield replace(plain, low=found.low, high=found.high, note="spread over subsets")
 
 
 def coverage_entries(arm: Arm, found: ManifoldCoverage) -> Iterator[Entry]:
@@ -122,7 +122,7 @@ def finding_entries(arm: Arm, found: FindingAgreement, measure: str) -> Iterator
         if one.score is not None:
             note = f"{one.num_positives} films with the finding"
             entry = arm.entry(measure, one.score, "higher", one.num_items, detail=one.name)
-            yield Entry(**{**entry.__dict__, "note": "; ".join(filter(None, (note, entry.note)))})
+            yield replace(entry, note="; ".join(filter(None, (note, entry.note))))
 
 
 def region_entries(arm: Arm, found: RegionAccuracy) -> Iterator[Entry]:

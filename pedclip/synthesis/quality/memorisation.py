@@ -6,7 +6,7 @@ films says how small it is by chance.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,28 +15,38 @@ from numpy.typing import NDArray
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, Record
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.synthesis.quality.film_means import mean_interval
-from pedclip.synthesis.quality.frechet import check_clouds
+from pedclip.synthesis.quality.nearness import NEXT_NEIGHBOURS, Nearness, nearness, training_nearness
 
-NEXT_NEIGHBOURS: Final = 50
 QUANTILE: Final = 0.01  # of real test films, below which a synthetic film is listed
 CHANCE: Final = 0.025  # of flagging a generator that copies nothing
-_CHUNK: Final = 512  # films whose distances are held at once
 
 
-@dataclass(frozen=True)
-class Nearness:
-    """Nearest training film of each of N films.
+@dataclass(frozen=True, eq=False)
+class KnownFilms:
+    """Training films, and how near to them real films are that the generator never saw.
 
     Args:
-        distance: (N,) Euclidean distance to it.
-        relative: (N,) the same divided by the mean distance to the next 50 training films; near 1 where nothing is
-            special about the nearest, 0 for a copy.
-        which: (N,) position of that training film.
+        space: Encoder that the distances are of, with its fingerprint.
+        training: (T, C) features.
+        names: (T,) names of the training films.
+        test: Of M real test films.
+        test_patients: (M,) patient of each real test film.
+        between: Median distance of training films to their nearest other one.
+        neighbours: As for `nearness`.
     """
 
-    distance: Floats
-    relative: Floats
-    which: NDArray[np.intp]
+    space: str
+    training: Floats
+    names: tuple[str, ...]
+    test: Nearness
+    test_patients: NDArray[Any]
+    between: float
+    neighbours: int
+
+    def take(self, rows: NDArray[Any]) -> "KnownFilms":
+        """The same with some of the test films: at these positions (m,), or where a mask (M,) is true."""
+        test = Nearness(self.test.distance[rows], self.test.relative[rows], self.test.which[rows])
+        return replace(self, test=test, test_patients=self.test_patients[rows])
 
 
 @dataclass(frozen=True)
@@ -92,72 +102,52 @@ class Memorisation(Record):
     copies: tuple[NearCopy, ...]
 
 
-def nearness(films: NDArray[Any], training: NDArray[Any], *, neighbours: int = NEXT_NEIGHBOURS) -> Nearness:
-    """Nearest training film of films that are not among them.
+def known_films(
+    training: NDArray[Any],
+    test: NDArray[Any],
+    *,
+    test_patients: Sequence[str],
+    space: str,
+    training_names: Sequence[str] = (),
+    neighbours: int = NEXT_NEIGHBOURS,
+) -> KnownFilms:
+    """The films that synthetic ones are held against; computed once for all generators.
 
     Args:
-        films: (N, C) features.
-        training: (T, C) features, T at least 2.
-        neighbours: Next training films that a distance is related to; T − 1 where there are fewer.
-
-    Raises:
-        ValueError: As `check_clouds`.
-
-    Source: Carlini et al., USENIX Security 2023, section 5.1, distance relative to the 50 nearest training images.
-        Differs: the nearest one itself is not among these.
-    """
-    one, other = check_clouds(films, training)
-    return _nearness(one, other, neighbours, is_same=False)
-
-
-def training_nearness(training: NDArray[Any], *, neighbours: int = NEXT_NEIGHBOURS) -> Nearness:
-    """Nearest other training film of each training film; a double of it counts, the film itself does not.
-
-    Args:
-        training: (T, C) features, T at least 3.
+        training: (T, C) features of the generator's training films, T at least 3.
+        test: (M, C) features of real films of other patients.
+        test_patients: (M,) patient of each real test film.
+        space: Encoder, with its fingerprint.
+        training_names: (T,) names of the training films; their positions where there are none.
         neighbours: As for `nearness`.
 
     Raises:
-        ValueError: As `check_clouds`, or fewer than three films.
+        ValueError: As `nearness`, names or patients of another length than the films, or real test films that are
+            doubles of training films.
     """
-    cloud, _ = check_clouds(training, training)
-    if len(cloud) < 3:
-        raise ValueError(f"training films are compared with each other from 3 on, got {len(cloud)}")
-    return _nearness(cloud, cloud, neighbours, is_same=True)
-
-
-def _nearness(one: Floats, other: Floats, neighbours: int, *, is_same: bool) -> Nearness:
-    from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
-
-    number = min(neighbours, len(other) - 1 - is_same)
-    distance, relative, which = np.empty(len(one)), np.empty(len(one)), np.empty(len(one), dtype=np.intp)
-    for start in range(0, len(one), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        found = cdist(one[rows], other)  # (n, T)
-        if is_same:
-            # By position: a double of a film is at distance 0, too, and stays.
-            place = np.arange(len(found))
-            found[place, start + place] = np.inf
-        near = np.partition(found, number, axis=1)[:, : number + 1]
-        near.sort(axis=1)
-        following = near[:, 1:].mean(axis=1)
-        distance[rows], which[rows] = near[:, 0], found.argmin(axis=1)
-        # A film on top of all of them is a copy as well.
-        relative[rows] = np.divide(near[:, 0], following, out=np.zeros(len(near)), where=following > 0)
-    return Nearness(distance, relative, which)
+    if len(test_patients) != len(test) or len(training_names) not in (0, len(training)):
+        raise ValueError(
+            f"expected {len(test)} patients of test films and {len(training)} names of training films, "
+            f"got {len(test_patients)} and {len(training_names)}"
+        )
+    found = nearness(test, training, neighbours=neighbours)
+    # A leak: with a threshold of 0 no copy would ever be found.
+    if num_doubles := int((found.distance == 0).sum()):
+        raise ValueError(
+            f"{num_doubles} of {len(test)} real test films are doubles of training films; remove them first"
+        )
+    between = float(np.median(training_nearness(training, neighbours=neighbours).distance))
+    names = tuple(training_names) or tuple(map(str, range(len(training))))
+    cloud = np.asarray(training, dtype=np.float64)
+    return KnownFilms(space, cloud, names, found, np.asarray(test_patients), between, neighbours)
 
 
 def memorisation_of(
-    training: NDArray[Any],
-    test: NDArray[Any],
+    known: KnownFilms,
     synthetic: Sequence[NDArray[Any]],
     *,
-    test_patients: Sequence[str],
-    synthetic_patients: Sequence[str],
-    space: str,
-    training_names: Sequence[str] = (),
-    synthetic_names: Sequence[str] = (),
-    neighbours: int = NEXT_NEIGHBOURS,
+    patients: Sequence[str],
+    names: Sequence[str] = (),
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> Memorisation:
@@ -174,60 +164,48 @@ def memorisation_of(
     what was learned by heart. Take both, and read a flag of the former beside its near copies.
 
     Args:
-        training: (T, C) features of the generator's training films.
-        test: (M, C) features of real films of other patients.
+        known: Real films, as from `known_films`.
         synthetic: For each generation seed, (N, C) features of films of the same N texts.
-        test_patients: (M,) patient of each real test film.
-        synthetic_patients: (N,) patient of each text.
-        space: Encoder, with its fingerprint.
-        training_names: (T,) names of the training films; their positions where there are none.
-        synthetic_names: (N,) names of the texts; their positions where there are none.
-        neighbours: As for `nearness`.
+        patients: (N,) patient of each text.
+        names: (N,) names of the texts; their positions where there are none.
         num_resamples: Of the bootstrap over patients.
         seed: Of the bootstrap.
 
     Raises:
-        ValueError: No seed, seeds of different length, names and patients of another length than the films, or real
-            test films that are doubles of training films.
+        ValueError: No seed, seeds of different length, or names and patients of another length than the films.
 
     Source: ours; nearest training film against real test films as in methods/field-2026.md, section 3.2.
     """
-    _check_lengths(training, test, synthetic, test_patients, synthetic_patients, training_names, synthetic_names)
-    known = nearness(test, training, neighbours=neighbours)
-    # A leak: with a threshold of 0 no copy would ever be found.
-    if num_doubles := int((known.distance == 0).sum()):
-        raise ValueError(
-            f"{num_doubles} of {len(test)} real test films are doubles of training films; remove them first"
-        )
-    found = [nearness(one, training, neighbours=neighbours) for one in synthetic]
+    _check_lengths(synthetic, patients, names)
+    found = [nearness(one, known.training, neighbours=known.neighbours) for one in synthetic]
     distance, relative = (np.concatenate([getattr(one, name) for one in found]) for name in ("distance", "relative"))
-    owners = np.tile(np.asarray(synthetic_patients), len(synthetic))
-    everyone = np.concatenate([np.asarray(test_patients), owners])
-    is_synthetic = np.arange(len(everyone)) >= len(test)
+    num_test, owners = len(known.test.distance), np.tile(np.asarray(patients), len(synthetic))
+    everyone = np.concatenate([known.test_patients, owners])
+    is_synthetic = np.arange(len(everyone)) >= num_test
 
     def nearer(of_test: Floats, of_synthetic: Floats) -> Interval:
         # Small distances score high, hence the sign.
         scores = -np.concatenate([of_test, of_synthetic])
         return auc.bootstrap(is_synthetic, scores, everyone, num_resamples=num_resamples, seed=seed)
 
-    rank = _rank(len(test))
-    threshold = float(np.sort(known.relative)[rank - 1])
+    rank, of_test = _rank(num_test), known.test.relative
+    threshold = float(np.sort(of_test)[rank - 1])
     is_near = relative < threshold
-    limit = chance_limit(len(np.unique(np.asarray(test_patients))), len(np.unique(owners)))
-    truth = np.arange(len(test) + len(synthetic_patients)) >= len(test)
+    limit = chance_limit(len(np.unique(known.test_patients)), len(np.unique(owners)))
+    truth, middle = np.arange(num_test + len(patients)) >= num_test, float(np.median(known.test.distance))
     return Memorisation(
-        space,
-        nearer(known.distance, distance),
-        nearer(known.relative, relative),
-        tuple(auc(truth, -np.concatenate([known.relative, one.relative])) for one in found),
-        _ratio(distance, known.distance),
-        _ratio(training_nearness(training, neighbours=neighbours).distance, known.distance),
+        known.space,
+        nearer(known.test.distance, distance),
+        nearer(of_test, relative),
+        tuple(auc(truth, -np.concatenate([of_test, one.relative])) for one in found),
+        float(np.median(distance)) / middle,
+        known.between / middle,
         mean_interval(is_near.astype(np.float64), owners, num_resamples=num_resamples, seed=seed),
         threshold,
-        rank / (len(test) + 1),
+        rank / (num_test + 1),
         limit,
         bool(is_near.mean() > limit),
-        _copies(found, threshold, training_names, synthetic_names),
+        _copies(found, threshold, known.names, names),
     )
 
 
@@ -254,22 +232,17 @@ def _rank(number: int) -> int:
     return max(1, int(QUANTILE * (number + 1) + 1e-9))
 
 
-def _ratio(distance: Floats, reference: Floats) -> float:
-    return float(np.median(distance) / np.median(reference))
-
-
 def _copies(
-    found: Sequence[Nearness], threshold: float, training_names: Sequence[str], synthetic_names: Sequence[str]
+    found: Sequence[Nearness], threshold: float, training_names: Sequence[str], names: Sequence[str]
 ) -> tuple[NearCopy, ...]:
     copies = []
     for number, one in enumerate(found):
         for row in map(int, np.flatnonzero(one.relative < threshold)):
-            training = int(one.which[row])
             copies.append(
                 NearCopy(
-                    synthetic_names[row] if len(synthetic_names) else str(row),
+                    names[row] if len(names) else str(row),
                     number,
-                    training_names[training] if len(training_names) else str(training),
+                    training_names[int(one.which[row])],
                     float(one.distance[row]),
                     float(one.relative[row]),
                 )
@@ -277,26 +250,13 @@ def _copies(
     return tuple(sorted(copies, key=lambda copy: (copy.relative, copy.synthetic, copy.seed)))
 
 
-def _check_lengths(
-    training: NDArray[Any],
-    test: NDArray[Any],
-    synthetic: Sequence[NDArray[Any]],
-    test_patients: Sequence[str],
-    synthetic_patients: Sequence[str],
-    training_names: Sequence[str],
-    synthetic_names: Sequence[str],
-) -> None:
+def _check_lengths(synthetic: Sequence[NDArray[Any]], patients: Sequence[str], names: Sequence[str]) -> None:
     if not len(synthetic):
         raise ValueError("expected synthetic films of at least one generation seed, got none")
     # Rows of all seeds belong together by their number alone.
-    lengths = {len(one) for one in synthetic} | {len(synthetic_patients)}
-    if len(lengths) > 1 or (len(synthetic_names) and len(synthetic_names) not in lengths):
+    lengths = {len(one) for one in synthetic} | {len(patients)}
+    if len(lengths) > 1 or (len(names) and len(names) not in lengths):
         raise ValueError(
             f"every seed must have one film per text, its patient and its name, got lengths {sorted(lengths)} "
-            f"and {len(synthetic_names)} names"
-        )
-    if len(test_patients) != len(test) or len(training_names) not in (0, len(training)):
-        raise ValueError(
-            f"expected {len(test)} patients of test films and {len(training)} names of training films, "
-            f"got {len(test_patients)} and {len(training_names)}"
+            f"and {len(names)} names"
         )

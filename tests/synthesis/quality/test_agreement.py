@@ -30,9 +30,7 @@ def image_of(films):
 def rows(texts, regions, findings=()):
     count = len(texts)
     patients = [f"p{row}" for row in range(count)]
-    return TripletArrays(
-        np.zeros((count, 4, 4), np.uint8), texts, np.asarray(regions), patients, findings=findings
-    )
+    return TripletArrays(np.zeros((count, 4, 4), np.uint8), texts, np.asarray(regions), patients, findings=findings)
 
 
 def rank_by_loops(image, text, films, *, same_region):
@@ -104,7 +102,9 @@ def test_the_order_of_the_films_does_not_matter():
 
 
 def test_findings_are_asked_where_training_films_show_them():
-    train = rows(list("abcdef"), [0, 0, 1, 1, 2, 2], [("Fracture",), ("fracture",), ("fracture ",), (), ("Effusion",), ()])
+    train = rows(
+        list("abcdef"), [0, 0, 1, 1, 2, 2], [("Fracture",), ("fracture",), ("fracture ",), (), ("Effusion",), ()]
+    )
     assert finding_places(train, min_patients=2) == {"fracture": frozenset({0, 1})}
     assert finding_places(train, min_patients=1) == {"effusion": frozenset({2}), "fracture": frozenset({0, 1})}
     test = rows(list("abc"), [1, 2, 0], [("FRACTURE",), ("fracture",), ()])

@@ -47,6 +47,8 @@ def test_parts_of_the_real_films_give_the_same_as_all_at_once(monkeypatch):
     whole = manifold_coverage(real, synthetic, num_resamples=2)
     monkeypatch.setattr(coverage, "_CHUNK", 7)
     assert manifold_coverage(real, synthetic, num_resamples=2) == whole
+    # Radii that are given are those that would be computed.
+    assert manifold_coverage(real, synthetic, real_radii=coverage.ball_radii(real), num_resamples=2) == whole
 
 
 def test_doubles_of_real_films_are_inside_their_own_balls():

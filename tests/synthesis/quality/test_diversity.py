@@ -86,7 +86,9 @@ def test_the_similarity_can_be_computed_at_every_size(size):
 
 def test_equal_films_have_no_diversity():
     films = np.repeat(FILMS.images[:5], 3, axis=0)
-    found = pair_diversity(films, prompt_pairs(np.repeat(np.arange(5), 3)), features=pixel_features(films, compared_at=32))
+    found = pair_diversity(
+        films, prompt_pairs(np.repeat(np.arange(5), 3)), features=pixel_features(films, compared_at=32)
+    )
     assert found.similarity.value == pytest.approx(1, abs=1e-5)
     assert found.pixels.value == found.features.value == 0
     assert (found.num_scales, found.num_pairs) == (2, 15)

@@ -1,7 +1,6 @@
 """Copies are flagged, however disguised; films of the same distribution, and films without detail, are not."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ from pedclip.synthesis.quality.encoders import pixel_features
 from pedclip.synthesis.quality.floors import floor_films
 from pedclip.synthesis.quality.memorisation import (
     chance_limit,
+    known_films,
     memorisation_of,
-    nearness,
-    training_nearness,
 )
 from tests.synthesis.quality.drawn_films import SIZE, drawn_films, redrawn
 
@@ -24,18 +22,17 @@ def space(films):
     return pixel_features(films, compared_at=SIZE)
 
 
-def measured(*synthetic, patients=TRAIN.patients, test=TEST, **options):
+def known(test=TEST, **options):
+    return known_films(space(TRAIN.images), space(test.images), test_patients=test.patients, space="pixels", **options)
+
+
+KNOWN = known()
+
+
+def measured(*synthetic, patients=TRAIN.patients, against=KNOWN, **options):
     count = len(synthetic[0])
-    return memorisation_of(
-        space(TRAIN.images),
-        space(test.images),
-        [space(films) for films in synthetic],
-        test_patients=test.patients,
-        synthetic_patients=patients[:count],
-        space="pixels",
-        num_resamples=200,
-        **options,
-    )
+    films = [space(films) for films in synthetic]
+    return memorisation_of(against, films, patients=patients[:count], num_resamples=200, **options)
 
 
 def noised(films, seed=0):
@@ -79,7 +76,8 @@ def test_a_few_copies_among_good_films_are_found():
     mixed = films.images.copy()
     mixed[10:22] = noised(TRAIN.images[40:52])
     names = [f"film {row}" for row in range(150)]
-    found = measured(mixed, patients=films.patients, synthetic_names=names, training_names=[f"t{n}" for n in range(300)])
+    against = known(training_names=[f"t{row}" for row in range(300)])
+    found = measured(mixed, patients=films.patients, names=names, against=against)
     assert found.is_flagged
     # The whole distribution hardly moves: one in twelve films is a copy.
     assert found.nearer_relative.value < 0.6
@@ -92,15 +90,8 @@ def test_films_of_the_same_distribution_are_flagged_at_most_at_the_nominal_rate(
     flags, areas = [], []
     for seed in range(20):
         train, test, other = (drawn_films(n, 100 * seed + n, first_patient=1000 * n) for n in (150, 100, 101))
-        found = memorisation_of(
-            space(train.images),
-            space(test.images),
-            [space(other.images)],
-            test_patients=test.patients,
-            synthetic_patients=other.patients,
-            space="pixels",
-            num_resamples=2,
-        )
+        against = known_films(space(train.images), space(test.images), test_patients=test.patients, space="pixels")
+        found = memorisation_of(against, [space(other.images)], patients=other.patients, num_resamples=2)
         flags.append(found.is_flagged)
         areas.append(found.nearer_relative.value)
     # 2.5 % of 20 are half a film set.
@@ -126,44 +117,6 @@ def test_another_film_of_a_training_text_is_no_copy():
     assert np.mean(found.seeds) == pytest.approx(found.nearer_relative.value)
     assert found.near_copies.num_groups == len(set(TRAIN.patients))
     assert found.near_copies.num_items == 600
-
-
-def nearness_by_loops(film, training, neighbours):
-    apart = sorted((math.dist(film, other), number) for number, other in enumerate(training))
-    following = [distance for distance, _ in apart[1 : neighbours + 1]]
-    return apart[0][0], apart[0][0] / np.mean(following), apart[0][1]
-
-
-@pytest.mark.parametrize(("neighbours", "count"), [(1, 12), (5, 12), (50, 12)])
-def test_nearness_equals_loops(neighbours, count):
-    rng = np.random.default_rng(0)
-    films, training = rng.normal(size=(9, 4)), rng.normal(size=(count, 4))
-    found = nearness(films, training, neighbours=neighbours)
-    for row, film in enumerate(films):
-        expected = nearness_by_loops(film.tolist(), training.tolist(), neighbours)
-        assert (found.distance[row], found.relative[row], found.which[row]) == pytest.approx(expected)
-    order = rng.permutation(count)
-    again = nearness(films, training[order], neighbours=neighbours)
-    assert order[again.which].tolist() == found.which.tolist()
-    assert again.relative == pytest.approx(found.relative)
-
-
-def test_a_training_film_is_not_its_own_neighbour_but_its_double_is():
-    training = np.array([[0.0], [1], [3], [3], [7]])
-    found = training_nearness(training, neighbours=1)
-    assert found.distance.tolist() == [1, 1, 0, 0, 4]
-    assert found.which[[0, 1, 2, 3]].tolist() == [1, 0, 3, 2]
-    # Ten such films on top of each other are copies, not a division by nothing.
-    assert training_nearness(np.zeros((10, 2))).relative.tolist() == [0] * 10
-
-
-def test_parts_of_the_films_give_the_same_as_all_at_once(monkeypatch):
-    training = np.random.default_rng(0).normal(size=(30, 3))
-    whole = training_nearness(training)
-    monkeypatch.setattr("pedclip.synthesis.quality.memorisation._CHUNK", 7)
-    parts = training_nearness(training)
-    assert parts.which.tolist() == whole.which.tolist()
-    assert parts.relative.tolist() == whole.relative.tolist()
 
 
 @pytest.mark.parametrize(("num_test", "num_synthetic"), [(20, 60), (99, 100), (250, 80), (400, 400)])
@@ -193,20 +146,32 @@ def test_real_test_films_that_are_training_films_are_a_leak():
     leaking = drawn_films(200, 2, first_patient=1000)
     leaking.images[3] = TRAIN.images[8]
     with pytest.raises(ValueError, match="1 of 200 real test films are doubles of training films"):
-        measured(COPIES["noised"], test=leaking)
+        known(leaking)
 
 
 def test_films_without_names_or_patients_are_refused():
     with pytest.raises(ValueError, match="at least one generation seed, got none"):
-        memorisation_of(
-            np.eye(5), np.eye(5) + 1, [], test_patients=list("abcde"), synthetic_patients=[], space="x"
-        )
+        memorisation_of(KNOWN, [], patients=[])
     with pytest.raises(ValueError, match=r"one film per text.*lengths \[60, 100\]"):
         measured(COPIES["exact"], COPIES["exact"][:60])
     with pytest.raises(ValueError, match="1 names"):
-        measured(COPIES["exact"], synthetic_names=["only"])
+        measured(COPIES["exact"], names=["only"])
     with pytest.raises(ValueError, match="300 names of training films, got 200 and 1"):
-        measured(COPIES["exact"], training_names=["only"])
+        known(training_names=["only"])
+
+
+def test_fewer_test_films_are_those_of_the_rows():
+    rows = np.arange(200) % 3 == 0
+    found = measured(COPIES["noised"], against=KNOWN.take(rows))
+    test = drawn_films(200, 2, first_patient=1000)
+    whole = known_films(
+        space(TRAIN.images),
+        space(test.images[rows]),
+        test_patients=np.asarray(test.patients)[rows].tolist(),
+        space="pixels",
+    )
+    assert measured(COPIES["noised"], against=whole) == found
+    assert found.expected == 1 / 68
 
 
 def test_the_result_can_be_written_as_json():
