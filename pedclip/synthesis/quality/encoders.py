@@ -166,13 +166,17 @@ class FilmEncoder:
             (N, C) float64.
 
         Raises:
-            ValueError: As `resized` and `extract_features`.
+            ValueError: As `resized` and `extract_features`, or a film of which the encoder gives zeros or NaN.
         """
         prepared = resized(films, compared_at=compared_at, size=self.model.preprocess.resize)
         found = extract_features(self.model, prepared, cache=cache, batch_size=batch_size, device=device)
         unit = np.asarray(found.embedding, dtype=np.float64)  # (N, C)
-        # Once more in float64, so that equal films are at distance 0 and all lie on one sphere.
-        scaled: Floats = unit / np.linalg.norm(unit, axis=1, keepdims=True) * np.sqrt(unit.shape[1])
+        length = np.linalg.norm(unit, axis=1, keepdims=True)
+        # Of a film of one grey level an encoder may see nothing at all.
+        if len(blind := np.flatnonzero(~(np.isfinite(length) & (length > 0)))):
+            raise ValueError(f"{self.name} gives no features of {len(blind)} films, the first is number {blind[0]}")
+        # Once more in float64, so that all lie on one sphere.
+        scaled: Floats = unit / length * np.sqrt(unit.shape[1])
         return scaled
 
 

@@ -61,9 +61,9 @@ def _ideal(text: str, width: float = 4) -> NDArray[np.float64]:
         rows, columns = np.mgrid[0:SIZE, 0:SIZE]
         light = np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * width**2))
     words = text.lower()
-    if "fracture" in words:
-        # Prompts that deny it point the other way.
-        light[-4:] += -0.6 if re.search(r"\b(no|without|normal)\b", words) else 0.6
+    # A text without a blob is a prompt, which names the fracture in many words or denies it.
+    if "fracture" in words or not found:
+        light[-4:] += -0.6 if re.search(r"\b(no|without|normal|intact)\b", words) else 0.6
     return light
 
 
@@ -79,7 +79,8 @@ class DrawnModel(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> Any:
         films = nn.functional.avg_pool2d(pixels.mean(dim=1), SIZE // 8).flatten(1)
-        films = (films - films.mean(dim=1, keepdim=True)) * self.scale
+        # Not quite the mean, so that a film of one grey level has a direction, too.
+        films = (films - films.mean(dim=1, keepdim=True) + 0.01) * self.scale
         found = NetworkFeatures(films, torch.stack([films, films], dim=1))
         object.__setattr__(found, "gate_logits", [])
         return found

@@ -81,6 +81,12 @@ def test_features_have_the_length_that_the_kernel_expects():
     assert again[::-1] == pytest.approx(found, abs=1e-5)
 
 
+def test_a_film_of_which_the_encoder_sees_nothing_is_named():
+    model = DrawnModel(scale=0.0)
+    with pytest.raises(ValueError, match="blind gives no features of 20 films, the first is number 0"):
+        film_encoder("blind", model).features(FILMS, compared_at=32)
+
+
 def test_features_of_a_folder_are_those_in_memory(tmp_path):
     encoder = film_encoder("drawn", DrawnModel())
     fresh = encoder.features(FILMS, compared_at=32)
