@@ -24,7 +24,8 @@ class ManifoldCoverage(Record):
 
     Args:
         precision: Share of synthetic films inside a ball of real films.
-        recall: Share of real films inside a ball of synthetic films.
+        recall: Share of real films inside a ball of synthetic films. Films far from each other have large balls, so
+            that pure noise has a recall near 1; read it beside the coverage.
         density: Balls of real films that a synthetic film is in, divided by k; may exceed 1.
         coverage: Share of balls of real films with a synthetic film inside.
         neighbours: k.

@@ -116,7 +116,7 @@ def test_films_of_a_text_are_more_alike_than_films_of_a_region():
     of_region = pair_diversity(FILMS.images, region_pairs(FILMS.regions, FILMS.patients))
     assert of_text.num_pairs == 3 * count
     assert of_text.similarity.num_groups == len(set(FILMS.patients))
-    assert of_text.similarity.low > of_region.similarity.high
+    assert of_text.similarity.low > of_region.similarity.value
     assert of_text.pixels.high < of_region.pixels.value
 
 

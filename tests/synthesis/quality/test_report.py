@@ -62,8 +62,9 @@ def distance(value, arm):
 def test_distances_are_smallest_where_films_are_real(value):
     for measure in ("Fréchet distance", "kernel distance"):
         ceiling, good = value("real test", measure), value("good", measure)
-        for floor in ("noise", "blurred", "collapsed"):
-            assert value(floor, measure) > 2 * max(ceiling, good, 0), (measure, floor)
+        # Thumbnails of 8 pixels see little of a blur.
+        for floor, factor in (("noise", 2), ("blurred", 1.3), ("collapsed", 2)):
+            assert value(floor, measure) > factor * max(ceiling, good, 0), (measure, floor)
     # The very films in another order are at the same distance.
     assert distance(value, "shuffled") == pytest.approx(distance(value, "real test"))
     # Copies are better than real films, which is how they give themselves away.
@@ -75,7 +76,10 @@ def test_distances_are_smallest_where_films_are_real(value):
 def test_precision_and_recall_fail_apart(value):
     for measure in ("precision", "recall", "density", "coverage"):
         assert value("good", measure) > 0.8 * value("real test", measure)
+    for measure in ("precision", "density", "coverage"):
         assert value("noise", measure) < 0.2
+    # Noise is far from itself: its balls are so large that all real films are inside.
+    assert value("noise", "recall") > 0.9
     assert value("collapsed", "precision") > 0.7
     assert value("collapsed", "recall") < 0.1 < 0.6 < value("real test", "recall")
     assert value("collapsed", "coverage") < 0.5 * value("real test", "coverage")
@@ -88,7 +92,8 @@ def test_agreement_is_at_chance_where_texts_are_of_other_films(value):
     areas = [[value(arm, measure, detail="mean") for arm in arms] for measure in (ZERO_SHOT, FITTED)]
     for good, ceiling, shuffled in (ranks, *areas):
         assert good > 0.9 * ceiling > 0.8
-        assert shuffled == pytest.approx(0.5, abs=0.12)
+        # Four standard errors of 160 films.
+        assert shuffled == pytest.approx(0.5, abs=0.16)
     regions = [value(arm, "region accuracy") for arm in ("good", "real test", "shuffled", "noise")]
     assert min(regions[:2]) > 0.9
     assert max(regions[2:]) < 0.5
@@ -96,13 +101,15 @@ def test_agreement_is_at_chance_where_texts_are_of_other_films(value):
 
 
 def test_diversity_tells_one_film_per_region_from_many(value):
-    for measure, bad_is_less in (("MS-SSIM", False), ("pixel difference", True), ("feature difference", True)):
-        good, ceiling, collapsed = (
-            value(arm, f"{measure}{' (2 scales)' if measure == 'MS-SSIM' else ''}, pairs of a region")
-            for arm in ("good", "real test", "collapsed")
-        )
-        assert good == pytest.approx(ceiling, rel=0.15)
-        assert (collapsed < 0.01) if bad_is_less else (collapsed > 0.999 > 1.1 * ceiling)
+    for measure in ("MS-SSIM (2 scales)", "pixel difference", "feature difference"):
+        name = f"{measure}, pairs of a region"
+        # Other films of other patients: the intervals meet.
+        assert value("good", name, "low") < value("real test", name, "high")
+        assert value("real test", name, "low") < value("good", name, "high")
+        if measure.startswith("MS-SSIM"):
+            assert value("collapsed", name) > 0.999 > 2 * value("real test", name)
+        else:
+            assert value("collapsed", name) < 1e-5 < 0.1 < value("real test", name)
     # Films of one text differ less than films of one region; a copy and its shift hardly differ at all.
     assert value("good", "pixel difference, pairs of a text") < value("good", "pixel difference, pairs of a region")
     assert value("copies", "pixel difference, pairs of a text") < value("good", "pixel difference, pairs of a text")
