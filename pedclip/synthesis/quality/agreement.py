@@ -74,14 +74,16 @@ def text_agreement(
     if not len(image) == len(text) == len(films):
         raise ValueError(f"expected {len(films)} films and texts, got {len(image)} and {len(text)} embeddings")
     # Films with one text share a place, or a "normal" sentence would count as an error of all others with it.
-    first, own = np.unique(np.asarray(films.texts), return_index=True, return_inverse=True)[1:]
+    first, own = np.unique(np.asarray(films.texts), return_index=True, return_inverse=True)[1:]  # (U,) and (N,)
     if len(first) < 2:
         raise ValueError(f"agreement needs at least 2 distinct texts, got {len(first)}")
     similarity = cosines(unit_vectors(image, "image"), unit_vectors(text[first], "text").T)  # (N, U)
     is_there = np.zeros((int(films.regions.max()) + 1, len(first)), dtype=bool)
     is_there[films.regions, own] = True  # (regions, U)
+    # Regions alone order most texts, so the second rank asks among texts that fit the film's region.
     every, near = _rank(similarity, own, np.ones_like(similarity, dtype=bool)), None
     within = _rank(similarity, own, is_there[films.regions])
+    # A film of a region with one text has no rival there and drops out.
     is_ranked = ~np.isnan(within)
     patients = np.asarray(films.patients)
 
@@ -98,6 +100,7 @@ def text_agreement(
 def _rank(similarity: Floats, own: NDArray[np.intp], is_candidate: NDArray[np.bool_]) -> Floats:
     """(N,) share of the candidates (N, U) but a film's own text that are below it; NaN where there is none."""
     rows = np.arange(len(own))
+    # The text of a film is no rival of itself.
     mine = similarity[rows, own][:, None]  # (N, 1)
     others = is_candidate.copy()
     others[rows, own] = False
@@ -118,6 +121,7 @@ def finding_places(films: TripletArrays, *, min_patients: int = 5) -> dict[str, 
         ValueError: The films carry no findings.
     """
     _require_findings(films)
+    # Patients, not films: ten films of one child are one case.
     patients: dict[str, set[str]] = {}
     regions: dict[str, set[int]] = {}
     for found, region, patient in zip(films.findings, films.regions, films.patients, strict=True):
@@ -143,6 +147,7 @@ def finding_labels(films: TripletArrays, places: Places) -> Floats:
         ValueError: The films carry no findings.
     """
     _require_findings(films)
+    # NaN leaves a film out of one finding and keeps it for the others.
     labels = np.full((len(films), len(places)), np.nan)
     for row, (found, region) in enumerate(zip(films.findings, films.regions, strict=True)):
         names = set(map(finding_name, found))
@@ -165,9 +170,10 @@ def zero_shot_scores(image: NDArray[Any], names: Sequence[str], encode_text: Enc
     """
     columns = []
     for name in names:
+        # Without a region in the sentences: the films of one question are of several.
         prompts = prompt_pair(name)
         columns.append(score_pairs(image, encode_text(prompts.positive), encode_text(prompts.negative)))
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1)  # (N, L)
 
 
 def finding_agreement(
@@ -197,6 +203,7 @@ def finding_agreement(
             f"scores and labels must be (N, L) of {len(patients)} films and {len(names)} findings, "
             f"got {scores.shape} and {labels.shape}"
         )
+    # One finding at a time, each on the films that answer for it.
     owners, findings = np.asarray(patients), []
     for column, name in enumerate(names):
         rows = np.flatnonzero(~np.isnan(labels[:, column]))
@@ -206,6 +213,7 @@ def finding_agreement(
         if len(np.unique(truth)) == 2 and can_resample(owners[rows]):
             score = auc.bootstrap(truth, scores[rows, column], owners[rows], num_resamples=num_resamples, seed=seed)
         findings.append(ClassScore(name, score, int(truth.sum()), len(rows)))
+    # The mean is resampled as a whole: findings of one patient are drawn together.
     macro = None
     if len(scorable(labels)) and can_resample(owners):
         macro = macro_auc.bootstrap(labels, scores, owners, num_resamples=num_resamples, seed=seed)

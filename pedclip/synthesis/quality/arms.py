@@ -93,10 +93,13 @@ def real_films(
     Raises:
         ValueError: As `fit_classifiers` and `known_films`, or as many neighbours as training films.
     """
+    # The test films and every arm are checked where they are measured.
     if settings.neighbours >= len(train):
         raise ValueError(f"neighbours must be fewer than the {len(train)} training films, got {settings.neighbours}")
+    # Each film goes through each encoder once, whatever is measured afterwards.
     of_train = space_features(train, encoders, compared_at, settings)
     of_test = space_features(test, encoders, compared_at, settings)
+    # Pixels have none: they are what they are.
     fingerprints = {one.name: f" ({one.fingerprint})" for one in encoders}
     known = {
         space: known_films(
@@ -108,6 +111,7 @@ def real_films(
         )
         for space in of_train
     }
+    # Fitted on real films only, and before any synthetic film is looked at.
     classifiers = {
         one.name: fit_classifiers(of_train[one.name], train, places, seed=settings.seed, device=settings.device)
         for one in encoders
@@ -140,6 +144,7 @@ def space_features(
         )
         for one in encoders
     }
+    # The pixels last: a copy that no encoder recognises is one all the same.
     return {**found, PIXELS: pixel_features(films.images, compared_at=compared_at)}
 
 
@@ -161,16 +166,19 @@ def measure_arm(
         The rows of the report, and the memorisation of each space.
     """
     features = [space_features(one, real.encoders, real.compared_at, real.settings) for one in seeds]
-    films, rng = seeds[0], np.random.default_rng(real.settings.seed)
+    films, rng = seeds[0], np.random.default_rng(real.settings.seed)  # the same films for all encoders
     # In the order of the films, so that taking all of them is taking them as they are.
     rows = np.sort(rng.choice(len(films), num_compared, replace=False))
     entries: list[Entry] = []
+    # Each encoder for itself, as a generator may please one and not the other.
     for encoder in real.encoders:
         arm = Arm(name, role, encoder.name)
         entries += _distances(real, arm, films, features[0][encoder.name], rows)
         entries += _classified(real, arm, films, features[0][encoder.name])
+    # Texts are embedded by the own model alone, so only its space knows both.
     entries += _agreement(real, Arm(name, role, real.encoders[0].name), films, features[0][real.encoders[0].name])
     entries += _diversity(real, Arm(name, role, real.encoders[0].name), seeds, features)
+    # All films of all seeds here: a copy is rare, and one of them is enough.
     memories = tuple(_memorisation(real, space, role, seeds, features) for space in real.known)
     for space, memory in zip(real.known, memories, strict=True):
         entries += memorisation_entries(Arm(name, role, "" if space == PIXELS else space), memory)
@@ -180,6 +188,7 @@ def measure_arm(
 def _distances(
     real: RealFilms, arm: Arm, films: TripletArrays, features: Floats, rows: NDArray[np.intp]
 ) -> Iterator[Entry]:
+    # The training films are the reference of every arm, real test films included.
     options, reference = real.settings, real.features[arm.encoder]
     chosen = features[rows]
     yield from frechet_entries(arm, frechet_distance(reference, chosen, seed=options.seed))
@@ -204,6 +213,7 @@ def _classified(real: RealFilms, arm: Arm, films: TripletArrays, features: Float
     classifiers = real.classifiers[arm.encoder]
     drawn = {"num_resamples": real.settings.num_resamples, "seed": real.settings.seed}
     yield from region_entries(arm, classifiers.region_accuracy(features, films, **drawn))
+    # Where the training films carry no findings, there is nothing to ask.
     if classifiers.findings is not None:
         found = classifiers.finding_agreement(features, films, **drawn)
         yield from finding_entries(arm, found, "AUC of findings, classifier of real films")
@@ -225,6 +235,7 @@ def _agreement(real: RealFilms, arm: Arm, films: TripletArrays, image: Floats) -
 
 
 def _diversity(real: RealFilms, arm: Arm, seeds: Seeds, features: Sequence[Mapping[str, Floats]]) -> Iterator[Entry]:
+    # Small first: the similarity depends on the size.
     images = [resized(one.images, compared_at=real.compared_at, size=real.compared_at) for one in seeds]
 
     def diversity(films: NDArray[np.uint8], space: Floats, pairs: NDArray[np.intp], groups: Any) -> Diversity:
@@ -252,7 +263,7 @@ def _diversity(real: RealFilms, arm: Arm, seeds: Seeds, features: Sequence[Mappi
 def _memorisation(
     real: RealFilms, space: str, role: Role, seeds: Seeds, features: Sequence[Mapping[str, Floats]]
 ) -> Memorisation:
-    known, found = real.known[space], [one[space] for one in features]
+    known, found = real.known[space], [one[space] for one in features]  # training and test films, and one set per seed
     patients, names = np.asarray(seeds[0].patients), _names(seeds[0])
     if role == "ceiling":
         # Test films cannot be held against themselves: one half of the patients stands for the synthetic films.
@@ -275,6 +286,7 @@ def _names(films: TripletArrays) -> NDArray[Any]:
 
 
 def _is_first_half(owners: NDArray[Any], seed: int) -> NDArray[np.bool_]:
+    # By patient, so that no child is on both sides.
     names = np.unique(owners)
     first = np.random.default_rng(seed).permutation(names)[: (len(names) + 1) // 2]
     return np.isin(owners, first)

@@ -67,10 +67,12 @@ class RealClassifiers:
         Raises:
             ValueError: As the metric.
         """
-        answers = self.candidates[self.regions.scores(features).argmax(axis=1)]  # (N,)
+        answers = self.candidates[self.regions.scores(features).argmax(axis=1)]  # (N,)  # class numbers to regions
         is_right = answers == films.regions
         counts = np.bincount(films.regions, minlength=len(REGIONS))
+        # Of each region those that are recognised, whatever the region is taken for otherwise.
         right = np.bincount(films.regions[is_right], minlength=len(REGIONS))
+        # A region without films has no accuracy.
         present = counts > 0
         return RegionAccuracy(
             accuracy.bootstrap(films.regions, answers, films.patients, num_resamples=num_resamples, seed=seed),
@@ -95,6 +97,7 @@ class RealClassifiers:
         """
         if self.findings is None:
             raise ValueError("no finding of the training films is frequent enough, so no classifier was fitted")
+        # Asked in the regions in which it was learned, of synthetic and of real films alike.
         labels = finding_labels(films, self.places)
         scores = self.findings.scores(features)
         return finding_agreement(
@@ -122,11 +125,13 @@ def fit_classifiers(
     if len(features) != len(films):
         raise ValueError(f"expected one row of features per film: {len(films)} films, got {len(features)}")
     is_chosen_on = _validation_rows(films.patients, seed)
+    # The softmax needs class numbers without gaps.
     candidates, classes = np.unique(films.regions, return_inverse=True)
     if len(candidates) < 2:
         raise ValueError(f"a classifier of regions needs training films of at least 2, got {len(candidates)}")
 
     def parts(truth: Floats | NDArray[np.intp]) -> tuple[Part, Part]:
+        # Split by patient: films of one child on both sides would make any penalty look right.
         whole = Part(features, truth, np.asarray(films.patients))
         return whole.take(~is_chosen_on), whole.take(is_chosen_on)
 
@@ -140,9 +145,11 @@ def fit_classifiers(
 
 def _validation_rows(patients: Any, seed: int) -> NDArray[np.bool_]:
     """(N,) True for films of the patients that are left out of the fit."""
+    # Sorted names, so that the order of the films does not change who is left out.
     names = np.unique(np.asarray(patients))
     if len(names) < 2:
         raise ValueError(f"classifiers need training films of at least 2 patients, got {len(names)}")
+    # At least one, as penalties must be chosen on somebody.
     number = max(1, round(_VALIDATION * len(names)))
     left_out = np.random.default_rng(seed).choice(names, number, replace=False)
     return np.isin(np.asarray(patients), left_out)

@@ -81,7 +81,8 @@ def manifold_coverage(
             f"neighbours must be at least 1 and fewer than the {min(len(one), len(other))} films of the smaller set, "
             f"got {neighbours}"
         )
-    real_radius = ball_radii(one, neighbours) if real_radii is None else real_radii
+    real_radius = ball_radii(one, neighbours) if real_radii is None else real_radii  # (N,)
+    # Those of the synthetic films are new for every set.
     synthetic_radius = ball_radii(other, neighbours)
     balls = np.zeros(len(other))  # of real films, around each synthetic one
     is_covered, is_recalled = np.zeros(len(one)), np.zeros(len(one))
@@ -114,7 +115,7 @@ def ball_radii(features: NDArray[Any], neighbours: int = NEIGHBOURS) -> Floats:
         neighbours: k, at least 1 and below N.
     """
     cloud = np.asarray(features, dtype=np.float64)
-    radius = np.empty(len(cloud))
+    radius = np.empty(len(cloud))  # (N,)
     for rows, distance in _distances(cloud, cloud):
         # Position 0 of the sorted distances is the film itself, or a double, which is as far away.
         radius[rows] = np.partition(distance, neighbours, axis=1)[:, neighbours]

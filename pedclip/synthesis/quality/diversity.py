@@ -64,6 +64,7 @@ def prompt_pairs(prompts: Sequence[object] | NDArray[Any]) -> NDArray[np.intp]:
     pairs = []
     for prompt in range(number.max() + 1):
         members = np.flatnonzero(number == prompt)
+        # Every two of the films once.
         first, second = np.triu_indices(len(members), 1)
         pairs.append(np.stack([members[first], members[second]], axis=1))
     found = np.concatenate(pairs)
@@ -133,6 +134,7 @@ def pair_diversity(
     similarity, difference = [], []
     for start in range(0, len(pairs), _CHUNK):
         chosen = pairs[start : start + _CHUNK]
+        # Grey levels in [0, 1]: the constants of the similarity are of this range.
         first, second = (films[chosen[:, side]].astype(np.float32) / np.float32(255) for side in (0, 1))
         similarity.append(structural_similarity(first, second))
         difference.append(np.sqrt(((first - second) ** 2).mean(axis=(1, 2), dtype=np.float64)))
@@ -142,6 +144,7 @@ def pair_diversity(
 
     apart = None
     if features is not None:
+        # Divided by the root of the width, as the length of features grows with it.
         steps = features[pairs[:, 0]] - features[pairs[:, 1]]  # (P, C)
         apart = interval(np.sqrt((steps**2).mean(axis=1)), "error")
     return Diversity(

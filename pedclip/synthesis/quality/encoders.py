@@ -55,6 +55,7 @@ def resolution(real: NDArray[np.uint8], synthetic: NDArray[np.uint8]) -> Resolut
     Raises:
         ValueError: As `check_films`.
     """
+    # Width and height may differ between the sets, and so may their padding.
     sides = []
     for films, what in ((real, "real"), (synthetic, "synthetic")):
         check_films(films, what)
@@ -168,7 +169,8 @@ class FilmEncoder:
         Raises:
             ValueError: As `resized` and `extract_features`, or a film of which the encoder gives zeros or NaN.
         """
-        prepared = resized(films, compared_at=compared_at, size=self.model.preprocess.resize)
+        prepared = resized(films, compared_at=compared_at, size=self.model.preprocess.resize)  # (N, R, R)
+        # The cache knows films by what the encoder was given, so each common size has its own entry.
         found = extract_features(self.model, prepared, cache=cache, batch_size=batch_size, device=device)
         unit = np.asarray(found.embedding, dtype=np.float64)  # (N, C)
         length = np.linalg.norm(unit, axis=1, keepdims=True)
@@ -227,6 +229,7 @@ def pixel_features(films: NDArray[np.uint8], *, compared_at: int) -> Floats:
     Raises:
         ValueError: As `resized`.
     """
+    # All encoders and the pixels see films that have lost the same detail.
     small = resized(films, compared_at=compared_at, size=PIXEL_SIZE)
     # Divided by the root of the number of pixels: a sum of squares becomes their mean.
     return small.reshape(len(small), -1).astype(np.float64) / (255 * PIXEL_SIZE)

@@ -83,6 +83,7 @@ class Arm:
 
 def frechet_entries(arm: Arm, found: FrechetDistance) -> Iterator[Entry]:
     """The distance, and the extrapolated one where there is one."""
+    # The warning stands in the row itself, where a table of a paper is copied from.
     yield arm.entry("Fréchet distance", found.value, "lower", found.num_synthetic, note=found.note)
     if found.extrapolated is not None:
         yield arm.entry("Fréchet distance, N → ∞", found.extrapolated, "lower", found.num_synthetic)
@@ -91,6 +92,7 @@ def frechet_entries(arm: Arm, found: FrechetDistance) -> Iterator[Entry]:
 def kernel_entries(arm: Arm, found: KernelDistance, num_films: int) -> Iterator[Entry]:
     """The kernel distance with the spread of its subsets."""
     detail = f"{found.num_subsets} subsets of {found.subset_size}"
+    # The size of the subsets is part of the number: two spreads compare at one size only.
     plain = arm.entry("kernel distance", found.value, "lower", num_films, detail=detail)
     # Not an interval over patients, hence not an `Interval`.
     yield replace(plain, low=found.low, high=found.high, note="spread over subsets")
@@ -99,6 +101,7 @@ def kernel_entries(arm: Arm, found: KernelDistance, num_films: int) -> Iterator[
 def coverage_entries(arm: Arm, found: ManifoldCoverage) -> Iterator[Entry]:
     """Precision, recall, density and coverage."""
     for name in ("precision", "recall", "density", "coverage"):
+        # k and the number of films change these numbers as much as the films do.
         value = getattr(found, name)
         yield arm.entry(name, value, "higher", found.num_synthetic, detail=f"k = {found.neighbours}")
 
@@ -106,20 +109,24 @@ def coverage_entries(arm: Arm, found: ManifoldCoverage) -> Iterator[Entry]:
 def text_entries(arm: Arm, found: TextAgreement) -> Iterator[Entry]:
     """Ranks of the own text, and the cosine with it."""
     number = found.all_texts.num_items
+    # A rank among few texts is coarse, so their number goes with it.
     texts = f"{found.num_texts} texts"
     yield arm.entry("rank of own text", found.all_texts, "higher", number, detail=texts)
     if found.same_region is not None:
         one = found.same_region
         yield arm.entry("rank of own text in its region", one, "higher", one.num_items, detail=texts)
+    # Higher is not better: a film may please the encoder more than any real one does.
     yield arm.entry("cosine with own text", found.cosine, _CEILING, number)
 
 
 def finding_entries(arm: Arm, found: FindingAgreement, measure: str) -> Iterator[Entry]:
     """The mean over findings, and each finding that has a score."""
+    # Without a finding that can be asked there is no row, rather than a row of nothing.
     if found.macro is not None:
         yield arm.entry(measure, found.macro, "higher", found.macro.num_items, detail="mean over findings")
     for one in found.findings:
         if one.score is not None:
+            # An area of three positives would otherwise look like one of three hundred.
             note = f"{one.num_positives} films with the finding"
             entry = arm.entry(measure, one.score, "higher", one.num_items, detail=one.name)
             yield replace(entry, note="; ".join(filter(None, (note, entry.note))))
@@ -128,12 +135,14 @@ def finding_entries(arm: Arm, found: FindingAgreement, measure: str) -> Iterator
 def region_entries(arm: Arm, found: RegionAccuracy) -> Iterator[Entry]:
     """Accuracy of regions with its chance."""
     number = found.accuracy.num_items
+    # Some regions are filmed far more often than others.
     note = f"chance {found.chance:.2f}"
     yield arm.entry("region accuracy", found.accuracy, "higher", number, detail="classifier of real films", note=note)
 
 
 def diversity_entries(arm: Arm, found: Diversity, pairs: str) -> Iterator[Entry]:
     """Structure, pixels and features of pairs; `pairs` says of what they are."""
+    # The number of scales depends on the size of the films, and the value on it.
     kind = "SSIM" if found.num_scales == 1 else f"MS-SSIM ({found.num_scales} scales)"
     for name, value in ((kind, found.similarity), ("pixel difference", found.pixels)):
         yield Arm(arm.name, arm.role).entry(f"{name}, {pairs}", value, _CEILING, found.num_pairs)
@@ -146,9 +155,11 @@ def memorisation_entries(arm: Arm, found: Memorisation) -> Iterator[Entry]:
     number = found.near_copies.num_items
     detail = found.space
     yield arm.entry("nearer to training than test", found.nearer, "near 0.5", number, detail=detail)
+    # Relative distances tell a copy from a film that is near to everything.
     relative = found.nearer_relative
     yield arm.entry("nearer to one training film than test", relative, "near 0.5", number, detail=detail)
     yield arm.entry("median distance ratio", found.median_ratio, _CEILING, number, detail=detail)
+    # The verdict with what it rests on, so that nobody has to look up the rule.
     verdict = "flagged" if found.is_flagged else "not flagged"
     note = f"{verdict}: limit {found.limit:.3f}, without copying {found.expected:.3f}"
     yield arm.entry("near copies", found.near_copies, "lower", number, detail=detail, note=note)

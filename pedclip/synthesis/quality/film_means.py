@@ -24,6 +24,7 @@ def mean_interval(
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
         raise ValueError(f"a mean needs finite values (N,) of at least one film, got {values.shape}")
     # A patient with many films makes a resample of more films, hence the division by their number.
+    # The same interval as of every other number of the package.
     return bootstrap_interval(
         float(values.mean()),
         lambda counts: (counts @ values) / counts.sum(axis=1),

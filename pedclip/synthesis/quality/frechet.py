@@ -79,10 +79,11 @@ def frechet_value(real: NDArray[Any], synthetic: NDArray[Any]) -> float:
         9.0
     """
     one, other = check_clouds(real, synthetic)
+    # How far apart the clouds are, then how differently they spread.
     shift = one.mean(axis=0) - other.mean(axis=0)
-    roots = [_root_of_covariance(cloud) for cloud in (one, other)]
+    roots = [_root_of_covariance(cloud) for cloud in (one, other)]  # (r, C) each
     traces = [float((root**2).sum()) for root in roots]
-    shared = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
+    shared = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())  # sum of (r₁, r₂) singular values
     # Rounding alone can take the distance of equal clouds below 0.
     return max(0.0, float(shift @ shift) + traces[0] + traces[1] - 2 * shared)
 
@@ -102,6 +103,7 @@ def frechet_distance(real: NDArray[Any], synthetic: NDArray[Any], *, seed: int =
         distance without bias. Differs: both sides are cut to n films, as both are small here, and n starts at 2 C.
     """
     one, other = check_clouds(real, synthetic)
+    # The smaller side makes most of the bias.
     fewest, width = min(len(one), len(other)), one.shape[1]
     note = ""
     if fewest <= width:
@@ -151,10 +153,11 @@ def kernel_distance(
             f"every one of {num_subsets} subsets would be all {subset_size} films; take a smaller subset_size"
         )
     rng = np.random.default_rng(seed)
-    values = np.empty(num_subsets)
+    values = np.empty(num_subsets)  # one per subset
     for number in range(num_subsets):
         chosen = [cloud[rng.choice(len(cloud), subset_size, replace=False)] for cloud in (one, other)]
         values[number] = kernel_value(chosen[0], chosen[1])
+    # Quantiles and not a standard error: subsets share films, so their mean is surer than it looks.
     low, high = np.quantile(values, (0.025, 0.975))
     return KernelDistance(float(values.mean()), float(low), float(high), subset_size, num_subsets)
 
@@ -183,6 +186,7 @@ def check_clouds(real: NDArray[Any], synthetic: NDArray[Any]) -> tuple[Floats, F
     Raises:
         ValueError: Another shape, different widths, fewer than two films, or values that are not finite.
     """
+    # In float64: a distance is a small difference of large sums.
     clouds = [np.asarray(cloud, dtype=np.float64) for cloud in (real, synthetic)]
     shapes = [cloud.shape for cloud in clouds]
     if any(len(shape) != 2 or shape[0] < 2 or shape[1] < 1 for shape in shapes) or shapes[0][1] != shapes[1][1]:
@@ -197,6 +201,7 @@ def check_clouds(real: NDArray[Any], synthetic: NDArray[Any]) -> tuple[Floats, F
 
 def _root_of_covariance(cloud: Floats) -> Floats:
     """R with RᵀR the covariance: (min(N, C), C)."""
+    # Divided by N − 1, the unbiased covariance.
     centered = (cloud - cloud.mean(axis=0)) / np.sqrt(len(cloud) - 1)
     # Of many films only the triangle is needed.
     return np.asarray(np.linalg.qr(centered, mode="r")) if len(cloud) > cloud.shape[1] else centered
@@ -222,5 +227,5 @@ def _cubic(one: Floats, other: Floats) -> Floats:
 
 
 def _mean_without_diagonal(kernel: Floats) -> float:
-    number = len(kernel)
+    number = len(kernel)  # N
     return float((kernel.sum() - np.trace(kernel)) / (number * (number - 1)))

@@ -45,6 +45,7 @@ class KnownFilms:
 
     def take(self, rows: NDArray[Any]) -> "KnownFilms":
         """The same with some of the test films: at these positions (m,), or where a mask (M,) is true."""
+        # Distances were measured to all training films, so a part of them is still right.
         test = Nearness(self.test.distance[rows], self.test.relative[rows], self.test.which[rows])
         return replace(self, test=test, test_patients=self.test_patients[rows])
 
@@ -130,13 +131,15 @@ def known_films(
             f"expected {len(test)} patients of test films and {len(training)} names of training films, "
             f"got {len(test_patients)} and {len(training_names)}"
         )
-    found = nearness(test, training, neighbours=neighbours)
+    found = nearness(test, training, neighbours=neighbours)  # one nearest training film per test film
     # A leak: with a threshold of 0 no copy would ever be found.
     if num_doubles := int((found.distance == 0).sum()):
         raise ValueError(
             f"{num_doubles} of {len(test)} real test films are doubles of training films; remove them first"
         )
+    # What the training films are to each other: patients with several films lie below test films.
     between = float(np.median(training_nearness(training, neighbours=neighbours).distance))
+    # A near copy must be looked at, and for that it must be found.
     names = tuple(training_names) or tuple(map(str, range(len(training))))
     cloud = np.asarray(training, dtype=np.float64)
     return KnownFilms(space, cloud, names, found, np.asarray(test_patients), between, neighbours)
@@ -176,10 +179,13 @@ def memorisation_of(
 
     Source: ours; nearest training film against real test films as in methods/field-2026.md, section 3.2.
     """
+    # Everything below pairs films and patients by position.
     _check_lengths(synthetic, patients, names)
-    found = [nearness(one, known.training, neighbours=known.neighbours) for one in synthetic]
+    found = [nearness(one, known.training, neighbours=known.neighbours) for one in synthetic]  # one per generation seed
+    # All seeds together: S · N films, of N texts.
     distance, relative = (np.concatenate([getattr(one, name) for one in found]) for name in ("distance", "relative"))
     num_test, owners = len(known.test.distance), np.tile(np.asarray(patients), len(synthetic))
+    # A patient of both sides, where texts of test films were used, is drawn with all films.
     everyone = np.concatenate([known.test_patients, owners])
     is_synthetic = np.arange(len(everyone)) >= num_test
 
@@ -188,11 +194,16 @@ def memorisation_of(
         scores = -np.concatenate([of_test, of_synthetic])
         return auc.bootstrap(is_synthetic, scores, everyone, num_resamples=num_resamples, seed=seed)
 
+    # The threshold is one of the real test films, so its chance is known without any model of distances.
     rank, of_test = _rank(num_test), known.test.relative
-    threshold = float(np.sort(of_test)[rank - 1])
+    threshold = float(np.sort(of_test)[rank - 1])  # r-th smallest
     is_near = relative < threshold
+    # By patients on both sides; with one film of each it is exact.
     limit = chance_limit(len(np.unique(known.test_patients)), len(np.unique(owners)))
-    truth, middle = np.arange(num_test + len(patients)) >= num_test, float(np.median(known.test.distance))
+    truth, middle = (
+        np.arange(num_test + len(patients)) >= num_test,
+        float(np.median(known.test.distance)),
+    )  # of one seed at a time
     return Memorisation(
         known.space,
         nearer(known.test.distance, distance),
@@ -222,7 +233,7 @@ def chance_limit(num_test: int, num_synthetic: int) -> float:
     """
     from scipy.stats import betabinom  # type: ignore[import-untyped]
 
-    rank = _rank(num_test)
+    rank = _rank(num_test)  # r
     # Below the r-th smallest of n uniform numbers lies a share that is Beta(r, n + 1 − r).
     return float(betabinom.ppf(1 - CHANCE, num_synthetic, rank, num_test + 1 - rank)) / num_synthetic
 
@@ -237,6 +248,7 @@ def _copies(
 ) -> tuple[NearCopy, ...]:
     copies = []
     for number, one in enumerate(found):
+        # Every one of them, as a hundred copies of one film are a finding of their own.
         for row in map(int, np.flatnonzero(one.relative < threshold)):
             copies.append(
                 NearCopy(

@@ -66,6 +66,7 @@ def training_nearness(training: NDArray[Any], *, neighbours: int = NEXT_NEIGHBOU
 def _nearness(one: Floats, other: Floats, neighbours: int, *, is_same: bool) -> Nearness:
     from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
 
+    # Of few training films, as of an overfitted generator, all others are the next ones.
     number = min(neighbours, len(other) - 1 - is_same)
     distance, relative, which = np.empty(len(one)), np.empty(len(one)), np.empty(len(one), dtype=np.intp)
     for start in range(0, len(one), _CHUNK):
@@ -75,7 +76,7 @@ def _nearness(one: Floats, other: Floats, neighbours: int, *, is_same: bool) -> 
             # By position: a double of a film is at distance 0, too, and stays.
             place = np.arange(len(found))
             found[place, start + place] = np.inf
-        near = np.partition(found, number, axis=1)[:, : number + 1]
+        near = np.partition(found, number, axis=1)[:, : number + 1]  # (n, 1 + k)
         near.sort(axis=1)
         following = near[:, 1:].mean(axis=1)
         distance[rows], which[rows] = near[:, 0], found.argmin(axis=1)

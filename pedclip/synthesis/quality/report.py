@@ -79,12 +79,16 @@ def quality_report(
         ValueError: No generator, one with the name of another arm, seeds of other rows, one set only with findings, or
             too few films for the kernel distance or the neighbours.
     """
+    # Refused before an encoder is started, which takes minutes.
     options = settings or QualitySettings()
     _check(real_train, real_test, synthetic, options)
+    # Written down for each generator, as they may differ.
     sizes = {name: resolution(real_train.images, seeds[0].images) for name, seeds in synthetic.items()}
     # One size for all arms: a ceiling of sharper films would be another comparison.
     smallest = min(one.compared_at for one in sizes.values())
+    # The smallest arm decides; every other is cut to it where numbers depend on the number of films.
     fewest = min(len(real_test), *(len(seeds[0]) for seeds in synthetic.values()))
+    # The own encoder first: agreement with texts is of it alone.
     encoders = [film_encoder(model_name, model), *([neutral] if neutral else [])]
     real = real_films(
         real_train,
@@ -97,9 +101,11 @@ def quality_report(
     )
     entries: list[Entry] = []
     memories: dict[str, tuple[Memorisation, ...]] = {}
+    # One arm after the other, so that only the features of one are in memory.
     for name, role, seeds in _arms(real_test, synthetic, options):
         found, memories[name] = measure_arm(real, name, role, seeds, num_compared=fewest)
         entries += found
+    # Films of training texts are nearer to training films without any copying; the report says how many are.
     known = set(real_train.texts)
     return QualityReport(
         entries=tuple(entries),
@@ -117,12 +123,15 @@ def _arms(
     real_test: TripletArrays, synthetic: Mapping[str, Seeds], options: QualitySettings
 ) -> list[tuple[str, Role, Seeds]]:
     arms: list[tuple[str, Role, Seeds]] = [(name, "synthetic", seeds) for name, seeds in synthetic.items()]
+    # What a perfect generator would get.
     arms.append((CEILING, "ceiling", [real_test]))
+    # What the measures must not let pass.
     arms += [(kind, "floor", [floor_films(real_test, kind, seed=options.seed)]) for kind in options.floors]
     return arms
 
 
 def _num_constant(films: TripletArrays) -> int:
+    # A generator that fails often gives black films, which a mean over films hides.
     pixels = np.asarray(films.images).reshape(len(films), -1)
     return int((pixels.min(axis=1) == pixels.max(axis=1)).sum())
 
@@ -132,8 +141,10 @@ def _check(
 ) -> None:
     if not synthetic or not all(len(seeds) for seeds in synthetic.values()):
         raise ValueError("expected films of at least one generator, each with at least one generation seed")
+    # Two arms of one name would be one in every table.
     if taken := set(synthetic) & {CEILING, *options.floors}:
         raise ValueError(f"another arm is called {', '.join(sorted(taken))}; give the generator another name")
+    # Test films of training patients are nearer to training films than those of a stranger.
     if num_shared := len(set(real_train.patients) & set(real_test.patients)):
         raise PatientLeak(f"{num_shared} patients are in both the training and the test films; split by patient first")
     everything: Sequence[TripletArrays] = [
@@ -147,6 +158,7 @@ def _check(
         # Pairs of one text are found by their row.
         if any(list(one.texts) != list(seeds[0].texts) for one in seeds):
             raise ValueError(f"{name}: the films of all generation seeds must be of the same texts in the same order")
+        # Seeds of two sizes would be two generators.
         sides = {one.images.shape[1:] for one in seeds}
         if len(sides) > 1:
             raise ValueError(f"{name}: the films of all generation seeds must have one size, got {sorted(sides)}")

@@ -45,5 +45,6 @@ class QualitySettings:
         for name, bound in {**least, "batch_size": 1}.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        # A misspelt floor would be one that nothing was held against.
         if unknown := set(self.floors) - set(FLOORS):
             raise ValueError(f"floors must be of {', '.join(FLOORS)}, got {', '.join(sorted(unknown))}")
