@@ -113,6 +113,8 @@ def _rank(similarity: Floats, own: NDArray[np.intp], is_candidate: NDArray[np.bo
 def finding_places(films: TripletArrays, *, min_patients: int = 5) -> dict[str, frozenset[int]]:
     """Findings of training films that enough patients have, with the regions in which they were seen.
 
+    `TripletArrays` does not tell films that nobody labelled from films without findings: leave the former out.
+
     Args:
         films: Real training films with their findings.
         min_patients: Patients with a finding, at least 1.

@@ -73,6 +73,9 @@ class NearCopy(Record):
 class Memorisation(Record):
     """Nearness of synthetic films to the training films beside that of real test films.
 
+    An encoder of what films mean is blind to copies: all films of one meaning are near to each other. Pixels and a
+    neutral encoder find copies that it misses, so ask several spaces.
+
     Args:
         space: Encoder that the distances are of, with its fingerprint.
         nearer: Chance that a synthetic film is nearer to its nearest training film than a real test film to its own;
@@ -200,10 +203,9 @@ def memorisation_of(
     is_near = relative < threshold
     # By patients on both sides; with one film of each it is exact.
     limit = chance_limit(len(np.unique(known.test_patients)), len(np.unique(owners)))
-    truth, middle = (
-        np.arange(num_test + len(patients)) >= num_test,
-        float(np.median(known.test.distance)),
-    )  # of one seed at a time
+    # Of one seed at a time, to see how much they differ.
+    truth = np.arange(num_test + len(patients)) >= num_test
+    middle = float(np.median(known.test.distance))
     return Memorisation(
         known.space,
         nearer(known.test.distance, distance),
