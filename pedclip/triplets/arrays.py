@@ -94,5 +94,3 @@ def qualified_patient(source: str, patient: str) -> str:
     source = real_source(source)
     # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
     return f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}"
-    # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
-    return f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}"
