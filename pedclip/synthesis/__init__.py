@@ -1,0 +1,1 @@
+"""Synthetic films for pre-training, and measures of how good they are."""
