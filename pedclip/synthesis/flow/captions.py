@@ -110,9 +110,7 @@ class CaptionEncoder:
                 others, bit by bit; with more they may in the last digits.
         """
         device = self.encoder.bert.device
-        tokens = [
-            self.tokenizer(text, truncation=True, max_length=self.max_tokens)["input_ids"] for text in texts
-        ]
+        tokens = [self.tokenizer(text, truncation=True, max_length=self.max_tokens)["input_ids"] for text in texts]
         lengths = np.array([len(one) for one in tokens], dtype=np.int64)
         begins = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))  # (U + 1,)
         values = torch.zeros(int(begins[-1]), self.width, dtype=torch.float16)

@@ -40,7 +40,7 @@ class FlowConfig:
     image_size: int = 64
     patch: int = 2
     channels: tuple[int, ...] = (32, 64, 128)
-    attention_levels: int = 2
+    attention_levels: int = 1
     blocks: int = 1
     heads: int = 4
 

@@ -127,10 +127,11 @@ class FlowGenerator:
             both = films.repeat(len(asked) // len(films), 1, 1, 1)  # (B or 2B, 1, H, W)
             times = torch.full((len(both),), time, device=films.device)
             with torch.autocast(kind, torch.bfloat16, enabled=self.sampling.precision == "bf16-mixed"):
-                found = self.network(both, times, tokens, mask).float()
+                found: Tensor = self.network(both, times, tokens, mask).float()
             if len(both) == len(films):
                 return found
-            return guided(*found.chunk(2), guidance)
+            conditional, unconditional = found.chunk(2)
+            return guided(conditional, unconditional, guidance)
 
         sampling = self.sampling
         ends = integrate(velocity, noise.to(self.device), steps=sampling.steps, solver=sampling.solver)

@@ -68,7 +68,7 @@ def _unet(config: FlowConfig, text_width: int) -> Any:
     plain = len(config.channels) - config.attention_levels  # resolutions without attention, the finest
     down = ["DownBlock2D"] * plain + ["CrossAttnDownBlock2D"] * config.attention_levels
     up = ["CrossAttnUpBlock2D"] * config.attention_levels + ["UpBlock2D"] * plain
-    return UNet2DConditionModel(
+    return UNet2DConditionModel(  # type: ignore[no-untyped-call]
         sample_size=config.image_size // config.patch,
         in_channels=config.patch**2,
         out_channels=config.patch**2,

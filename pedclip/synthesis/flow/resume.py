@@ -93,6 +93,8 @@ def _fingerprint(images: NDArray[np.uint8], texts: Sequence[str]) -> str:
 
 def _first_difference(old: Any, new: Any, name: str = "") -> str:
     if isinstance(old, dict) and isinstance(new, dict):
-        found = (_first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in sorted({*old, *new}))
+        found = (
+            _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in sorted({*old, *new})
+        )
         return next((one for one in found if one), "")
     return "" if old == new else f"{name} was {old!r}, is {new!r}"
