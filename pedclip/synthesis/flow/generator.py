@@ -116,10 +116,10 @@ class FlowGenerator:
         empty = self.sampling.batch_size - len(texts)
         states = self.captions.encode([*texts, ""])  # one by one
         rows = torch.tensor([*range(len(texts)), *[len(texts)] * empty])  # (B,)
-        unconditional = torch.full_like(rows, len(texts))
+        nothing = torch.full_like(rows, len(texts))
         noise = torch.stack([_noise(seed, self.image_size) for seed in (*seeds, *[0] * empty)])  # (B, 1, H, W)
         guidance = self.sampling.guidance
-        asked = {0.0: unconditional, 1.0: rows}.get(guidance, torch.cat([rows, unconditional]))
+        asked = {0.0: nothing, 1.0: rows}.get(guidance, torch.cat([rows, nothing]))  # (B,) or (2B,)
         tokens, mask = (part.to(self.device) for part in states.padded(asked, self.captions.max_tokens))
         kind = torch.device(self.device).type
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
 Canvas = NDArray[np.floating[Any]]
 _Field = Callable[[Canvas, Canvas], Canvas]  # distances from the middle -> negative inside, in radii
