@@ -64,16 +64,18 @@ def configure(options: argparse.Namespace) -> FlowRun:
 
 def _changes(settings: Sequence[str]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {}
     for setting in settings:
         path, equals, text = setting.partition("=")
         section, dot, name = path.partition(".")
         if not equals or not path.strip(".") or (dot and not name):
             raise ValueError(f"--set {setting!r} is not understood: write training.NAME=VALUE or NAME=VALUE")
         if dot:
-            changes.setdefault(section, {})[name] = _value(text)
+            sections.setdefault(section, {})[name] = _value(text)
         else:
             changes[section] = _value(text)
-    return changes
+    # A section as a whole is no value: it is refused with those that have no name.
+    return sections | changes
 
 
 def _value(text: str) -> Any:

@@ -201,7 +201,7 @@ class FlowRun:
         Raises:
             ValueError: A name is unknown or a value not allowed.
         """
-        if not isinstance(values, dict) or not all(isinstance(values.get(name, {}), dict) for name in _SECTIONS):
+        if not isinstance(values, dict):
             raise ValueError(f"the configuration of a flow is an object with the objects {', '.join(_SECTIONS)}")
         return cls().replace(values)
 
@@ -217,9 +217,11 @@ class FlowRun:
         known = [item.name for item in dataclasses.fields(self)]
         if unknown := sorted(changes.keys() - set(known)):
             raise ValueError(f"unknown setting {unknown[0]!r} of {type(self).__name__}; known: {', '.join(known)}")
-        sections: dict[str, Any] = {
-            name: _changed(getattr(self, name), changes.get(name, {})) for name in _SECTIONS if name in changes
-        }
+        sections: dict[str, Any] = {}
+        for name in _SECTIONS:
+            if not isinstance(fields := changes.get(name, {}), dict):
+                raise ValueError(f"{name}={fields!r} is not allowed: an object of names and values")
+            sections[name] = _changed(getattr(self, name), fields)
         return dataclasses.replace(self, **(changes | sections))
 
 

@@ -120,7 +120,7 @@ class _Training:
         width, seed = captions.width, config.training.seed
         self.network = FlowNetwork(config.model, text_width=width, seed=seed).to(self.device).train()
         self.mean = FlowNetwork(config.model, text_width=width, seed=seed).to(self.device).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(_groups(self.network, config.training), betas=_BETAS)
+        self.optimizer = torch.optim.AdamW(_groups(self.network, config.training), betas=_BETAS, fused=True)
         self.done = self.resumed_from = state["global_step"] if state else 0
         if state:
             self.network.load_state_dict(state["state_dict"]["network"])

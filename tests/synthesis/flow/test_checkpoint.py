@@ -54,7 +54,7 @@ def test_sampling_can_be_another(folder: Path) -> None:
 
 
 def test_another_text_encoder_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="was trained with another text encoder: its SHA-256 is .*the given one"):
+    with pytest.raises(ValueError, match=r"was trained with another text encoder: its SHA-256 is .*the given one"):
         open_generator(folder, text_encoder=tiny_captions(seed=1))
     # The one that its configuration names is not the tiny one either.
     with pytest.raises(ValueError, match="that of pedclip-phantom-small is"):
@@ -152,7 +152,7 @@ def test_weights_beyond_half_precision_are_not_written(tmp_path: Path) -> None:
 
 def test_the_embedded_one(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "embedded_folder", lambda: tmp_path / "weights" / "pedclip-flow-small")
-    with pytest.raises(FileNotFoundError, match="make one: python -m pedclip.synthesis.train --profile demo"):
+    with pytest.raises(FileNotFoundError, match=r"make one: python -m pedclip\.synthesis\.train --profile demo"):
         embedded_generator()
     assert embed(written) == tmp_path / "weights" / "pedclip-flow-small"
     monkeypatch.setattr(checkpoint.CaptionEncoder, "from_checkpoint", lambda _: tiny_captions())

@@ -22,12 +22,12 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> FlowResult:
     config = tiny_run(
         {"patch": 4, "channels": [32]},
         {"steps": 6, "guidance": 1.0, "batch_size": 16},
-        steps=250,
+        steps=200,
         batch_size=16,
         learning_rate=3e-3,
         warmup_steps=20,
         ema_decay=0.97,
-        checkpoint_every=250,
+        checkpoint_every=200,
         log_every=25,
     )
     run = tmp_path_factory.mktemp("toy")
@@ -58,8 +58,8 @@ def test_guidance_does_what_it_says(learned: FlowResult) -> None:
 
 
 def test_history_is_the_projects_own(learned: FlowResult) -> None:
-    assert [record["step"] for record in learned.history] == list(range(25, 251, 25))
-    assert learned.history[-1]["train/loss"] < 0.5 * learned.history[0]["train/loss"]
+    assert [record["step"] for record in learned.history] == list(range(25, 201, 25))
+    assert learned.history[-1]["train/loss"] < 0.7 * learned.history[0]["train/loss"]
     with (learned.checkpoint.parent / "logs" / "version_0" / "metrics.csv").open(newline="") as file:
         header = next(csv.reader(file))
     assert sorted(header) == ["learning_rate", "step", "train/gradient_norm", "train/loss"]

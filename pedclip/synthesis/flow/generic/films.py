@@ -46,11 +46,11 @@ def generic_films(n: int, *, seed: int, size: int) -> tuple[NDArray[np.uint8], l
     for number in range(n):
         rng = np.random.default_rng((seed, number))
         kind = rng.choice(list(_KINDS), p=list(_KINDS.values()))
+        # A photograph says itself what it is.
+        opening = "" if kind == "photograph" else _pick(words()["openings"], rng)
         picture = _DRAWN[kind](size, rng)
         levels = picture.levels + _GRAIN * rng.standard_normal((size, size))
         films[number] = np.clip(levels * 255, 0, 255).round().astype(np.uint8)
-        # A photograph says itself what it is.
-        opening = "" if kind == "photograph" else _pick(words()["openings"], rng)
         text = f"{opening}{picture.caption}."
         captions.append(text[:1].upper() + text[1:])
     return films, captions
