@@ -1,4 +1,4 @@
-"""What a step of the training sees, drawn from the seed and the number of the step alone."""
+"""Batches of the training: rows, noise, times and dropped captions, from the seed and the number of the step alone."""
 
 import math
 from dataclasses import dataclass
@@ -43,10 +43,12 @@ def draw_batch(images: NDArray[np.uint8], step: int, *, training: FlowTraining) 
     """
     rows = rows_at(step, count=len(images), batch_size=training.batch_size, seed=training.seed)
     # One order of drawing for ever: a resumed run must see the same noise.
+    # NumPy mixes all three numbers into the state; neighbouring steps have nothing in common.
     rng = np.random.default_rng((training.seed, _STEP, step))
     noise = rng.standard_normal((len(rows), 1, *images.shape[1:]), dtype=np.float32)
     times = logit_normal_times(len(rows), rng=rng, mean=training.time_mean, std=training.time_std)
     is_dropped = rng.random(len(rows)) < training.caption_dropout
+    # Only the rows of this step are read: the films may be a file larger than the memory.
     return FlowBatch(
         rows=torch.from_numpy(rows),
         films=to_levels(images[rows]),
@@ -66,6 +68,7 @@ def rows_at(step: int, *, count: int, batch_size: int, seed: int) -> NDArray[np.
         seed: Of the order, another one in each pass.
     """
     passes, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), count)  # (B,) each
+    # A batch lies in one pass or reaches into the next; more passes only where there are few films.
     parts = [
         np.random.default_rng((seed, _ORDER, one)).permutation(count)[places[passes == one]]
         for one in np.unique(passes)
@@ -83,6 +86,7 @@ def learning_rate_at(step: int, training: FlowTraining) -> float:
     """
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
+    # 0 at the end of the warm-up, 1 just behind the last step, whose size is therefore not quite 0.
     progress = (step - training.warmup_steps) / (training.steps - training.warmup_steps)
     return training.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 

@@ -40,6 +40,7 @@ class CaptionStates:
         Returns:
             (B, L, C) float32, 0 on padding, and the mask (B, L) float32, 1 on text.
         """
+        # All rows at once: a loop over films would cost more than the network of a small model.
         begins, ends = self.begins[rows], self.begins[rows + 1]  # (B,)
         places = begins[:, None] + torch.arange(length)  # (B, L)
         mask = places < ends[:, None]
@@ -85,6 +86,7 @@ class CaptionEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of weights, vocabulary and greatest length: what must be the same for a text to mean the same."""
+        # Sorted by name: the order of a module is an accident.
         digest = hashlib.sha256(f"{self.max_tokens}\0".encode())
         for name, value in sorted(self.encoder.state_dict().items()):
             digest.update(f"{name}\0{tuple(value.shape)}\0".encode())
@@ -109,6 +111,7 @@ class CaptionEncoder:
             batch_size: Texts of one length that are read together. With 1 the states of a text do not depend on the
                 others, bit by bit; with more they may in the last digits.
         """
+        # By itself each, without padding: lengths are needed first.
         device = self.encoder.bert.device
         tokens = [self.tokenizer(text, truncation=True, max_length=self.max_tokens)["input_ids"] for text in texts]
         lengths = np.array([len(one) for one in tokens], dtype=np.int64)
@@ -117,6 +120,7 @@ class CaptionEncoder:
         # By length, so that nothing is padded: what a text means cannot depend on its neighbours' padding.
         for length in np.unique(lengths):
             same = np.flatnonzero(lengths == length)
+            # The last piece of a length may be shorter.
             for rows in np.split(same, range(batch_size, len(same), batch_size)):
                 ids = torch.tensor([tokens[row] for row in rows], device=device)  # (b, length)
                 states = self.encoder(ids, torch.ones_like(ids))[-1].to("cpu", torch.float16)

@@ -104,17 +104,20 @@ class FlowTraining:
 
     def __post_init__(self) -> None:
         check_types(self)
+        # Wrong values are named here, before films are drawn for minutes.
         for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("learning_rate", "gradient_clip", "time_std"):
             value = getattr(self, name)
             _require(value > 0 and math.isfinite(value), name, value, "above 0 and finite")
+        # A share of 1 would keep the first weights for ever, or never show a caption.
         for name in ("ema_decay", "caption_dropout"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         _require(0 <= self.warmup_steps < self.steps, "warmup_steps", self.warmup_steps, f"in 0…{self.steps - 1}")
         decay = self.weight_decay
         _require(decay >= 0 and math.isfinite(decay), "weight_decay", decay, "at least 0 and finite")
         _require(math.isfinite(self.time_mean), "time_mean", self.time_mean, "finite")
+        # torch takes no more of a seed than this.
         _require(0 <= self.seed < 2**31, "seed", self.seed, "in 0…2147483647")
         for name, allowed in (("precision", get_args(Precision)), ("device", get_args(Device))):
             _require(getattr(self, name) in allowed, name, getattr(self, name), f"one of {allowed}")
@@ -143,6 +146,7 @@ class Sampling:
         check_types(self)
         _require(1 <= self.steps <= 1000, "steps", self.steps, "in 1…1000")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        # Below 0 the films would avoid what is asked for.
         is_weight = self.guidance >= 0 and math.isfinite(self.guidance)
         _require(is_weight, "guidance", self.guidance, "at least 0 and finite")
         for name, allowed in (("solver", get_args(Solver)), ("precision", get_args(Precision))):
@@ -178,6 +182,7 @@ class FlowRun:
 
     def __post_init__(self) -> None:
         check_types(self)
+        # It becomes part of a column and of names of files.
         is_name = 0 < len(self.name) <= 60 and all(one.isalnum() or one in ".+-_" for one in self.name)
         _require(is_name and self.name.isascii(), "name", self.name, "letters, digits and . + - _, at most 60")
         for name, least in (("films", 0), ("studies", 1)):
@@ -203,6 +208,7 @@ class FlowRun:
         """
         if not isinstance(values, dict):
             raise ValueError(f"the configuration of a flow is an object with the objects {', '.join(_SECTIONS)}")
+        # From the defaults on: a file of an older version lacks fields, which is what it did without.
         return cls().replace(values)
 
     def replace(self, changes: dict[str, Any]) -> Self:
@@ -214,6 +220,7 @@ class FlowRun:
         Raises:
             ValueError: A name is unknown or a value not allowed.
         """
+        # A misspelt name must not pass for an absent one.
         known = [item.name for item in dataclasses.fields(self)]
         if unknown := sorted(changes.keys() - set(known)):
             raise ValueError(f"unknown setting {unknown[0]!r} of {type(self).__name__}; known: {', '.join(known)}")

@@ -45,6 +45,7 @@ def flow_cost(
         tokens, mask = torch.empty(1, text_tokens, text_width), torch.empty(1, text_tokens)
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         network(films, times, tokens, mask)
+    # Without no_grad, the counter sees the way back as well.
     with FlopCounterMode(display=False) as both:
         network(films, times, tokens, mask).sum().backward()
     one = float(forward.get_total_flops()) / 1e9

@@ -61,6 +61,7 @@ class FlowGenerator:
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights, by name and value; that of a stored generator is the same wherever it is opened."""
+        # In single precision, whatever the file has: 16 bits widen without loss.
         digest = hashlib.sha256()
         for name, value in sorted(self.network.state_dict().items()):
             digest.update(f"{name}\0{tuple(value.shape)}\0".encode())
@@ -104,6 +105,7 @@ class FlowGenerator:
             limit = self.captions.max_tokens
             _log.warning("%d of %d texts are cut: only %d tokens of a text are read", num_cut, len(texts), limit)
         films = np.zeros((len(texts), self.image_size, self.image_size), np.uint8)
+        # Piece by piece: the memory does not grow with the number of films.
         size = self.sampling.batch_size
         for begin in range(0, len(texts), size):
             rows = slice(begin, begin + size)
@@ -118,6 +120,7 @@ class FlowGenerator:
         rows = torch.tensor([*range(len(texts)), *[len(texts)] * empty])  # (B,)
         nothing = torch.full_like(rows, len(texts))
         noise = torch.stack([_noise(seed, self.image_size) for seed in (*seeds, *[0] * empty)])  # (B, 1, H, W)
+        # Both halves in one pass; a guidance of 0 or 1 needs one of them only.
         guidance = self.sampling.guidance
         asked = {0.0: nothing, 1.0: rows}.get(guidance, torch.cat([rows, nothing]))  # (B,) or (2B,)
         tokens, mask = (part.to(self.device) for part in states.padded(asked, self.captions.max_tokens))
@@ -133,6 +136,7 @@ class FlowGenerator:
             conditional, unconditional = found.chunk(2)
             return guided(conditional, unconditional, guidance)
 
+        # The films that filled up the batch are let go.
         sampling = self.sampling
         ends = integrate(velocity, noise.to(self.device), steps=sampling.steps, solver=sampling.solver)
         return to_films(ends[: len(texts)])

@@ -46,6 +46,7 @@ class FlowNetwork(nn.Module):
         Returns:
             (B, 1, H, W).
         """
+        # Less to compute than in pixels, and nothing is lost: noise stays noise.
         squares = F.pixel_unshuffle(films, self.config.patch)  # (B, p·p, H/p, W/p)
         velocity: Tensor = self.unet(
             squares,
@@ -59,6 +60,7 @@ class FlowNetwork(nn.Module):
 
 
 def _unet(config: FlowConfig, text_width: int) -> Any:
+    # Imported here: seconds that only a generator costs.
     try:
         from diffusers import UNet2DConditionModel
     except ImportError as error:

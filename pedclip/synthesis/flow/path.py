@@ -23,6 +23,7 @@ def to_levels(films: NDArray[np.uint8]) -> Tensor:
 
 def to_films(levels: Tensor) -> NDArray[np.uint8]:
     """Grey levels (B, 1, H, W), -1 black and 1 white, as (B, H, W) uint8; what lies outside is cut off."""
+    # Rounded, not cut: the inverse of to_levels on every grey level.
     pixels = ((levels[:, 0].to("cpu", torch.float32) + 1) * 127.5).round().clamp(0, 255)
     films: NDArray[np.uint8] = pixels.to(torch.uint8).numpy()
     return films
@@ -82,9 +83,11 @@ def integrate(velocity: Velocity, noise: Tensor, *, steps: int, solver: Solver) 
         solver: "euler", or "heun": the mean of the velocities at both ends of the Euler step.
     """
     point = noise
+    # No random numbers on the way: the film is a function of its noise.
     for step in range(steps):
         now, then = step / steps, (step + 1) / steps
         first = velocity(point, now)
+        # All of Euler, and the place where Heun looks a second time.
         ahead = point + (then - now) * first
         if solver == "heun":
             ahead = point + (then - now) * (first + velocity(ahead, then)) / 2

@@ -42,6 +42,7 @@ def claim_run(
         ValueError: The folder holds another run; the message names the first difference.
         FileExistsError: Its ``checkpoint`` is not of a flow.
     """
+    # What the configuration does not say and yet decides the weights.
     data = {"films": len(images), "fingerprint": _fingerprint(images, texts), "text_encoder": text_encoder}
     wanted = {RUN_FILE: config.to_dict(), _DATA_FILE: data}
     _refuse_other_rooms(run)
@@ -72,6 +73,7 @@ def _continue(run: Path, wanted: dict[str, Any]) -> State | None:
     # Without a state there is nothing to lose, whatever the folder was meant for.
     if not any((run / RESUME_FOLDER).glob("*.ckpt")):
         return None
+    # Described, and of the same thing, or it is somebody else's work.
     for name, content in wanted.items():
         if not (run / name).exists():
             raise ValueError(f"{run} holds states but no {name}, without which nobody knows of what.{_WAYS_OUT}")
@@ -87,6 +89,7 @@ def _continue(run: Path, wanted: dict[str, Any]) -> State | None:
 def _fingerprint(images: NDArray[np.uint8], texts: Sequence[str]) -> str:
     # \0 stands in no text: "ab" + "c" must not pass for "a" + "bc".
     digest = hashlib.sha256("\0".join(texts).encode())
+    # A sample: an archive is not read again for every restart.
     digest.update(np.ascontiguousarray(images[:: max(1, len(images) // _SAMPLE)]).tobytes())
     return digest.hexdigest()[:16]
 
@@ -97,4 +100,5 @@ def _first_difference(old: Any, new: Any, name: str = "") -> str:
             _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in sorted({*old, *new})
         )
         return next((one for one in found if one), "")
+    # The first is enough to see which run it was.
     return "" if old == new else f"{name} was {old!r}, is {new!r}"

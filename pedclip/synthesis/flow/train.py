@@ -1,5 +1,7 @@
 """Training of a flow: films and captions in, a generator's folder out, however often the process is killed."""
 
+import copy
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ from pedclip.training.state import State, not_finite, write_state
 
 _BETAS: Final = (0.9, 0.99)  # a short memory of squares: the scale of the gradients changes with the times drawn
 _CAPTIONS_AT_ONCE: Final = 64
+_LINES: Final = 20  # of progress per run
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,10 @@ def train_flow(
         ModuleNotFoundError: diffusers is not installed.
     """
     started = time.monotonic()
+    # Before the text encoder is opened, which takes longer.
     _check_films(images, texts, config)
     captions = captions or CaptionEncoder.from_checkpoint(config.text_encoder)
+    # Everything that is written is written by the process that holds the folder.
     with run_lock(run):
         state = claim_run(run, config, images, texts, text_encoder=captions.fingerprint, resume=resume)
         training = _Training(images, texts, config, run, captions, state)
@@ -117,12 +123,15 @@ class _Training:
         self.images, self.config, self.run, self.captions = images, config, run, captions
         self.device = device_of(config.training)
         self.states, self.caption_rows = _encode(captions, texts, self.device)
-        width, seed = captions.width, config.training.seed
-        self.network = FlowNetwork(config.model, text_width=width, seed=seed).to(self.device).train()
-        self.mean = FlowNetwork(config.model, text_width=width, seed=seed).to(self.device).requires_grad_(False)
+        network = FlowNetwork(config.model, text_width=captions.width, seed=config.training.seed)
+        self.network = network.to(self.device).train()
+        # A second copy of the weights, that is never trained and only follows.
+        self.mean = copy.deepcopy(self.network).requires_grad_(False)
+        # Fused: one call for all weights, for there are hundreds of small ones.
         self.optimizer = torch.optim.AdamW(_groups(self.network, config.training), betas=_BETAS, fused=True)
         self.done = self.resumed_from = state["global_step"] if state else 0
         if state:
+            # Strictly: a state of another network is an error.
             self.network.load_state_dict(state["state_dict"]["network"])
             self.mean.load_state_dict(state["state_dict"]["mean"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -134,18 +143,23 @@ class _Training:
         training = self.config.training
         while self.done < training.steps:
             norm = self._step()
+            # A state without its row in the history would leave a gap in the resumed run's.
             is_last = self.done == training.steps
             is_due = is_last or self.done % training.checkpoint_every == 0
             if is_due or self.done % training.log_every == 0:
                 self._log(norm)
             if is_due:
                 self._save()
-        # Also of a run that was killed between its last state and its export.
-        self._export()
+                # Films of an unfinished run can be looked at.
+                self._export()
+        # A run that was killed between its last state and its export.
+        if self.resumed_from == training.steps:
+            self._export()
 
     def _step(self) -> Tensor:
         training, step = self.config.training, self.done
         batch = draw_batch(self.images, step, training=training)
+        # Computed from the step, not counted up: there is no schedule whose state could be forgotten.
         rate = learning_rate_at(step, training)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -163,9 +177,11 @@ class _Training:
         # The row behind the captions is the empty text.
         rows = torch.where(batch.is_dropped, len(self.states.begins) - 2, self.caption_rows[batch.rows])
         tokens, mask = self.states.padded(rows, self.captions.max_tokens)
+        # Drawn on the CPU and moved: the same numbers on every device.
         films, noise, times, tokens, mask = (
             part.to(self.device) for part in (batch.films, batch.noise, batch.times, tokens, mask)
         )
+        # bfloat16 has the range of single precision, so that the loss needs no scaling.
         is_mixed = self.config.training.precision == "bf16-mixed"
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=is_mixed):
             velocity = self.network(point_at(films, noise, times), times, tokens, mask)
@@ -173,17 +189,23 @@ class _Training:
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:
+        # The network has no buffers: parameters are all of it.
         for mean, value in zip(self.mean.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
 
     def _log(self, norm: Tensor) -> None:
         losses, self._losses = torch.stack(self._losses), []
         if not bool(torch.isfinite(losses).all()):
+            # The first of them: those behind it are its consequence.
             first = self.done - len(losses) + 1 + int((~torch.isfinite(losses)).nonzero()[0])
             self._stop(f"the loss of step {first} is not finite")
         rate = learning_rate_at(self.done - 1, self.config.training)
         record = {"train/loss": float(losses.mean()), "train/gradient_norm": float(norm), "learning_rate": rate}
         self.history.log_metrics(record, self.done)
+        # At most so many lines, for a log file of a night.
+        every = max(1, self.config.training.steps // _LINES)
+        if self.done // every > (self.done - len(losses)) // every:
+            _log.info("step %d of %d: loss %.4f", self.done, self.config.training.steps, record["train/loss"])
 
     def _save(self) -> None:
         weights = {"network": self.network.state_dict(), "mean": self.mean.state_dict()}
@@ -196,6 +218,7 @@ class _Training:
             "scheduler": {},
             "precision": {},
         }
+        # A finite loss may have an infinite gradient: what it made of the weights is nothing to go on from.
         if tensor := not_finite(state):
             self._stop(f"{tensor} holds NaN or infinite values after step {self.done}")
         check_lock(self.run)
@@ -208,7 +231,7 @@ class _Training:
 
     def _stop(self, reason: str) -> None:
         rate = self.config.training.learning_rate
-        raise NotFiniteError(f"{reason}. The run stops and exports nothing; lower learning_rate={rate}")
+        raise NotFiniteError(f"{reason}. The run stops; what it wrote before is sound. Lower learning_rate={rate}")
 
 
 def device_of(training: FlowTraining) -> str:
@@ -217,6 +240,7 @@ def device_of(training: FlowTraining) -> str:
     Raises:
         ValueError: A GPU is asked for and there is none.
     """
+    # Never in silence on the CPU what was meant for a GPU: it would take a hundred times as long.
     has_gpu = torch.cuda.is_available()
     if training.device == "cuda" and not has_gpu:
         raise ValueError("device='cuda' is not there: torch sees no GPU; take 'auto' or 'cpu'")
@@ -227,6 +251,7 @@ def _check_films(images: NDArray[np.uint8], texts: Sequence[str], config: FlowRu
     size = config.model.image_size
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (size, size) or not len(images):
         raise ValueError(f"images is {images.dtype} {images.shape}; expected uint8 (N, {size}, {size}), N at least 1")
+    # A caption short, every film behind it would have its neighbour's.
     if len(texts) != len(images):
         raise ValueError(f"{len(texts)} texts for {len(images)} images: one for each")
 
@@ -234,8 +259,9 @@ def _check_films(images: NDArray[np.uint8], texts: Sequence[str], config: FlowRu
 def _encode(captions: CaptionEncoder, texts: Sequence[str], device: str) -> tuple[CaptionStates, Tensor]:
     """States of the different captions with those of the empty text behind them, and each film's row (N,)."""
     # Two views of one study share their words.
-    different = sorted(set(texts))
+    different = sorted(set(texts))  # sorted: a set has another order in every process
     number = {text: row for row, text in enumerate(different)}
+    # Once for the whole training: the encoder is frozen.
     captions.encoder.to(device)
     states = captions.encode([*different, ""], batch_size=_CAPTIONS_AT_ONCE)
     captions.encoder.to("cpu")

@@ -21,7 +21,7 @@ PLACES: dict[str, tuple[object, str, int]] = {
     "second state": (train, "write_state", 2),
     # Configuration, data, history, state, history, then the first state makes room for the second.
     "rename": (Path, "replace", 6),
-    "export": (train, "save_generator", 1),
+    "export": (train, "save_generator", 2),
 }
 
 

@@ -61,6 +61,13 @@ def test_another_text_encoder_is_refused(folder: Path) -> None:
         open_generator(folder)
 
 
+def test_a_text_encoder_from_elsewhere_must_be_named(folder: Path) -> None:
+    change(folder, "text_encoder", "checkpoint", value="somebody/text-encoder")
+    with pytest.raises(FileNotFoundError, match=r"'somebody/text-encoder', which is not here; pass text_encoder="):
+        open_generator(folder)
+    assert open_generator(folder, text_encoder=tiny_captions()).name == "tiny"
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "checksums.json"])
 def test_missing_files(folder: Path, name: str) -> None:
     (folder / name).unlink()

@@ -44,6 +44,7 @@ def generic_films(n: int, *, seed: int, size: int) -> tuple[NDArray[np.uint8], l
             raise ValueError(f"{name}={value} is not allowed: at least {least}")
     films, captions = np.zeros((n, size, size), np.uint8), []
     for number in range(n):
+        # Its own stream: a picture does not change when another is drawn differently.
         rng = np.random.default_rng((seed, number))
         kind = rng.choice(list(_KINDS), p=list(_KINDS.values()))
         # A photograph says itself what it is.
@@ -75,6 +76,7 @@ def _article(words: str) -> str:
 def _background(size: int, rng: np.random.Generator) -> tuple[Canvas, str, float]:
     """Levels (S, S), the words for them, and the level that things must stand out from."""
     tone, level = _pick(words()["tones"].items(), rng)
+    # Plain ones mostly: the words of a plain background are the clearest.
     if rng.random() < 0.25:
         direction, (column, row) = _pick(words()["gradients"].items(), rng)
         columns, rows = grid(size)
@@ -121,15 +123,18 @@ def _several(size: int, rng: np.random.Generator) -> _Picture:
 
 
 def _pair(size: int, rng: np.random.Generator) -> _Picture:
+    # "Inside" has no direction, and needs a large second thing.
     levels, behind_words, behind = _background(size, rng)
     relation, (column, row) = _pick(words()["relations"].items(), rng)
     is_inside = not column and not row
     (first, first_names), (second, second_names) = (_pick(words()["shapes"].items(), rng) for _ in range(2))
     if is_inside:
+        # Only what is solid and round or square has an inside.
         second, second_names = _pick([(one, words()["shapes"][one]) for one in ("disc", "square")], rng)
     second_tone, second_level = _tone(behind, rng)
     # A thing inside another stands before that, not before the background.
     first_tone, first_level = _tone(second_level if is_inside else behind, rng)
+    # Far enough that they never touch, near enough that neither leaves the picture.
     middle, apart = 0.5 + rng.uniform(-0.08, 0.08, 2), 0.0 if is_inside else rng.uniform(0.18, 0.24)
     for sign, shape, level, radius in (
         (-1, second, second_level, 0.36 if is_inside else rng.uniform(0.11, 0.15)),
@@ -147,6 +152,7 @@ def _texture(size: int, rng: np.random.Generator) -> _Picture:
     scale, periods = _pick(words()["scales"].items(), rng)
     tone, level = _pick(words()["tones"].items(), rng)
     other, other_level = _tone(level, rng)
+    # A tenth more or less, or the number of stripes would have three values only.
     pattern = texture(kind, size, periods=periods * rng.uniform(0.9, 1.1), rng=rng)
     levels = _paint(np.full((size, size), level), pattern, other_level)
     return _Picture(levels, f"{_article(scale)} pattern of {name}, {tone} and {other}")
@@ -158,6 +164,7 @@ def _photograph(size: int, rng: np.random.Generator) -> _Picture:
     view, (least, most) = _pick(words()["views"].items(), rng)
     height, width = photograph.shape
     side = int(min(height, width) * rng.uniform(least, most))
+    # Anywhere in the photograph, and at any size: two photographs are many pictures.
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
     crop = Image.fromarray(photograph[top : top + side, left : left + side])
     levels = np.asarray(crop.resize((size, size), Image.Resampling.BILINEAR), dtype=np.float64) / 255

@@ -60,6 +60,7 @@ def coverage(shape: str, size: int, *, centre: tuple[float, float], radius: floa
     columns, rows = grid(size)
     x, y = (columns - centre[0]) / radius, (rows - centre[1]) / radius
     cosine, sine = np.cos(turn), np.sin(turn)
+    # Turned back, so that the shape itself lies straight.
     field = FIELDS[shape](x * cosine + y * sine, y * cosine - x * sine)
     # One pixel is 1 / (radius · size) radii wide.
     covered: Canvas = np.clip(0.5 - field * (radius * size), 0, 1)
@@ -86,6 +87,7 @@ def texture(kind: str, size: int, *, periods: float, rng: np.random.Generator) -
         width = 0.3 * size / periods if kind == "clouds" else 0.6
         noise = gaussian_filter(rng.standard_normal((size, size)), width, mode="wrap")
         return np.asarray(np.clip(0.5 + 0.22 * noise / noise.std(), 0, 1))
+    # Steeper than a sine where edges belong: cut off at black and white.
     fields = {
         "columns": np.sin(turns * columns + phase),
         "rows": np.sin(turns * rows + phase),
