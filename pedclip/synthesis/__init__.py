@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pedclip.synthesis.diffusers_pipeline import PipelineOptions as PipelineOptions
     from pedclip.synthesis.diffusers_pipeline import open_pipeline as open_pipeline
     from pedclip.synthesis.drawn_films import OtherCopy as OtherCopy
+    from pedclip.synthesis.flow.checkpoint import embedded_generator as embedded_generator
+    from pedclip.synthesis.flow.checkpoint import open_generator as open_generator
     from pedclip.synthesis.generator import Generator as Generator
     from pedclip.synthesis.generator import draw_films as draw_films
     from pedclip.synthesis.generator import film_seeds as film_seeds
@@ -37,6 +39,8 @@ __getattr__, __dir__ = lazy_names(
         "PipelineOptions": "diffusers_pipeline",
         "open_pipeline": "diffusers_pipeline",
         "OtherCopy": "drawn_films",
+        "embedded_generator": "flow.checkpoint",
+        "open_generator": "flow.checkpoint",
         "Generator": "generator",
         "draw_films": "generator",
         "film_seeds": "generator",
