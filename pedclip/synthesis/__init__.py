@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pedclip.synthesis.arms import common_reports as common_reports
     from pedclip.synthesis.arms import mixed as mixed
     from pedclip.synthesis.arms import replaced as replaced
     from pedclip.synthesis.arms import same_reports as same_reports
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "common_reports": "arms",
         "mixed": "arms",
         "replaced": "arms",
         "same_reports": "arms",

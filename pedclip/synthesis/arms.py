@@ -5,7 +5,7 @@ then is two trainings, the second from the checkpoint of the first.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
@@ -71,6 +71,25 @@ def same_reports(real: "DatasetDict", synthetic: "DatasetDict") -> "DatasetDict"
     rows = _check_copy(real, synthetic)
     # Equal reports in equal order: the arms then differ in their films alone.
     return _with_training(real, real["train"].select(rows))
+
+
+def common_reports(copies: Mapping[str, "DatasetDict"]) -> dict[str, "DatasetDict"]:
+    """Copies of one data set, each with the training films of those reports alone that have a film in all of them.
+
+    Args:
+        copies: By name, such as of the generator.
+
+    Returns:
+        By the same names, in the order of the first: row i of all of them is of one report.
+    """
+    # One generator may have drawn a grey film, which its copy leaves out.
+    places = {name: {key: row for row, key in enumerate(_keys(one["train"]))} for name, one in copies.items()}
+    first = next(iter(places.values()), {})
+    kept = [key for key in first if all(key in rows for rows in places.values())]
+    return {
+        name: _with_training(one, one["train"].select([places[name][key] for key in kept]))
+        for name, one in copies.items()
+    }
 
 
 def shuffled(triplets: "DatasetDict", *, seed: int, within: Within = "all") -> "DatasetDict":
