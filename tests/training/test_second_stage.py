@@ -68,7 +68,7 @@ def test_a_stopped_second_stage_goes_on_where_it_was(
     stopped = run(tmp_path / "stopped", start=first, epochs=2, checkpoint_every=1)
     assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     # The same folder with another beginning is another run.
-    with pytest.raises(ValueError, match="holds another run .start was"):
+    with pytest.raises(ValueError, match=r"holds another run .start was"):
         run(tmp_path / "whole", epochs=2, checkpoint_every=1)
 
 
@@ -88,7 +88,7 @@ def test_a_start_of_another_kind_is_refused(first: Path, tmp_path: Path, changes
 
 def test_a_start_without_its_run_is_refused(first: Path, tmp_path: Path) -> None:
     shutil.copytree(first, tmp_path / "moved" / "checkpoint")
-    with pytest.raises(FileNotFoundError, match="lacks training.json or patients.json"):
+    with pytest.raises(FileNotFoundError, match=r"lacks training\.json or patients\.json"):
         run(tmp_path / "second", start=tmp_path / "moved" / "checkpoint")
     with pytest.raises(FileNotFoundError, match="not a PedCLIP checkpoint"):
         run(tmp_path / "second", start=tmp_path / "nothing")

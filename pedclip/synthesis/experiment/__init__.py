@@ -1,4 +1,4 @@
-"""The experiment on drawn films: arms, their trainings at equal steps, downstream scores, and differences to real films.
+"""The experiment on drawn films: arms, trainings at equal steps, downstream scores, differences to the real arm.
 
 Imports triplets, training and evaluation.
 """

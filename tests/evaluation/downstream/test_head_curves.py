@@ -1,7 +1,5 @@
 """Heads on fractions of the patients: the same subsamples for all, and one that teaches nothing is left out."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -67,9 +65,9 @@ def test_a_subsample_that_shows_nothing_is_left_out() -> None:
     tokens, _, masks, patients = films()
     empty = {**masks, "train": np.zeros_like(masks["train"])}
     empty["train"][0, :4, :4] = True  # one patient of fifteen
-    rare = replace(task("masks"))
+    rare = task("masks")
     curve = head_curve(rare, {"one": tokens}, patients, empty, SETTINGS, fractions=[0.07, 1.0], seeds=3)
     assert len(curve.get(("one", 0.07), [])) < 3
+    nothing = {**masks, "train": np.zeros_like(masks["train"])}
     with pytest.raises(ValueError, match="all of them are empty"):
-        nothing = {**masks, "train": np.zeros_like(masks["train"])}
         head_curve(rare, {"one": tokens}, patients, nothing, SETTINGS, fractions=[1.0])
