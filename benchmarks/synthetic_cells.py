@@ -31,6 +31,7 @@ from pedclip.triplets.storage import load_triplets, save_triplets
 
 CELL_FILE: Final = "cell.json"
 ERROR_FILE: Final = "error.txt"
+FILMS_FILE: Final = "films.json"
 START: Final = "start"
 UNTRAINED: Final = "untrained"
 THUMBNAIL: Final = "thumbnail"
@@ -123,21 +124,29 @@ def failure(options: argparse.Namespace, cell: Cell) -> str:
 
 
 def prepare(options: argparse.Namespace, arms: list[Arm]) -> None:
-    """Triplets, drawn copies and image caches of all cells: made once, before any of them starts."""
-    folder = films_folder(options)
-    if not (folder / "triplets").exists():
-        config = configuration(options, "clip", FILMS_SEED)
-        drawn = {"studies": config.studies, "seed": FILMS_SEED, "size": config.phantom_size}
+    """Triplets, drawn copies and image caches of all cells: made once, before any of them starts.
+
+    Raises:
+        SystemExit: The folder holds the films of other options.
+    """
+    folder, size = films_folder(options), configuration(options, "clip", FILMS_SEED).phantom_size
+    drawn = {"studies": configuration(options, "clip", FILMS_SEED).studies, "seed": FILMS_SEED, "size": size}
+    asked = drawn if options.data == PHANTOM else {"data": str(Path(options.data).resolve())}
+    if not (folder / FILMS_FILE).exists():
         save_triplets(load(options.data, **(drawn if options.data == PHANTOM else {})), folder / "triplets")
+        write_json(folder / FILMS_FILE, asked)
+    if (found := json.loads((folder / FILMS_FILE).read_text())) != asked:
+        raise SystemExit(f"{folder} holds films of {found}, not of {asked}; use another --label")
     triplets = load_triplets(folder / "triplets")
     for name in sorted(set().union(*(arm.generators for arm in arms))):
-        generator = named_generator(
-            getattr(options, name),
-            studies=triplets["train"]["study_id"] if getattr(options, name) == PHANTOM else (),
-            image_size=configuration(options, "clip", FILMS_SEED).phantom_size,
-        )
-        copy = synthetic_copy(triplets, generator, copy_folder(options, name), seed=FILMS_SEED, prompt=options.prompt)
+        source = getattr(options, name)
+        studies = triplets["train"]["study_id"] if source == PHANTOM else ()
+        # The phantom knows its own excerpts, word for word.
+        prompt = "excerpt" if source == PHANTOM else options.prompt
+        generator = named_generator(source, studies=studies, image_size=size)
+        copy = synthetic_copy(triplets, generator, copy_folder(options, name), seed=FILMS_SEED, prompt=prompt)
         print(f"{name}: {copy.num_films} films of {generator.name}, {copy.num_cut} prompts cut", flush=True)
+    # The caches: several cells may not build one at a time.
     shared_films(options, triplets, arms)
     real_films(options, triplets)
 

@@ -9,9 +9,9 @@ detectors of boxes on fractions of the labelled patients. Every score is on real
 is never computed again, a killed one goes on, a failed one is kept with its error.
 
 All arms read the same reports (those that have a film in every copy) and take the same number of optimizer steps, up to
-the batch that an epoch leaves over: the mixed arm has twice the films and half the passes; the two-stage arm trains half
-of the passes on drawn films, then half on real ones from that checkpoint, where optimizer, learning rate and PedCLIP's
-teacher forcing begin anew. Films are drawn once, with one seed; the seed of a cell is that of its training.
+the batch that an epoch leaves over: the mixed arm has twice the films and half the passes; the two-stage arm trains
+half of the passes on drawn films, then half on real ones from that checkpoint, where optimizer, learning rate and
+PedCLIP's teacher forcing begin anew. Films are drawn once, with one seed; the seed of a cell is that of its training.
 
 "coarse" are real films with the detail of the drawn ones: what the generator's size alone costs. "shuffled" are drawn
 films of other reports: what drawn films teach without their meaning. "start" is what training starts from (ImageNet
@@ -93,7 +93,10 @@ def main(arguments: list[str] | None = None) -> None:
         run_cell(options, (options.cell, "" if options.cell == THUMBNAIL else options.methods[0], options.seeds[0]))
         return
     if not options.report_only:
-        prepare(options, _arms(options))
+        try:
+            prepare(options, _arms(options))
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"error: {error}") from error
         run_cells(options)
     report = summarize(options)
     print(table(report), flush=True)
@@ -241,8 +244,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--domain", default="embedded", help='"embedded", or a folder of a flow or a pipeline')
     parser.add_argument("--generic", default="runs/flow-generic/checkpoint", help="folder of a flow or a pipeline")
-    parser.add_argument("--perfect", default="phantom", help="of the phantom's own reports")
-    parser.add_argument("--prompt", default="named", help="what generators are told, see prompt_of")
+    parser.add_argument("--perfect", default="phantom", help="which needs data of the phantom")
+    parser.add_argument("--prompt", default="excerpt", help="what generic and domain are told, see prompt_of")
     parser.add_argument(
         "--fractions", type=lambda text: [float(one) for one in text.split(",")], default=[0.01, 0.1, 1.0]
     )
