@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pedclip.synthesis.experiment.arms import Arm as Arm
     from pedclip.synthesis.experiment.arms import film_sets as film_sets
     from pedclip.synthesis.experiment.comparison import compare_arms as compare_arms
+    from pedclip.synthesis.experiment.comparison import printed_cells as printed_cells
     from pedclip.synthesis.experiment.downstream import Downstream as Downstream
     from pedclip.synthesis.experiment.downstream import DownstreamOptions as DownstreamOptions
     from pedclip.synthesis.experiment.train import ArmRun as ArmRun
@@ -25,6 +26,7 @@ __getattr__, __dir__ = lazy_names(
         "Arm": "arms",
         "film_sets": "arms",
         "compare_arms": "comparison",
+        "printed_cells": "comparison",
         "Downstream": "downstream",
         "DownstreamOptions": "downstream",
         "ArmRun": "train",

@@ -16,7 +16,7 @@ Precision = Literal["32-true", "bf16-mixed"]
 Solver = Literal["euler", "heun"]
 Device = Literal["auto", "cpu", "cuda"]
 
-PROFILES: Final = ("demo", "large", "overfit")
+PROFILES: Final = ("demo", "large", "overfit", "sketch")
 PHANTOM: Final = "phantom"
 GENERIC: Final = "generic"
 _NORM_GROUPS: Final = 16  # of the group normalization: every number of channels is a multiple
@@ -240,8 +240,8 @@ def load_flow_profile(profile: str) -> FlowRun:
     """One of the stored configurations.
 
     Args:
-        profile: "demo" (64 pixels, on two CPU cores), "large" (128 pixels, on one GPU) or "overfit" (the control that
-            must be caught copying its 32 films).
+        profile: "demo" (64 pixels, on two CPU cores), "large" (128 pixels, on one GPU), "overfit" (the control that
+            must be caught copying its 32 films) or "sketch" (32 pixels and seconds, for trying things).
 
     Raises:
         ValueError: There is no such profile.
