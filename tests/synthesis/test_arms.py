@@ -9,7 +9,7 @@ from datasets import DatasetDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pedclip.synthesis import mixed, replaced, same_reports, shuffled, synthetic_copy
+from pedclip.synthesis import common_reports, mixed, replaced, same_reports, shuffled, synthetic_copy
 from pedclip.synthesis.arms import derangement
 from pedclip.triplets.arrays import film_digests, qualified_patients
 from pedclip.triplets.schema import FEATURES
@@ -63,6 +63,14 @@ def test_a_copy_of_test_films_or_of_other_data_is_refused(arm: object, tmp_path:
         arm(real, real)  # type: ignore[operator]
     with pytest.raises(ValueError, match="5 of 5 drawn films are of reports"):
         arm(triplets(source="other"), synthetic)  # type: ignore[operator]
+
+
+def test_common_reports_are_those_of_all_copies_in_one_order(synthetic: DatasetDict) -> None:
+    other = DatasetDict({**synthetic, "train": synthetic["train"].select([4, 2, 0])})
+    found = common_reports({"one": synthetic, "other": other})
+    assert [found[name]["train"]["image_id"][:] for name in ("one", "other")] == [["i0", "i2", "i4"]] * 2
+    assert film_digests(found["other"]["train"]) == [film_digests(synthetic["train"])[row] for row in (0, 2, 4)]
+    assert common_reports({}) == {}
 
 
 def test_shuffled_films_are_of_other_reports_and_all_there(synthetic: DatasetDict) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pedclip.evaluation.crop import box_array
+from pedclip.evaluation.downstream import head_curves
 from pedclip.evaluation.downstream.fit import Schedule
 from pedclip.evaluation.downstream.head_curves import head_curve
 from pedclip.evaluation.downstream.run import DownstreamSettings, run_heads
@@ -51,14 +52,21 @@ def test_all_of_the_patients_are_what_run_heads_takes(kind: str) -> None:
     assert [(one.fraction, one.seed, one.num_train_patients) for one in small] == [(0.2, 0, 3), (0.2, 1, 3)]
 
 
-def test_methods_learn_from_the_same_patients() -> None:
+def test_methods_learn_from_the_same_patients(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, _, masks, patients = films()
-    noise = {split: one + 1 for split, one in tokens.items()}
-    curve = head_curve(task("masks"), {"a": tokens, "b": noise}, patients, masks, SETTINGS, fractions=[0.2])
-    (one,), (other,) = curve["a", 0.2], curve["b", 0.2]
-    assert (one.num_train, one.num_validation) == (other.num_train, other.num_validation)
-    assert one.require_predictions().truth is not other.require_predictions().truth
-    assert np.array_equal(one.require_predictions().truth, other.require_predictions().truth)
+    seen: dict[str, list[list[str]]] = {}
+
+    def record(task: Task, split, method: str, settings: DownstreamSettings) -> str:
+        seen.setdefault(method, []).append(sorted(set(split.train.patients) | set(split.validation.patients)))
+        return method
+
+    monkeypatch.setattr(head_curves, "fit_head", record)
+    methods = {"a": tokens, "b": {split: one + 1 for split, one in tokens.items()}}
+    head_curve(task("masks"), methods, patients, masks, SETTINGS, fractions=[0.2, 0.5], seeds=3)
+    assert seen["a"] == seen["b"]
+    # Another seed, other patients; a smaller fraction is part of the larger one of its seed.
+    assert len({tuple(one) for one in seen["a"]}) == 6
+    assert all(set(small) < set(large) for small, large in zip(seen["a"][:3], seen["a"][3:], strict=True))
 
 
 def test_a_subsample_that_shows_nothing_is_left_out() -> None:
