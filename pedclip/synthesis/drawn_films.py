@@ -113,16 +113,12 @@ def _complete(work: Path) -> dict[int, str]:
 
 def _entries(journal: Path) -> Iterator[tuple[int, str]]:
     content = journal.read_bytes() if journal.exists() else b""
-    if content and not content.endswith(b"\n"):
-        # A kill in the middle of a line; the next one must not be glued to it.
-        content = content[: content.rfind(b"\n") + 1]
-        write_bytes(journal, content)
     for line in content.splitlines():
         try:
             number, digest = json.loads(line)
             yield int(number), str(digest)
         except (ValueError, TypeError):
-            continue  # a damaged line costs its film, which is drawn again
+            continue  # half a line, and the one behind it, cost their films, which are drawn again
 
 
 def _is_whole(work: Path, number: int, digest: str) -> bool:
