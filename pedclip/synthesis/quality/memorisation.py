@@ -231,7 +231,7 @@ def chance_limit(num_test: int, num_synthetic: int) -> float:
 
     Example:
         >>> chance_limit(99, 100), chance_limit(999, 1000)
-        (0.04, 0.018)
+        (0.05, 0.02)
     """
     from scipy.stats import betabinom  # type: ignore[import-untyped]
 

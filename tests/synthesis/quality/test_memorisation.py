@@ -133,6 +133,26 @@ def test_the_limit_is_exceeded_as_often_as_promised(num_test, num_synthetic):
     assert shares.mean() == pytest.approx(rank / (num_test + 1), rel=0.1)
 
 
+def test_the_limit_equals_ranks_counted_by_hand():
+    for num_test, num_synthetic in [(1, 10), (3, 12), (5, 40), (12, 30), (60, 7)]:
+        # c synthetic films are the c smallest of all: m / (n + m) · (m − 1) / (n + m − 1) …
+        chances = [1.0]
+        for count in range(num_synthetic):
+            chances.append(chances[-1] * (num_synthetic - count) / (num_test + num_synthetic - count))
+        # The fewest near copies that more than which come up in at most 2.5 %.
+        expected = next(count for count in range(num_synthetic + 1) if [*chances, 0][count + 1] <= 0.025)
+        assert chance_limit(num_test, num_synthetic) == expected / num_synthetic
+
+
+def test_one_near_film_is_listed_and_is_no_verdict():
+    films = drawn_films(150, 7, first_patient=2000)
+    films.images[20] = TRAIN.images[40]
+    found = measured(films.images, patients=films.patients)
+    assert ("20", "40") in {(copy.synthetic, copy.training) for copy in found.copies}
+    assert 0 < found.near_copies.value <= found.limit
+    assert not found.is_flagged
+
+
 def test_many_films_of_few_patients_do_not_lower_the_limit():
     few = [f"p{row % 5}" for row in range(200)]
     films = drawn_films(200, 9)
