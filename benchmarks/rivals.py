@@ -1,8 +1,8 @@
 """Every training objective under one roof: equal films, encoders, starting weights, steps and batch; several seeds.
 
     python -m benchmarks.rivals --json benchmarks/results/rivals_phantom.json
-    python -m benchmarks.rivals --data /folder/of/sources --methods clip,pedclip,convirt,gloria,mgca --epochs 4 \
-        --label real --json benchmarks/results/rivals_real.json
+    python -m benchmarks.rivals --data /folder/of/sources --methods clip,pedclip,clip+labels,convirt,gloria,mgca \
+        --epochs 4 --label real --json benchmarks/results/rivals_real.json
 
 A cell is one method (see ``benchmarks.rivals_cells.Method``) and one seed: a process of its own that pre-trains and
 writes its folder in ``--runs``. A finished cell is never computed again, a killed one goes on, a failed one is kept
@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
             configuration(options, method, options.seeds[0])
     except ValueError as error:
         raise SystemExit(f"--methods: {error}") from error
+    if options.data != "phantom" and not Path(options.data).is_dir():
+        raise SystemExit(f"--data {options.data} is no folder; expected 'phantom' or a folder of data sources")
     if options.cell:
         run_cell(options, options.cell, options.seeds[0])
         return
@@ -176,7 +178,7 @@ def table(report: Mapping[str, Any]) -> str:
         lines.append(f"{method} ({found['seeds']} seeds)")
         for name, values in found["measures"].items():
             apart = "".join(f"  {key} {entry_text(value)}" for key, value in values.items() if key.startswith("minus"))
-            lines.append(f"  {name:26}{entry_text(values['score']):>24}{apart}")
+            lines.append(f"  {name:34}{entry_text(values['score']):>24}{apart}")
     lines += [f"not done: {cell} ({words or 'not started'})" for cell, words in report["not_done"].items()]
     return "\n".join(lines)
 

@@ -64,10 +64,14 @@ class Method:
             )
         if match["objective"] == "pedclip" and match["plus"]:
             raise ValueError(f"{name!r} is no method: pedclip has experts and labels itself")
+        try:
+            rate = float(match["rate"] or 0)
+        except ValueError:
+            raise ValueError(f"{name!r} is no method: {match['rate']!r} is no step size such as 3e-4") from None
         options = yaml.safe_load(match["options"]) if match["options"] else {}
         if not isinstance(options, dict):
             raise ValueError(f"{name!r} is no method: options are written as {{OPTION: VALUE}}")
-        return cls(name, match["objective"], match["plus"] or "", float(match["rate"] or 0), options)
+        return cls(name, match["objective"], match["plus"] or "", rate, options)
 
     @property
     def plain(self) -> str:

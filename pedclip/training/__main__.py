@@ -48,7 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="'published': optimize as the authors of the objective did; --set goes before it",
+        help="'published': optimize as the authors of the objective did; what --set names wins over it",
     )
     parser.add_argument("--no-resume", action="store_true", help="start again instead of continuing a killed run")
     return parser.parse_args(arguments)

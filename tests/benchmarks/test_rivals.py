@@ -90,10 +90,17 @@ def test_stored_films_are_the_same(tmp_path: Path) -> None:
     assert found.findings == list(arrays.findings)
 
 
-@pytest.mark.parametrize("name", ["clap", "pedclip+experts", "clip@fast", "gloria:variant", "gloria:{varaint: code}"])
+@pytest.mark.parametrize(
+    "name", ["clap", "pedclip+experts", "clip@fast", "clip@1e", "gloria:variant", "gloria:{varaint: code}"]
+)
 def test_a_wrong_method_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SystemExit, match="--methods: "):
         rivals.main(["--runs", str(tmp_path), "--methods", f"clip,{name}"])
+
+
+def test_data_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"--data .*nowhere is no folder"):
+        rivals.main(["--runs", str(tmp_path), "--data", str(tmp_path / "nowhere")])
 
 
 def test_names_say_everything() -> None:

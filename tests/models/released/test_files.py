@@ -78,6 +78,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 598\n
     ("content", "message"),
     [
         (b"", r"is empty \(0 bytes\)"),
+        (b"hello", "is damaged or no file of weights"),
         (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "(?s)is a web page and no weights: .*in a browser"),
         (b"\xef\xbb\xbf\r\n<HTML>", "is a web page"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is a web page"),
