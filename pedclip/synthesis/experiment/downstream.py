@@ -24,8 +24,8 @@ from pedclip.triplets.transforms import Preprocess
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-# Kind of task to question; one metric each, so that a mean over tasks is one. The paper's tables ask these four, too: its
-# CheXpert and RSNA are findings, its COVIDx is classes.
+# Kind of task to question; one metric each, so that a mean over tasks is one. The paper's tables ask these, too: its
+# CheXpert and RSNA are findings, its COVIDx is classes; here the body region is.
 QUESTIONS: Final = {"multi-label": "findings", "multi-class": "classes", "masks": "segmentation", "boxes": "detection"}
 _HEADS: Final = ("masks", "boxes")
 _RESAMPLES: Final = 20  # of single results, which nobody reads: means over tasks and seeds are resampled as a whole
