@@ -11,11 +11,16 @@ from pedclip.artefacts import write_file, write_json
 from pedclip.evaluation.metrics.bootstrap import Interval, Metric
 from pedclip.evaluation.metrics.classification import macro_auc
 from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
-from pedclip.evaluation.metrics.per_image import dice
+from pedclip.evaluation.metrics.per_image import accuracy, dice
 from pedclip.evaluation.result import Predictions, Result
 from pedclip.synthesis.experiment.downstream import Scores
 
-METRICS: Final[dict[str, Metric]] = {"AUC": macro_auc, "Dice": dice, "mAP": mean_average_precision}
+METRICS: Final[dict[str, Metric]] = {
+    "AUC": macro_auc,
+    "accuracy": accuracy,
+    "Dice": dice,
+    "mAP": mean_average_precision,
+}
 DESCRIPTION: Final = "scores.json"
 ARRAYS: Final = "predictions.npz"
 

@@ -4,9 +4,9 @@
         --json benchmarks/results/synthetic_phantom.json
 
 A cell is one arm (which films are trained on, see ``pedclip.synthesis.experiment.arms``), one method and one seed: a
-process of its own that pre-trains, freezes the encoder, and scores linear probes of findings, decoders of masks and
-detectors of boxes on fractions of the labelled patients. Every score is on real films of test patients. A finished cell
-is never computed again, a killed one goes on, a failed one is kept with its error.
+process of its own that pre-trains, freezes the encoder, and scores linear probes of findings and of the body region,
+decoders of masks and detectors of boxes on fractions of the labelled patients. Every score is on real films of test
+patients. A finished cell is never computed again, a killed one goes on, a failed one is kept with its error.
 
 All arms read the same reports (those that have a film in every copy) and take the same number of optimizer steps, up to
 the batch that an epoch leaves over: the mixed arm has twice the films and half the passes; the two-stage arm trains

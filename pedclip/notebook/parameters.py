@@ -207,12 +207,12 @@ class RetrievalParameters(FrozenParameters):
 class SyntheticParameters(FrozenParameters):
     """Notebook 07: pre-training on drawn films."""
 
-    studies: Annotated[int, Field(ge=200)] = 300  # those of the demo
+    studies: Annotated[int, Field(ge=200)] = 240  # those of the demo
     generator: Place = "embedded"
     generic: Place = ""
     prompt: Literal["excerpt", "named", "impression", "findings", "both"] = "excerpt"
-    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 8
-    flow_steps: Annotated[int, Field(ge=20)] = 200
+    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 6
+    flow_steps: Annotated[int, Field(ge=20)] = 150
     grid: Literal["small", "full"] = "small"
     epochs: Annotated[int, AfterValidator(even), Field(description="an even number, at least 2")] = 4
 

@@ -1,7 +1,7 @@
 """Comparison of arms: means over seeds with intervals over test patients, and differences to the real arm as arrows."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,12 @@ from pedclip.synthesis.experiment.downstream import Scores
 UP: Final = "▲"
 DOWN: Final = "▼"
 UNCLEAR: Final = "–"  # the interval holds 0, or the seeds disagree
+
+
+class _Resampling(NamedTuple):
+    number: int
+    seed: int
+
 
 Cells = Mapping[tuple[str, str], Mapping[int, Scores]]  # (arm, method) to seed to scores
 
@@ -36,7 +42,7 @@ def compare_arms(
 
     Returns:
         One row per method, question, fraction and arm: `arm`, `method`, `question`, `fraction`, `metric`, `value`,
-        `low`, `high`, `seeds` (their number), `lowest`, `highest` (of the seeds), `num_tasks`, and, None in rows of
+        `low`, `high`, `seeds` (their number), `lowest`, `highest` (of the seeds), `num_tasks`, and, missing in rows of
         the reference and where there is nothing to compare with, `difference`, `difference_low`, `difference_high`,
         `arrow`.
 
@@ -45,7 +51,7 @@ def compare_arms(
     """
     if not cells:
         raise ValueError("no arm was scored")
-    options = {"num_resamples": num_resamples, "seed": seed}
+    options = _Resampling(num_resamples, seed)
     measured = {
         cell: {number: _measures(scores, patients) for number, scores in seeds.items()} for cell, seeds in cells.items()
     }
@@ -67,19 +73,20 @@ def _measures(scores: Scores, patients: NDArray[Any]) -> dict[tuple[str, float],
     return {key: mean_of([of_result(one, patients) for one in results]) for key, results in scores.items()}
 
 
-def _score(own: Mapping[int, Measure], num_patients: int, options: Mapping[str, int]) -> dict[str, Any]:
+def _score(own: Mapping[int, Measure], num_patients: int, options: _Resampling) -> dict[str, Any]:
     everyone = np.ones((1, num_patients))
     values = [float(one(everyone)[0]) for one in own.values()]
-    joined = _joined(interval(mean_of(list(own.values())), **options))
+    joined = _joined(interval(mean_of(list(own.values())), num_resamples=options.number, seed=options.seed))
     return joined | {"lowest": min(values), "highest": max(values)}
 
 
-def _difference(own: Mapping[int, Measure], other: Mapping[int, Measure], options: Mapping[str, int]) -> dict[str, Any]:
+def _difference(own: Mapping[int, Measure], other: Mapping[int, Measure], options: _Resampling) -> dict[str, Any]:
     shared = [number for number in own if number in other]
     if not shared:
         return dict.fromkeys(("difference", "difference_low", "difference_high", "arrow"))
     # The same seeds on both sides, and the same patients in each resample.
-    apart = difference(*(mean_of([side[number] for number in shared]) for side in (own, other)), **options)
+    first, second = (mean_of([side[number] for number in shared]) for side in (own, other))
+    apart = difference(first, second, num_resamples=options.number, seed=options.seed)
     everyone = np.ones((1, len(own[shared[0]].classes[0])))
     signs = {float(np.sign(own[number](everyone)[0] - other[number](everyone)[0])) for number in shared}
     found = _joined(apart)
@@ -109,17 +116,19 @@ def printed_cells(table: pd.DataFrame, columns: Sequence[str] = ("question", "fr
         table: Of `compare_arms`.
         columns: That name a cell.
     """
-    words = [
-        f"{row.value:.3f}" + (f" {row.arrow}{abs(row.difference):.3f}" if isinstance(row.arrow, str) else "")
-        for row in table.itertuples()
-    ]
+    words = [_cell(row) for row in table.to_dict("records")]
     heads = [
         ", ".join(f"{one:.0%}" if isinstance(one, float) else str(one) for one in names)
         for names in table[list(columns)].itertuples(index=False)
     ]
     wide = table.assign(cell=words, head=heads)
     # In the order of appearance, which a pivot would sort.
-    order = list(dict.fromkeys(heads))
-    rows = list(dict.fromkeys(zip(wide["method"], wide["arm"], strict=True)))
-    pivoted = wide.pivot(index=["method", "arm"], columns="head", values="cell")
-    return pivoted.loc[rows, order].reset_index().rename_axis(columns=None)
+    rows = pd.MultiIndex.from_frame(wide[["method", "arm"]].drop_duplicates())
+    pivoted = wide.pivot(index=["method", "arm"], columns="head", values="cell").reindex(rows)
+    return pivoted[list(dict.fromkeys(heads))].reset_index().rename_axis(columns=None)
+
+
+def _cell(row: Mapping[Any, Any]) -> str:
+    # Rows of the reference have no arrow.
+    arrow = f" {row['arrow']}{abs(row['difference']):.3f}" if isinstance(row["arrow"], str) else ""
+    return f"{row['value']:.3f}{arrow}"

@@ -24,8 +24,10 @@ from pedclip.triplets.transforms import Preprocess
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-# Kind of task to the question that the paper's three tables ask; one metric each, so that their mean is one.
-QUESTIONS: Final = {"multi-label": "classification", "masks": "segmentation", "boxes": "detection"}
+# Kind of task to question; one metric each, so that a mean over tasks is one. The paper's tables ask these, too: its
+# CheXpert and RSNA are findings, its COVIDx is classes; here the body region is.
+QUESTIONS: Final = {"multi-label": "findings", "multi-class": "classes", "masks": "segmentation", "boxes": "detection"}
+_HEADS: Final = ("masks", "boxes")
 _RESAMPLES: Final = 20  # of single results, which nobody reads: means over tasks and seeds are resampled as a whole
 
 Scores = dict[tuple[str, float], list[Result]]  # (question, fraction of the labels) to tasks and subsamples
@@ -92,10 +94,8 @@ class Downstream:
         found = [task for task in discover_tasks(triplets) if task.kind in QUESTIONS]
         if not found:
             raise ValueError("these films have no findings, masks or boxes to ask for")
-        self.probes = [task for task in found if task.kind == "multi-label"]
-        self.heads = (
-            [_fewer(task, options) for task in found if task.kind != "multi-label"] if options.head_draws else []
-        )
+        self.probes = [task for task in found if task.kind not in _HEADS]
+        self.heads = [_fewer(task, options) for task in found if task.kind in _HEADS and options.head_draws]
         # Read once for all encoders: every one is asked for the same masks.
         self._truth = [read_truth(task, triplets, preprocess) for task in self.heads]
 

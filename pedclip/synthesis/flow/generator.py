@@ -103,7 +103,7 @@ class FlowGenerator:
         _check_seeds(seeds, len(texts))
         if num_cut := sum(self.is_cut(texts)):
             limit = self.captions.max_tokens
-            _log.warning("%d of %d texts are cut: only %d tokens of a text are read", num_cut, len(texts), limit)
+            _log.info("%d of %d texts are cut: only %d tokens of a text are read", num_cut, len(texts), limit)
         films = np.zeros((len(texts), self.image_size, self.image_size), np.uint8)
         # Piece by piece: the memory does not grow with the number of films.
         size = self.sampling.batch_size

@@ -39,7 +39,7 @@ def test_a_score_is_the_mean_over_tasks_and_seeds() -> None:
     assert (found["lowest"], found["highest"]) == pytest.approx((min(by_seed), max(by_seed)))
     assert (found["seeds"], found["num_tasks"], found["metric"]) == (2, 2, "AUC")
     assert found["low"] < found["value"] < found["high"]
-    assert found["arrow"] is None
+    assert pd.isna(found["arrow"])
 
 
 def test_arrows_need_the_interval_and_every_seed() -> None:
@@ -69,7 +69,7 @@ def test_a_difference_is_of_the_seeds_that_both_have() -> None:
 def test_methods_are_compared_with_their_own_real_arm() -> None:
     cells = {("real", "clip"): cell(0.0), ("drawn", "gloria"): cell(1.0), ("thumbnail", "clip"): cell(1.0)}
     table = compare_arms(cells, PATIENTS, num_resamples=20).set_index(["arm", "method"])
-    assert table.loc[("drawn", "gloria"), "arrow"] is None
+    assert pd.isna(table.loc[("drawn", "gloria"), "arrow"])
     assert table.loc[("thumbnail", "clip"), "difference"] > 0
 
 
