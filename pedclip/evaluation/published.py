@@ -15,8 +15,9 @@ PAPERS: Final = {
     "synthetic": "Synthetic data for medical vision-language pre-training: Tables 1 to 3",
     "survey": "CLIP in medical imaging, a survey: accuracies of Figure 16 that the text states",
 }
-# Tables of PedCLIP whose rows are models, each with an entry in models.csv.
+# Printed changes are of the printed numbers: half a digit of theirs, and the error of binary fractions.
 _ROUNDING: Final = 0.051
+# Tables of PedCLIP whose rows are models, each with an entry in models.csv.
 MODEL_TABLES: Final = ("Table 1", "Table 2", "Figure 5")
 
 
@@ -107,10 +108,10 @@ def recomputed_changes(paper: str, *, reference: str) -> pd.DataFrame:
     if reference not in set(numbers["group"]):
         raise ValueError(f"{paper} has no group {reference!r}; it has {', '.join(pd.unique(numbers['group']))}")
     place = ["table", "row", "column"]
+    # The same method in the same column, whatever it was pre-trained on.
     base = numbers[numbers["group"] == reference].set_index(place)["value"]
     changed = numbers[numbers["change"].notna()].reset_index(drop=True)
     expected = changed["value"].to_numpy() - base.loc[pd.MultiIndex.from_frame(changed[place])].to_numpy()
-    # Numbers and change are rounded to one digit; half a digit would be too strict for a difference of two.
     is_slip = abs(expected - changed["change"]) > _ROUNDING
     return changed.assign(expected=expected.round(6), is_slip=is_slip)
 

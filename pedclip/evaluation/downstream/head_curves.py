@@ -54,6 +54,7 @@ def head_curve(
             # All of the patients can be taken in one way only.
             for seed in range(seeds if fraction < 1 else 1):
                 smaller = split.subsample(fraction, seed=seed, strata=strata, validation_strata=validation)
+                # A head that has seen empty masks alone would be scored as if it had learned something.
                 if fraction < 1 and not _shows(smaller.train).any():
                     continue
                 found.setdefault((method, fraction), []).append(fit_head(task, smaller, method, settings))
@@ -62,6 +63,7 @@ def head_curve(
 
 def _shows(part: Part) -> NDArray[np.bool_]:
     """(N,) True where an image has a mask or a box."""
+    # Boxes are ragged, (N,) objects; masks are dense, (N, H, W).
     if part.truth.dtype == object:
         return np.array([len(boxes.labels) > 0 for boxes in part.truth], dtype=bool)
     return np.asarray(part.truth.reshape(len(part), -1).any(axis=1))
