@@ -48,6 +48,9 @@ PUBLIC = (
     "pedclip.retrieval.pecm.PECM",
     "pedclip.retrieval.pecm.PECM.weights",
     "pedclip.retrieval.pecm.PECM.scores",
+    "pedclip.synthesis.Generator",
+    "pedclip.synthesis.Generator.generate",
+    "pedclip.synthesis.synthetic_copy",
 )
 
 # Parameters of the public functions, as documented: name -> leading parameters.
@@ -61,6 +64,8 @@ SIGNATURES = {
     "pedclip.retrieval.pecm.PECM.scores": ("self", "image_prototypes", "text_prototypes", "text_mask"),
     "pedclip.curation.extract.extract_regions": ("report", "regions", "extractor"),
     "pedclip.data.phantom.generate": ("studies", "seed", "size"),
+    "pedclip.synthesis.Generator.generate": ("self", "texts", "seeds"),
+    "pedclip.synthesis.synthetic_copy": ("triplets", "generator", "output"),
 }
 
 

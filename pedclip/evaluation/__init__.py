@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pedclip.evaluation.printed_tables import own_scores as own_scores
     from pedclip.evaluation.published import models_of as models_of
     from pedclip.evaluation.published import printed as printed
+    from pedclip.evaluation.published import recomputed_changes as recomputed_changes
     from pedclip.evaluation.released import embed_released as embed_released
     from pedclip.evaluation.released import extract_released as extract_released
     from pedclip.evaluation.released import released_findings as released_findings
@@ -69,6 +70,7 @@ __getattr__, __dir__ = lazy_names(
         "own_scores": "printed_tables",
         "models_of": "published",
         "printed": "published",
+        "recomputed_changes": "published",
         "embed_released": "released",
         "extract_released": "released",
         "released_findings": "released",

@@ -15,6 +15,8 @@ PAPERS: Final = {
     "synthetic": "Synthetic data for medical vision-language pre-training: Tables 1 to 3",
     "survey": "CLIP in medical imaging, a survey: accuracies of Figure 16 that the text states",
 }
+# Printed changes are of the printed numbers: half a digit of theirs, and the error of binary fractions.
+_ROUNDING: Final = 0.051
 # Tables of PedCLIP whose rows are models, each with an entry in models.csv.
 MODEL_TABLES: Final = ("Table 1", "Table 2", "Figure 5")
 
@@ -82,6 +84,36 @@ def printed(paper: str) -> pd.DataFrame:
     if paper not in PAPERS:
         raise ValueError(f"there is no paper {paper!r}; expected one of {', '.join(PAPERS)}")
     return _read(paper).copy()
+
+
+def recomputed_changes(paper: str, *, reference: str) -> pd.DataFrame:
+    """The differences that a paper prints beside its numbers, each with what the numbers themselves give.
+
+    Args:
+        paper: As for `printed`.
+        reference: Group of the rows that the others are compared with, such as "real images".
+
+    Returns:
+        The printed rows that have a change, with `expected`, the value minus that of the reference in the same row and
+        column of the table, and `is_slip`: both differ by more than rounding explains.
+
+    Raises:
+        ValueError: Another paper, or a group that it does not print.
+
+    Example:
+        >>> int(recomputed_changes("synthetic", reference="real images")["is_slip"].sum())
+        5
+    """
+    numbers = printed(paper)
+    if reference not in set(numbers["group"]):
+        raise ValueError(f"{paper} has no group {reference!r}; it has {', '.join(pd.unique(numbers['group']))}")
+    place = ["table", "row", "column"]
+    # The same method in the same column, whatever it was pre-trained on.
+    base = numbers[numbers["group"] == reference].set_index(place)["value"]
+    changed = numbers[numbers["change"].notna()].reset_index(drop=True)
+    expected = changed["value"].to_numpy() - base.loc[pd.MultiIndex.from_frame(changed[place])].to_numpy()
+    is_slip = abs(expected - changed["change"]) > _ROUNDING
+    return changed.assign(expected=expected.round(6), is_slip=is_slip)
 
 
 def models_of(table: str) -> tuple[PrintedModel, ...]:

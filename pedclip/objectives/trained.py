@@ -158,6 +158,25 @@ def exported_heads(objective: Objective) -> dict[str, Tensor]:
     return {key: value.detach().cpu().clone().contiguous() for key, value in objective.state_dict().items()}
 
 
+def load_heads(folder: Path, objective: Objective) -> None:
+    """Give an objective the heads of a checkpoint; nothing where that has none.
+
+    Args:
+        folder: Of the exported model.
+        objective: Of the same name and widths, whatever is wrapped around it.
+
+    Raises:
+        ValueError: The heads are damaged, hold NaN or are of another objective.
+    """
+    if not (folder / OBJECTIVE_FILE).is_file():
+        return
+    inner = objective.inner if isinstance(objective, WithRegionLabels) else objective
+    try:
+        inner.load_state_dict(_stored_heads(folder))  # strictly, as in `open_model`
+    except RuntimeError as error:
+        raise ValueError(f"{folder / HEADS_FILE} does not fit the objective: {error}") from error
+
+
 def open_model(path_or_hub_id: str | Path) -> PedCLIP | ObjectiveModel:
     """The model of a checkpoint, with the heads of its objective where it has some.
 

@@ -11,6 +11,7 @@ except ModuleNotFoundError as error:
 
 from pedclip.plots.ages import predicted_age
 from pedclip.plots.datasheet import data_sheet_bars, data_sheet_table, left_out_table
+from pedclip.plots.differences import difference_forest
 from pedclip.plots.downstream import concept_bars, learning_curves, reliability
 from pedclip.plots.gallery import error_gallery
 from pedclip.plots.history import gate_table, history_table
@@ -30,6 +31,7 @@ __all__ = [
     "cost_bars",
     "data_sheet_bars",
     "data_sheet_table",
+    "difference_forest",
     "embedding_map",
     "error_gallery",
     "gate_table",

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from pedclip.models.pedclip import PedCLIP
 from pedclip.models.starting_points import RANDOM
 from pedclip.models.text import train_tokenizer
-from pedclip.objectives.trained import PLAIN
+from pedclip.objectives.trained import PLAIN, load_heads
 from pedclip.training.callbacks import Progress
 from pedclip.training.checkpoints import EXPORT_FOLDER, ExportCheckpoint, ResumableCheckpoint
 from pedclip.training.config import RunConfig, TrainingConfig
@@ -26,6 +26,7 @@ from pedclip.training.history import History, read_history
 from pedclip.training.module import PretrainModule
 from pedclip.training.resume import claim_run
 from pedclip.training.run_lock import run_lock
+from pedclip.training.second_stage import check_start
 from pedclip.training.state import State
 from pedclip.triplets.arrays import TripletArrays
 
@@ -57,6 +58,7 @@ def pretrain(
     run: Path,
     resume: bool = True,
     card: str = "",
+    start: Path | None = None,
 ) -> PretrainResult:
     """Pre-train PedCLIP and write ``run/checkpoint``.
 
@@ -70,31 +72,46 @@ def pretrain(
         run: Folder of this run.
         resume: Continue what is in ``run``; False starts again.
         card: Markdown for the checkpoint's README.md.
+        start: Checkpoint of an earlier run of this model and objective, on the same patients or some of them, whose
+            weights, tokenizer and heads this one begins with: the second of two trainings. Optimizer, learning rate and
+            teacher forcing begin anew.
 
     Raises:
-        ValueError: The folder holds a run with another configuration (the message names the first difference), a
-            checkpoint that cannot be continued, or only damaged states.
+        FileNotFoundError: ``start`` is no checkpoint in the folder of its run.
+        ValueError: The folder holds a run with another configuration or another start (the message names the first
+            difference), a checkpoint that cannot be continued, or only damaged states; or ``start`` is of another model
+            or objective, or of patients that are not among these.
         RunInUse: Another process works in the folder.
         NotFiniteError: A loss or weight became NaN or infinite; nothing of it is exported.
     """
+    digest = check_start(start, config, train, validation) if start is not None else ""
     # First of all: another run in this folder is refused before anything is built or written.
     with run_lock(run):
-        state = claim_run(run, config, train, validation, resume=resume)
-        return _fit(train, validation, config, run, card, state)
+        state = claim_run(run, config, train, validation, resume=resume, start=digest)
+        return _fit(train, validation, config, run, card, state, start)
 
 
 def _fit(
-    train: TripletArrays, validation: TripletArrays, config: RunConfig, run: Path, card: str, state: State | None
+    train: TripletArrays,
+    validation: TripletArrays,
+    config: RunConfig,
+    run: Path,
+    card: str,
+    state: State | None,
+    start: Path | None,
 ) -> PretrainResult:
     training = config.training
     # Initial weights are drawn from torch's global generator inside timm and transformers.
     torch.manual_seed(training.seed)
-    model = build_model(config, train)
+    model = build_model(config, train) if start is None else _ready(PedCLIP.from_pretrained(start), training)
     started = time.monotonic()
     # The one counter that says where the run goes on.
     done = state["batches"] if state else 0
     data = TripletDataModule(train, validation, model, training, start=done)
     module = PretrainModule(model, training, batches_per_epoch=data.batches_per_epoch)
+    if start is not None:
+        # A state of this run, where there is one, is loaded over them.
+        load_heads(start, module.objective)
     # Lightning leaves modes alone, and transformers loads weights in evaluation mode, without dropout.
     model.train()
     with quiet_lightning():
@@ -122,6 +139,11 @@ def build_model(config: RunConfig, train: TripletArrays) -> PedCLIP:
     model = PedCLIP(
         config.model, tokenizer=tokenizer, image_weights=training.image_weights, text_weights=training.text_weights
     )
+    return _ready(model, training)
+
+
+def _ready(model: PedCLIP, training: TrainingConfig) -> PedCLIP:
+    """The model with what a run decides and no checkpoint holds."""
     if (stem := model.image_encoder.stem) is not None:
         # Statistics that nobody has learned would be no normalization at all.
         stem.trains_statistics = training.image_weights == RANDOM

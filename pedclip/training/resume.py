@@ -30,7 +30,7 @@ _WAYS_OUT: Final = (
 
 
 def claim_run(
-    run: Path, config: RunConfig, train: TripletArrays, validation: TripletArrays, *, resume: bool
+    run: Path, config: RunConfig, train: TripletArrays, validation: TripletArrays, *, resume: bool, start: str = ""
 ) -> State | None:
     """Take a folder for a run: continue what is in it, or clear it and write down what the run is made of.
 
@@ -40,6 +40,7 @@ def claim_run(
         train: Training split.
         validation: Validation split.
         resume: Continue; False deletes checkpoints and logs of the run that was there.
+        start: Digest of the checkpoint that the run begins with, "" for none.
 
     Returns:
         The state to continue from, None for a fresh start.
@@ -51,10 +52,9 @@ def claim_run(
     if not is_main() and distributed.is_initialized():
         distributed.barrier()  # one process writes; the others find a folder in order
     run.mkdir(parents=True, exist_ok=True)
-    wanted = {
-        CONFIG_FILE: config.to_dict(),
-        DATA_FILE: {"films": len(train), "fingerprint": _fingerprint(train)},
-    }
+    films = {"films": len(train), "fingerprint": _fingerprint(train)}
+    # Only where there is one, so that folders of older runs stay what they are.
+    wanted = {CONFIG_FILE: config.to_dict(), DATA_FILE: films | ({"start": start} if start else {})}
     state = _continue(run, wanted) if resume else None
     if is_main():
         # Of a process that was killed while it wrote.

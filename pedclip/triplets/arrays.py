@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pedclip.anatomy import REGIONS
+from pedclip.triplets.sources import real_source
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -86,6 +87,10 @@ def qualified_patients(split: "Dataset") -> list[str]:
 
 
 def qualified_patient(source: str, patient: str) -> str:
-    """A patient as "<source>/<patient>", the same whether a folder was loaded alone or in a union."""
+    """A patient as "<source>/<patient>", the same whether a folder was loaded alone or in a union.
+
+    The patient of a drawn film is the one whose report it was drawn for.
+    """
+    source = real_source(source)
     # Several times, because an identifier may begin with the folder's name before a union puts it there once more.
     return f"{source}/{re.sub(f'^({re.escape(source)}/)+', '', patient)}"

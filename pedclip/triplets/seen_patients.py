@@ -79,6 +79,24 @@ def drop_seen_patients(triplets: "Dataset", patients: Path, *, split: str) -> tu
     return triplets.select(np.flatnonzero(is_new)), int((~is_new).sum())
 
 
+def num_unnamed(patients: Path, *films: TripletArrays) -> int:
+    """Number of patients of a training run that are in none of some films.
+
+    Args:
+        patients: ``patients.json`` of the training run.
+        films: Of the training and validation splits of another one.
+
+    Raises:
+        FileNotFoundError: As `drop_seen_patients`.
+        ValueError: As there.
+    """
+    used = _read(patients)
+    salt = _salt_of(patients, used) if "key" in used else None
+    names = {name for part in films for name in part.patients}
+    keys = {patient_key(name) if salt is None else pseudonym(name, salt) for name in names}
+    return len(({*used["train"], *used["validation"]}) - keys)
+
+
 def patient_key(patient: str) -> str:
     """Hash without a key, as files of older runs hold it.
 

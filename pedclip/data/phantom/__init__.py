@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pedclip.data.phantom.findings.registry import LESIONS as LESIONS
     from pedclip.data.phantom.imaging.render import RenderSpec as RenderSpec
     from pedclip.data.phantom.imaging.render import render as render
+    from pedclip.data.phantom.retake import Retake as Retake
+    from pedclip.data.phantom.retake import draw_retakes as draw_retakes
     from pedclip.data.phantom.stream import generate as generate
     from pedclip.data.phantom.stream import generate_reports as generate_reports
     from pedclip.data.phantom.stream import iterate_studies as iterate_studies
@@ -25,6 +27,8 @@ __getattr__, __dir__ = lazy_names(
         "LESIONS": "findings.registry",
         "RenderSpec": "imaging.render",
         "render": "imaging.render",
+        "Retake": "retake",
+        "draw_retakes": "retake",
         "generate": "stream",
         "generate_reports": "stream",
         "iterate_studies": "stream",

@@ -6,6 +6,7 @@ import numpy as np
 
 _STREAMS: Final = {
     "deck": 1, "patient": 2, "study": 3, "anatomy": 4, "pose": 5, "text": 6, "equipment": 7, "incidental": 8,
+    "retake": 9,
 }  # fmt: skip
 
 
@@ -13,7 +14,7 @@ def stream(name: str, seed: int, *place: int) -> np.random.Generator:
     """Random numbers for one purpose and one place; equal calls give equal generators.
 
     Args:
-        name: "deck", "patient", "study", "anatomy", "pose", "text", "equipment" or "incidental".
+        name: "deck", "patient", "study", "anatomy", "pose", "text", "equipment", "incidental" or "retake".
         seed: Of the whole set, 0 or more.
         place: Number of the study, then that of the part; of the block or the patient where it is about these.
 

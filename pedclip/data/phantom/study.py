@@ -19,7 +19,7 @@ from pedclip.data.phantom.imaging.develop import open_field, sample_exposure
 from pedclip.data.phantom.imaging.markers import sample_marker
 from pedclip.data.phantom.imaging.render import RenderSpec, attenuation, draw
 from pedclip.data.phantom.imaging.shapes import ADDED, Pose, Rows, Shape, project, stack
-from pedclip.data.phantom.population import StudyPlan, plan_study
+from pedclip.data.phantom.population import Part, StudyPlan, plan_study
 from pedclip.data.phantom.random_streams import stream
 from pedclip.data.phantom.report.compose import StudyReport, study_report
 from pedclip.triplets.annotations import BONE, LUNG
@@ -39,6 +39,19 @@ class _Film:
     scene: Scene
     pose: Pose
     spec: RenderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Words of a report that only the drawing knows.
+
+    Args:
+        sites: Places of the findings, in their order.
+        equipment: Names of what lies on the part.
+    """
+
+    sites: tuple[str, ...]
+    equipment: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +127,68 @@ def report_of(number: int, *, seed: int) -> StudyReport:
     """The report of one study, the same as with its images, without drawing these."""
     plan = plan_study(number, seed)
     # The first view is enough: sites and equipment are the same in all.
-    described = [_scene(plan, part, plan.parts[part].views[0], seed)[1:] for part in range(len(plan.parts))]
+    described = [_scene(plan, part, plan.parts[part].views[0], seed)[1] for part in range(len(plan.parts))]
     return _report(plan, described, seed)
 
 
-def _report(plan: StudyPlan, described: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], seed: int) -> StudyReport:
+def _report(plan: StudyPlan, described: Sequence[Described], seed: int) -> StudyReport:
     rng = stream("text", seed, plan.number)
-    return study_report(plan, [sites for sites, _ in described], rng, equipment=[names for _, names in described])
+    return study_report(plan, [found.sites for found in described], rng, equipment=[one.equipment for one in described])
 
 
-def _scene(plan: StudyPlan, order: int, view: str, seed: int) -> tuple[Scene, tuple[str, ...], tuple[str, ...]]:
-    """A part in one view; the words for the places of its findings, and the equipment on it."""
-    part = plan.parts[order]
+def _scene(plan: StudyPlan, order: int, view: str, seed: int) -> tuple[Scene, Described]:
     # Equal generators for each view: all of them show one person.
     names = ("anatomy", "incidental", "equipment")
     anatomy, incidental, worn = (stream(name, seed, plan.number, order) for name in names)
+    return scene_in(plan, order, view, anatomy=anatomy, incidental=incidental, worn=worn)
+
+
+def scene_in(
+    plan: StudyPlan,
+    order: int,
+    view: str,
+    *,
+    anatomy: np.random.Generator,
+    incidental: np.random.Generator,
+    worn: np.random.Generator,
+) -> tuple[Scene, Described]:
+    """A part of a study in one view, and the words for what is on it.
+
+    Args:
+        plan: The study.
+        order: Of the part in the plan.
+        view: Of the part.
+        anatomy: Chooses the body.
+        incidental: Chooses what no report mentions.
+        worn: Chooses what lies on the part.
+    """
+    part = plan.parts[order]
     bones = {"age": plan.age, "bone_age": plan.bone_age}
     scene = build(part.region, **bones, sex=plan.sex, view=view, rng=anatomy)
     sites = tuple(findings.apply(scene, finding) for finding in part.findings)
     if not part.findings:
         findings.incidental(scene, incidental)
-    return scene, sites, equipment.apply(scene, part.region, worn)
+    return scene, Described(sites, equipment.apply(scene, part.region, worn))
+
+
+def film_spec(
+    plan: StudyPlan, part: Part, view: str, scene: Scene, rng: np.random.Generator
+) -> tuple[Pose, RenderSpec]:
+    """The pose in which a scene is filmed, and what is drawn.
+
+    Args:
+        plan: The study.
+        part: Of the plan.
+        view: Of the part.
+        scene: Of the part in this view.
+        rng: Chooses pose, marker and exposure.
+    """
+    pose = sample_pose(part.region, view=view, age=plan.age, laterality=part.laterality, rng=rng)
+    # The turn of the view and the small error of positioning add up.
+    pose = replace(pose, turn=pose.turn + scene.turn)
+    # The marker lies on the detector: the pose of the patient does not move it.
+    rows = np.concatenate([project(stack(scene.shapes), pose), sample_marker(part.laterality, rng)])
+    return pose, RenderSpec(rows, sample_exposure(rng))
 
 
 def _lay_out(plan: StudyPlan, seed: int) -> tuple[StudyReport, list[_Film]]:
@@ -142,14 +196,9 @@ def _lay_out(plan: StudyPlan, seed: int) -> tuple[StudyReport, list[_Film]]:
     films, described = [], []
     for order, part in enumerate(plan.parts):
         scenes = [_scene(plan, order, view, seed) for view in part.views]
-        described.append(scenes[0][1:])
-        for view, (scene, _, _) in zip(part.views, scenes, strict=True):
-            pose = sample_pose(part.region, view=view, age=plan.age, laterality=part.laterality, rng=rng)
-            # The turn of the view and the small error of positioning add up.
-            pose = replace(pose, turn=pose.turn + scene.turn)
-            # The marker lies on the detector: the pose of the patient does not move it.
-            rows = np.concatenate([project(stack(scene.shapes), pose), sample_marker(part.laterality, rng)])
-            films.append(_Film(order, view, scene, pose, RenderSpec(rows, sample_exposure(rng))))
+        described.append(scenes[0][1])
+        for view, (scene, _) in zip(part.views, scenes, strict=True):
+            films.append(_Film(order, view, scene, *film_spec(plan, part, view, scene, rng)))
     return _report(plan, described, seed), films
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pedclip.evaluation.downstream.head_curves import head_curve as head_curve
     from pedclip.evaluation.downstream.learning_curves import curve_table as curve_table
     from pedclip.evaluation.downstream.learning_curves import learning_curve as learning_curve
     from pedclip.evaluation.downstream.probes import fit_probe as fit_probe
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "head_curve": "head_curves",
         "curve_table": "learning_curves",
         "learning_curve": "learning_curves",
         "downstream_table": "summary",

@@ -14,6 +14,7 @@ from pedclip.evaluation.downstream.regression import predict_mean
 from pedclip.evaluation.downstream.segmentation import WIDTHS, segment
 from pedclip.evaluation.features import ImageModel
 from pedclip.evaluation.result import Result, Scoring
+from pedclip.evaluation.tasks.patient_split import PatientSplit
 from pedclip.evaluation.tasks.task import Labels, Task
 
 MEAN: Final = "mean of training"
@@ -113,15 +114,27 @@ def run_heads(
     found: Found = {}
     for method, inputs in methods.items():
         # The truth of a head is read from the triplets, as a task holds positions only.
-        split, scoring = task.split(inputs, patients, truth), settings.scoring(task, method)
-        # Boxes take the published head; the choice of network is for masks alone.
-        if task.kind == "boxes":
-            found[task.name, method] = detect(split, task.classes, scoring=scoring, schedule=settings.schedule)
-        else:
-            found[task.name, method] = segment(
-                split, scoring=scoring, widths=settings.widths, network=settings.network, schedule=settings.schedule
-            )
+        found[task.name, method] = fit_head(task, task.split(inputs, patients, truth), method, settings)
     return found
+
+
+def fit_head(task: Task, split: PatientSplit, method: str, settings: DownstreamSettings) -> Result:
+    """The decoder (or U-Net) of a task of masks, or the detection head of a task of boxes, on one split.
+
+    Args:
+        task: Of masks or boxes.
+        split: As `Task.split` gives it, or part of it.
+        method: As it is reported.
+        settings: Schedule, network and bootstrap.
+
+    Raises:
+        ValueError: As `segment` and `detect`.
+    """
+    scoring = settings.scoring(task, method)
+    # Boxes take the published head; the choice of network is for masks alone.
+    if task.kind == "boxes":
+        return detect(split, task.classes, scoring=scoring, schedule=settings.schedule)
+    return segment(split, scoring=scoring, widths=settings.widths, network=settings.network, schedule=settings.schedule)
 
 
 def run_fine_tuning(

@@ -155,6 +155,7 @@ def own_regions(
         ValueError: Scores are not (N, M), or fewer than two regions are present.
     """
     labels = read_labels(rows)
+    # In the order of pedclip.anatomy, as of zero_shot_regions.
     names = region_candidates(labels, candidates)
     prompts = [region_prompts(name) for name in names]
     column_of = _scored(score_texts, [sentence for group in prompts for sentence in group], len(labels))

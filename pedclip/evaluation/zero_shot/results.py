@@ -135,6 +135,7 @@ def region_candidates(labels: Sequence[Row], asked: Sequence[str] | None = None)
         labels: N rows.
         asked: The regions; None means those present in the rows.
     """
+    # A region that no film shows can only be answered wrongly, unless it is asked for.
     chosen = {row.region for row in labels} if asked is None else set(asked)
     return [region for region in REGIONS if region in chosen]
 

@@ -122,6 +122,7 @@ def zero_shot_regions(
     """
     labels = read_labels(rows)
     _check_count(image, len(labels))
+    # The true regions score the answers, and are the candidates where none are named.
     names = region_candidates(labels, candidates)
     # One point per region; the nearest is the answer, so that no label is fitted.
     anchors = np.stack([ensemble(encode_text(region_prompts(region))) for region in names])  # (L, D)

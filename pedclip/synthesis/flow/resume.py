@@ -1,0 +1,104 @@
+"""Folder of a flow's run: what a killed run goes on from, and whether it may."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pedclip.artefacts import clear_partial_files, read_json, write_json
+from pedclip.models.checkpoint_files import CONFIG_FILE
+from pedclip.synthesis.flow.config import FlowRun
+from pedclip.training.state import State, read_state
+
+RUN_FILE: Final = "flow.json"
+EXPORT_FOLDER: Final = "checkpoint"
+RESUME_FOLDER: Final = "resume"
+_DATA_FILE: Final = f"{RESUME_FOLDER}/data.json"
+_SAMPLE: Final = 64  # films whose pixels are part of the fingerprint
+_WAYS_OUT: Final = "\n  Give this one a folder of its own, or start again: resume=False (a shell: --no-resume)"
+
+
+def claim_run(
+    run: Path, config: FlowRun, images: NDArray[np.uint8], texts: Sequence[str], *, text_encoder: str, resume: bool
+) -> State | None:
+    """Folder taken for a run: what is in it is continued, or cleared and begun.
+
+    Args:
+        run: Folder.
+        config: Of the run.
+        images: (N, H, W) films.
+        texts: N captions.
+        text_encoder: Its fingerprint.
+        resume: False deletes states and history of the flow that was there.
+
+    Returns:
+        The state to go on from, None for a fresh start.
+
+    Raises:
+        ValueError: The folder holds another run; the message names the first difference.
+        FileExistsError: Its ``checkpoint`` is not of a flow.
+    """
+    # What the configuration does not say and yet decides the weights.
+    data = {"films": len(images), "fingerprint": _fingerprint(images, texts), "text_encoder": text_encoder}
+    wanted = {RUN_FILE: config.to_dict(), _DATA_FILE: data}
+    _refuse_other_rooms(run)
+    state = _continue(run, wanted) if resume else None
+    (run / RESUME_FOLDER).mkdir(parents=True, exist_ok=True)
+    for folder in (run, run / RESUME_FOLDER, *run.glob("logs/version_*")):
+        clear_partial_files(folder)  # of a process that was killed while it wrote
+    if state is None:
+        # Nothing of an earlier run may stand beside the description of this one.
+        for pattern in (f"{RESUME_FOLDER}/*.ckpt", "logs/version_*/metrics.csv"):
+            for path in run.glob(pattern):
+                path.unlink()
+        shutil.rmtree(run / EXPORT_FOLDER, ignore_errors=True)
+        for name, content in wanted.items():
+            write_json(run / name, content)
+    return state
+
+
+def _refuse_other_rooms(run: Path) -> None:
+    # Before hours of training, and before anything is deleted.
+    export = run / EXPORT_FOLDER
+    has_other = export.exists() and not (run / RUN_FILE).exists()
+    if has_other or (run / "training.json").exists():
+        raise FileExistsError(f"{run} holds a run that is none of a flow (see {export / CONFIG_FILE}); name another")
+
+
+def _continue(run: Path, wanted: dict[str, Any]) -> State | None:
+    # Without a state there is nothing to lose, whatever the folder was meant for.
+    if not any((run / RESUME_FOLDER).glob("*.ckpt")):
+        return None
+    # Described, and of the same thing, or it is somebody else's work.
+    for name, content in wanted.items():
+        if not (run / name).exists():
+            raise ValueError(f"{run} holds states but no {name}, without which nobody knows of what.{_WAYS_OUT}")
+        stored = read_json(run / name)
+        if name == RUN_FILE:
+            # A field that came later has its default: what the run did without it.
+            stored = FlowRun.from_dict(stored).to_dict()
+        if difference := _first_difference(stored, content):
+            raise ValueError(f"{run} holds another run ({difference}).{_WAYS_OUT}")
+    return read_state(run / RESUME_FOLDER, repair=True)
+
+
+def _fingerprint(images: NDArray[np.uint8], texts: Sequence[str]) -> str:
+    # \0 stands in no text: "ab" + "c" must not pass for "a" + "bc".
+    digest = hashlib.sha256("\0".join(texts).encode())
+    # A sample: an archive is not read again for every restart.
+    digest.update(np.ascontiguousarray(images[:: max(1, len(images) // _SAMPLE)]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _first_difference(old: Any, new: Any, name: str = "") -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = (
+            _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in sorted({*old, *new})
+        )
+        return next((one for one in found if one), "")
+    # The first is enough to see which run it was.
+    return "" if old == new else f"{name} was {old!r}, is {new!r}"
