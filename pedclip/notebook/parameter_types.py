@@ -24,13 +24,6 @@ def zero_or_at_least(smallest: int) -> Callable[[int], int]:
     return check
 
 
-def even(value: int) -> int:
-    """An even number above 0: two stages share it."""
-    if value < 2 or value % 2:  # no words: those of the field are enough
-        raise ValueError
-    return value
-
-
 def _known_regions(regions: list[str]) -> list[str]:
     for region in regions:
         if region not in REGIONS:

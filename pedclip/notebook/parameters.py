@@ -28,7 +28,6 @@ from pedclip.notebook.parameter_types import (
     Runs,
     Shares,
     endpoint_of_extractor,
-    even,
     model_of_extractor,
     root_of_card,
     with_archive,
@@ -151,7 +150,7 @@ class ZeroShotParameters(Parameters):
 
 
 class FrozenParameters(Parameters):
-    """Notebooks 05, 05b, 06 and 07: the films, and the frozen encoder that reads them."""
+    """Notebooks 05, 05b and 06: the films, and the frozen encoder that reads them."""
 
     data: Places = ""
     root: Annotated[
@@ -204,19 +203,6 @@ class RetrievalParameters(FrozenParameters):
     archive_items: ArchiveSizes = [1000, 4000, 16000]
 
 
-class SyntheticParameters(FrozenParameters):
-    """Notebook 07: pre-training on drawn films."""
-
-    studies: Annotated[int, Field(ge=200)] = 240  # those of the demo
-    generator: Place = "embedded"
-    generic: Place = ""
-    prompt: Literal["excerpt", "named", "impression", "findings", "both"] = "excerpt"
-    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 6
-    flow_steps: Annotated[int, Field(ge=20)] = 150
-    grid: Literal["small", "full"] = "small"
-    epochs: Annotated[int, AfterValidator(even), Field(description="an even number, at least 2")] = 4
-
-
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "01_curation": CurationParameters,
     "02_mobe": MobeParameters,
@@ -225,7 +211,6 @@ PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "05_probes": ProbeParameters,
     "05b_segmentation_detection": HeadParameters,
     "06_pecm_retrieval": RetrievalParameters,
-    "07_synthetic_vlp": SyntheticParameters,
 }
 
 
