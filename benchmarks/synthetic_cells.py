@@ -20,7 +20,7 @@ from pedclip.objectives.trained import PLAIN, ObjectiveModel, open_model
 from pedclip.synthesis.copying import SyntheticCopy, synthetic_copy
 from pedclip.synthesis.experiment.arms import ARMS, GENERATORS, Arm, film_sets
 from pedclip.synthesis.experiment.downstream import Downstream, DownstreamOptions, Scores
-from pedclip.synthesis.experiment.train import arm_config, train_arm
+from pedclip.synthesis.experiment.train import arm_config, film_size, train_arm
 from pedclip.synthesis.named import named_generator
 from pedclip.training.config import RunConfig
 from pedclip.training.loop import build_model
@@ -156,19 +156,14 @@ def shared_films(options: argparse.Namespace, triplets: Any, arms: list[Arm]) ->
     # Every copy that is there, so that all cells read the same reports.
     found = [name for name in GENERATORS if (copy_folder(options, name) / "synthetic.json").is_file()]
     copies = {name: _opened(copy_folder(options, name)) for name in found}
-    size = film_size(options)
+    size = film_size(configuration(options, "clip", FILMS_SEED))
     return film_sets(triplets, copies, arms, folder=films_folder(options) / "sets", size=size, seed=FILMS_SEED)
 
 
 def real_films(options: argparse.Namespace, triplets: Any) -> dict[str, TripletArrays]:
     """All real films by split, of which the downstream tasks are made."""
-    size, folder = film_size(options), films_folder(options) / "real"
+    size, folder = film_size(configuration(options, "clip", FILMS_SEED)), films_folder(options) / "real"
     return {split: to_arrays(triplets[split], folder / split, size=size) for split in SPLITS}
-
-
-def film_size(options: argparse.Namespace) -> int:
-    """Height and width of the arrays, pixels."""
-    return default_preprocess(configuration(options, "clip", FILMS_SEED).model.image_size, None).resize
 
 
 def _opened(folder: Path) -> SyntheticCopy:

@@ -108,6 +108,7 @@ def recomputed_changes(paper: str, *, reference: str) -> pd.DataFrame:
         raise ValueError(f"{paper} has no group {reference!r}; it has {', '.join(pd.unique(numbers['group']))}")
     place = ["table", "row", "column"]
     base = numbers[numbers["group"] == reference].set_index(place)["value"]
+    # A number without a change, such as a dash, claims nothing.
     changed = numbers[numbers["change"].notna()].reset_index(drop=True)
     expected = changed["value"].to_numpy() - base.loc[pd.MultiIndex.from_frame(changed[place])].to_numpy()
     # Numbers and change are rounded to one digit; half a digit would be too strict for a difference of two.

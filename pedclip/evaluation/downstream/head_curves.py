@@ -47,6 +47,7 @@ def head_curve(
     """
     found: dict[tuple[str, float], list[Result]] = {}
     for method, inputs in methods.items():
+        # Checked anew for each method: a leak is refused whatever the features.
         split = task.split(inputs, patients, truth)
         # Whether an image shows anything: rare ones must be in a small fraction, too.
         strata, validation = (_shows(part) for part in (split.train, split.validation))
@@ -54,6 +55,7 @@ def head_curve(
             # All of the patients can be taken in one way only.
             for seed in range(seeds if fraction < 1 else 1):
                 smaller = split.subsample(fraction, seed=seed, strata=strata, validation_strata=validation)
+                # A hundredth of few patients may hold films without a finding only; that is bad luck and no error.
                 if fraction < 1 and not _shows(smaller.train).any():
                     continue
                 found.setdefault((method, fraction), []).append(fit_head(task, smaller, method, settings))
@@ -62,6 +64,8 @@ def head_curve(
 
 def _shows(part: Part) -> NDArray[np.bool_]:
     """(N,) True where an image has a mask or a box."""
+    # Boxes are objects, as images differ in their number.
     if part.truth.dtype == object:
         return np.array([len(boxes.labels) > 0 for boxes in part.truth], dtype=bool)
+    # (N, H, W) -> (N,)
     return np.asarray(part.truth.reshape(len(part), -1).any(axis=1))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pedclip.models.pedclip import default_preprocess
 from pedclip.synthesis.experiment.arms import Arm, Stage
 from pedclip.training.config import RunConfig, replace_fields
 from pedclip.training.loop import pretrain
@@ -53,6 +54,11 @@ def arm_config(profile: str, method: str, *, epochs: int, seed: int, **settings:
     if config.training.epochs % 2:
         raise ValueError(f"epochs={config.training.epochs} is not allowed: an even number, for arms of two halves")
     return config
+
+
+def film_size(config: RunConfig) -> int:
+    """Height and width of the arrays that a configuration trains on, pixels: before the crop."""
+    return default_preprocess(config.model.image_size, None).resize
 
 
 def stage_config(config: RunConfig, stage: Stage) -> RunConfig:
