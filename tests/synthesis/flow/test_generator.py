@@ -81,7 +81,7 @@ def test_cut_texts_are_counted_and_told(caplog: pytest.LogCaptureFixture) -> Non
     made = generator()
     long = "left " * 20
     assert made.is_cut(["left", long]) == [False, True]
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         made.generate(["left", long, long], seeds=[1, 2, 3])
     assert [record.getMessage() for record in caplog.records] == [
         "2 of 3 texts are cut: only 8 tokens of a text are read"
