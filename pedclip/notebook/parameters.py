@@ -4,7 +4,7 @@ The parameter cell of a notebook and its model here hold the same names and defa
 """
 
 from difflib import get_close_matches
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +27,7 @@ from pedclip.notebook.parameter_types import (
     RunName,
     Runs,
     Shares,
+    describe,
     endpoint_of_extractor,
     even,
     model_of_extractor,
@@ -288,22 +289,6 @@ def _parsed(value: object, field: FieldInfo | None) -> object:
         return value
     # "3" is YAML for a number: then the text stays, and the error shows what was written.
     return found if isinstance(found, type(field.default)) else value
-
-
-def describe(field: FieldInfo) -> str:
-    """The allowed values of a parameter in words: "an integer, at least 1"."""
-    if field.description:
-        return field.description
-    # Without a description it is a choice, or a number with its bounds.
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in get_args(field.annotation))
-    names = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}
-    words = names[field.annotation]  # type: ignore[index]
-    for limit, relation in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
-        for constraint in field.metadata:
-            if (bound := getattr(constraint, limit, None)) is not None:
-                words += f", {relation} {bound}"
-    return words
 
 
 def _shorten(value: object) -> str:
