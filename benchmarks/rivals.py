@@ -25,7 +25,6 @@ all methods in turn in one process.
 import argparse
 import re
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.cell_queue import run_queue
 from benchmarks.report import describe, write_report
 from benchmarks.rivals_cells import (
     Method,
@@ -90,23 +90,20 @@ def run_cells(options: argparse.Namespace) -> None:
     films = open_films(options)  # once: each cell would draw or decode the same films again
     for split, arrays in (("train", films.train), ("validation", films.validation)):
         store_arrays(cell_arrays(options, split), arrays)
-    running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
-    while waiting or running:
-        while waiting and len(running) < options.parallel:
-            method, seed = waiting.pop(0)
-            command = [sys.executable, "-m", "benchmarks.rivals", "--cell", method, "--seeds", str(seed)]
-            for name in ("data", "studies", "profile", "epochs", "runs", "label", "threads"):
-                command += [f"--{name}", str(getattr(options, name))]
-            folder = folder_of(options, method, seed)
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "log.txt").open("wb") as log:
-                running[method, seed] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        for cell, process in list(running.items()):
-            if process.poll() is not None:
-                del running[cell]
-                # A failed cell keeps its log; the others go on.
-                print(f"{cell[0]}, seed {cell[1]}: {'done' if process.returncode == 0 else 'FAILED'}", flush=True)
-        time.sleep(1)
+    run_queue(
+        waiting,
+        command=lambda cell: _command(options, *cell),
+        folder=lambda cell: folder_of(options, *cell),
+        name=lambda cell: f"{cell[0]}, seed {cell[1]}",
+        parallel=options.parallel,
+    )
+
+
+def _command(options: argparse.Namespace, method: str, seed: int) -> list[str]:
+    command = [sys.executable, "-m", "benchmarks.rivals", "--cell", method, "--seeds", str(seed)]
+    for name in ("data", "studies", "profile", "epochs", "runs", "label", "threads"):
+        command += [f"--{name}", str(getattr(options, name))]
+    return command
 
 
 def summarize(options: argparse.Namespace) -> dict[str, Any]:

@@ -25,9 +25,7 @@ real films" is true of this pre-training only (methods/synthetic.md, Y7).
 
 import argparse
 import re
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.cell_queue import run_queue
 from benchmarks.report import describe, write_report
 from benchmarks.synthetic_cells import (
     BASELINES,
@@ -117,21 +116,13 @@ def cells_of(options: argparse.Namespace) -> list[Cell]:
 def run_cells(options: argparse.Namespace) -> None:
     """All cells that are not done, ``--parallel`` at a time, each in a process of its own."""
     waiting = [cell for cell in cells_of(options) if finished(options, cell) is None]
-    running: dict[Cell, subprocess.Popen[bytes]] = {}
-    while waiting or running:
-        while waiting and len(running) < options.parallel:
-            cell = waiting.pop(0)
-            folder = folder_of(options, cell)
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "log.txt").open("wb") as log:
-                running[cell] = subprocess.Popen(_command(options, cell), stdout=log, stderr=subprocess.STDOUT)
-        for cell, process in list(running.items()):
-            if process.poll() is not None:
-                del running[cell]
-                # A failed cell keeps its error; the others go on.
-                done = "done" if process.returncode == 0 else "FAILED"
-                print(f"{' '.join(filter(None, cell[:2]))}, seed {cell[2]}: {done}", flush=True)
-        time.sleep(1)
+    run_queue(
+        waiting,
+        command=lambda cell: _command(options, cell),
+        folder=lambda cell: folder_of(options, cell),
+        name=lambda cell: f"{' '.join(filter(None, cell[:2]))}, seed {cell[2]}",
+        parallel=options.parallel,
+    )
 
 
 def _command(options: argparse.Namespace, cell: Cell) -> list[str]:

@@ -4,7 +4,6 @@ A killed run continues where it was. ``--generic`` trains the control that has s
 """
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pedclip.synthesis.flow.config import GENERIC, PROFILES, FlowRun, load_flow_
 from pedclip.synthesis.flow.films import training_films
 from pedclip.synthesis.flow.train import train_flow
 from pedclip.training.checkpoints import NotFiniteError
+from pedclip.training.config import parse_setting
 from pedclip.training.run_lock import run_lock
 
 _GENERIC_FILMS = 20_000  # scenes, where the profile names no number
@@ -66,23 +66,10 @@ def _changes(settings: Sequence[str]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     sections: dict[str, dict[str, Any]] = {}
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        section, dot, name = path.partition(".")
-        if not equals or not path.strip(".") or (dot and not name):
-            raise ValueError(f"--set {setting!r} is not understood: write training.NAME=VALUE or NAME=VALUE")
-        if dot:
-            sections.setdefault(section, {})[name] = _value(text)
-        else:
-            changes[section] = _value(text)
+        section, name, value = parse_setting(setting, form="training.NAME=VALUE or NAME=VALUE")
+        (sections.setdefault(section, {}) if section else changes)[name] = value
     # A section as a whole is no value: it is refused with those that have no name.
     return sections | changes
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text  # a word such as "euler" needs no quotes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,6 @@ Does what notebook 03 does, with the same configuration. Start it with ``torchru
 
 import argparse
 import dataclasses
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from torch import distributed
 
 from pedclip.training.checkpoints import NotFiniteError
-from pedclip.training.config import RunConfig, load_config, replace_fields
+from pedclip.training.config import RunConfig, load_config, parse_setting, replace_fields
 from pedclip.training.experts import published_experts
 from pedclip.training.launcher import check_launch, join_processes
 from pedclip.training.loop import pretrain
@@ -86,20 +85,13 @@ def _changes(settings: Sequence[str]) -> dict[str, dict[str, object]]:
     """Values of ``--set`` by section and name. All of a section are set at once, for one may need another."""
     # A residual network, for one, needs sizes of 0 and no experts in the same breath.
     changes: dict[str, dict[str, object]] = {"model": {}, "training": {}}
+    form = "training.NAME=VALUE or model.NAME=VALUE"
     for change in settings:
-        path, equals, text = change.partition("=")
-        section, dot, name = path.partition(".")
-        if not equals or not dot or section not in changes:
-            raise ValueError(f"--set {change!r} is not understood: write training.NAME=VALUE or model.NAME=VALUE")
-        changes[section][name] = _value(text)
+        section, name, value = parse_setting(change, form=form)
+        if section not in changes:
+            raise ValueError(f"--set {change!r} is not understood: write {form}")
+        changes[section][name] = value
     return changes
-
-
-def _value(text: str) -> object:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text  # a word such as "cosine" needs no quotes
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -226,6 +227,27 @@ def load_config(path: str | Path) -> RunConfig:
         return RunConfig.from_dict(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def parse_setting(text: str, *, form: str) -> tuple[str, str, Any]:
+    """Section ("" for none), name and value of one change as it is written in a shell.
+
+    Args:
+        text: SECTION.NAME=VALUE or NAME=VALUE; a value that is no JSON is a word, which needs no quotes.
+        form: What to write, for the message.
+
+    Raises:
+        ValueError: There is no "=" or no name.
+    """
+    path, equals, value = text.partition("=")
+    section, dot, name = path.partition(".")
+    if not equals or not section or (dot and not name):
+        raise ValueError(f"--set {text!r} is not understood: write {form}")
+    try:
+        read = json.loads(value)
+    except json.JSONDecodeError:
+        read = value  # such as "cosine"
+    return (section, name, read) if dot else ("", section, read)
 
 
 def replace_fields(config: Config, changes: dict[str, Any]) -> Config:

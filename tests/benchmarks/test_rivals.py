@@ -13,6 +13,7 @@ from benchmarks import rivals, rivals_cells
 from benchmarks.rivals_cells import Method
 from pedclip.evaluation.embeddings import embed
 from pedclip.evaluation.macro import Measure, mean_of
+from tests.benchmarks.failing_processes import failing_processes
 from tests.training.tiny import tiny_arrays
 
 
@@ -51,18 +52,7 @@ def test_equal_films_whatever_the_seed_of_training(tmp_path: Path, monkeypatch: 
 def test_finished_cells_stay_and_failed_ones_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started: list[list[str]] = []
-
-    class Process:
-        returncode = 1
-
-        def __init__(self, command: list[str], **_: object) -> None:
-            started.append(command)
-
-        def poll(self) -> int:
-            return self.returncode
-
-    monkeypatch.setattr(rivals.subprocess, "Popen", Process)
+    started = failing_processes(monkeypatch)
     arrays = tiny_arrays(4)
     monkeypatch.setattr(rivals, "open_films", lambda asked: SimpleNamespace(train=arrays, validation=arrays))
     asked = options(tmp_path, "--methods", "clip,pedclip")

@@ -15,6 +15,7 @@ from pedclip.evaluation.metrics.interval import Interval
 from pedclip.evaluation.metrics.per_image import accuracy, dice
 from pedclip.evaluation.result import Predictions, Result
 from pedclip.triplets.storage import TripletsError
+from tests.benchmarks.failing_processes import failing_processes
 
 
 def options(tmp_path: Path, *more: str) -> Any:
@@ -51,18 +52,7 @@ def test_cells_are_every_arm_and_baseline_of_every_method_and_seed(tmp_path: Pat
 def test_finished_cells_stay_and_failed_ones_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started: list[list[str]] = []
-
-    class Process:
-        returncode = 1
-
-        def __init__(self, command: list[str], **_: object) -> None:
-            started.append(command)
-
-        def poll(self) -> int:
-            return self.returncode
-
-    monkeypatch.setattr(synthetic_vlp.subprocess, "Popen", Process)
+    started = failing_processes(monkeypatch)
     asked = options(tmp_path)
     copied(asked)
     finish(asked, ("shuffled", "convirt", 0))
