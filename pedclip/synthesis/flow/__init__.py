@@ -1,4 +1,4 @@
-"""The embedded generator: a small rectified flow from report texts to films, trained on a CPU in under an hour.
+"""The embedded generator: a rectified flow from report texts to films, small enough to be trained on a CPU.
 
 Imports triplets, data, models and training; `generic` draws the captioned pictures of its non-medical control.
 """
