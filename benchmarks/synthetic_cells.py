@@ -141,10 +141,8 @@ def prepare(options: argparse.Namespace, arms: list[Arm]) -> None:
     for name in sorted(set().union(*(arm.generators for arm in arms))):
         source = getattr(options, name)
         studies = triplets["train"]["study_id"] if source == PHANTOM else ()
-        # The phantom knows its own excerpts, word for word.
-        prompt = "excerpt" if source == PHANTOM else options.prompt
         generator = named_generator(source, studies=studies, image_size=size)
-        copy = synthetic_copy(triplets, generator, copy_folder(options, name), seed=FILMS_SEED, prompt=prompt)
+        copy = synthetic_copy(triplets, generator, copy_folder(options, name), seed=FILMS_SEED)
         print(f"{name}: {copy.num_films} films of {generator.name}, {copy.num_cut} prompts cut", flush=True)
     # The caches: several cells may not build one at a time.
     shared_films(options, triplets, arms)

@@ -13,6 +13,7 @@ from pedclip.evaluation.metrics.classification import macro_auc
 from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
 from pedclip.evaluation.metrics.per_image import accuracy, dice
 from pedclip.evaluation.result import Predictions, Result
+from pedclip.synthesis.experiment.alignment import RECALL_AT
 from pedclip.synthesis.experiment.downstream import Scores
 
 METRICS: Final[dict[str, Metric]] = {
@@ -20,6 +21,7 @@ METRICS: Final[dict[str, Metric]] = {
     "accuracy": accuracy,
     "Dice": dice,
     "mAP": mean_average_precision,
+    f"Recall@{RECALL_AT}": accuracy,  # of whether a film found its text
 }
 DESCRIPTION: Final = "scores.json"
 ARRAYS: Final = "predictions.npz"

@@ -4,9 +4,10 @@
         --json benchmarks/results/synthetic_phantom.json
 
 A cell is one arm (which films are trained on, see ``pedclip.synthesis.experiment.arms``), one method and one seed: a
-process of its own that pre-trains, freezes the encoder, and scores linear probes of findings and of the body region,
-decoders of masks and detectors of boxes on fractions of the labelled patients. Every score is on real films of test
-patients. A finished cell is never computed again, a killed one goes on, a failed one is kept with its error.
+process of its own that pre-trains, freezes the encoder, and scores it: without labels the region by prompts and the
+search for a film's text, then linear probes of findings and of the region, decoders of masks and detectors of boxes on
+fractions of the labelled patients. Every score is on real films of test patients. A finished cell is never computed
+again, a killed one goes on, a failed one is kept with its error.
 
 All arms read the same reports (those that have a film in every copy) and take the same number of optimizer steps, up to
 the batch that an epoch leaves over: the mixed arm has twice the films and half the passes; the two-stage arm trains
@@ -53,7 +54,7 @@ from benchmarks.synthetic_cells import (
 from pedclip.artefacts import read_json
 from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.synthesis.experiment.arms import ARMS, Arm
-from pedclip.synthesis.experiment.comparison import compare_arms
+from pedclip.synthesis.experiment.comparison import compare_arms, share_words
 from pedclip.triplets.arrays import qualified_patients
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import load_triplets
@@ -67,7 +68,6 @@ _OF_A_CELL = (
     "domain",
     "generic",
     "perfect",
-    "prompt",
     "draws",
     "head_draws",
     "head_images",
@@ -169,8 +169,8 @@ def table(report: Mapping[str, Any]) -> str:
         if row["arrow"] is not None:
             ends = {"value": row["difference"], "low": row["difference_low"], "high": row["difference_high"]}
             apart = f"  {row['arrow']} {entry_text(ends)}"
-        named = f"{row['question']} {row['fraction']:.0%}"
-        lines.append(f"{row['method']:8} {named:20} {row['arm']:10} {entry_text(row):>26}{apart}")
+        named = f"{row['question']}, {share_words(row['fraction'])}"
+        lines.append(f"{row['method']:8} {named:24} {row['arm']:10} {entry_text(row):>26}{apart}")
     lines += [f"not done: {cell} ({words or 'not started'})" for cell, words in report["not_done"].items()]
     return "\n".join(lines)
 
@@ -236,7 +236,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--domain", default="embedded", help='"embedded", or a folder of a flow or a pipeline')
     parser.add_argument("--generic", default="runs/flow-generic/checkpoint", help="folder of a flow or a pipeline")
     parser.add_argument("--perfect", default="phantom", help="which needs data of the phantom")
-    parser.add_argument("--prompt", default="excerpt", help="what generic and domain are told, see prompt_of")
     parser.add_argument(
         "--fractions", type=lambda text: [float(one) for one in text.split(",")], default=[0.01, 0.1, 1.0]
     )

@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic.fields import FieldInfo
 
 from pedclip.anatomy import REGIONS
 
@@ -22,6 +23,13 @@ def zero_or_at_least(smallest: int) -> Callable[[int], int]:
         return value
 
     return check
+
+
+def even(value: int) -> int:
+    """An even number above 0: two stages share it."""
+    if value < 2 or value % 2:  # no words: those of the field are enough
+        raise ValueError
+    return value
 
 
 def _known_regions(regions: list[str]) -> list[str]:
@@ -191,3 +199,19 @@ Layers = Annotated[
     AfterValidator(_block_numbers),
     Field(description="a list of block numbers from 0, each once, in rising order", examples=["[6, 11]"]),
 ]
+
+
+def describe(field: FieldInfo) -> str:
+    """The allowed values of a parameter in words: "an integer, at least 1"."""
+    if field.description:
+        return field.description
+    # Without a description it is a choice, or a number with its bounds.
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in get_args(field.annotation))
+    names = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}
+    words = names[field.annotation]  # type: ignore[index]
+    for limit, relation in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
+        for constraint in field.metadata:
+            if (bound := getattr(constraint, limit, None)) is not None:
+                words += f", {relation} {bound}"
+    return words

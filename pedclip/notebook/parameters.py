@@ -4,7 +4,7 @@ The parameter cell of a notebook and its model here hold the same names and defa
 """
 
 from difflib import get_close_matches
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -27,7 +27,9 @@ from pedclip.notebook.parameter_types import (
     RunName,
     Runs,
     Shares,
+    describe,
     endpoint_of_extractor,
+    even,
     model_of_extractor,
     root_of_card,
     with_archive,
@@ -150,7 +152,7 @@ class ZeroShotParameters(Parameters):
 
 
 class FrozenParameters(Parameters):
-    """Notebooks 05, 05b and 06: the films, and the frozen encoder that reads them."""
+    """Notebooks 05, 05b, 06 and 07: the films, and the frozen encoder that reads them."""
 
     data: Places = ""
     root: Annotated[
@@ -203,6 +205,19 @@ class RetrievalParameters(FrozenParameters):
     archive_items: ArchiveSizes = [1000, 4000, 16000]
 
 
+class SyntheticParameters(FrozenParameters):
+    """Notebook 07: pre-training on drawn films."""
+
+    studies: Annotated[int, Field(ge=200)] = 240  # those of the demo
+    generator: Place = "embedded"
+    generic: Place = ""
+    prompt: Literal["excerpt", "named", "impression", "findings", "both"] = "excerpt"
+    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 6
+    flow_steps: Annotated[int, Field(ge=20)] = 150
+    grid: Literal["small", "full"] = "small"
+    epochs: Annotated[int, AfterValidator(even), Field(description="an even number, at least 2")] = 4
+
+
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "01_curation": CurationParameters,
     "02_mobe": MobeParameters,
@@ -211,6 +226,7 @@ PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "05_probes": ProbeParameters,
     "05b_segmentation_detection": HeadParameters,
     "06_pecm_retrieval": RetrievalParameters,
+    "07_synthetic_vlp": SyntheticParameters,
 }
 
 
@@ -273,22 +289,6 @@ def _parsed(value: object, field: FieldInfo | None) -> object:
         return value
     # "3" is YAML for a number: then the text stays, and the error shows what was written.
     return found if isinstance(found, type(field.default)) else value
-
-
-def describe(field: FieldInfo) -> str:
-    """The allowed values of a parameter in words: "an integer, at least 1"."""
-    if field.description:
-        return field.description
-    # Without a description it is a choice, or a number with its bounds.
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in get_args(field.annotation))
-    names = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}
-    words = names[field.annotation]  # type: ignore[index]
-    for limit, relation in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
-        for constraint in field.metadata:
-            if (bound := getattr(constraint, limit, None)) is not None:
-                words += f", {relation} {bound}"
-    return words
 
 
 def _shorten(value: object) -> str:

@@ -66,7 +66,7 @@ def synthetic_copy(
     output: str | Path,
     *,
     seed: int = 0,
-    prompt: Prompt = "excerpt",
+    prompt: Prompt | None = None,
     seed_mode: SeedMode = "per_report",
     min_words: int = 1,
     batch_size: int = 8,
@@ -84,7 +84,7 @@ def synthetic_copy(
         generator: Draws the films.
         output: Folder of the copy: absent, empty, or of the same copy, which is then returned as it is.
         seed: Of the run, 0 to 2⁶³ - 1.
-        prompt: See `prompt_of`.
+        prompt: See `prompt_of`; None takes what the generator is meant to be told.
         seed_mode: See `film_seeds`; the identifier of a report is that of its triplet.
         min_words: Shortest text that gets a film, at least 1; the paper drops reports of fewer than 3 tokens.
         batch_size: Films at a time, at least 1.
@@ -105,7 +105,7 @@ def synthetic_copy(
     Source: one film per report, real reports kept (synthetic-data paper; methods/synthetic.md, §1).
     """
     # Validated together, and written into the head as they are.
-    options = CopyOptions(seed, prompt, seed_mode, min_words, batch_size, tuple(splits))
+    options = CopyOptions(seed, prompt or generator.prompt, seed_mode, min_words, batch_size, tuple(splits))
     destination = without_link(Path(output))
     # On the same disk, since the last step is a rename.
     work = destination.with_name(f".{destination.name}.drawing")

@@ -96,6 +96,7 @@ class DiffusersGenerator:
         self.options = options
         self.name: Final = name
         self.image_size: Final = options.image_size
+        self.prompt: Final = "excerpt"  # whoever trained it may know better: `synthetic_copy` takes another
         self._digest = digest
         self._tokenizers = [
             (part, _longest(part, pipeline.components.get(key.replace("tokenizer", "text_encoder"))))

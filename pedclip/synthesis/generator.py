@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from pedclip.synthesis.prompts import Prompt
+
 SeedMode = Literal["per_report", "fixed_each", "run"]
 Films = NDArray[np.uint8]
 
@@ -20,6 +22,7 @@ class Generator(Protocol):
     Attributes:
         name: In the column `source` and in manifests: letters, digits and . + - _.
         image_size: Height and width of its films, pixels.
+        prompt: What of a triplet it is meant to be told, see `prompt_of`.
     """
 
     @property
@@ -30,6 +33,11 @@ class Generator(Protocol):
     @property
     def image_size(self) -> int:
         """Height and width of the films, pixels."""
+        ...
+
+    @property
+    def prompt(self) -> Prompt:
+        """What of a triplet it is meant to be told."""
         ...
 
     def generate(self, texts: Sequence[str], *, seeds: Sequence[int]) -> Films:

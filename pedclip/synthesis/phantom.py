@@ -48,6 +48,7 @@ class PhantomGenerator:
     """
 
     name: Final = "phantom"
+    prompt: Final = "excerpt"  # it knows its own excerpts, word for word
 
     def __init__(self, studies: Sequence[str], *, image_size: int = 224) -> None:
         if image_size < MIN_SIZE:

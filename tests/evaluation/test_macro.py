@@ -6,6 +6,7 @@ import pytest
 from pedclip.evaluation.macro import difference, interval, mean_of, of_queries, of_result
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.interval import Interval
+from pedclip.evaluation.metrics.per_image import accuracy
 from pedclip.evaluation.result import Predictions, Result
 from pedclip.evaluation.zero_shot.recall import ranked_queries
 
@@ -27,6 +28,18 @@ def test_a_mean_over_tasks_by_hand() -> None:
     assert mean(np.ones((1, 4))).tolist() == [0.75]
     # Patient c is not drawn: the first task is right. Without d the second is undefined, and the first alone counts.
     assert mean(np.array([[1.0, 1, 0, 2], [1, 1, 1, 0]])).tolist() == [1.0, 0.5]
+
+
+def test_a_task_without_a_patient_in_a_resample_is_left_out_of_the_mean() -> None:
+    known = Predictions(accuracy, np.array([1, 2]), np.array([1, 1]), np.array(["a", "b"]))
+    score = Interval(0.5, 0, 1, 2, 2, 0)
+    whole = Result(
+        task="t", method="m", metric="accuracy", score=score, baseline=0, baseline_name="", predictions=known
+    )
+    other = of_result(result([1, 0], [2, 1], ["c", "d"]), PATIENTS)  # AUC 1
+    mean = mean_of([of_result(whole, PATIENTS), other])
+    # Neither a nor b, then neither c nor d; a warning would be an error here.
+    assert mean(np.array([[0.0, 0, 1, 1], [1, 1, 0, 0]])).tolist() == [1.0, 0.5]
 
 
 def test_recall_counts_the_queries_of_the_patients_drawn() -> None:

@@ -13,6 +13,7 @@ class NoiseGenerator:
 
     name = "noise"
     image_size = 16
+    prompt = "excerpt"
 
     def __init__(self, *, version: int = 1, longest: int = 1000) -> None:
         self.version, self.longest = version, longest

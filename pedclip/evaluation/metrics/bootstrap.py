@@ -279,8 +279,14 @@ def _patients(groups: Sequence[object] | NDArray[Any]) -> NDArray[Any]:
 
 
 def _weighted_mean(values: Floats) -> Resampled:
-    # Patients with many items make resamples of more items, hence the division by the number drawn.
-    return lambda counts: (counts @ values) / counts.sum(axis=1)
+    def resampled(counts: Floats) -> Floats:
+        # Patients with many items make resamples of more items, hence the division by the number drawn.
+        number = counts.sum(axis=1)
+        # Of several tasks one may have no patient in a resample of the patients of all.
+        mean: Floats = np.divide(counts @ values, number, out=np.full(len(counts), np.nan), where=number > 0)
+        return mean
+
+    return resampled
 
 
 def _check_vectors(truth: NDArray[Any], other: NDArray[Any], truth_name: str, other_name: str) -> None:

@@ -118,7 +118,7 @@ def printed_cells(table: pd.DataFrame, columns: Sequence[str] = ("question", "fr
     """
     words = [_cell(row) for row in table.to_dict("records")]
     heads = [
-        ", ".join(f"{one:.0%}" if isinstance(one, float) else str(one) for one in names)
+        ", ".join(share_words(one) if isinstance(one, float) else str(one) for one in names)
         for names in table[list(columns)].itertuples(index=False)
     ]
     wide = table.assign(cell=words, head=heads)
@@ -126,6 +126,11 @@ def printed_cells(table: pd.DataFrame, columns: Sequence[str] = ("question", "fr
     rows = pd.MultiIndex.from_frame(wide[["method", "arm"]].drop_duplicates())
     pivoted = wide.pivot(index=["method", "arm"], columns="head", values="cell").reindex(rows)
     return pivoted[list(dict.fromkeys(heads))].reset_index().rename_axis(columns=None)
+
+
+def share_words(fraction: float) -> str:
+    """A fraction of the labels in words: "10%", or "no labels"."""
+    return f"{fraction:.0%}" if fraction else "no labels"
 
 
 def _cell(row: Mapping[Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Downstream questions of the experiment: frozen encoders, linear probes, decoders and detectors on few labels."""
+"""Downstream questions of the experiment to frozen encoders: without labels, then linear probes and heads on few."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,10 @@ from pedclip.evaluation.downstream.run import DownstreamSettings, head_settings
 from pedclip.evaluation.features import ImageModel, extract_features
 from pedclip.evaluation.result import Result, Scoring
 from pedclip.evaluation.tasks.discover import discover_tasks
+from pedclip.evaluation.tasks.labels import read_labels
 from pedclip.evaluation.tasks.task import Labels, Task
 from pedclip.evaluation.zero_shot.shortcut_baseline import shortcut_features
+from pedclip.synthesis.experiment.alignment import alignment
 from pedclip.triplets.arrays import TripletArrays
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.transforms import Preprocess
@@ -97,6 +99,7 @@ class Downstream:
         self.probes = [task for task in found if task.kind not in _HEADS]
         self.heads = [_fewer(task, options) for task in found if task.kind in _HEADS and options.head_draws]
         # Read once for all encoders: every one is asked for the same masks.
+        self._labels = read_labels(triplets["test"])
         self._truth = [read_truth(task, triplets, preprocess) for task in self.heads]
 
     @property
@@ -112,7 +115,8 @@ class Downstream:
             method: As it is reported.
 
         Returns:
-            By question and fraction, those of all tasks and subsamples.
+            By question and fraction, those of all tasks and subsamples; of an encoder that has texts also those of
+            `alignment`, with the fraction 0.
         """
         options = self.options
         extracted = {
@@ -126,7 +130,11 @@ class Downstream:
             )
             for split in SPLITS
         }
-        found = self._probe({split: part.inputs("both") for split, part in extracted.items()}, method)
+        found: Scores = {}
+        if hasattr(model, "encode_text"):
+            known = self._films["test"], self._labels
+            found |= alignment(model, *known, method, batch_size=options.batch_size, device=options.device)
+        found |= self._probe({split: part.inputs("both") for split, part in extracted.items()}, method)
         if self.heads:
             # Tokens are asked for above wherever there is a head.
             tokens: Any = {split: part.tokens for split, part in extracted.items()}

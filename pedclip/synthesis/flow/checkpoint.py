@@ -46,6 +46,7 @@ def save_generator(network: FlowNetwork, path: str | Path, *, run: FlowRun, capt
     config = {
         "kind": _KIND,
         "name": run.name,
+        "prompt": run.prompt,
         "model": dataclasses.asdict(network.config),
         "sampling": dataclasses.asdict(run.sampling),
         "text_encoder": {
@@ -97,7 +98,7 @@ def open_generator(
     try:
         if not isinstance(stored, dict) or stored.get("kind") != _KIND:
             raise ValueError(f"its kind is not {_KIND!r}")
-        known, name = stored["text_encoder"], FlowRun(name=stored["name"]).name
+        known, run = stored["text_encoder"], FlowRun(name=stored["name"], prompt=stored["prompt"])
         config = replace_fields(FlowConfig(), stored["model"])  # type: ignore[type-var]
         sampling = sampling or replace_fields(Sampling(), stored["sampling"])  # type: ignore[type-var]
         width, sha256, checkpoint = int(known["width"]), str(known["sha256"]), str(known["checkpoint"])
@@ -109,7 +110,7 @@ def open_generator(
     check_weights(folder)
     network = FlowNetwork(config, text_width=width)
     network.load_state_dict(_weights(folder / WEIGHTS_FILE, expected))  # strictly; 16-bit values widen
-    return FlowGenerator(network, captions, name=name, sampling=sampling, device=device)
+    return FlowGenerator(network, captions, name=run.name, prompt=run.prompt, sampling=sampling, device=device)
 
 
 def embedded_generator(*, sampling: Sampling | None = None, device: str = "cpu") -> FlowGenerator:

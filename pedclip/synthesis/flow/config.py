@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pedclip.artefacts import read_json
 from pedclip.models.config import check_types
+from pedclip.synthesis.prompts import Prompt
 from pedclip.training.config import replace_fields
 
 Precision = Literal["32-true", "bf16-mixed"]
@@ -79,7 +80,8 @@ class FlowTraining:
         caption_dropout: Share of the captions that are trained as the empty text, in [0, 1); guidance needs some.
         time_mean: Of the normal distribution whose logistic the times are; above 0 trains nearer to the film.
         time_std: Its deviation, above 0.
-        precision: "bf16-mixed" computes in bfloat16 where that is safe; the weights stay single.
+        precision: "bf16-mixed" computes in bfloat16 where that is safe, the weights stay single: for a GPU, as a
+            CPU without such instructions takes fifteen times as long.
         seed: Of the first weights and of every draw, at least 0.
         device: "auto" takes a GPU where there is one.
         checkpoint_every: Steps between states that a killed run goes on from, at least 1.
@@ -163,6 +165,7 @@ class FlowRun:
         films: Films at most, 0 for all; of "generic" the number that is drawn.
         studies: Of the phantom, at least 1.
         phantom_size: Height and width at which the phantom draws, pixels; at least the films' `image_size`.
+        prompt: What of a triplet is its caption, see `prompt_of`; an excerpt alone often leaves the region out.
         text_encoder: Checkpoint whose text encoder reads the captions, kept as it is; a folder, a hub name or weights
             of this package.
         model: Network.
@@ -175,6 +178,7 @@ class FlowRun:
     films: int = 0
     studies: int = 4000
     phantom_size: int = 128
+    prompt: Prompt = "named"
     text_encoder: str = "pedclip-phantom-small"
     model: FlowConfig = field(default_factory=FlowConfig)
     training: FlowTraining = field(default_factory=FlowTraining)
@@ -189,6 +193,7 @@ class FlowRun:
             _require(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
         for name in ("data", "text_encoder"):
             _require(bool(getattr(self, name).strip()), name, getattr(self, name), "not empty")
+        _require(self.prompt in get_args(Prompt), "prompt", self.prompt, f"one of {get_args(Prompt)}")
         # Enlarged films would be smoother than drawn ones.
         is_large = self.phantom_size >= self.model.image_size
         _require(is_large, "phantom_size", self.phantom_size, f"at least image_size={self.model.image_size}")

@@ -16,6 +16,7 @@ from pedclip.synthesis.flow.captions import CaptionEncoder
 from pedclip.synthesis.flow.config import Sampling
 from pedclip.synthesis.flow.network import FlowNetwork
 from pedclip.synthesis.flow.path import guided, integrate, to_films
+from pedclip.synthesis.prompts import Prompt
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class FlowGenerator:
         network: Trained weights; put in evaluation mode.
         captions: Text encoder that it was trained with.
         name: For manifests.
+        prompt: What of a triplet its captions were.
         sampling: Way from noise to film.
         device: To compute on; the noise is drawn on the CPU.
 
@@ -44,12 +46,14 @@ class FlowGenerator:
         captions: CaptionEncoder,
         *,
         name: str = "flow",
+        prompt: Prompt = "named",
         sampling: Sampling | None = None,
         device: str = "cpu",
     ) -> None:
         self.network = network.to(device).eval().requires_grad_(False)
         self.captions = captions
         self.name = name
+        self.prompt: Prompt = prompt
         self.sampling = sampling or Sampling()
         self.device = device
 
@@ -70,7 +74,8 @@ class FlowGenerator:
 
     def with_sampling(self, sampling: Sampling) -> "FlowGenerator":
         """The same weights on another way from noise to film."""
-        return FlowGenerator(self.network, self.captions, name=self.name, sampling=sampling, device=self.device)
+        known: dict[str, Any] = {"name": self.name, "prompt": self.prompt, "device": self.device}
+        return FlowGenerator(self.network, self.captions, sampling=sampling, **known)
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides a film besides text and seed, as JSON."""
@@ -78,6 +83,7 @@ class FlowGenerator:
             "kind": "rectified flow",
             "name": self.name,
             "image_size": self.image_size,
+            "prompt": self.prompt,
             "weights_sha256": self.weights_sha256,
             "text_encoder_sha256": self.captions.fingerprint,
             **dataclasses.asdict(self.sampling),

@@ -93,7 +93,7 @@ def train_flow(
         state = claim_run(run, config, images, texts, text_encoder=captions.fingerprint, resume=resume)
         training = _Training(images, texts, config, run, captions, state)
         training.finish()
-    generator = FlowGenerator(training.mean, captions, name=config.name, sampling=config.sampling)
+    generator = FlowGenerator(training.mean, captions, name=config.name, prompt=config.prompt, sampling=config.sampling)
     return FlowResult(
         generator=_as_stored(generator),
         checkpoint=run / EXPORT_FOLDER,

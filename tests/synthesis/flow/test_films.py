@@ -12,6 +12,7 @@ from pedclip.data.phantom import iterate_studies
 from pedclip.synthesis.flow.config import FlowRun
 from pedclip.synthesis.flow.films import training_films
 from pedclip.synthesis.flow.generic.films import generic_films
+from pedclip.synthesis.prompts import prompt_of
 from pedclip.triplets.splits import split_of
 from pedclip.triplets.transforms import square
 from tests.synthesis.flow.tiny import tiny_run
@@ -26,7 +27,12 @@ def test_phantom_gives_its_training_split(tmp_path: Path) -> None:
     rows = [row for study in iterate_studies(8, 4, 32) for row in study]
     kept = [row for row in rows if split_of(row["patient_id"]) == "train"]
     assert 0 < len(kept) < len(rows)
-    assert texts == [row["text"] for row in kept]
+    # As a prompt will name them: an excerpt often does not say of which region it is.
+    expected = [
+        prompt_of(row["text"], prompt="named", region=row["region"], laterality=row["laterality"]) for row in kept
+    ]
+    assert texts == expected
+    assert all(" radiograph. " in text for text in texts)
     last = np.asarray(Image.open(io.BytesIO(kept[-1]["image"]["bytes"])))
     assert np.array_equal(images[-1], square(last, 16))
     # Pseudonyms of these patients, for an evaluation that leaves them out.
@@ -59,11 +65,23 @@ def test_folder_of_films(tmp_path: Path) -> None:
         lines.append(f"{number}.png,Normal wrist number {number}.,wrist,p{number}")
     (tmp_path / "data" / "table.csv").write_text("\n".join(lines) + "\n")
     images, texts = training_films(phantom(data=str(tmp_path / "data")), tmp_path / "run")
-    kept = [number for number in range(12) if f"Normal wrist number {number}." in texts]
+    kept = [number for number in range(12) if f"Wrist radiograph. Normal wrist number {number}." in texts]
     assert len(images) == len(texts) == len(kept) < 12
     with Image.open(tmp_path / "data" / f"{kept[0]}.png") as stored:
         expected = square(np.asarray(stored), 16)
     assert any(np.array_equal(image, expected) for image in images)
+
+
+def test_captions_as_they_are_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    excerpts = training_films(phantom(prompt="excerpt"), tmp_path / "excerpts")[1]
+    named = training_films(phantom(), tmp_path / "named")[1]
+    assert all(one.endswith(f" radiograph. {other}") for one, other in zip(named, excerpts, strict=True))
+    # Excerpts have no headings, hence no impression: told, and the films stay.
+    caplog.set_level("INFO")
+    images, blank = training_films(phantom(prompt="impression"), tmp_path / "impressions")
+    assert len(images) == len(excerpts)
+    assert set(blank) == {""}
+    assert f"{len(blank)} of {len(blank)} films have no impression" in caplog.text
 
 
 def test_absent_data(tmp_path: Path) -> None:
