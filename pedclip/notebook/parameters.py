@@ -211,7 +211,7 @@ class SyntheticParameters(FrozenParameters):
     studies: Annotated[int, Field(ge=200)] = 240  # those of the demo
     generator: Place = "embedded"
     generic: Place = ""
-    prompt: Literal["excerpt", "named", "impression", "findings", "both"] = "excerpt"
+    prompt: Literal["", "excerpt", "named", "impression", "findings", "both"] = ""
     sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 6
     flow_steps: Annotated[int, Field(ge=20)] = 150
     grid: Literal["small", "full"] = "small"

@@ -3,6 +3,7 @@
 A generator whose films they recognise as well as real ones draws what the classifiers look for, no less and no more.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,12 +30,14 @@ class RegionAccuracy(Record):
         macro: Mean over regions of the share within each.
         chance: Of always answering the commonest region of these films.
         num_regions: Regions of these films.
+        by_region: Name of each region of these films to the share that is recognised, and the number of films.
     """
 
     accuracy: Interval
     macro: float
     chance: float
     num_regions: int
+    by_region: Mapping[str, tuple[float, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,7 @@ class RealClassifiers:
             float((right[present] / counts[present]).mean()),
             float(counts.max() / counts.sum()),
             int(present.sum()),
+            {REGIONS[one]: (float(right[one] / counts[one]), int(counts[one])) for one in np.flatnonzero(present)},
         )
 
     def finding_agreement(

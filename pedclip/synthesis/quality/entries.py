@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from pedclip.anatomy import display_name
 from pedclip.evaluation.metrics.bootstrap import Interval, Record
 from pedclip.evaluation.metrics.interval import TOO_FEW
 from pedclip.synthesis.quality.agreement import FindingAgreement, TextAgreement
@@ -133,11 +134,14 @@ def finding_entries(arm: Arm, found: FindingAgreement, measure: str) -> Iterator
 
 
 def region_entries(arm: Arm, found: RegionAccuracy) -> Iterator[Entry]:
-    """Accuracy of regions with its chance."""
+    """Accuracy of regions with its chance, and within each region."""
     number = found.accuracy.num_items
     # Some regions are filmed far more often than others.
     note = f"chance {found.chance:.2f}"
     yield arm.entry("region accuracy", found.accuracy, "higher", number, detail="classifier of real films", note=note)
+    # Without intervals: of some regions there are a handful of films.
+    for region, (share, count) in found.by_region.items():
+        yield arm.entry("accuracy within a region", share, "higher", count, detail=display_name(region))
 
 
 def diversity_entries(arm: Arm, found: Diversity, pairs: str) -> Iterator[Entry]:

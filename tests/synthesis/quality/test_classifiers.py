@@ -31,7 +31,9 @@ def test_good_synthetic_films_are_recognised_as_real_ones_are(classifiers):
         assert regions.accuracy.value > 0.9
         assert regions.accuracy.low > 0.8 > 2 * regions.chance
         assert regions.macro == pytest.approx(regions.accuracy.value, abs=0.05)
-        assert regions.num_regions == 4
+        assert regions.num_regions == len(regions.by_region) == 4
+        assert np.mean([share for share, _ in regions.by_region.values()]) == pytest.approx(regions.macro)
+        assert sum(count for _, count in regions.by_region.values()) == len(films)
         assert regions.chance == pytest.approx(np.bincount(films.regions).max() / len(films))
         found = classifiers.finding_agreement(features(films), films)
         assert found.macro.low > 0.9
