@@ -132,12 +132,14 @@ def test_scores_survive_the_disk(tmp_path: Path) -> None:
     known = {
         ("findings", 0.1): Predictions(macro_auc, labels, rng.normal(size=(3, 2)), patients),
         ("classes", 1.0): Predictions(accuracy, np.array([1, 2, 3]), np.array([1, 2, 2]), patients),
+        ("retrieval", 0.0): Predictions(accuracy, np.array([1, 1, 1]), np.array([1, 0, 1]), patients),
         ("segmentation", 1.0): Predictions(dice, rng.random((3, 5, 7)) > 0.5, rng.random((3, 5, 7)) > 0.5, patients),
         ("detection", 1.0): Predictions(
             mean_average_precision, boxes(rng, scored=False), boxes(rng, scored=True), patients
         ),
     }
-    names = {"findings": "AUC", "classes": "accuracy", "segmentation": "Dice", "detection": "mAP"}
+    names = {"findings": "AUC", "classes": "accuracy", "retrieval": "Recall@5"}
+    names |= {"segmentation": "Dice", "detection": "mAP"}
     scores = {
         key: [
             Result(

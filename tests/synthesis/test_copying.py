@@ -113,6 +113,17 @@ def test_what_gets_no_film_is_listed_and_cut_prompts_are_told(tmp_path: Path, ca
     assert [line["image_id"] for line in manifest(long.folder)] == ["i1", "i4"]
 
 
+def test_a_generator_is_told_what_it_is_meant_to_be_told(tmp_path: Path) -> None:
+    real, asked = triplets(text="No fracture.", region="wrist", laterality="left"), NoiseGenerator()
+    asked.prompt = "named"
+    named = synthetic_copy(real, asked, tmp_path / "named")
+    assert {line["prompt"] for line in manifest(named.folder)} == {"Left wrist radiograph. No fracture."}
+    assert named.head["options"]["prompt"] == "named"
+    # Unless somebody knows better.
+    plain = synthetic_copy(real, asked, tmp_path / "plain", prompt="excerpt")
+    assert {line["prompt"] for line in manifest(plain.folder)} == {"No fracture."}
+
+
 def test_the_same_film_whatever_order_batch_and_company(tmp_path: Path) -> None:
     real = triplets()
     whole = synthetic_copy(real, NoiseGenerator(), tmp_path / "whole", batch_size=2)
