@@ -31,6 +31,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     data = parser.add_mutually_exclusive_group()
     data.add_argument("--data", help="'phantom', a folder, or several separated by commas")
     data.add_argument("--generic", action="store_true", help="captioned pictures without anything medical")
+    parser.add_argument("--start", default="", help="'embedded' or a generator's folder: weights to begin with")
     parser.add_argument("--output", type=Path, default=Path("runs/flow"), help="folder of this run")
     parser.add_argument(
         "--set",
@@ -58,6 +59,8 @@ def configure(options: argparse.Namespace) -> FlowRun:
         )
     elif options.data:
         config = config.replace({"data": options.data})
+    if options.start:
+        config = config.replace({"start": options.start})
     # All at once, for one value may need another.
     return config.replace(_changes(options.set))
 

@@ -56,7 +56,12 @@ def save_generator(network: FlowNetwork, path: str | Path, *, run: FlowRun, capt
             "max_tokens": captions.max_tokens,
         },
         # For the reader: opening takes nothing from here.
-        "made_by": {"data": run.data, "films": run.films, "training": dataclasses.asdict(run.training)},
+        "made_by": {
+            "data": run.data,
+            "films": run.films,
+            "start": run.start,
+            "training": dataclasses.asdict(run.training),
+        },
     }
     with atomic_folder(path, holds=_HELD) as folder:
         save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)
@@ -129,6 +134,31 @@ def embedded_generator(*, sampling: Sampling | None = None, device: str = "cpu")
     if not folder.is_dir():
         raise FileNotFoundError(f"this installation has no embedded generator; make one: {EMBED_COMMAND}")
     return open_generator(folder, sampling=sampling, device=device)
+
+
+def start_generator(config: FlowRun, captions: CaptionEncoder) -> FlowGenerator | None:
+    """The generator that a training begins with, None where it begins with random weights.
+
+    Args:
+        config: Of the training.
+        captions: Its text encoder.
+
+    Raises:
+        FileNotFoundError: There is no such generator.
+        ValueError: It has another network or another text encoder.
+    """
+    if not config.start:
+        return None
+    folder = embedded_folder() if config.start == "embedded" else Path(config.start)
+    found = open_generator(folder, text_encoder=captions)
+    # Weights of other shapes would fail below with names of layers; these are names of settings.
+    if found.network.config != config.model:
+        old, new = dataclasses.asdict(found.network.config), dataclasses.asdict(config.model)
+        differing = ", ".join(
+            f"{name}={old[name]!r} there, {new[name]!r} here" for name in new if old[name] != new[name]
+        )
+        raise ValueError(f"start={config.start!r} has another network: {differing}")
+    return found
 
 
 def embedded_folder() -> Path:

@@ -168,6 +168,8 @@ class FlowRun:
         prompt: What of a triplet is its caption, see `prompt_of`; an excerpt alone often leaves the region out.
         text_encoder: Checkpoint whose text encoder reads the captions, kept as it is; a folder, a hub name or weights
             of this package.
+        start: Generator whose weights the training begins with: "embedded", or the folder of one of the same network
+            and text encoder, as for films of one's own; "" for random ones.
         model: Network.
         training: Optimization.
         sampling: What the generator does unless it is told otherwise.
@@ -180,6 +182,7 @@ class FlowRun:
     phantom_size: int = 128
     prompt: Prompt = "named"
     text_encoder: str = "pedclip-phantom-small"
+    start: str = ""
     model: FlowConfig = field(default_factory=FlowConfig)
     training: FlowTraining = field(default_factory=FlowTraining)
     sampling: Sampling = field(default_factory=Sampling)

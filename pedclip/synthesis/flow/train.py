@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pedclip.synthesis.flow.batches import FlowBatch, draw_batch, learning_rate_at, mean_decay
 from pedclip.synthesis.flow.captions import CaptionEncoder, CaptionStates
-from pedclip.synthesis.flow.checkpoint import save_generator
+from pedclip.synthesis.flow.checkpoint import save_generator, start_generator
 from pedclip.synthesis.flow.config import FlowRun, FlowTraining
 from pedclip.synthesis.flow.generator import FlowGenerator
 from pedclip.synthesis.flow.network import FlowNetwork
@@ -78,7 +78,7 @@ def train_flow(
         resume: Continue what is in `run`; False starts again.
 
     Raises:
-        ValueError: Shapes do not fit, or the folder holds another run.
+        ValueError: Shapes do not fit, the folder holds another run, or the generator to start with is another network.
         FileExistsError: ``run/checkpoint`` is not of a generator.
         RunInUse: Another process works in the folder.
         NotFiniteError: A loss or weight became NaN or infinite; nothing of it is written.
@@ -91,7 +91,9 @@ def train_flow(
     # Everything that is written is written by the process that holds the folder.
     with run_lock(run):
         state = claim_run(run, config, images, texts, text_encoder=captions.fingerprint, resume=resume)
-        training = _Training(images, texts, config, run, captions, state)
+        # A continued run has its weights already, whatever has become of those it began with.
+        start = None if state else start_generator(config, captions)
+        training = _Training(images, texts, config, run, captions, state, start)
         training.finish()
     generator = FlowGenerator(training.mean, captions, name=config.name, prompt=config.prompt, sampling=config.sampling)
     return FlowResult(
@@ -119,11 +121,14 @@ class _Training:
         run: Path,
         captions: CaptionEncoder,
         state: State | None,
+        start: FlowGenerator | None,
     ) -> None:
         self.images, self.config, self.run, self.captions = images, config, run, captions
         self.device = device_of(config.training)
         self.states, self.caption_rows = _encode(captions, texts, self.device)
         network = FlowNetwork(config.model, text_width=captions.width, seed=config.training.seed)
+        if start:
+            network.load_state_dict(start.network.state_dict())
         self.network = network.to(self.device).train()
         # A second copy of the weights, that is never trained and only follows.
         self.mean = copy.deepcopy(self.network).requires_grad_(False)

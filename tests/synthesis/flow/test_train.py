@@ -147,3 +147,31 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 def test_films_that_do_not_fit(images: np.ndarray, texts: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         train_flow(images, texts, config=tiny_run(), run=tmp_path, captions=tiny_captions())
+
+
+def test_a_training_begins_with_the_weights_of_a_generator(tmp_path: Path) -> None:
+    images, texts = tiny_films(8)
+    known = {"captions": tiny_captions()}
+    first = train_flow(images, texts, config=tiny_run(), run=tmp_path / "first", **known)
+    # A step too small to move a weight of 16 bits leaves what it began with, but for the sign of a zero.
+    still = tiny_run(steps=1, warmup_steps=0, learning_rate=1e-12).replace({"start": str(first.checkpoint)})
+    second = train_flow(images, texts, config=still, run=tmp_path / "second", **known)
+    begun, ended = (one.generator.network.state_dict() for one in (first, second))
+    assert all(torch.equal(ended[name], value) for name, value in begun.items())
+    # A finished run is found again although its start is gone.
+    first.checkpoint.rename(tmp_path / "elsewhere")
+    again = train_flow(images, texts, config=still, run=tmp_path / "second", **known)
+    assert again.resumed_from == 1
+    with pytest.raises(FileNotFoundError, match="is no generator"):
+        train_flow(images, texts, config=still, run=tmp_path / "third", **known)
+
+
+def test_a_start_of_another_network_or_text_encoder_is_refused(tmp_path: Path) -> None:
+    images, texts = tiny_films(8)
+    start = train_flow(images, texts, config=tiny_run(), run=tmp_path / "start", captions=tiny_captions()).checkpoint
+    wider = tiny_run({"channels": [32, 32]}).replace({"start": str(start)})
+    with pytest.raises(ValueError, match=r"another network: channels=\(16, 32\) there, \(32, 32\) here"):
+        train_flow(images, texts, config=wider, run=tmp_path / "wider", captions=tiny_captions())
+    same = tiny_run().replace({"start": str(start)})
+    with pytest.raises(ValueError, match="another text encoder"):
+        train_flow(images, texts, config=same, run=tmp_path / "other", captions=tiny_captions(seed=1))
