@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import resource
 import time
@@ -18,9 +19,9 @@ from pedclip.data.loading import PHANTOM, load
 from pedclip.models.pedclip import default_preprocess
 from pedclip.objectives.trained import PLAIN, ObjectiveModel, open_model
 from pedclip.synthesis.copying import SyntheticCopy, synthetic_copy
-from pedclip.synthesis.experiment.arms import ARMS, GENERATORS, Arm, film_sets
+from pedclip.synthesis.experiment.arms import ARMS, GENERATORS, REAL, Arm, film_sets
 from pedclip.synthesis.experiment.downstream import Downstream, DownstreamOptions, Scores
-from pedclip.synthesis.experiment.train import arm_config, train_arm
+from pedclip.synthesis.experiment.train import arm_config, film_size, train_arm
 from pedclip.synthesis.named import named_generator
 from pedclip.training.config import RunConfig
 from pedclip.training.loop import build_model
@@ -32,6 +33,7 @@ from pedclip.triplets.storage import load_triplets, save_triplets
 CELL_FILE: Final = "cell.json"
 ERROR_FILE: Final = "error.txt"
 FILMS_FILE: Final = "films.json"
+REPORTS_FILE: Final = "reports.json"
 START: Final = "start"
 UNTRAINED: Final = "untrained"
 THUMBNAIL: Final = "thumbnail"
@@ -69,6 +71,8 @@ def identity(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
         "config": configuration(options, method or "clip", seed).to_dict(),
         "downstream": dataclasses.asdict(downstream_options(options)),
         "copies": copies,
+        # A report without a film in any copy is in no arm, so that one more copy may change them all.
+        "reports": _common_reports(options) if name in ARMS else "",
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
@@ -78,6 +82,12 @@ def _copy_head(options: argparse.Namespace, generator: str) -> dict[str, Any]:
     head = json.loads((copy_folder(options, generator) / "synthetic.json").read_text())
     # Versions and revision of whoever drew it do not decide the films.
     return {name: head[name] for name in ("generator", "options", "reports")}
+
+
+def _common_reports(options: argparse.Namespace) -> str:
+    """Digest of the reports that all arms read, as the last preparation found them; "" before any."""
+    file = films_folder(options) / REPORTS_FILE
+    return str(json.loads(file.read_text())["sha256"]) if file.exists() else ""
 
 
 def folder_of(options: argparse.Namespace, cell: Cell) -> Path:
@@ -141,10 +151,14 @@ def prepare(options: argparse.Namespace, arms: list[Arm]) -> None:
     for name in sorted(set().union(*(arm.generators for arm in arms))):
         source = getattr(options, name)
         studies = triplets["train"]["study_id"] if source == PHANTOM else ()
-        generator = named_generator(source, studies=studies, image_size=size)
+        generator = named_generator(source, studies=studies, image_size=size, judged_on=triplets["test"])
         copy = synthetic_copy(triplets, generator, copy_folder(options, name), seed=FILMS_SEED)
         print(f"{name}: {copy.num_films} films of {generator.name}, {copy.num_cut} prompts cut", flush=True)
     # The caches: several cells may not build one at a time.
+    films = next(iter(shared_films(options, triplets, [ARMS[REAL]]).values()))
+    keys = "\n".join(f"{patient}\0{text}" for patient, text in zip(films.patients, films.texts, strict=True))
+    digest = hashlib.sha256(keys.encode()).hexdigest()
+    write_json(folder / REPORTS_FILE, {"reports": len(films), "sha256": digest})
     shared_films(options, triplets, arms)
     real_films(options, triplets)
 
@@ -154,19 +168,14 @@ def shared_films(options: argparse.Namespace, triplets: Any, arms: list[Arm]) ->
     # Every copy that is there, so that all cells read the same reports.
     found = [name for name in GENERATORS if (copy_folder(options, name) / "synthetic.json").is_file()]
     copies = {name: _opened(copy_folder(options, name)) for name in found}
-    size = film_size(options)
+    size = film_size(configuration(options, "clip", FILMS_SEED))
     return film_sets(triplets, copies, arms, folder=films_folder(options) / "sets", size=size, seed=FILMS_SEED)
 
 
 def real_films(options: argparse.Namespace, triplets: Any) -> dict[str, TripletArrays]:
     """All real films by split, of which the downstream tasks are made."""
-    size, folder = film_size(options), films_folder(options) / "real"
+    size, folder = film_size(configuration(options, "clip", FILMS_SEED)), films_folder(options) / "real"
     return {split: to_arrays(triplets[split], folder / split, size=size) for split in SPLITS}
-
-
-def film_size(options: argparse.Namespace) -> int:
-    """Height and width of the arrays, pixels."""
-    return default_preprocess(configuration(options, "clip", FILMS_SEED).model.image_size, None).resize
 
 
 def _opened(folder: Path) -> SyntheticCopy:

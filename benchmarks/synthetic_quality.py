@@ -27,6 +27,7 @@ from PIL import Image
 
 from benchmarks.report import describe, write_report
 from pedclip.anatomy import REGIONS, display_name
+from pedclip.artefacts import write_file
 from pedclip.data.loading import PHANTOM, load
 from pedclip.models.pedclip import PedCLIP
 from pedclip.synthesis.flow.checkpoint import open_generator
@@ -56,6 +57,12 @@ MODEL = "pedclip-phantom-small"
 NEUTRAL_SIDE = 112  # pixels, as the project's own encoder
 TEST_STUDIES = 1000  # of the flow's population, whose test patients stand beside its training films
 TIMED = 32  # films
+COPY_MEASURES = (
+    "nearer to training than test",
+    "nearer to one training film than test",
+    "median distance ratio",
+    "near copies",
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -99,9 +106,10 @@ def quality(options: argparse.Namespace) -> dict[str, Any]:
         settings=QualitySettings(cache=folder / "features"),
     )
     found = report.to_dict()
-    # Names of copied films belong to data, not to a result; their number is among the entries.
+    # No flow has seen the training films of the experiment: copies are asked for below, of its own.
     del found["memorisation"]
-    return found | {"shown": "training reports of the experiment, of which no flow has seen a film"}
+    found["entries"] = [one for one in found["entries"] if one["measure"] not in COPY_MEASURES]
+    return found
 
 
 def _side(copy: Path) -> int:
@@ -164,12 +172,17 @@ def _told(found: Memorisation) -> dict[str, Any]:
 
 def _training_films(config: FlowRun, run: Path, workers: int) -> tuple[NDArray[np.uint8], list[str]]:
     """Films (N, H, W) that a flow was trained on, drawn again where they are not kept."""
-    kept = run / "films.npz"
-    if not kept.exists():
-        images, texts = training_films(config, run, workers=workers)
-        np.savez(kept, images=images, texts=np.array(texts, str))
-    with np.load(kept) as stored:
-        return stored["images"], stored["texts"].tolist()
+    kept, described = run / "films.npz", json.dumps(config.to_dict(), sort_keys=True)
+    if kept.exists():
+        with np.load(kept) as stored:
+            # Of the run as it is now: a folder may have been trained anew.
+            if str(stored["config"]) == described:
+                return stored["images"], stored["texts"].tolist()
+    films = training_films(config, run, workers=workers)
+    images, texts = films.images, films.captions
+    whole = {"images": images, "texts": np.array(texts, str), "config": np.array(described)}
+    write_file(kept, lambda file: np.savez(file, **whole))
+    return images, texts
 
 
 def _test_films(config: FlowRun, run: Path) -> tuple[NDArray[np.uint8], list[str]]:

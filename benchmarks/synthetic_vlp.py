@@ -1,7 +1,6 @@
 """Can drawn films replace real ones in vision-language pre-training? Equal reports, steps and encoders; several seeds.
 
-    python -m benchmarks.synthetic_vlp --generic runs/flow-generic/checkpoint \
-        --json benchmarks/results/synthetic_phantom.json
+    python -m benchmarks.synthetic_vlp --json benchmarks/results/synthetic_phantom.json
 
 A cell is one arm (which films are trained on, see ``pedclip.synthesis.experiment.arms``), one method and one seed: a
 process of its own that pre-trains, freezes the encoder, and scores it: without labels the region by prompts and the
@@ -234,7 +233,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", type=_names, default=["convirt", "gloria", "mgca", "pedclip"])
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--domain", default="embedded", help='"embedded", or a folder of a flow or a pipeline')
-    parser.add_argument("--generic", default="runs/flow-generic/checkpoint", help="folder of a flow or a pipeline")
+    parser.add_argument("--generic", default="embedded-generic", help="the same, of one without films")
     parser.add_argument("--perfect", default="phantom", help="which needs data of the phantom")
     parser.add_argument(
         "--fractions", type=lambda text: [float(one) for one in text.split(",")], default=[0.01, 0.1, 1.0]

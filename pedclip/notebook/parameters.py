@@ -210,10 +210,10 @@ class SyntheticParameters(FrozenParameters):
 
     studies: Annotated[int, Field(ge=200)] = 240  # those of the demo
     generator: Place = "embedded"
-    generic: Place = ""
+    generic: Place = "embedded-generic"
     prompt: Literal["", "excerpt", "named", "impression", "findings", "both"] = ""
-    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 6
-    flow_steps: Annotated[int, Field(ge=20)] = 150
+    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 5
+    copier_steps: Annotated[int, Field(ge=20)] = 400
     grid: Literal["small", "full"] = "small"
     epochs: Annotated[int, AfterValidator(even), Field(description="an even number, at least 2")] = 4
 

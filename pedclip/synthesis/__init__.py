@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pedclip.synthesis.generator import Generator as Generator
     from pedclip.synthesis.generator import draw_films as draw_films
     from pedclip.synthesis.generator import film_seeds as film_seeds
-    from pedclip.synthesis.named import has_embedded as has_embedded
     from pedclip.synthesis.named import named_generator as named_generator
     from pedclip.synthesis.phantom import PhantomGenerator as PhantomGenerator
     from pedclip.synthesis.prompts import prompt_of as prompt_of
@@ -48,7 +47,6 @@ __getattr__, __dir__ = lazy_names(
         "Generator": "generator",
         "draw_films": "generator",
         "film_seeds": "generator",
-        "has_embedded": "named",
         "named_generator": "named",
         "PhantomGenerator": "phantom",
         "prompt_of": "prompts",

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pedclip.artefacts import read_json
-from pedclip.synthesis.flow.checkpoint import EMBED_COMMAND, embedded_folder, embedded_generator, open_generator
+from pedclip.synthesis.flow.checkpoint import embedded_generator, open_generator
 from pedclip.synthesis.flow.config import Sampling
 from pedclip.synthesis.generator import Generator
 from pedclip.synthesis.phantom import PhantomGenerator
 from pedclip.synthesis.pipeline_files import INDEX
+from pedclip.triplets.seen_patients import PATIENTS_FILE, drop_seen_patients
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 EMBEDDED: Final = "embedded"
+EMBEDDED_GENERIC: Final = "embedded-generic"
 PHANTOM: Final = "phantom"
 
 
@@ -22,25 +27,29 @@ def named_generator(
     image_size: int = 128,
     sampling: Sampling | None = None,
     device: str = "cpu",
+    judged_on: "Dataset | None" = None,
 ) -> Generator:
     """A generator by its name or folder.
 
     Args:
-        name: "embedded" for the one that comes with the package; "phantom" for the perfect one of the phantom's own
-            reports; or a folder: of a flow that was trained here, or one that diffusers saved a text-to-image pipeline
-            in.
+        name: "embedded" and "embedded-generic" for those that come with the package; "phantom" for the perfect one of
+            the phantom's own reports; or a folder: of a flow that was trained here, or one that diffusers saved a
+            text-to-image pipeline in.
         studies: For "phantom", those whose reports it must know, such as the column `study_id`.
         image_size: For "phantom", height and width of its films, pixels.
         sampling: Of a flow; None takes its own.
         device: To compute on; a pipeline has its own options, see `open_pipeline`.
+        judged_on: Real films by which models of drawn films will be judged, as `pedclip.data.load` gives a split. A
+            flow that lies in the folder of its run is asked whether it has seen their patients; of any other generator
+            nobody here can know.
 
     Raises:
         FileNotFoundError: There is no such generator; the message says what to pass.
-        ValueError: It is damaged, or "phantom" without studies of the phantom.
+        ValueError: It is damaged, "phantom" without studies of the phantom, or it has seen patients of these films.
         ModuleNotFoundError: diffusers is not installed.
     """
-    if name == EMBEDDED:
-        return embedded_generator(sampling=sampling, device=device)
+    if name in (EMBEDDED, EMBEDDED_GENERIC):
+        return embedded_generator("domain" if name == EMBEDDED else "generic", sampling=sampling, device=device)
     if name == PHANTOM:
         return PhantomGenerator(studies, image_size=image_size)
     folder = Path(name)
@@ -50,16 +59,21 @@ def named_generator(
 
         return open_pipeline(folder, PipelineOptions(device=device))
     if (folder / "config.json").is_file() and isinstance(read_json(folder / "config.json"), dict):
+        if judged_on is not None:
+            _refuse_seen(folder, judged_on)
         return open_generator(folder, sampling=sampling, device=device)
     raise FileNotFoundError(
-        f"{name} is no generator: expected {EMBEDDED!r}, {PHANTOM!r}, a folder of a flow such as runs/flow/checkpoint, "
-        "or a folder that diffusers saved a text-to-image pipeline in"
+        f"{name} is no generator: expected {EMBEDDED!r}, {EMBEDDED_GENERIC!r}, {PHANTOM!r}, a folder of a flow such as "
+        "runs/flow/checkpoint, or a folder that diffusers saved a text-to-image pipeline in"
     )
 
 
-def has_embedded() -> bool:
-    """True where the generator that comes with the package is installed; `EMBED_COMMAND` makes one."""
-    return embedded_folder().is_dir()
-
-
-__all__ = ["EMBEDDED", "EMBED_COMMAND", "PHANTOM", "has_embedded", "named_generator"]
+def _refuse_seen(folder: Path, judged_on: "Dataset") -> None:
+    listed = folder.parent / PATIENTS_FILE
+    number = drop_seen_patients(judged_on, listed, split="test")[1] if listed.is_file() else 0
+    # What it learned of them by heart would come back as a score.
+    if number:
+        raise ValueError(
+            f"{folder} was trained on patients of {number} of the {len(judged_on)} films by which models are to be "
+            "judged; train it on other patients, or judge by other films"
+        )

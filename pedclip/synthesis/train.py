@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pedclip.synthesis.flow.checkpoint import embed
+from pedclip.synthesis.flow.checkpoint import EmbeddedKind, embed
 from pedclip.synthesis.flow.config import GENERIC, PROFILES, FlowRun, load_flow_profile, load_flow_run
 from pedclip.synthesis.flow.films import training_films
+from pedclip.synthesis.flow.resume import check_run
 from pedclip.synthesis.flow.train import train_flow
 from pedclip.training.checkpoints import NotFiniteError
 from pedclip.training.config import parse_setting
@@ -91,11 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(config: FlowRun, options: argparse.Namespace) -> int:
     # Held while the films are drawn, too: a second run in this folder must not mix its films in.
     with run_lock(options.output):
-        images, texts = training_films(config, options.output, workers=options.workers)
-        result = train_flow(images, texts, config=config, run=options.output, resume=not options.no_resume)
+        check_run(options.output, config, resume=not options.no_resume)  # before films are read into the folder
+        films = training_films(config, options.output, workers=options.workers)
+        known = {"rows": films.rows, "resume": not options.no_resume}
+        result = train_flow(films.images, films.captions, config=config, run=options.output, **known)
     if result.num_cut:
-        print(f"{result.num_cut} of {len(texts)} captions are cut at {config.text_encoder}'s limit")
-    folder = embed(result.checkpoint) if options.embed else result.checkpoint
+        print(f"{result.num_cut} of {len(films.captions)} captions are cut at {config.text_encoder}'s limit")
+    kind: EmbeddedKind = "generic" if config.data == GENERIC else "domain"
+    folder = embed(result.checkpoint, kind) if options.embed else result.checkpoint
     print(f"generator: {folder}  ({result.seconds:.0f} s)")
     return 0
 

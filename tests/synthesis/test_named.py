@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pedclip.artefacts import write_json
-from pedclip.synthesis import PhantomGenerator, has_embedded, named, named_generator
-from pedclip.synthesis.flow import save_generator
+from pedclip.synthesis import PhantomGenerator, named, named_generator
+from pedclip.synthesis.flow import Sampling, save_generator
 from tests.synthesis.flow.tiny import drawn_network, tiny_captions, tiny_run
 
 
@@ -37,16 +37,21 @@ def test_a_pipeline_is_told_by_its_index(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["embeded", "nothing/here"])
 def test_anything_else_is_refused(name: str) -> None:
-    with pytest.raises(FileNotFoundError, match="is no generator: expected 'embedded', 'phantom', a folder of a flow"):
+    with pytest.raises(
+        FileNotFoundError, match="is no generator: expected 'embedded', 'embedded-generic', 'phantom', "
+    ):
         named_generator(name)
 
 
-def test_without_its_weights_the_embedded_one_says_how_to_make_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (named, named.embedded_generator.__globals__):
-        place = lambda: tmp_path / "absent"  # noqa: E731
-        (monkeypatch.setitem if isinstance(module, dict) else monkeypatch.setattr)(module, "embedded_folder", place)
-    assert not has_embedded()
-    with pytest.raises(FileNotFoundError, match=r"make one: python -m pedclip\.synthesis\.train"):
-        named_generator("embedded")
+@pytest.mark.parametrize(("name", "kind"), [("embedded", "domain"), ("embedded-generic", "generic")])
+def test_those_of_the_package(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named, "embedded_generator", lambda asked, **_: asked)
+    assert named_generator(name) == kind
+
+
+@pytest.mark.parametrize("kind", ["embedded", "embedded-generic"])
+def test_those_of_the_package_draw(kind: str) -> None:
+    generator = named_generator(kind, sampling=Sampling(steps=1, guidance=1.0, batch_size=1))
+    (film,) = generator.generate(["Left wrist radiograph. No fracture."], seeds=[1])
+    assert film.shape == (generator.image_size,) * 2
+    assert film.std() > 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pedclip.synthesis.experiment.downstream import DownstreamOptions as DownstreamOptions
     from pedclip.synthesis.experiment.train import ArmRun as ArmRun
     from pedclip.synthesis.experiment.train import arm_config as arm_config
+    from pedclip.synthesis.experiment.train import film_size as film_size
     from pedclip.synthesis.experiment.train import train_arm as train_arm
 
 __getattr__, __dir__ = lazy_names(
@@ -31,6 +32,7 @@ __getattr__, __dir__ = lazy_names(
         "DownstreamOptions": "downstream",
         "ArmRun": "train",
         "arm_config": "train",
+        "film_size": "train",
         "train_arm": "train",
     },
 )

@@ -14,7 +14,7 @@ from pedclip.synthesis.experiment.downstream import Scores
 
 UP: Final = "▲"
 DOWN: Final = "▼"
-UNCLEAR: Final = "–"  # the interval holds 0, or the seeds disagree
+UNCLEAR: Final = "–"  # the interval holds 0, or there is one training of each
 
 
 class _Resampling(NamedTuple):
@@ -30,8 +30,11 @@ def compare_arms(
 ) -> pd.DataFrame:
     """Scores of all arms, and their differences to the reference arm of the same method.
 
-    An arrow is given where the interval over patients leaves out 0 and the difference of every seed has its sign;
-    intervals say what other patients would change, the lowest and highest seed what another training would.
+    The interval of a score says what other test patients would change. That of a difference says what other patients
+    and other trainings would: to its half widths h over patients that of a mean of k paired seeds is added, the square
+    root of h² + t² s² / k, where s is the deviation of the k differences and t Student's quantile of k − 1. An arrow is
+    given where it leaves out 0. One seed knows nothing of other trainings: its interval is over patients alone, and
+    there is no arrow. Without any effect one arrow in twenty is to be expected: their number is not corrected for.
 
     Args:
         cells: Scores of each arm, method and seed; seeds that only one of two arms has are left out of a difference.
@@ -44,7 +47,7 @@ def compare_arms(
         One row per method, question, fraction and arm: `arm`, `method`, `question`, `fraction`, `metric`, `value`,
         `low`, `high`, `seeds` (their number), `lowest`, `highest` (of the seeds), `num_tasks`, and, missing in rows of
         the reference and where there is nothing to compare with, `difference`, `difference_low`, `difference_high`,
-        `arrow`.
+        `arrow`, `shared_seeds` (those of the difference).
 
     Raises:
         ValueError: No cell, or a result is of a patient that is not among these.
@@ -58,8 +61,8 @@ def compare_arms(
     rows: list[dict[str, Any]] = []
     for (arm, method), seeds in measured.items():
         base = measured.get((reference, method), {}) if arm != reference else {}
-        # In the order of the first seed; a later one may lack a fraction that taught nothing.
-        for key in next(iter(seeds.values()), {}):
+        # A seed may lack a fraction that taught nothing.
+        for key in dict.fromkeys(key for found in seeds.values() for key in found):
             own = {number: found[key] for number, found in seeds.items() if key in found}
             other = {number: found[key] for number, found in base.items() if key in found}
             first = next(scores[key] for scores in cells[arm, method].values() if key in scores)
@@ -83,25 +86,39 @@ def _score(own: Mapping[int, Measure], num_patients: int, options: _Resampling) 
 def _difference(own: Mapping[int, Measure], other: Mapping[int, Measure], options: _Resampling) -> dict[str, Any]:
     shared = [number for number in own if number in other]
     if not shared:
-        return dict.fromkeys(("difference", "difference_low", "difference_high", "arrow"))
+        return dict.fromkeys(("difference", "difference_low", "difference_high", "arrow", "shared_seeds"))
     # The same seeds on both sides, and the same patients in each resample.
     first, second = (mean_of([side[number] for number in shared]) for side in (own, other))
     apart = difference(first, second, num_resamples=options.number, seed=options.seed)
     everyone = np.ones((1, len(own[shared[0]].classes[0])))
-    signs = {float(np.sign(own[number](everyone)[0] - other[number](everyone)[0])) for number in shared}
-    found = _joined(apart)
+    by_seed = [float(own[number](everyone)[0] - other[number](everyone)[0]) for number in shared]
+    low, high = with_trainings(apart, by_seed)
+    # NaN, of too few patients, is on no side of 0.
+    arrow = UP if low > 0 else DOWN if high < 0 else UNCLEAR
     return {
-        "difference": found["value"],
-        "difference_low": found["low"],
-        "difference_high": found["high"],
-        "arrow": _arrow(apart, signs),
+        "difference": apart.value,
+        "difference_low": low,
+        "difference_high": high,
+        "arrow": arrow if len(shared) > 1 else UNCLEAR,
+        "shared_seeds": len(shared),
     }
 
 
-def _arrow(apart: Interval, signs: set[float]) -> str:
-    if apart.is_known and apart.low > 0 and signs == {1.0}:
-        return UP
-    return DOWN if apart.is_known and apart.high < 0 and signs == {-1.0} else UNCLEAR
+def with_trainings(apart: Interval, by_seed: Sequence[float]) -> tuple[float, float]:
+    """Ends of the interval of a difference over patients, widened by how much trainings differ.
+
+    Args:
+        apart: Mean difference with its interval over patients.
+        by_seed: Difference of each of k paired seeds; of one the interval stays as it is.
+    """
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    if len(by_seed) < 2:
+        return apart.low, apart.high
+    # The seeds share the test patients, so that the two sources of chance add up.
+    of_trainings = t.ppf(0.975, len(by_seed) - 1) * np.std(by_seed, ddof=1) / np.sqrt(len(by_seed))
+    below, above = (float(np.hypot(end - apart.value, of_trainings)) for end in (apart.low, apart.high))
+    return apart.value - below, apart.value + above
 
 
 def _joined(one: Interval) -> dict[str, Any]:
@@ -130,10 +147,17 @@ def printed_cells(table: pd.DataFrame, columns: Sequence[str] = ("question", "fr
 
 def share_words(fraction: float) -> str:
     """A fraction of the labels in words: "10%", or "no labels"."""
-    return f"{fraction:.0%}" if fraction else "no labels"
+    # As it was given: 0.1 % and 0.5 % are two columns.
+    return f"{100 * fraction:g}%" if fraction else "no labels"
 
 
 def _cell(row: Mapping[Any, Any]) -> str:
-    # Rows of the reference have no arrow.
-    arrow = f" {row['arrow']}{abs(row['difference']):.3f}" if isinstance(row["arrow"], str) else ""
-    return f"{row['value']:.3f}{arrow}"
+    # Rows of the reference have no difference, and a dash before a number would be a minus.
+    difference = row["difference"]
+    if not isinstance(row["arrow"], str):
+        words = ""
+    elif row["arrow"] == UNCLEAR:
+        words = f" ({difference:+.3f})"
+    else:
+        words = f" {row['arrow']}{abs(difference):.3f}"
+    return f"{row['value']:.3f}{words}"

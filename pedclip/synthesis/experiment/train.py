@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pedclip.models.pedclip import default_preprocess
 from pedclip.synthesis.experiment.arms import Arm, Stage
 from pedclip.training.config import RunConfig, replace_fields
 from pedclip.training.loop import pretrain
@@ -55,6 +56,11 @@ def arm_config(profile: str, method: str, *, epochs: int, seed: int, **settings:
     return config
 
 
+def film_size(config: RunConfig) -> int:
+    """Height and width of the arrays that a configuration trains on, pixels: before the crop."""
+    return default_preprocess(config.model.image_size, None).resize
+
+
 def stage_config(config: RunConfig, stage: Stage) -> RunConfig:
     """Configuration of one stage: that of the real arm with its share of the passes.
 
@@ -93,7 +99,8 @@ def train_arm(
         folder = run / f"stage-{number}" if len(arm.stages) > 1 else run
         result = pretrain(own, validation, config=config_here, run=folder, start=checkpoint)
         checkpoint, seconds = result.checkpoint, seconds + result.seconds
-        steps.append(config_here.training.epochs * (len(own) // config_here.training.batch_size))
+        batches = config_here.training.epochs * (len(own) // config_here.training.batch_size)
+        steps.append(batches // config_here.training.accumulate)
         losses += [row["train/loss"] for row in result.history if "train/loss" in row]
     assert checkpoint is not None
     tenths = tuple(float(np.mean(part)) for part in np.array_split(losses, 10) if len(part))

@@ -2,8 +2,9 @@
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,12 +18,20 @@ from pedclip.synthesis.flow.config import FlowConfig, FlowRun, Sampling
 from pedclip.synthesis.flow.generator import FlowGenerator
 from pedclip.synthesis.flow.network import FlowNetwork
 from pedclip.training.config import replace_fields
+from pedclip.triplets.arrays import TripletArrays
+from pedclip.triplets.seen_patients import PATIENTS_FILE, num_unnamed
 from pedclip.weights import SHIPPED
 
-EMBEDDED: Final = "pedclip-flow-small"
-EMBED_COMMAND: Final = "python -m pedclip.synthesis.train --profile demo --output runs/flow --embed"
+EmbeddedKind = Literal["domain", "generic"]
+EMBEDDED: Final[Mapping[EmbeddedKind, str]] = {"domain": "pedclip-flow-small", "generic": "pedclip-flow-generic"}
+EMBED_COMMANDS: Final[Mapping[EmbeddedKind, str]] = {
+    "domain": "python -m pedclip.synthesis.train --profile demo --output runs/flow --embed",
+    "generic": "python -m pedclip.synthesis.train --profile demo --generic --output runs/flow-generic --embed",
+}
+_STARTS: Final[Mapping[str, EmbeddedKind]] = {"embedded": "domain", "embedded-generic": "generic"}
 _KIND: Final = "pedclip-flow"  # tells this folder's configuration from that of other checkpoints
 _HELD: Final = (WEIGHTS_FILE, CONFIG_FILE, CHECKSUMS_FILE, "README.md")
+_ABOVE: Final = ("name", "prompt", "text_encoder", "model", "sampling")  # in a configuration under names of their own
 _REALS: Final = ("F16", "BF16", "F32")  # types of weights, as the header names them
 
 
@@ -56,12 +65,7 @@ def save_generator(network: FlowNetwork, path: str | Path, *, run: FlowRun, capt
             "max_tokens": captions.max_tokens,
         },
         # For the reader: opening takes nothing from here.
-        "made_by": {
-            "data": run.data,
-            "films": run.films,
-            "start": run.start,
-            "training": dataclasses.asdict(run.training),
-        },
+        "made_by": {name: value for name, value in run.to_dict().items() if name not in _ABOVE},
     }
     with atomic_folder(path, holds=_HELD) as folder:
         save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)
@@ -118,10 +122,13 @@ def open_generator(
     return FlowGenerator(network, captions, name=run.name, prompt=run.prompt, sampling=sampling, device=device)
 
 
-def embedded_generator(*, sampling: Sampling | None = None, device: str = "cpu") -> FlowGenerator:
-    """The small generator that comes with the package.
+def embedded_generator(
+    kind: EmbeddedKind = "domain", *, sampling: Sampling | None = None, device: str = "cpu"
+) -> FlowGenerator:
+    """A small generator that comes with the package.
 
     Args:
+        kind: "domain" was trained on films of the phantom, "generic" on captioned pictures without anything medical.
         sampling: See `open_generator`.
         device: To compute on.
 
@@ -129,27 +136,42 @@ def embedded_generator(*, sampling: Sampling | None = None, device: str = "cpu")
         FileNotFoundError: This installation has none; the message has the command that makes it.
         ModuleNotFoundError: diffusers is not installed.
     """
-    folder = embedded_folder()
+    folder = embedded_folder(kind)
     # A checkout may be without them: they are made, not written.
     if not folder.is_dir():
-        raise FileNotFoundError(f"this installation has no embedded generator; make one: {EMBED_COMMAND}")
+        raise FileNotFoundError(f"this installation has no embedded {kind} generator; make one: {EMBED_COMMANDS[kind]}")
     return open_generator(folder, sampling=sampling, device=device)
 
 
-def start_generator(config: FlowRun, captions: CaptionEncoder) -> FlowGenerator | None:
+def start_generator(
+    config: FlowRun, captions: CaptionEncoder, rows: TripletArrays | None = None
+) -> FlowGenerator | None:
     """The generator that a training begins with, None where it begins with random weights.
 
     Args:
         config: Of the training.
         captions: Its text encoder.
+        rows: Its films with their patients; None where it has none.
 
     Raises:
         FileNotFoundError: There is no such generator.
-        ValueError: It has another network or another text encoder.
+        ValueError: It has another network or text encoder, or has seen patients who are not among these, so that the
+            list of the new run would not name everybody whom its weights have seen.
     """
     if not config.start:
         return None
-    folder = embedded_folder() if config.start == "embedded" else Path(config.start)
+    # Those of the package have seen drawn patients and pictures without any.
+    if config.start in _STARTS:
+        folder = embedded_folder(_STARTS[config.start])
+    else:
+        folder = Path(config.start)
+        listed = folder.parent / PATIENTS_FILE
+        unnamed = num_unnamed(listed, *([rows] if rows else [])) if listed.is_file() else 0
+        if unnamed:
+            raise ValueError(
+                f"start={config.start!r} has seen {unnamed} patients who are not among these films, so that nobody "
+                "could leave them out of an evaluation; train it on films of the same patients"
+            )
     found = open_generator(folder, text_encoder=captions)
     # Weights of other shapes would fail below with names of layers; these are names of settings.
     if found.network.config != config.model:
@@ -161,25 +183,26 @@ def start_generator(config: FlowRun, captions: CaptionEncoder) -> FlowGenerator 
     return found
 
 
-def embedded_folder() -> Path:
-    """Folder of the generator that comes with the package, whether it is there or not."""
-    return Path(pedclip.weights.__file__).parent / EMBEDDED
+def embedded_folder(kind: EmbeddedKind = "domain") -> Path:
+    """Folder of a generator that comes with the package, whether it is there or not."""
+    return Path(pedclip.weights.__file__).parent / EMBEDDED[kind]
 
 
-def embed(checkpoint: Path) -> Path:
-    """The embedded generator, replaced by a copy of a trained one.
+def embed(checkpoint: Path, kind: EmbeddedKind = "domain") -> Path:
+    """The embedded generator of a kind, replaced by a copy of a trained one.
 
     Args:
         checkpoint: Folder of `save_generator`.
+        kind: See `embedded_generator`.
 
     Raises:
         FileExistsError: Something else lies where the embedded one belongs.
     """
-    with atomic_folder(embedded_folder(), holds=_HELD) as folder:
+    with atomic_folder(embedded_folder(kind), holds=_HELD) as folder:
         # Nothing else of a run belongs into a package.
         for name in _HELD:
             shutil.copyfile(checkpoint / name, folder / name)
-    return embedded_folder()
+    return embedded_folder(kind)
 
 
 def _captions(text_encoder: str | Path | CaptionEncoder, stored: str, sha256: str, folder: Path) -> CaptionEncoder:
@@ -243,7 +266,8 @@ def _card(run: FlowRun) -> str:
     training: Any = run.training
     return (
         f"# {run.name}\n\nFilms of {run.model.image_size} pixels from report texts, by a rectified flow. Trained on "
-        f"data={run.data!r} for {training.steps} steps of {training.batch_size} films, with the frozen text encoder of "
-        f"{run.text_encoder!r}; the weights are a moving mean, in 16 bits.\n\nDrawn films are no patients' films. "
-        "Research and teaching only, never for diagnosis.\n"
+        f"data={run.data!r} for {training.steps} steps of {training.batch_size} films, from "
+        f"{run.start or 'random weights'}, with the frozen text encoder of {run.text_encoder!r}; the weights are a "
+        "moving mean, in 16 bits.\n\n"
+        "Drawn films are no patients' films. Research and teaching only, never for diagnosis.\n"
     )

@@ -168,8 +168,8 @@ class FlowRun:
         prompt: What of a triplet is its caption, see `prompt_of`; an excerpt alone often leaves the region out.
         text_encoder: Checkpoint whose text encoder reads the captions, kept as it is; a folder, a hub name or weights
             of this package.
-        start: Generator whose weights the training begins with: "embedded", or the folder of one of the same network
-            and text encoder, as for films of one's own; "" for random ones.
+        start: Generator whose weights the training begins with: "embedded", "embedded-generic", or the folder of one of
+            the same network and text encoder, as for films of one's own; "" for random ones.
         model: Network.
         training: Optimization.
         sampling: What the generator does unless it is told otherwise.

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +19,53 @@ from pedclip.synthesis.flow.generic.films import generic_films
 from pedclip.synthesis.prompts import prompt_of
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.left_out import LEFT_OUT_FILE
-from pedclip.triplets.seen_patients import write_seen_patients
 from pedclip.triplets.splits import split_of
 from pedclip.triplets.transforms import square
 
 _log = logging.getLogger(__name__)
 
 
-def training_films(config: FlowRun, run: Path, *, workers: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
+@dataclass(frozen=True, eq=False)
+class FlowFilms:
+    """What a flow is trained on.
+
+    Attributes:
+        images: (N, H, W) uint8.
+        captions: N texts.
+        rows: The same films with their patients; None of generic pictures, which have none.
+    """
+
+    images: NDArray[np.uint8]
+    captions: list[str]
+    rows: TripletArrays | None
+
+
+def training_films(config: FlowRun, run: Path, *, workers: int = 0) -> FlowFilms:
     """Films and captions of the training split of a run's data; of the phantom without `datasets`.
 
     Args:
         config: Names the data, their number and the size of the films.
-        run: Folder of the run; gets ``patients.json``, of a folder also the image cache and ``left_out.csv``.
+        run: Folder of the run; of a folder of films it gets the image cache and ``left_out.csv``.
         workers: Processes that draw films of the phantom; they change nothing.
-
-    Returns:
-        (N, H, W) uint8 and N texts.
 
     Raises:
         ValueError: The data cannot be read, or leave no film.
         OSError: There are no such data.
     """
     if config.data == GENERIC:
-        return generic_films(config.films, seed=config.training.seed, size=config.model.image_size)
+        return FlowFilms(*generic_films(config.films, seed=config.training.seed, size=config.model.image_size), None)
     arrays = _phantom(config, workers) if config.data == PHANTOM else _folders(config, run)
     if not len(arrays):
         raise ValueError(f"data={config.data!r} leaves no film in the training split")
-    train = _first(arrays, config.films or len(arrays))
-    # An evaluation of what is trained on synthetic films must be able to leave these patients out.
-    write_seen_patients(run, train=train, validation=_first(arrays, 0))
-    texts = list(train.texts)
+    train = first_rows(arrays, config.films or len(arrays))
     # A report may lack the section that is asked for.
-    if num_blank := sum(not text for text in texts):
-        _log.info("%d of %d films have no %s: trained without a caption", num_blank, len(texts), config.prompt)
-    return train.images, texts
+    if num_blank := sum(not text for text in train.texts):
+        _log.info("%d of %d films have no %s: trained without a caption", num_blank, len(train), config.prompt)
+    return FlowFilms(train.images, list(train.texts), train)
 
 
-def _first(arrays: TripletArrays, count: int) -> TripletArrays:
+def first_rows(arrays: TripletArrays, count: int) -> TripletArrays:
+    """The first rows of some triplets, of which 0 are an empty split."""
     images, texts, regions = arrays.images[:count], arrays.texts[:count], arrays.regions[:count]
     return TripletArrays(images, texts, regions, arrays.patients[:count], arrays.digests[:count])
 

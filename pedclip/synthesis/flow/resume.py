@@ -23,7 +23,14 @@ _WAYS_OUT: Final = "\n  Give this one a folder of its own, or start again: resum
 
 
 def claim_run(
-    run: Path, config: FlowRun, images: NDArray[np.uint8], texts: Sequence[str], *, text_encoder: str, resume: bool
+    run: Path,
+    config: FlowRun,
+    images: NDArray[np.uint8],
+    texts: Sequence[str],
+    *,
+    text_encoder: str,
+    start: str,
+    resume: bool,
 ) -> State | None:
     """Folder taken for a run: what is in it is continued, or cleared and begun.
 
@@ -33,6 +40,7 @@ def claim_run(
         images: (N, H, W) films.
         texts: N captions.
         text_encoder: Its fingerprint.
+        start: That of the weights it begins with; "" of random ones, or where they are gone.
         resume: False deletes states and history of the flow that was there.
 
     Returns:
@@ -44,6 +52,8 @@ def claim_run(
     """
     # What the configuration does not say and yet decides the weights.
     data = {"films": len(images), "fingerprint": _fingerprint(images, texts), "text_encoder": text_encoder}
+    if start:
+        data["start"] = start
     wanted = {RUN_FILE: config.to_dict(), _DATA_FILE: data}
     _refuse_other_rooms(run)
     state = _continue(run, wanted) if resume else None
@@ -61,6 +71,23 @@ def claim_run(
     return state
 
 
+def check_run(run: Path, config: FlowRun, *, resume: bool) -> None:
+    """A refusal of a folder that holds another run, before anything is written into it.
+
+    Args:
+        run: Folder.
+        config: Of the run that is to begin or to go on.
+        resume: False allows another flow, which will be begun anew.
+
+    Raises:
+        ValueError: The folder holds another flow.
+        FileExistsError: It holds something else.
+    """
+    _refuse_other_rooms(run)
+    if resume and _has_state(run):
+        _check_described(run, {RUN_FILE: config.to_dict()})
+
+
 def _refuse_other_rooms(run: Path) -> None:
     # Before hours of training, and before anything is deleted.
     export = run / EXPORT_FOLDER
@@ -69,10 +96,19 @@ def _refuse_other_rooms(run: Path) -> None:
         raise FileExistsError(f"{run} holds a run that is none of a flow (see {export / CONFIG_FILE}); name another")
 
 
+def _has_state(run: Path) -> bool:
+    return any((run / RESUME_FOLDER).glob("*.ckpt"))
+
+
 def _continue(run: Path, wanted: dict[str, Any]) -> State | None:
     # Without a state there is nothing to lose, whatever the folder was meant for.
-    if not any((run / RESUME_FOLDER).glob("*.ckpt")):
+    if not _has_state(run):
         return None
+    _check_described(run, wanted)
+    return read_state(run / RESUME_FOLDER, repair=True)
+
+
+def _check_described(run: Path, wanted: dict[str, Any]) -> None:
     # Described, and of the same thing, or it is somebody else's work.
     for name, content in wanted.items():
         if not (run / name).exists():
@@ -81,9 +117,11 @@ def _continue(run: Path, wanted: dict[str, Any]) -> State | None:
         if name == RUN_FILE:
             # A field that came later has its default: what the run did without it.
             stored = FlowRun.from_dict(stored).to_dict()
+        if name == _DATA_FILE and "start" not in content:
+            # Weights that are gone decide nothing any more: the run has its own.
+            stored.pop("start", None)
         if difference := _first_difference(stored, content):
             raise ValueError(f"{run} holds another run ({difference}).{_WAYS_OUT}")
-    return read_state(run / RESUME_FOLDER, repair=True)
 
 
 def _fingerprint(images: NDArray[np.uint8], texts: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from pedclip.synthesis.flow.batches import FlowBatch, draw_batch, learning_rate_
 from pedclip.synthesis.flow.captions import CaptionEncoder, CaptionStates
 from pedclip.synthesis.flow.checkpoint import save_generator, start_generator
 from pedclip.synthesis.flow.config import FlowRun, FlowTraining
+from pedclip.synthesis.flow.films import first_rows
 from pedclip.synthesis.flow.generator import FlowGenerator
 from pedclip.synthesis.flow.network import FlowNetwork
 from pedclip.synthesis.flow.path import flow_loss, point_at
@@ -25,6 +26,8 @@ from pedclip.training.checkpoints import NotFiniteError
 from pedclip.training.history import History, read_history
 from pedclip.training.run_lock import check_lock, run_lock
 from pedclip.training.state import State, not_finite, write_state
+from pedclip.triplets.arrays import TripletArrays
+from pedclip.triplets.seen_patients import write_seen_patients
 
 _BETAS: Final = (0.9, 0.99)  # a short memory of squares: the scale of the gradients changes with the times drawn
 _CAPTIONS_AT_ONCE: Final = 64
@@ -60,6 +63,7 @@ def train_flow(
     config: FlowRun,
     run: Path,
     captions: CaptionEncoder | None = None,
+    rows: TripletArrays | None = None,
     resume: bool = True,
 ) -> FlowResult:
     """Training of a generator on films as they are: neither cropped nor turned, and never mirrored.
@@ -75,6 +79,8 @@ def train_flow(
         config: Network, optimization and text encoder.
         run: Folder of this run; gets ``checkpoint``.
         captions: The text encoder, if it is at hand; None opens the configuration's.
+        rows: The same films with their patients, of which ``run/patients.json`` is written, so that an evaluation can
+            leave them out; None where there are no patients.
         resume: Continue what is in `run`; False starts again.
 
     Raises:
@@ -90,9 +96,13 @@ def train_flow(
     captions = captions or CaptionEncoder.from_checkpoint(config.text_encoder)
     # Everything that is written is written by the process that holds the folder.
     with run_lock(run):
-        state = claim_run(run, config, images, texts, text_encoder=captions.fingerprint, resume=resume)
-        # A continued run has its weights already, whatever has become of those it began with.
-        start = None if state else start_generator(config, captions)
+        start = _start(config, captions, rows, is_begun=resume and any((run / RESUME_FOLDER).glob("*.ckpt")))
+        begun_with = start.weights_sha256 if start else ""
+        state = claim_run(
+            run, config, images, texts, text_encoder=captions.fingerprint, start=begun_with, resume=resume
+        )
+        if rows is not None:
+            write_seen_patients(run, train=rows, validation=first_rows(rows, 0))
         training = _Training(images, texts, config, run, captions, state, start)
         training.finish()
     generator = FlowGenerator(training.mean, captions, name=config.name, prompt=config.prompt, sampling=config.sampling)
@@ -237,6 +247,18 @@ class _Training:
     def _stop(self, reason: str) -> None:
         rate = self.config.training.learning_rate
         raise NotFiniteError(f"{reason}. The run stops; what it wrote before is sound. Lower learning_rate={rate}")
+
+
+def _start(
+    config: FlowRun, captions: CaptionEncoder, rows: TripletArrays | None, *, is_begun: bool
+) -> FlowGenerator | None:
+    try:
+        return start_generator(config, captions, rows)
+    except FileNotFoundError:
+        # A continued run has its weights already, whatever has become of those it began with.
+        if is_begun:
+            return None
+        raise
 
 
 def device_of(training: FlowTraining) -> str:

@@ -165,5 +165,5 @@ def memorisation_entries(arm: Arm, found: Memorisation) -> Iterator[Entry]:
     yield arm.entry("median distance ratio", found.median_ratio, _CEILING, number, detail=detail)
     # The verdict with what it rests on, so that nobody has to look up the rule.
     verdict = "flagged" if found.is_flagged else "not flagged"
-    note = f"{verdict}: limit {found.limit:.3f}, without copying {found.expected:.3f}"
+    note = f"{verdict}: {found.near_patients:.3f} of patients, limit {found.limit:.3f}, expected {found.expected:.3f}"
     yield arm.entry("near copies", found.near_copies, "lower", number, detail=detail, note=note)

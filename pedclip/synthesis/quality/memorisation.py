@@ -85,10 +85,11 @@ class Memorisation(Record):
         median_ratio: Median distance of synthetic films divided by that of real test films.
         median_training: Median distance of training films to their nearest other one, divided likewise.
         near_copies: Share of synthetic films whose relative distance is below the threshold.
-        threshold: Relative distance that a share of real test films, `expected`, falls below.
-        expected: Share of near copies without copying, about 0.01.
-        limit: Share that is exceeded without copying in at most 2.5 % of all cases.
-        is_flagged: More near copies than the limit.
+        near_patients: The same of one film per patient, drawn at random: what the limit is for.
+        threshold: Relative distance that a share of real test patients, `expected`, falls below.
+        expected: Share of patients with a near copy without copying, about 0.01 from 99 test patients on.
+        limit: Share that `near_patients` exceeds without copying in at most 2.5 % of all cases.
+        is_flagged: `near_patients` is above the limit.
         copies: The near copies, nearest first.
     """
 
@@ -99,6 +100,7 @@ class Memorisation(Record):
     median_ratio: float
     median_training: float
     near_copies: Interval
+    near_patients: float
     threshold: float
     expected: float
     limit: float
@@ -159,11 +161,11 @@ def memorisation_of(
 ) -> Memorisation:
     """Nearness of synthetic films to training films, and the verdict whether some are copies.
 
-    Threshold: of n real test films the r-th smallest relative distance, r = ⌊0.01 (n + 1)⌋ and at least 1. If
-    synthetic films are to the training films what real test films are, one of them falls below it with a chance of
-    r / (n + 1) (split conformal prediction), and the number among m follows a beta-binomial distribution with m, r and
-    n + 1 − r, whose 97.5 % quantile is the limit. The limit is taken for as many patients as there are, on both sides,
-    not for as many films: films of a patient are not independent, nor are those of one text.
+    Threshold: of one film each of n real test patients the r-th smallest relative distance, r = ⌊0.01 (n + 1)⌋ and at
+    least 1. If synthetic films are to the training films what real test films are, one of them falls below it with a
+    chance of r / (n + 1) (split conformal prediction), and the number among m follows a beta-binomial distribution with
+    m, r and n + 1 − r, whose 97.5 % quantile is the limit. The verdict is of one film per patient, drawn at random, on
+    both sides: films of a patient are not independent, nor are those of one text.
 
     Films from the texts of training films have a training film of the very same text and are a little nearer to it than
     test films are, without copying; films from texts of test films are free of this, and training texts show more of
@@ -198,11 +200,11 @@ def memorisation_of(
         return auc.bootstrap(is_synthetic, scores, everyone, num_resamples=num_resamples, seed=seed)
 
     # The threshold is one of the real test films, so its chance is known without any model of distances.
-    rank, of_test = _rank(num_test), known.test.relative
-    threshold = float(np.sort(of_test)[rank - 1])  # r-th smallest
+    of_test, asked, drawn = known.test.relative, *(_one_each(of, seed) for of in (known.test_patients, owners))
+    rank = _rank(len(asked))
+    threshold = float(np.sort(of_test[asked])[rank - 1])  # r-th smallest
     is_near = relative < threshold
-    # By patients on both sides; with one film of each it is exact.
-    limit = chance_limit(len(np.unique(known.test_patients)), len(np.unique(owners)))
+    near_patients, limit = float(is_near[drawn].mean()), chance_limit(len(asked), len(drawn))
     # Of one seed at a time, to see how much they differ.
     truth = np.arange(num_test + len(patients)) >= num_test
     middle = float(np.median(known.test.distance))
@@ -214,10 +216,11 @@ def memorisation_of(
         float(np.median(distance)) / middle,
         known.between / middle,
         mean_interval(is_near.astype(np.float64), owners, num_resamples=num_resamples, seed=seed),
+        near_patients,
         threshold,
-        rank / (num_test + 1),
+        rank / (len(asked) + 1),
         limit,
-        bool(is_near.mean() > limit),
+        near_patients > limit,
         _copies(found, threshold, known.names, names),
     )
 
@@ -238,6 +241,13 @@ def chance_limit(num_test: int, num_synthetic: int) -> float:
     rank = _rank(num_test)  # r
     # Below the r-th smallest of n uniform numbers lies a share that is Beta(r, n + 1 − r).
     return float(betabinom.ppf(1 - CHANCE, num_synthetic, rank, num_test + 1 - rank)) / num_synthetic
+
+
+def _one_each(owners: NDArray[Any], seed: int) -> NDArray[np.intp]:
+    """(P,) position of one film of each patient, drawn at random."""
+    order = np.random.default_rng(seed).permutation(len(owners))
+    # Of a shuffled list the first of each name.
+    return order[np.unique(owners[order], return_index=True)[1]]
 
 
 def _rank(number: int) -> int:

@@ -1,5 +1,7 @@
 """Differences between arms by hand, arrows only where patients and seeds agree, and the table as papers print it."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.interval import Interval
 from pedclip.evaluation.result import Predictions, Result
 from pedclip.synthesis.experiment import compare_arms, printed_cells
+from pedclip.synthesis.experiment.comparison import share_words, with_trainings
 
 NUMBER = 80
 PATIENTS = np.array([f"p{row:03}" for row in range(NUMBER)])
@@ -42,20 +45,49 @@ def test_a_score_is_the_mean_over_tasks_and_seeds() -> None:
     assert pd.isna(found["arrow"])
 
 
-def test_arrows_need_the_interval_and_every_seed() -> None:
+def test_arrows_need_patients_and_trainings() -> None:
     cells = {
-        ("real", "clip"): cell(1.0, 1.0),
-        ("worse", "clip"): cell(0.0, 0.0),
-        ("better", "clip"): cell(4.0, 4.0),
-        # On average clearly better, but one of its seeds is not.
-        ("uneven", "clip"): cell(9.0, 0.99),
-        ("same", "clip"): cell(1.0, 1.0),
+        ("real", "clip"): cell(1.0, 1.0, 1.0),
+        ("worse", "clip"): cell(0.0, 0.0, 0.0),
+        ("better", "clip"): cell(4.0, 4.0, 4.0),
+        # On average clearly better, but one of its trainings is not: another three may be none better.
+        ("uneven", "clip"): cell(9.0, 9.0, 0.99),
+        ("same", "clip"): cell(1.0, 1.0, 1.0),
     }
     table = compare_arms(cells, PATIENTS, num_resamples=200).set_index("arm")
     assert table["arrow"].dropna().to_dict() == {"worse": "▼", "better": "▲", "uneven": "–", "same": "–"}
-    assert table.loc["uneven", "difference_low"] > 0
     assert table.loc["worse", "difference"] == pytest.approx(table.loc["worse", "value"] - table.loc["real", "value"])
     assert table.loc["same", "difference"] == 0
+    assert (table["shared_seeds"].dropna() == 3).all()
+
+
+def test_one_training_gives_no_arrow() -> None:
+    table = compare_arms({("real", "clip"): cell(1.0), ("better", "clip"): cell(9.0)}, PATIENTS, num_resamples=50)
+    found = row(table, "better")
+    assert found["difference_low"] > 0
+    assert found["arrow"] == "–"
+
+
+def test_the_interval_of_a_difference_holds_both_sources_of_chance() -> None:
+    apart = Interval(0.1, 0.06, 0.13, 80, 80)
+    # Three trainings, their deviation 0.01; t of two degrees of freedom is 4.3027.
+    low, high = with_trainings(apart, [0.09, 0.1, 0.11])
+    of_trainings = 4.3027 * 0.01 / np.sqrt(3)
+    assert low == pytest.approx(0.1 - np.hypot(0.04, of_trainings), abs=1e-5)
+    assert high == pytest.approx(0.1 + np.hypot(0.03, of_trainings), abs=1e-5)
+    assert with_trainings(apart, [0.1]) == (0.06, 0.13)
+
+
+def test_arrows_without_an_effect_are_few() -> None:
+    rng, false = np.random.default_rng(0), 0
+    for _ in range(1000):
+        # Two equal arms: patients and trainings move their difference, and nothing else.
+        of_patients, by_seed = rng.normal(0, 0.006), rng.normal(0, 0.01, 3)
+        value = float(of_patients + by_seed.mean())
+        ends = value - 1.96 * 0.006, value + 1.96 * 0.006
+        low, high = with_trainings(Interval(value, *ends, 80, 80), (of_patients + by_seed).tolist())
+        false += low > 0 or high < 0
+    assert false / 1000 < 0.05
 
 
 def test_a_difference_is_of_the_seeds_that_both_have() -> None:
@@ -74,7 +106,9 @@ def test_methods_are_compared_with_their_own_real_arm() -> None:
 
 
 def test_the_printed_table_keeps_its_order() -> None:
-    table = compare_arms({("real", "b"): cell(1.0), ("a", "b"): cell(4.0)}, PATIENTS, num_resamples=50)
+    table = compare_arms(
+        {("real", "b"): cell(1.0, 1.0, 1.0), ("a", "b"): cell(4.0, 4.0, 4.0)}, PATIENTS, num_resamples=50
+    )
     shown = printed_cells(table)
     assert shown["arm"].tolist() == ["real", "a"]
     (head,) = [name for name in shown.columns if name not in ("arm", "method")]
@@ -86,3 +120,14 @@ def test_the_printed_table_keeps_its_order() -> None:
 def test_nothing_to_compare_is_an_error() -> None:
     with pytest.raises(ValueError, match="no arm was scored"):
         compare_arms({}, PATIENTS)
+
+
+def test_fractions_keep_their_digits() -> None:
+    assert [share_words(one) for one in (0.0, 0.001, 0.005, 0.015, 0.1, 1.0)] == [
+        "no labels", "0.1%", "0.5%", "1.5%", "10%", "100%",
+    ]  # fmt: skip
+
+
+def test_a_difference_that_is_not_clear_stands_in_brackets() -> None:
+    shown = printed_cells(compare_arms({("real", "b"): cell(1.0), ("a", "b"): cell(0.0)}, PATIENTS, num_resamples=50))
+    assert re.fullmatch(r"0\.\d{3} \(-0\.\d{3}\)", shown["classification, 100%"][1])

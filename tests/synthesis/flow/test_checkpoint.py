@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from pedclip.models.checkpoint_files import write_checksums
 from pedclip.synthesis.flow import checkpoint
-from pedclip.synthesis.flow.checkpoint import embed, embedded_generator, open_generator, save_generator
+from pedclip.synthesis.flow.checkpoint import EMBEDDED, embed, embedded_generator, open_generator, save_generator
 from pedclip.synthesis.flow.config import FlowRun, Sampling
 from tests.synthesis.flow.tiny import SIZE, drawn_network, tiny_captions, tiny_run
 
@@ -158,10 +158,14 @@ def test_weights_beyond_half_precision_are_not_written(tmp_path: Path) -> None:
 
 
 def test_the_embedded_one(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "embedded_folder", lambda: tmp_path / "weights" / "pedclip-flow-small")
+    monkeypatch.setattr(checkpoint, "embedded_folder", lambda kind: tmp_path / "weights" / EMBEDDED[kind])
     with pytest.raises(FileNotFoundError, match=r"make one: python -m pedclip\.synthesis\.train --profile demo"):
         embedded_generator()
     assert embed(written) == tmp_path / "weights" / "pedclip-flow-small"
+    # Each kind has a folder of its own.
+    with pytest.raises(FileNotFoundError, match=r"no embedded generic generator; make one: .* --generic"):
+        embedded_generator("generic")
+    assert embed(written, "generic") == tmp_path / "weights" / "pedclip-flow-generic"
     monkeypatch.setattr(checkpoint.CaptionEncoder, "from_checkpoint", lambda _: tiny_captions())
     assert embedded_generator().name == "tiny"
     assert FlowRun().text_encoder == "pedclip-phantom-small"

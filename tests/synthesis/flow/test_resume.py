@@ -78,5 +78,5 @@ def test_damaged_states_are_told(tmp_path: Path) -> None:
 
 def test_a_fresh_folder_has_no_state(tmp_path: Path) -> None:
     images, texts = tiny_films(4)
-    assert claim_run(tmp_path / "new", tiny_run(), images, texts, text_encoder="a", resume=True) is None
+    assert claim_run(tmp_path / "new", tiny_run(), images, texts, text_encoder="a", start="", resume=True) is None
     assert (tmp_path / "new" / "flow.json").exists()

@@ -13,6 +13,7 @@ from pedclip.synthesis.flow.config import FlowRun, Sampling
 from pedclip.synthesis.flow.generator import FlowGenerator
 from pedclip.synthesis.flow.train import FlowResult, train_flow
 from pedclip.training.checkpoints import NotFiniteError
+from pedclip.triplets.arrays import TripletArrays
 from tests.synthesis.flow.tiny import SIDES, SIZE, tiny_captions, tiny_films, tiny_run
 
 
@@ -175,3 +176,33 @@ def test_a_start_of_another_network_or_text_encoder_is_refused(tmp_path: Path) -
     same = tiny_run().replace({"start": str(start)})
     with pytest.raises(ValueError, match="another text encoder"):
         train_flow(images, texts, config=same, run=tmp_path / "other", captions=tiny_captions(seed=1))
+
+
+def rows_of(patients: list[str]) -> TripletArrays:
+    images, texts = tiny_films(len(patients))
+    return TripletArrays(images, texts, np.zeros(len(patients), np.int64), patients)
+
+
+def test_patients_are_listed_and_those_of_a_start_must_be_among_them(tmp_path: Path) -> None:
+    rows = rows_of(["a/1", "a/2", "a/3", "a/4"])
+    known = {"captions": tiny_captions()}
+    first = train_flow(rows.images, rows.texts, config=tiny_run(), run=tmp_path / "first", rows=rows, **known)
+    listed = json.loads((tmp_path / "first" / "patients.json").read_text())
+    assert (len(listed["train"]), listed["validation"]) == (4, [])
+    after = tiny_run(seed=5).replace({"start": str(first.checkpoint)})
+    train_flow(rows.images, rows.texts, config=after, run=tmp_path / "same", rows=rows, **known)
+    other = rows_of(["a/1", "a/2", "b/3", "b/4"])
+    with pytest.raises(ValueError, match="has seen 2 patients who are not among these films"):
+        train_flow(other.images, other.texts, config=after, run=tmp_path / "other", rows=other, **known)
+    assert not (tmp_path / "other" / "patients.json").exists()
+
+
+def test_a_start_that_was_trained_anew_is_another_start(tmp_path: Path) -> None:
+    images, texts = tiny_films(8)
+    known = {"captions": tiny_captions()}
+    first = train_flow(images, texts, config=tiny_run(), run=tmp_path / "first", **known)
+    after = tiny_run(seed=5).replace({"start": str(first.checkpoint)})
+    train_flow(images, texts, config=after, run=tmp_path / "second", **known)
+    train_flow(images, texts, config=tiny_run(seed=9), run=tmp_path / "first", resume=False, **known)
+    with pytest.raises(ValueError, match="holds another run \\(start was"):
+        train_flow(images, texts, config=after, run=tmp_path / "second", **known)

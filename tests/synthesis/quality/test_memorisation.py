@@ -162,6 +162,21 @@ def test_many_films_of_few_patients_do_not_lower_the_limit():
     assert lenient.limit == chance_limit(len(set(TEST.patients)), 5)
 
 
+def test_patients_with_many_films_alike_are_flagged_no_more_often():
+    # Every patient has four copies of one film: by film there would be four times the evidence.
+    rng, flags = np.random.default_rng(5), 0
+    for trial in range(40):
+        films = [rng.normal(size=(number, 6)) for number in (80, 60, 90)]
+        train, test, other = films[0], *(np.repeat(one, 4, axis=0) for one in films[1:])
+        owners = [np.repeat([f"{name}{row}" for row in range(number)], 4) for name, number in (("t", 60), ("s", 90))]
+        against = known_films(train, test, test_patients=owners[0].tolist(), space="numbers")
+        found = memorisation_of(against, [other], patients=owners[1].tolist(), num_resamples=1, seed=trial)
+        flags += found.is_flagged
+        assert found.limit == chance_limit(60, 90)
+        assert found.expected == pytest.approx(1 / 61)
+    assert flags <= 4  # 2.5 % of 40 are one
+
+
 def test_real_test_films_that_are_training_films_are_a_leak():
     leaking = drawn_films(200, 2, first_patient=1000)
     leaking.images[3] = TRAIN.images[8]
