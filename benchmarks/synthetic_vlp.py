@@ -18,9 +18,9 @@ films of other reports: what drawn films teach without their meaning. "start" is
 stages, random transformers), "untrained" random weights throughout, "thumbnail" 65 numbers per film.
 
 The report: for each arm, method, question and fraction the mean over seeds with a 95 % interval over test patients, and
-the difference to the real arm on the same patients and seeds; an arrow where the interval leaves out 0 and all seeds
-agree. The domain generator reads reports with a text encoder that was trained on pairs with real films, so that "no
-real films" is true of this pre-training only (methods/synthetic.md, Y7).
+the difference to the real arm on the same patients and seeds; an arrow where its interval, over patients and trainings,
+leaves out 0. The domain generator reads reports with a text encoder that was trained on pairs with real films, so that
+"no real films" is true of this pre-training only (methods/synthetic.md, Y7).
 """
 
 import argparse

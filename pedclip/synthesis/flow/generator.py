@@ -16,6 +16,7 @@ from pedclip.synthesis.flow.captions import CaptionEncoder
 from pedclip.synthesis.flow.config import Sampling
 from pedclip.synthesis.flow.network import FlowNetwork
 from pedclip.synthesis.flow.path import guided, integrate, to_films
+from pedclip.synthesis.generator import check_seeds
 from pedclip.synthesis.prompts import Prompt
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class FlowGenerator:
         Raises:
             ValueError: Not one seed per text, or a seed is out of range.
         """
-        _check_seeds(seeds, len(texts))
+        check_seeds(seeds, len(texts))
         if num_cut := sum(self.is_cut(texts)):
             limit = self.captions.max_tokens
             _log.info("%d of %d texts are cut: only %d tokens of a text are read", num_cut, len(texts), limit)
@@ -153,12 +154,3 @@ def _noise(seed: int, size: int) -> Tensor:
     # seeds, several pairs would begin in the same noise.
     noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((1, size, size), dtype=np.float32)
     return torch.from_numpy(noise)
-
-
-def _check_seeds(seeds: Sequence[int], count: int) -> None:
-    if len(seeds) != count:
-        raise ValueError(f"{len(seeds)} seeds for {count} texts: give one each")
-    # No bool: True would be seed 1.
-    for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-            raise ValueError(f"seed {seed!r} is not allowed: a whole number from 0 to 2**63 - 1")
