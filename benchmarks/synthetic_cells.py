@@ -20,7 +20,7 @@ from pedclip.models.pedclip import default_preprocess
 from pedclip.objectives.trained import PLAIN, ObjectiveModel, open_model
 from pedclip.synthesis.copying import SyntheticCopy, synthetic_copy
 from pedclip.synthesis.experiment.arms import ARMS, GENERATORS, REAL, Arm, film_sets
-from pedclip.synthesis.experiment.downstream import Downstream, DownstreamOptions, Scores
+from pedclip.synthesis.experiment.downstream import DownstreamOptions, DownstreamScorer, Scores
 from pedclip.synthesis.experiment.train import arm_config, film_size, train_arm
 from pedclip.synthesis.named import named_generator
 from pedclip.training.config import RunConfig
@@ -54,8 +54,8 @@ def downstream_options(options: argparse.Namespace) -> DownstreamOptions:
     """How the cells are scored."""
     return DownstreamOptions(
         fractions=tuple(options.fractions),
-        draws=options.draws,
-        head_draws=options.head_draws,
+        subsamples=options.subsamples,
+        head_subsamples=options.head_subsamples,
         head_images=options.head_images,
         head_epochs=options.head_epochs,
     )
@@ -213,7 +213,7 @@ def _run_cell(options: argparse.Namespace, cell: Cell, folder: Path) -> None:
         model = initial(options, real["train"], method, seed)
         model = model if name == START else model.untrained(seed)
     preprocess = default_preprocess(configuration(options, "clip", seed).model.image_size, None)
-    asked = Downstream(triplets, real, model.preprocess if model else preprocess, downstream_options(options))
+    asked = DownstreamScorer(triplets, real, model.preprocess if model else preprocess, downstream_options(options))
     trained = time.monotonic()
     save_scores(folder, asked.score(model, name) if model else asked.score_thumbnail(name))
     # Last, as it says that the cell is done.

@@ -54,7 +54,7 @@ from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.storage import load_triplets
 
 MODEL = "pedclip-phantom-small"
-NEUTRAL_SIDE = 112  # pixels, as the project's own encoder
+NEUTRAL_SIZE = 112  # pixels, as the project's own encoder
 TEST_STUDIES = 1000  # of the flow's population, whose test patients stand beside its training films
 TIMED = 32  # films
 COPY_MEASURES = (
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
 def encoders() -> tuple[PedCLIP, list[FilmEncoder]]:
     """The project's own encoder, and both encoders as films are measured in them."""
     model = PedCLIP.from_pretrained(MODEL)
-    return model, [film_encoder(MODEL, model), neutral_encoder(image_size=NEUTRAL_SIDE)]
+    return model, [film_encoder(MODEL, model), neutral_encoder(image_size=NEUTRAL_SIZE)]
 
 
 def quality(options: argparse.Namespace) -> dict[str, Any]:
@@ -94,7 +94,8 @@ def quality(options: argparse.Namespace) -> dict[str, Any]:
     real = {split: to_arrays(triplets[split], folder / split, size=size) for split in ("train", "test")}
     copies = sorted(path.parent for path in options.films.glob("copies/*/synthetic.json"))
     drawn = {
-        path.name: [to_arrays(load_triplets(path)["train"], folder / path.name, size=_side(path))] for path in copies
+        path.name: [to_arrays(load_triplets(path)["train"], folder / path.name, size=_film_size(path))]
+        for path in copies
     }
     report = quality_report(
         real["train"],
@@ -112,7 +113,7 @@ def quality(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _side(copy: Path) -> int:
+def _film_size(copy: Path) -> int:
     """Height and width of the films of a copy, pixels."""
     head = json.loads((copy / "synthetic.json").read_text())
     return int(head["generator"]["image_size"])
@@ -150,8 +151,8 @@ def _memories(
 ) -> dict[str, Any]:
     names = [str(number) for number in range(len(captions))]
     drawn = [draw_films(generator, captions, seeds=film_seeds(names, seed=seed)) for seed in range(seeds)]
-    side = generator.image_size
-    at = {"compared_at": side}
+    size = generator.image_size
+    at = {"compared_at": size}
     spaces: dict[str, Any] = {one.name: one.features for one in encoders()[1]} | {PIXELS: pixel_features}
     # Films of one caption count as of one patient: they are not independent.
     return {
@@ -226,7 +227,7 @@ def contact_sheet(options: argparse.Namespace, *, columns: int = 8, scale: int =
     regions = np.asarray(copy["region"])
     rows = [row for region in np.unique(regions) for row in rng.permutation(np.flatnonzero(regions == region))[:2]]
     rows = rng.permutation(rows).tolist()
-    size = _side(options.films / "copies" / options.generator)
+    size = _film_size(options.films / "copies" / options.generator)
     films = to_arrays(copy.select(rows), options.sheet / "cache", size=size)
     _save_sheet(films, options.sheet, columns=columns, scale=scale)
 

@@ -53,7 +53,7 @@ from benchmarks.synthetic_cells import (
 from pedclip.artefacts import read_json
 from pedclip.evaluation.metrics.interval import entry_text
 from pedclip.synthesis.experiment.arms import ARMS, Arm
-from pedclip.synthesis.experiment.comparison import compare_arms, share_words
+from pedclip.synthesis.experiment.comparison import compare_arms, fraction_words
 from pedclip.triplets.arrays import qualified_patients
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import load_triplets
@@ -67,8 +67,8 @@ _OF_A_CELL = (
     "domain",
     "generic",
     "perfect",
-    "draws",
-    "head_draws",
+    "subsamples",
+    "head_subsamples",
     "head_images",
     "head_epochs",
     "runs",
@@ -168,7 +168,7 @@ def table(report: Mapping[str, Any]) -> str:
         if row["arrow"] is not None:
             ends = {"value": row["difference"], "low": row["difference_low"], "high": row["difference_high"]}
             apart = f"  {row['arrow']} {entry_text(ends)}"
-        named = f"{row['question']}, {share_words(row['fraction'])}"
+        named = f"{row['question']}, {fraction_words(row['fraction'])}"
         lines.append(f"{row['method']:8} {named:24} {row['arm']:10} {entry_text(row):>26}{apart}")
     lines += [f"not done: {cell} ({words or 'not started'})" for cell, words in report["not_done"].items()]
     return "\n".join(lines)
@@ -238,8 +238,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--fractions", type=lambda text: [float(one) for one in text.split(",")], default=[0.01, 0.1, 1.0]
     )
-    parser.add_argument("--draws", type=int, default=3, help="subsamples of each fraction below 1, of probes")
-    parser.add_argument("--head-draws", type=int, default=1, help="the same of heads; 0 asks for no masks and boxes")
+    parser.add_argument("--subsamples", type=int, default=3, help="subsamples of each fraction below 1, of probes")
+    parser.add_argument(
+        "--head-subsamples", type=int, default=1, help="the same of heads; 0 asks for no masks and boxes"
+    )
     parser.add_argument("--head-images", type=int, default=200, help="training films of a head at most")
     parser.add_argument("--head-epochs", type=int, default=10)
     parser.add_argument("--num-resamples", type=int, default=1000, help="of the test patients")

@@ -73,7 +73,7 @@ def test_finished_cells_stay_and_failed_ones_are_named(
 
 @pytest.mark.parametrize(
     ("more", "differs"),
-    [(["--epochs", "4"], "config"), (["--draws", "2"], "downstream"), ([], "copies")],
+    [(["--epochs", "4"], "config"), (["--subsamples", "2"], "downstream"), ([], "copies")],
 )
 def test_a_cell_of_other_options_is_refused(tmp_path: Path, more: list[str], differs: str) -> None:
     asked = options(tmp_path)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pedclip.synthesis.experiment.arms import film_sets as film_sets
     from pedclip.synthesis.experiment.comparison import compare_arms as compare_arms
     from pedclip.synthesis.experiment.comparison import printed_cells as printed_cells
-    from pedclip.synthesis.experiment.downstream import Downstream as Downstream
     from pedclip.synthesis.experiment.downstream import DownstreamOptions as DownstreamOptions
+    from pedclip.synthesis.experiment.downstream import DownstreamScorer as DownstreamScorer
     from pedclip.synthesis.experiment.train import ArmRun as ArmRun
     from pedclip.synthesis.experiment.train import arm_config as arm_config
     from pedclip.synthesis.experiment.train import film_size as film_size
@@ -28,7 +28,7 @@ __getattr__, __dir__ = lazy_names(
         "film_sets": "arms",
         "compare_arms": "comparison",
         "printed_cells": "comparison",
-        "Downstream": "downstream",
+        "DownstreamScorer": "downstream",
         "DownstreamOptions": "downstream",
         "ArmRun": "train",
         "arm_config": "train",

@@ -40,8 +40,8 @@ def alignment(
         device: Where to compute.
 
     Returns:
-        By question and fraction of the labels, one result each, as of `Downstream.score`. The gallery holds each text
-        of the films once; films of one region are asked for their texts alone.
+        By question and fraction of the labels, one result each, as of `DownstreamScorer.score`. The gallery holds each
+        text of the films once; films of one region are asked for their texts alone.
     """
     texts, answer = np.unique(np.asarray(films.texts), return_inverse=True)  # (U,), and (N,) the text of each film
     sentences = [str(text) for text in texts]

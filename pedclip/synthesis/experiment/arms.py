@@ -31,11 +31,11 @@ class Stage:
 
     Args:
         films: Name of a set, as `film_sets` gives them.
-        share: Of the passes of the real arm, in (0, 1].
+        fraction: Of the passes of the real arm, in (0, 1].
     """
 
     films: str
-    share: float = 1.0
+    fraction: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def printed_cells(table: pd.DataFrame, columns: Sequence[str] = ("question", "fr
     """
     words = [_cell(row) for row in table.to_dict("records")]
     heads = [
-        ", ".join(share_words(one) if isinstance(one, float) else str(one) for one in names)
+        ", ".join(fraction_words(one) if isinstance(one, float) else str(one) for one in names)
         for names in table[list(columns)].itertuples(index=False)
     ]
     wide = table.assign(cell=words, head=heads)
@@ -145,7 +145,7 @@ def printed_cells(table: pd.DataFrame, columns: Sequence[str] = ("question", "fr
     return pivoted[list(dict.fromkeys(heads))].reset_index().rename_axis(columns=None)
 
 
-def share_words(fraction: float) -> str:
+def fraction_words(fraction: float) -> str:
     """A fraction of the labels in words: "10%", or "no labels"."""
     # As it was given: 0.1 % and 0.5 % are two columns.
     return f"{100 * fraction:g}%" if fraction else "no labels"

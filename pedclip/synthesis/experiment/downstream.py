@@ -41,8 +41,8 @@ class DownstreamOptions:
 
     Args:
         fractions: Of the training patients whose labels are used, each in (0, 1].
-        draws: Subsamples of each fraction below 1 for probes, at least 1.
-        head_draws: The same for heads; 0 asks for no masks and boxes.
+        subsamples: Subsamples of each fraction below 1 for probes, at least 1.
+        head_subsamples: The same for heads; 0 asks for no masks and boxes.
         head_images: Training films of a task of masks at most; four times as many for boxes.
         head_epochs: Passes of a head over them, at least 1.
         profile: Of the heads, as for `head_settings`.
@@ -51,8 +51,8 @@ class DownstreamOptions:
     """
 
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
-    draws: int = 3
-    head_draws: int = 1
+    subsamples: int = 3
+    head_subsamples: int = 1
     head_images: int = 600
     head_epochs: int = 20
     profile: str = "demo"
@@ -64,12 +64,18 @@ class DownstreamOptions:
         object.__setattr__(self, "fractions", tuple(self.fractions))
         if not self.fractions or not all(0 < one <= 1 for one in self.fractions):
             raise ValueError(f"fractions={self.fractions!r} is not allowed: at least one, each in (0, 1]")
-        for name, least in (("draws", 1), ("head_draws", 0), ("head_images", 1), ("head_epochs", 1), ("batch_size", 1)):
+        for name, least in (
+            ("subsamples", 1),
+            ("head_subsamples", 0),
+            ("head_images", 1),
+            ("head_epochs", 1),
+            ("batch_size", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not allowed: at least {least}")
 
 
-class Downstream:
+class DownstreamScorer:
     """The questions that some triplets answer, asked of one encoder after the other.
 
     Args:
@@ -97,7 +103,7 @@ class Downstream:
         if not found:
             raise ValueError("these films have no findings, masks or boxes to ask for")
         self.probes = [task for task in found if task.kind not in _HEADS]
-        self.heads = [_fewer(task, options) for task in found if task.kind in _HEADS and options.head_draws]
+        self.heads = [_fewer(task, options) for task in found if task.kind in _HEADS and options.head_subsamples]
         # Read once for all encoders: every one is asked for the same masks.
         self._labels = read_labels(triplets["test"])
         self._truth = [read_truth(task, triplets, preprocess) for task in self.heads]
@@ -157,7 +163,7 @@ class Downstream:
                 {method: inputs},
                 self.patients,
                 fractions=self.options.fractions,
-                seeds=self.options.draws,
+                seeds=self.options.subsamples,
                 scoring=scoring,
                 device=self.options.device,
             )
@@ -171,7 +177,7 @@ class Downstream:
 
     @property
     def _heads(self) -> dict[str, Any]:
-        return {"fractions": self.options.fractions, "seeds": self.options.head_draws}
+        return {"fractions": self.options.fractions, "seeds": self.options.head_subsamples}
 
 
 def _fewer(task: Task, options: DownstreamOptions) -> Task:

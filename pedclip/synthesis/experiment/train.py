@@ -62,14 +62,14 @@ def film_size(config: RunConfig) -> int:
 
 
 def stage_config(config: RunConfig, stage: Stage) -> RunConfig:
-    """Configuration of one stage: that of the real arm with its share of the passes.
+    """Configuration of one stage: that of the real arm with its fraction of the passes.
 
     Raises:
-        ValueError: The share is no whole number of passes.
+        ValueError: The fraction is no whole number of passes.
     """
-    epochs = config.training.epochs * stage.share
+    epochs = config.training.epochs * stage.fraction
     if epochs < 1 or epochs != round(epochs):
-        raise ValueError(f"{stage.share:g} of {config.training.epochs} passes is no whole number of them")
+        raise ValueError(f"{stage.fraction:g} of {config.training.epochs} passes is no whole number of them")
     return dataclasses.replace(config, training=replace_fields(config.training, {"epochs": round(epochs)}))
 
 

@@ -10,7 +10,7 @@ from pedclip.lazy import lazy_names
 if TYPE_CHECKING:
     from pedclip.synthesis.quality.agreement import finding_agreement as finding_agreement
     from pedclip.synthesis.quality.agreement import finding_labels as finding_labels
-    from pedclip.synthesis.quality.agreement import finding_places as finding_places
+    from pedclip.synthesis.quality.agreement import learnable_findings as learnable_findings
     from pedclip.synthesis.quality.agreement import text_agreement as text_agreement
     from pedclip.synthesis.quality.agreement import zero_shot_scores as zero_shot_scores
     from pedclip.synthesis.quality.classifiers import fit_classifiers as fit_classifiers
@@ -56,7 +56,7 @@ __getattr__, __dir__ = lazy_names(
         # Films and their texts.
         "finding_agreement": "agreement",
         "finding_labels": "agreement",
-        "finding_places": "agreement",
+        "learnable_findings": "agreement",
         "fit_classifiers": "classifiers",
         "text_agreement": "agreement",
         "zero_shot_scores": "agreement",

@@ -16,7 +16,7 @@ from pedclip.findings import finding_name
 from pedclip.synthesis.quality.film_means import mean_interval
 from pedclip.triplets.arrays import TripletArrays
 
-Places = Mapping[str, frozenset[int]]  # finding to the regions in which real training films show it
+FindingRegions = Mapping[str, frozenset[int]]  # finding to the regions in which real training films show it
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _rank(similarity: Floats, own: NDArray[np.intp], is_candidate: NDArray[np.bo
     return share
 
 
-def finding_places(films: TripletArrays, *, min_patients: int = 5) -> dict[str, frozenset[int]]:
+def learnable_findings(films: TripletArrays, *, min_patients: int = 5) -> dict[str, frozenset[int]]:
     """Findings of training films that enough patients have, with the regions in which they were seen.
 
     `TripletArrays` does not tell films that nobody labelled from films without findings: leave the former out.
@@ -133,14 +133,14 @@ def finding_places(films: TripletArrays, *, min_patients: int = 5) -> dict[str, 
     return {name: frozenset(regions[name]) for name in sorted(regions) if len(patients[name]) >= min_patients}
 
 
-def finding_labels(films: TripletArrays, places: Places) -> Floats:
+def finding_labels(films: TripletArrays, finding_regions: FindingRegions) -> Floats:
     """Labels of findings where they can be asked: in the regions in which training films show them.
 
     Elsewhere a label would only ask for the region, which a film of another finding gives away as well.
 
     Args:
         films: N films with the findings of their texts.
-        places: L findings, as from `finding_places`.
+        finding_regions: L findings, as from `learnable_findings`.
 
     Returns:
         (N, L) 1, 0, or NaN for a film of another region.
@@ -150,10 +150,10 @@ def finding_labels(films: TripletArrays, places: Places) -> Floats:
     """
     _require_findings(films)
     # NaN leaves a film out of one finding and keeps it for the others.
-    labels = np.full((len(films), len(places)), np.nan)
+    labels = np.full((len(films), len(finding_regions)), np.nan)
     for row, (found, region) in enumerate(zip(films.findings, films.regions, strict=True)):
         names = set(map(finding_name, found))
-        for column, (name, regions) in enumerate(places.items()):
+        for column, (name, regions) in enumerate(finding_regions.items()):
             if int(region) in regions:
                 labels[row, column] = float(name in names)
     return labels

@@ -11,7 +11,7 @@ from pedclip.evaluation.embeddings import Encoder, embed_texts
 from pedclip.evaluation.features import ImageModel
 from pedclip.evaluation.metrics.bootstrap import Floats
 from pedclip.synthesis.quality.agreement import (
-    Places,
+    FindingRegions,
     finding_agreement,
     finding_labels,
     text_agreement,
@@ -56,7 +56,7 @@ class RealFilms:
         test: Test films.
         model: The encoder of the project.
         encoders: That encoder first, then others.
-        places: Findings that are asked for.
+        finding_regions: Findings that are asked for.
         compared_at: Height and width to which all films are reduced, pixels.
         settings: Of the report.
         features: Of the training films by encoder, (T, C).
@@ -69,7 +69,7 @@ class RealFilms:
     test: TripletArrays
     model: DualEncoder
     encoders: tuple[FilmEncoder, ...]
-    places: Places
+    finding_regions: FindingRegions
     compared_at: int
     settings: QualitySettings
     features: Mapping[str, Floats]
@@ -84,7 +84,7 @@ def real_films(
     *,
     model: DualEncoder,
     encoders: Sequence[FilmEncoder],
-    places: Places,
+    finding_regions: FindingRegions,
     compared_at: int,
     settings: QualitySettings,
 ) -> RealFilms:
@@ -113,13 +113,15 @@ def real_films(
     }
     # Fitted on real films only, and before any synthetic film is looked at.
     classifiers = {
-        one.name: fit_classifiers(of_train[one.name], train, places, seed=settings.seed, device=settings.device)
+        one.name: fit_classifiers(
+            of_train[one.name], train, finding_regions, seed=settings.seed, device=settings.device
+        )
         for one in encoders
     }
     # Once for all arms: these are distances of all training films from each other.
     radii = {one.name: ball_radii(of_train[one.name], settings.neighbours) for one in encoders}
     return RealFilms(
-        train, test, model, tuple(encoders), places, compared_at, settings, of_train, radii, classifiers, known
+        train, test, model, tuple(encoders), finding_regions, compared_at, settings, of_train, radii, classifiers, known
     )
 
 
@@ -220,7 +222,7 @@ def _classified(real: RealFilms, arm: Arm, films: TripletArrays, features: Float
 
 
 def _agreement(real: RealFilms, arm: Arm, films: TripletArrays, image: Floats) -> Iterator[Entry]:
-    options, names = real.settings, list(real.places)
+    options, names = real.settings, list(real.finding_regions)
     drawn = {"num_resamples": options.num_resamples, "seed": options.seed}
 
     def encode(texts: Sequence[str]) -> NDArray[Any]:
@@ -229,7 +231,7 @@ def _agreement(real: RealFilms, arm: Arm, films: TripletArrays, image: Floats) -
     # Features have another length than embeddings, which a cosine does not see.
     yield from text_entries(arm, text_agreement(image, encode(films.texts), films, **drawn))
     if names:
-        scores, labels = zero_shot_scores(image, names, encode), finding_labels(films, real.places)
+        scores, labels = zero_shot_scores(image, names, encode), finding_labels(films, real.finding_regions)
         found = finding_agreement(scores, labels, names, films.patients, **drawn)
         yield from finding_entries(arm, found, "AUC of findings, zero-shot")
 

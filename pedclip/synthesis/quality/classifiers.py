@@ -15,7 +15,7 @@ from pedclip.evaluation.downstream.probes import Probe, fit_probe
 from pedclip.evaluation.metrics.bootstrap import Floats, Interval, Record
 from pedclip.evaluation.metrics.per_image import accuracy
 from pedclip.evaluation.tasks.patient_split import Part
-from pedclip.synthesis.quality.agreement import FindingAgreement, Places, finding_agreement, finding_labels
+from pedclip.synthesis.quality.agreement import FindingAgreement, FindingRegions, finding_agreement, finding_labels
 from pedclip.triplets.arrays import TripletArrays
 
 _VALIDATION: Final = 0.2  # of the training patients, on which penalties are chosen
@@ -47,14 +47,14 @@ class RealClassifiers:
     Args:
         regions: Of the body region, among `candidates`.
         candidates: (R,) class number to number of the region in `pedclip.anatomy.REGIONS`.
-        findings: Of the findings in `places`; None where there are none.
-        places: L findings, each with its regions.
+        findings: Of the findings in `finding_regions`; None where there are none.
+        finding_regions: L findings, each with its regions.
     """
 
     regions: Probe
     candidates: NDArray[np.intp]
     findings: Probe | None
-    places: Places
+    finding_regions: FindingRegions
 
     def region_accuracy(
         self, features: NDArray[Any], films: TripletArrays, *, num_resamples: int = 1000, seed: int = 0
@@ -102,15 +102,15 @@ class RealClassifiers:
         if self.findings is None:
             raise ValueError("no finding of the training films is frequent enough, so no classifier was fitted")
         # Asked in the regions in which it was learned, of synthetic and of real films alike.
-        labels = finding_labels(films, self.places)
+        labels = finding_labels(films, self.finding_regions)
         scores = self.findings.scores(features)
         return finding_agreement(
-            scores, labels, list(self.places), films.patients, num_resamples=num_resamples, seed=seed
+            scores, labels, list(self.finding_regions), films.patients, num_resamples=num_resamples, seed=seed
         )
 
 
 def fit_classifiers(
-    features: NDArray[Any], films: TripletArrays, places: Places, *, seed: int = 0, device: str = "cpu"
+    features: NDArray[Any], films: TripletArrays, finding_regions: FindingRegions, *, seed: int = 0, device: str = "cpu"
 ) -> RealClassifiers:
     """Classifiers of regions and findings on features of real training films.
 
@@ -119,7 +119,7 @@ def fit_classifiers(
     Args:
         features: (N, C).
         films: N real training films.
-        places: L findings to classify, as from `finding_places`; empty where the films carry none.
+        finding_regions: L findings to classify, as from `learnable_findings`; empty where the films carry none.
         seed: Of the choice of patients.
         device: Where to compute.
 
@@ -142,9 +142,9 @@ def fit_classifiers(
     regions = fit_probe(*parts(classes), kind="multi-class", num_classes=len(candidates), device=device)
     findings = None
     # Each finding is learned on films of its own regions, as it will be asked.
-    if places:
-        findings = fit_probe(*parts(finding_labels(films, places)), kind="multi-label", device=device)
-    return RealClassifiers(regions, candidates, findings, places)
+    if finding_regions:
+        findings = fit_probe(*parts(finding_labels(films, finding_regions)), kind="multi-label", device=device)
+    return RealClassifiers(regions, candidates, findings, finding_regions)
 
 
 def _validation_rows(patients: Any, seed: int) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pedclip.evaluation.metrics.bootstrap import Record
 from pedclip.evaluation.tasks.patient_split import PatientLeak
-from pedclip.synthesis.quality.agreement import finding_places
+from pedclip.synthesis.quality.agreement import learnable_findings
 from pedclip.synthesis.quality.arms import CEILING, DualEncoder, Seeds, measure_arm, real_films
 from pedclip.synthesis.quality.encoders import FilmEncoder, Resolution, film_encoder, resolution
 from pedclip.synthesis.quality.entries import Entry, Role
@@ -95,7 +95,9 @@ def quality_report(
         real_test,
         model=model,
         encoders=encoders,
-        places=finding_places(real_train, min_patients=options.min_patients) if len(real_train.findings) else {},
+        finding_regions=learnable_findings(real_train, min_patients=options.min_patients)
+        if len(real_train.findings)
+        else {},
         compared_at=smallest,
         settings=options,
     )

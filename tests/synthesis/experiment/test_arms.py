@@ -45,7 +45,7 @@ def sets(real, copies, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tr
 
 
 def test_every_arm_sees_as_many_pairs(sets: dict[str, TripletArrays]) -> None:
-    pairs = {arm.name: sum(stage.share * len(sets[stage.films]) for stage in arm.stages) for arm in ARMS.values()}
+    pairs = {arm.name: sum(stage.fraction * len(sets[stage.films]) for stage in arm.stages) for arm in ARMS.values()}
     assert set(pairs.values()) == {4.0}
 
 

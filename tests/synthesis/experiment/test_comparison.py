@@ -10,7 +10,7 @@ from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.interval import Interval
 from pedclip.evaluation.result import Predictions, Result
 from pedclip.synthesis.experiment import compare_arms, printed_cells
-from pedclip.synthesis.experiment.comparison import share_words, with_trainings
+from pedclip.synthesis.experiment.comparison import fraction_words, with_trainings
 
 NUMBER = 80
 PATIENTS = np.array([f"p{row:03}" for row in range(NUMBER)])
@@ -123,7 +123,7 @@ def test_nothing_to_compare_is_an_error() -> None:
 
 
 def test_fractions_keep_their_digits() -> None:
-    assert [share_words(one) for one in (0.0, 0.001, 0.005, 0.015, 0.1, 1.0)] == [
+    assert [fraction_words(one) for one in (0.0, 0.001, 0.005, 0.015, 0.1, 1.0)] == [
         "no labels", "0.1%", "0.5%", "1.5%", "10%", "100%",
     ]  # fmt: skip
 

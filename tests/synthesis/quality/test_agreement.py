@@ -10,7 +10,7 @@ from pedclip.evaluation.embeddings import embed_texts
 from pedclip.synthesis.quality.agreement import (
     finding_agreement,
     finding_labels,
-    finding_places,
+    learnable_findings,
     text_agreement,
     zero_shot_scores,
 )
@@ -105,18 +105,18 @@ def test_findings_are_asked_where_training_films_show_them():
     train = rows(
         list("abcdef"), [0, 0, 1, 1, 2, 2], [("Fracture",), ("fracture",), ("fracture ",), (), ("Effusion",), ()]
     )
-    assert finding_places(train, min_patients=2) == {"fracture": frozenset({0, 1})}
-    assert finding_places(train, min_patients=1) == {"effusion": frozenset({2}), "fracture": frozenset({0, 1})}
+    assert learnable_findings(train, min_patients=2) == {"fracture": frozenset({0, 1})}
+    assert learnable_findings(train, min_patients=1) == {"effusion": frozenset({2}), "fracture": frozenset({0, 1})}
     test = rows(list("abc"), [1, 2, 0], [("FRACTURE",), ("fracture",), ()])
-    labels = finding_labels(test, finding_places(train, min_patients=1))
+    labels = finding_labels(test, learnable_findings(train, min_patients=1))
     np.testing.assert_array_equal(labels, [[np.nan, 1], [0, np.nan], [np.nan, 0]])
 
 
 def test_patients_are_counted_and_not_films():
     train = rows(list("abc"), [0, 0, 0], [("fracture",)] * 3)
     same = dataclasses.replace(train, patients=["p"] * 3)
-    assert list(finding_places(train, min_patients=3)) == ["fracture"]
-    assert finding_places(same, min_patients=2) == {}
+    assert list(learnable_findings(train, min_patients=3)) == ["fracture"]
+    assert learnable_findings(same, min_patients=2) == {}
 
 
 def test_the_area_of_findings_equals_scikit_learn():
@@ -139,7 +139,7 @@ def test_the_area_of_findings_equals_scikit_learn():
 
 
 def test_prompts_find_what_the_text_has_and_nothing_in_shuffled_films():
-    places = finding_places(FILMS)
+    places = learnable_findings(FILMS)
 
     def encode(texts):
         return embed_texts(MODEL, texts)
@@ -159,7 +159,7 @@ def test_labels_with_one_answer_have_no_area():
     assert found.findings[0].score is None
 
 
-@pytest.mark.parametrize("measure", [finding_places, lambda films: finding_labels(films, {"a": frozenset({0})})])
+@pytest.mark.parametrize("measure", [learnable_findings, lambda films: finding_labels(films, {"a": frozenset({0})})])
 def test_films_that_nobody_labelled_are_refused(measure):
     with pytest.raises(ValueError, match="carry no findings"):
         measure(rows(["a", "b"], [0, 0]))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pedclip.synthesis.quality.agreement import finding_places
+from pedclip.synthesis.quality.agreement import learnable_findings
 from pedclip.synthesis.quality.classifiers import fit_classifiers
 from pedclip.synthesis.quality.encoders import film_encoder
 from pedclip.synthesis.quality.floors import floor_films
@@ -21,7 +21,7 @@ def features(films):
 
 @pytest.fixture(scope="module")
 def classifiers():
-    return fit_classifiers(features(TRAIN), TRAIN, finding_places(TRAIN))
+    return fit_classifiers(features(TRAIN), TRAIN, learnable_findings(TRAIN))
 
 
 def test_good_synthetic_films_are_recognised_as_real_ones_are(classifiers):
@@ -87,7 +87,7 @@ def test_the_patients_that_choose_are_not_fitted_on(monkeypatch):
         seen[options["kind"]] = set(train.patients.tolist()), set(validation.patients.tolist())
 
     monkeypatch.setattr("pedclip.synthesis.quality.classifiers.fit_probe", record)
-    fit_classifiers(features(TRAIN), TRAIN, finding_places(TRAIN), seed=3)
+    fit_classifiers(features(TRAIN), TRAIN, learnable_findings(TRAIN), seed=3)
     assert set(seen) == {"multi-class", "multi-label"}
     for fitted, chosen in seen.values():
         assert not fitted & chosen

@@ -121,7 +121,7 @@ def test_copies_alone_are_flagged(report, value):
     assert not flagged & {"good", "real test", "blurred", "shuffled", "noise"}
     assert [one.space.split(" (")[0] for one in report.memorisation["copies"]] == ["drawn", "doubled", PIXELS]
     assert all(one.is_flagged for one in report.memorisation["copies"])
-    assert value("copies", "near copies", "note", detail=PIXELS).startswith("flagged: limit 0.")
+    assert value("copies", "near copies", "note", detail=PIXELS).startswith("flagged: 1.000 of patients, limit 0.")
     assert value("good", "near copies", "note", detail=PIXELS).startswith("not flagged")
     assert value("real test", "nearer to one", detail=PIXELS) == pytest.approx(0.5, abs=0.12)
     nearest = report.memorisation["copies"][2].copies[0]
