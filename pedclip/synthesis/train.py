@@ -94,8 +94,14 @@ def _run(config: FlowRun, options: argparse.Namespace) -> int:
     with run_lock(options.output):
         check_run(options.output, config, resume=not options.no_resume)  # before films are read into the folder
         films = training_films(config, options.output, workers=options.workers)
-        known = {"rows": films.rows, "resume": not options.no_resume}
-        result = train_flow(films.images, films.captions, config=config, run=options.output, **known)
+        result = train_flow(
+            films.images,
+            films.captions,
+            config=config,
+            run=options.output,
+            rows=films.rows,
+            resume=not options.no_resume,
+        )
     if result.num_cut:
         print(f"{result.num_cut} of {len(films.captions)} captions are cut at {config.text_encoder}'s limit")
     kind: EmbeddedKind = "generic" if config.data == GENERIC else "domain"

@@ -49,7 +49,10 @@ def alignment(
     has_regions = len({row.region for row in labels}) > 1
     found: dict[tuple[str, float], list[Result]] = {}
     if has_own_score(model):
-        score = partial(pair_score_matrix, model, films.images, **options)
+
+        def score(asked: Sequence[str]) -> NDArray[Any]:
+            return pair_score_matrix(model, films.images, asked, **options)
+
         similarity: NDArray[Any] = score(sentences)  # (N, U)
         regions = own_regions(score, labels, method=method) if has_regions else None
     else:
