@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pedclip.anatomy import REGIONS
+from pedclip.evaluation.embeddings import embed
 from pedclip.evaluation.tasks.labels import Row
+from pedclip.synthesis.experiment import alignment as asked
 from pedclip.synthesis.experiment.alignment import RECALL_AT, REGION, RETRIEVAL, alignment
 from pedclip.triplets.arrays import TripletArrays
 from pedclip.triplets.transforms import Preprocess
@@ -90,3 +92,15 @@ def test_nothing_is_asked_that_every_answer_would_get_right() -> None:
     assert list(alignment(Reader(), arrays, labels(arrays), "one region")) == [(RETRIEVAL, 0.0)]
     same = TripletArrays(arrays.images, ["text 1"] * NUMBER, arrays.regions, arrays.patients)
     assert alignment(Reader(), same, labels(same), "one text") == {}
+
+
+def test_a_method_with_a_score_of_its_own_is_asked_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def worse(model: Any, images: Any, texts: Any, **_: Any) -> Any:
+        found = embed(model, images, texts)
+        # The opposite of its cosine: the own text comes last.
+        return -found.image @ found.text.T
+
+    monkeypatch.setattr(asked, "has_own_score", lambda _: True)
+    monkeypatch.setattr(asked, "pair_score_matrix", worse)
+    found = alignment(Reader(), films(), labels(films()), "own")
+    assert [one.score.value for (one,) in found.values()] == [0, 0]
