@@ -37,7 +37,7 @@ class Generator(Protocol):
 
     @property
     def prompt(self) -> Prompt:
-        """What of a triplet it is meant to be told."""
+        """Part of a triplet that it is meant to be told."""
         ...
 
     def generate(self, texts: Sequence[str], *, seeds: Sequence[int]) -> Films:

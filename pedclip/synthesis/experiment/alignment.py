@@ -1,4 +1,4 @@
-"""What pairs of film and text teach without any label: to name the body region, and to find the text of a film."""
+"""Questions that pairs of film and text answer without any label: the body region, and the text of a film."""
 
 from collections.abc import Sequence
 from functools import partial

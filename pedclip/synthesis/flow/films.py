@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class FlowFilms:
-    """What a flow is trained on.
+    """Films, captions and patients that a flow is trained on.
 
     Attributes:
         images: (N, H, W) uint8.
