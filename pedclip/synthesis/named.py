@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pedclip.artefacts import read_json
-from pedclip.synthesis.flow.checkpoint import embedded_generator, open_generator
+from pedclip.synthesis.flow.checkpoint import EMBEDDED_NAMES, embedded_generator, open_generator
 from pedclip.synthesis.flow.config import Sampling
 from pedclip.synthesis.generator import Generator
 from pedclip.synthesis.phantom import PhantomGenerator
@@ -15,8 +15,6 @@ from pedclip.triplets.seen_patients import PATIENTS_FILE, drop_seen_patients
 if TYPE_CHECKING:
     from datasets import Dataset
 
-EMBEDDED: Final = "embedded"
-EMBEDDED_GENERIC: Final = "embedded-generic"
 PHANTOM: Final = "phantom"
 
 
@@ -48,8 +46,8 @@ def named_generator(
         ValueError: It is damaged, "phantom" without studies of the phantom, or it has seen patients of these films.
         ModuleNotFoundError: diffusers is not installed.
     """
-    if name in (EMBEDDED, EMBEDDED_GENERIC):
-        return embedded_generator("domain" if name == EMBEDDED else "generic", sampling=sampling, device=device)
+    if name in EMBEDDED_NAMES:
+        return embedded_generator(EMBEDDED_NAMES[str(name)], sampling=sampling, device=device)
     if name == PHANTOM:
         return PhantomGenerator(studies, image_size=image_size)
     folder = Path(name)
@@ -63,8 +61,8 @@ def named_generator(
             _refuse_seen(folder, judged_on)
         return open_generator(folder, sampling=sampling, device=device)
     raise FileNotFoundError(
-        f"{name} is no generator: expected {EMBEDDED!r}, {EMBEDDED_GENERIC!r}, {PHANTOM!r}, a folder of a flow such as "
-        "runs/flow/checkpoint, or a folder that diffusers saved a text-to-image pipeline in"
+        f"{name} is no generator: expected {', '.join(map(repr, EMBEDDED_NAMES))}, {PHANTOM!r}, a folder of a flow such "
+        "as runs/flow/checkpoint, or a folder that diffusers saved a text-to-image pipeline in"
     )
 
 

@@ -28,7 +28,7 @@ EMBED_COMMANDS: Final[Mapping[EmbeddedKind, str]] = {
     "domain": "python -m pedclip.synthesis.train --profile demo --output runs/flow --embed",
     "generic": "python -m pedclip.synthesis.train --profile demo --generic --output runs/flow-generic --embed",
 }
-_STARTS: Final[Mapping[str, EmbeddedKind]] = {"embedded": "domain", "embedded-generic": "generic"}
+EMBEDDED_NAMES: Final[Mapping[str, EmbeddedKind]] = {"embedded": "domain", "embedded-generic": "generic"}
 _KIND: Final = "pedclip-flow"  # tells this folder's configuration from that of other checkpoints
 _HELD: Final = (WEIGHTS_FILE, CONFIG_FILE, CHECKSUMS_FILE, "README.md")
 _ABOVE: Final = ("name", "prompt", "text_encoder", "model", "sampling")  # in a configuration under names of their own
@@ -161,8 +161,8 @@ def start_generator(
     if not config.start:
         return None
     # Those of the package have seen drawn patients and pictures without any.
-    if config.start in _STARTS:
-        folder = embedded_folder(_STARTS[config.start])
+    if config.start in EMBEDDED_NAMES:
+        folder = embedded_folder(EMBEDDED_NAMES[config.start])
     else:
         folder = Path(config.start)
         listed = folder.parent / PATIENTS_FILE
