@@ -61,8 +61,8 @@ def named_generator(
             _refuse_seen(folder, judged_on)
         return open_generator(folder, sampling=sampling, device=device)
     raise FileNotFoundError(
-        f"{name} is no generator: expected {', '.join(map(repr, EMBEDDED_NAMES))}, {PHANTOM!r}, a folder of a flow such "
-        "as runs/flow/checkpoint, or a folder that diffusers saved a text-to-image pipeline in"
+        f"{name} is no generator: expected {', '.join(map(repr, EMBEDDED_NAMES))}, {PHANTOM!r}, a folder of a flow "
+        "such as runs/flow/checkpoint, or a folder that diffusers saved a text-to-image pipeline in"
     )
 
 
