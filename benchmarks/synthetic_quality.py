@@ -1,13 +1,14 @@
 """What drawn films are worth, and whether they are copies: those of ``benchmarks.synthetic_vlp``, and a flow's own.
 
-    python -m benchmarks.synthetic_quality --films runs/synthetic/phantom/films --run runs/flow \
+    python -m benchmarks.synthetic_quality --films runs/synthetic/phantom/films \
         --json benchmarks/results/synthetic_quality.json --sheet runs/sheet
 
 Four parts. *Quality*: every copy in --films against the real training films, between real test films above and noise,
 blurred, collapsed and shuffled films below, in the eyes of PedCLIP and of an ImageNet encoder; with region and findings
-as classifiers of real films tell them. *Memorisation*: films of the flow in --run from captions it was trained with,
-several seeds, held against its own training films and against films of other patients of the same population.
-*Control*: a flow of the same network that was overfitted on 32 films must be flagged. *Speed*: films a second.
+as classifiers of real films tell them. *Memorisation*: films of --flow from captions it was trained with, several
+seeds, held against its own training films, which its folder describes and the phantom draws again, and against films
+of other patients of the same population. *Control*: a flow of the same network that was overfitted on 32 films must be
+flagged. *Speed*: films a second.
 
 --sheet writes a picture of films of all regions in a random order, and its key in a file of its own: somebody who does
 not know the key names the regions.
@@ -30,8 +31,8 @@ from pedclip.anatomy import REGIONS, display_name
 from pedclip.artefacts import write_file
 from pedclip.data.loading import PHANTOM, load
 from pedclip.models.pedclip import PedCLIP
-from pedclip.synthesis.flow.checkpoint import open_generator
-from pedclip.synthesis.flow.config import FlowRun, load_flow_profile, load_flow_run
+from pedclip.synthesis.flow.checkpoint import EMBEDDED_NAMES, embedded_folder, open_generator
+from pedclip.synthesis.flow.config import FlowRun, load_flow_profile
 from pedclip.synthesis.flow.films import training_films
 from pedclip.synthesis.flow.generator import FlowGenerator
 from pedclip.synthesis.flow.train import train_flow
@@ -121,10 +122,10 @@ def _film_size(copy: Path) -> int:
 
 def memorisation(options: argparse.Namespace) -> dict[str, Any]:
     """Films of a flow's own captions beside its own training films, in each space."""
-    config = load_flow_run(options.run / "flow.json")
-    images, texts = _training_films(config, options.run, options.threads)
-    test, patients = _test_films(config, options.run)
-    generator = open_generator(options.run / "checkpoint")
+    flow, config = _flow_folder(options), run_of(_flow_folder(options))
+    images, texts = _training_films(config, options.work, options.threads)
+    test, patients = _test_films(config, options.work)
+    generator = open_generator(flow)
     rows = np.random.default_rng(0).choice(len(texts), options.prompts, replace=False)
     found = _memories(generator, images, test, patients, [texts[row] for row in rows], options.seeds)
     return {"captions": len(rows), "training films": len(images), "test patients": len(set(patients)), "spaces": found}
@@ -133,12 +134,23 @@ def memorisation(options: argparse.Namespace) -> dict[str, Any]:
 def control(options: argparse.Namespace) -> dict[str, Any]:
     """The same of a flow that has learned 32 films by heart."""
     config = load_flow_profile("overfit")
-    run = options.run.with_name(f"{options.run.name}-overfit")
+    run = options.work / "overfit"
     images, texts = _training_films(config, run, options.threads)
     result = train_flow(images, texts, config=config, run=run)
-    test, patients = _test_films(config, options.run)
+    test, patients = _test_films(config, run)
     found = _memories(result.generator, images, test, patients, texts, options.seeds)
     return {"steps": config.training.steps, "training films": len(images), "seconds": result.seconds, "spaces": found}
+
+
+def run_of(folder: Path) -> FlowRun:
+    """What made a generator, as its folder describes it."""
+    stored = json.loads((folder / "config.json").read_text())
+    kept = {name: stored[name] for name in ("name", "prompt", "model", "sampling")}
+    return FlowRun.from_dict(stored["made_by"] | kept | {"text_encoder": stored["text_encoder"]["checkpoint"]})
+
+
+def _flow_folder(options: argparse.Namespace) -> Path:
+    return embedded_folder(EMBEDDED_NAMES[options.flow]) if options.flow in EMBEDDED_NAMES else Path(options.flow)
 
 
 def _memories(
@@ -200,7 +212,7 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"threads": options.threads}
     triplets = load_triplets(options.films / "triplets")["train"].select(range(TIMED))
     drawn: dict[str, Generator] = {
-        "flow": open_generator(options.run / "checkpoint"),
+        "flow": open_generator(_flow_folder(options)),
         "phantom": named_generator(PHANTOM, studies=triplets["study_id"], image_size=128),
     }
     for name, generator in drawn.items():
@@ -251,7 +263,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parts = ["quality", "memorisation", "speed", "control"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, default=Path("runs/synthetic/phantom/films"), help="of synthetic_vlp")
-    parser.add_argument("--run", type=Path, default=Path("runs/flow"), help="folder of the training of the flow")
+    parser.add_argument("--flow", default="embedded", help='"embedded", or the folder of a flow of the phantom')
+    parser.add_argument("--work", type=Path, default=Path("runs/synthetic_quality"), help="folder of its training films")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=parts)
     parser.add_argument("--prompts", type=int, default=200, help="captions of which films are held against training")
     parser.add_argument("--seeds", type=int, default=3, help="films of each of them")
