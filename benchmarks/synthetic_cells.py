@@ -213,7 +213,8 @@ def _run_cell(options: argparse.Namespace, cell: Cell, folder: Path) -> None:
         model = initial(options, real["train"], method, seed)
         model = model if name == START else model.untrained(seed)
     preprocess = default_preprocess(configuration(options, "clip", seed).model.image_size, None)
-    asked = DownstreamScorer(triplets, real, model.preprocess if model else preprocess, downstream_options(options))
+    preprocess = model.preprocess if model else preprocess
+    asked = DownstreamScorer(triplets, real, preprocess=preprocess, options=downstream_options(options))
     trained = time.monotonic()
     save_scores(folder, asked.score(model, name) if model else asked.score_thumbnail(name))
     # Last, as it says that the cell is done.

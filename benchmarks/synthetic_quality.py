@@ -264,7 +264,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, default=Path("runs/synthetic/phantom/films"), help="of synthetic_vlp")
     parser.add_argument("--flow", default="embedded", help='"embedded", or the folder of a flow of the phantom')
-    parser.add_argument("--work", type=Path, default=Path("runs/synthetic_quality"), help="folder of its training films")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/synthetic_quality"), help="folder of its training films"
+    )
     parser.add_argument("--parts", type=lambda text: text.split(","), default=parts)
     parser.add_argument("--prompts", type=int, default=200, help="captions of which films are held against training")
     parser.add_argument("--seeds", type=int, default=3, help="films of each of them")

@@ -108,6 +108,27 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{path} is not readable JSON: {error}") from error
 
 
+def first_difference(old: Any, new: Any, name: str = "") -> str:
+    """The first value in which two descriptions differ, in words; "" where they are equal.
+
+    Args:
+        old: Plain values, as JSON has them.
+        new: The same of today, whose order decides which difference is the first.
+        name: Of both, dotted, for the values of an object.
+
+    Example:
+        >>> first_difference({"training": {"seed": 0}}, {"training": {"seed": 5}})
+        'training.seed was 0, is 5'
+    """
+    # Down to the value, since two digests would tell a reader nothing.
+    if isinstance(old, dict) and isinstance(new, dict):
+        # A key on one side only counts as None on the other.
+        keys = [*new, *(key for key in old if key not in new)]
+        found = (first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in keys)
+        return next((words for words in found if words), "")
+    return "" if old == new else f"{name} was {old!r}, is {new!r}"
+
+
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
     """Write a CSV file, whole or not at all; cells that a spreadsheet would run as a formula get an apostrophe."""
     return write_text(path, "".join(_csv_line([_inert(cell) for cell in row]) for row in (header, *rows)))

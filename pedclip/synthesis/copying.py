@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pedclip.artefacts import atomic_folder, read_json, without_link, write_file, write_json
+from pedclip.artefacts import atomic_folder, first_difference, read_json, without_link, write_file, write_json
 from pedclip.synthesis.drawn_films import CONSTANT, OtherCopy, begin, draw_missing, film_path
 from pedclip.synthesis.generator import Generator, SeedMode
-from pedclip.synthesis.planning import CopyOptions, CopyPlan, PlannedFilm, difference, plan_copy
+from pedclip.synthesis.planning import CopyOptions, CopyPlan, PlannedFilm, plan_copy
 from pedclip.synthesis.prompts import Prompt
 from pedclip.training.run_lock import run_lock
 from pedclip.triplets.left_out import LEFT_OUT_FILE, LeftOut, Reason, reason_counts, write_left_out
@@ -147,7 +147,7 @@ def _finished(destination: Path, plan: CopyPlan) -> SyntheticCopy | None:
         return None
     head = read_json(destination / HEAD)
     found = {key: head.get(key) for key in plan.identity} if isinstance(head, dict) else {}
-    if words := difference(found, plan.identity):
+    if words := first_difference(found, plan.identity):
         raise OtherCopy(f"{destination} holds a copy that differs: {words}. Give another output folder.")
     # Shards may have been lost since, and a training would take what is left.
     num_films = sum(len(split) for split in load_triplets(destination).values())

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from PIL import Image
 
-from pedclip.artefacts import clear_partial_files, read_json, write_bytes, write_json
+from pedclip.artefacts import clear_partial_files, first_difference, read_json, write_bytes, write_json
 from pedclip.synthesis.generator import Generator, draw_films
-from pedclip.synthesis.planning import CopyPlan, PlannedFilm, difference
+from pedclip.synthesis.planning import CopyPlan, PlannedFilm
 
 _BEGUN: Final = "begun.json"
 _JOURNAL: Final = "journal.jsonl"
@@ -44,7 +44,7 @@ def begin(work: Path, plan: CopyPlan) -> None:
         (work / _JOURNAL).unlink(missing_ok=True)
         write_json(file, plan.identity)
         return
-    if words := difference(read_json(file), plan.identity):
+    if words := first_difference(read_json(file), plan.identity):
         raise OtherCopy(
             f"a copy was begun in {work} that differs: {words}. Go on with the same options and generator, give "
             "another output folder, or delete that folder."

@@ -174,14 +174,3 @@ def _identity(films: tuple[PlannedFilm, ...], generator: Generator, options: Cop
     # As it will be read again: tuples become lists, and what JSON cannot hold shows now.
     plain: dict[str, Any] = json.loads(json.dumps(content, allow_nan=False))
     return plain
-
-
-def difference(found: Any, expected: Any, where: str = "") -> str:
-    """The first entry in which two identities differ, in words; "" where they are equal."""
-    # Down to the option that differs, since two hashes would tell a reader nothing.
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for key in [*expected, *(key for key in found if key not in expected)]:
-            if words := difference(found.get(key), expected.get(key), f"{where}.{key}" if where else key):
-                return words
-        return ""
-    return "" if found == expected else f"{where} is {found!r} there and {expected!r} here"

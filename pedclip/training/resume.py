@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from torch import distributed
 
-from pedclip.artefacts import clear_partial_files, read_json, write_json
+from pedclip.artefacts import clear_partial_files, first_difference, read_json, write_json
 from pedclip.training.checkpoints import EXPORT_FOLDER, RESUME_FOLDER
 from pedclip.training.config import RunConfig
 from pedclip.training.run_lock import is_main
@@ -114,7 +114,7 @@ def _refuse_another_run(run: Path, wanted: dict[str, Any]) -> None:
         if name == CONFIG_FILE:
             stored = _with_defaults(stored)
         # Through JSON once, for it knows lists but no tuples.
-        difference = _first_difference(stored, json.loads(json.dumps(content)))
+        difference = first_difference(stored, json.loads(json.dumps(content)))
         if difference:
             raise ValueError(f"{run} holds another run ({difference}).\n{_WAYS_OUT}")
 
@@ -135,14 +135,3 @@ def _fingerprint(train: TripletArrays) -> str:
     for text, patient in zip(train.texts, train.patients, strict=True):
         digest.update(f"{patient}\0{text}\0".encode())
     return digest.hexdigest()[:16]
-
-
-def _first_difference(old: Any, new: Any, name: str = "") -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        # A key on one side only counts as None on the other.
-        for key in sorted(old.keys() | new.keys()):
-            found = _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
-            if found:
-                return found
-        return ""
-    return "" if old == new else f"{name} was {old!r}, is {new!r}"

@@ -161,12 +161,12 @@ def test_a_finished_copy_is_returned_without_drawing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"seed": 1}, "options.seed is 0 there and 1 here"),
-        ({"prompt": "named"}, "options.prompt is 'excerpt' there and 'named' here"),
-        ({"batch_size": 3}, "options.batch_size is 8 there and 3 here"),
-        ({"splits": ("train", "test")}, r"options.splits is \['train'\] there"),
-        ({"generator": NoiseGenerator(version=2)}, "generator.version is 1 there and 2 here"),
-        ({"triplets": triplets(text="Other.")}, "reports is '[0-9a-f]+' there"),
+        ({"seed": 1}, "options.seed was 0, is 1"),
+        ({"prompt": "named"}, "options.prompt was 'excerpt', is 'named'"),
+        ({"batch_size": 3}, "options.batch_size was 8, is 3"),
+        ({"splits": ("train", "test")}, r"options.splits was \['train'\], is"),
+        ({"generator": NoiseGenerator(version=2)}, "generator.version was 1, is 2"),
+        ({"triplets": triplets(text="Other.")}, "reports was '[0-9a-f]+', is"),
     ],
 )
 def test_another_copy_in_the_same_folder_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -298,9 +298,7 @@ def test_a_damaged_film_is_made_again_with_its_batch(tmp_path: Path, damage: str
 def test_a_begun_copy_is_not_mixed_with_another(tmp_path: Path) -> None:
     work = begun(tmp_path)
     before = {path: path.read_bytes() for path in work.glob("**/*") if path.is_file()}
-    with pytest.raises(
-        OtherCopy, match=r"was begun in .*copy.drawing that differs: options.seed is 0 there and 4 here"
-    ):
+    with pytest.raises(OtherCopy, match=r"was begun in .*copy.drawing that differs: options.seed was 0, is 4"):
         synthetic_copy(triplets(), NoiseGenerator(), tmp_path / "copy", batch_size=2, seed=4)
     assert {path: path.read_bytes() for path in work.glob("**/*") if path.is_file()} == before
 

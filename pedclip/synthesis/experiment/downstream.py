@@ -93,6 +93,7 @@ class DownstreamScorer:
         self,
         triplets: "DatasetDict",
         films: Mapping[str, TripletArrays],
+        *,
         preprocess: Preprocess,
         options: DownstreamOptions,
         cache: Path | None = None,

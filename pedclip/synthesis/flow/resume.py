@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.artefacts import clear_partial_files, read_json, write_json
+from pedclip.artefacts import clear_partial_files, first_difference, read_json, write_json
 from pedclip.models.checkpoint_files import CONFIG_FILE
 from pedclip.synthesis.flow.config import FlowRun
 from pedclip.training.state import State, read_state
@@ -120,7 +120,7 @@ def _check_described(run: Path, wanted: dict[str, Any]) -> None:
         if name == _DATA_FILE and "start" not in content:
             # Weights that are gone decide nothing any more: the run has its own.
             stored.pop("start", None)
-        if difference := _first_difference(stored, content):
+        if difference := first_difference(stored, content):
             raise ValueError(f"{run} holds another run ({difference}).{_WAYS_OUT}")
 
 
@@ -130,13 +130,3 @@ def _fingerprint(images: NDArray[np.uint8], texts: Sequence[str]) -> str:
     # A sample: an archive is not read again for every restart.
     digest.update(np.ascontiguousarray(images[:: max(1, len(images) // _SAMPLE)]).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _first_difference(old: Any, new: Any, name: str = "") -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = (
-            _first_difference(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in sorted({*old, *new})
-        )
-        return next((one for one in found if one), "")
-    # The first is enough to see which run it was.
-    return "" if old == new else f"{name} was {old!r}, is {new!r}"

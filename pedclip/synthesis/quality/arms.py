@@ -22,8 +22,8 @@ from pedclip.synthesis.quality.coverage import ball_radii, manifold_coverage
 from pedclip.synthesis.quality.diversity import Diversity, pair_diversity, prompt_pairs, region_pairs
 from pedclip.synthesis.quality.encoders import PIXELS, FilmEncoder, pixel_features, resized
 from pedclip.synthesis.quality.entries import (
-    Arm,
     Entry,
+    MeasuredArm,
     Role,
     coverage_entries,
     diversity_entries,
@@ -174,21 +174,23 @@ def measure_arm(
     entries: list[Entry] = []
     # Each encoder for itself, as a generator may please one and not the other.
     for encoder in real.encoders:
-        arm = Arm(name, role, encoder.name)
+        arm = MeasuredArm(name, role, encoder.name)
         entries += _distances(real, arm, films, features[0][encoder.name], rows)
         entries += _classified(real, arm, films, features[0][encoder.name])
     # Texts are embedded by the own model alone, so only its space knows both.
-    entries += _agreement(real, Arm(name, role, real.encoders[0].name), films, features[0][real.encoders[0].name])
-    entries += _diversity(real, Arm(name, role, real.encoders[0].name), seeds, features)
+    entries += _agreement(
+        real, MeasuredArm(name, role, real.encoders[0].name), films, features[0][real.encoders[0].name]
+    )
+    entries += _diversity(real, MeasuredArm(name, role, real.encoders[0].name), seeds, features)
     # All films of all seeds here: a copy is rare, and one of them is enough.
     memories = tuple(_memorisation(real, space, role, seeds, features) for space in real.known)
     for space, memory in zip(real.known, memories, strict=True):
-        entries += memorisation_entries(Arm(name, role, "" if space == PIXELS else space), memory)
+        entries += memorisation_entries(MeasuredArm(name, role, "" if space == PIXELS else space), memory)
     return entries, memories
 
 
 def _distances(
-    real: RealFilms, arm: Arm, films: TripletArrays, features: Floats, rows: NDArray[np.intp]
+    real: RealFilms, arm: MeasuredArm, films: TripletArrays, features: Floats, rows: NDArray[np.intp]
 ) -> Iterator[Entry]:
     # The training films are the reference of every arm, real test films included.
     options, reference = real.settings, real.features[arm.encoder]
@@ -211,7 +213,7 @@ def _distances(
     yield from coverage_entries(arm, found)
 
 
-def _classified(real: RealFilms, arm: Arm, films: TripletArrays, features: Floats) -> Iterator[Entry]:
+def _classified(real: RealFilms, arm: MeasuredArm, films: TripletArrays, features: Floats) -> Iterator[Entry]:
     classifiers = real.classifiers[arm.encoder]
     drawn = {"num_resamples": real.settings.num_resamples, "seed": real.settings.seed}
     yield from region_entries(arm, classifiers.region_accuracy(features, films, **drawn))
@@ -221,7 +223,7 @@ def _classified(real: RealFilms, arm: Arm, films: TripletArrays, features: Float
         yield from finding_entries(arm, found, "AUC of findings, classifier of real films")
 
 
-def _agreement(real: RealFilms, arm: Arm, films: TripletArrays, image: Floats) -> Iterator[Entry]:
+def _agreement(real: RealFilms, arm: MeasuredArm, films: TripletArrays, image: Floats) -> Iterator[Entry]:
     options, names = real.settings, list(real.finding_regions)
     drawn = {"num_resamples": options.num_resamples, "seed": options.seed}
 
@@ -236,7 +238,9 @@ def _agreement(real: RealFilms, arm: Arm, films: TripletArrays, image: Floats) -
         yield from finding_entries(arm, found, "AUC of findings, zero-shot")
 
 
-def _diversity(real: RealFilms, arm: Arm, seeds: Seeds, features: Sequence[Mapping[str, Floats]]) -> Iterator[Entry]:
+def _diversity(
+    real: RealFilms, arm: MeasuredArm, seeds: Seeds, features: Sequence[Mapping[str, Floats]]
+) -> Iterator[Entry]:
     # Small first: the similarity depends on the size.
     images = [resized(one.images, compared_at=real.compared_at, size=real.compared_at) for one in seeds]
 

@@ -74,7 +74,7 @@ def prompt_pairs(prompts: Sequence[object] | NDArray[Any]) -> NDArray[np.intp]:
 
 
 def region_pairs(regions: NDArray[Any], patients: Sequence[str], *, seed: int = 0) -> NDArray[np.intp]:
-    """Pairs of films of one region and of two patients, each film in one pair at most.
+    """Pairs of films of one region and of two patients, each patient in one pair at most: pairs are independent.
 
     Args:
         regions: (N,) region of each film.
@@ -89,16 +89,15 @@ def region_pairs(regions: NDArray[Any], patients: Sequence[str], *, seed: int = 
     """
     rng, owners = np.random.default_rng(seed), np.asarray(patients)
     pairs: list[tuple[int, int]] = []
-    for region in np.unique(regions):
-        waiting: list[int] = []
-        for film in rng.permutation(np.flatnonzero(regions == region)):
-            # Films of one patient are alike for another reason than their region.
-            partner = next((other for other in waiting if owners[other] != owners[film]), None)
-            if partner is None:
-                waiting.append(int(film))
-            else:
-                waiting.remove(partner)
-                pairs.append((partner, int(film)))
+    paired: set[str] = set()
+    for region in rng.permutation(np.unique(regions)):
+        films = rng.permutation(np.flatnonzero(regions == region))
+        # One film of each patient: two of one are alike for another reason than their region.
+        of_patient = {str(owners[film]): int(film) for film in films if owners[film] not in paired}
+        names = list(of_patient)
+        for one, other in zip(names[::2], names[1::2], strict=False):
+            pairs.append((of_patient[one], of_patient[other]))
+            paired |= {one, other}
     if not pairs:
         raise ValueError("real diversity needs a region with films of at least 2 patients")
     return np.array(pairs, dtype=np.intp)

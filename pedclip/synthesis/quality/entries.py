@@ -51,7 +51,7 @@ class Entry(Record):
 
 
 @dataclass(frozen=True)
-class Arm:
+class MeasuredArm:
     """Names that all rows of one arm and one encoder begin with.
 
     Args:
@@ -82,7 +82,7 @@ class Arm:
         )  # fmt: skip
 
 
-def frechet_entries(arm: Arm, found: FrechetDistance) -> Iterator[Entry]:
+def frechet_entries(arm: MeasuredArm, found: FrechetDistance) -> Iterator[Entry]:
     """The distance, and the extrapolated one where there is one."""
     # The warning stands in the row itself, where a table of a paper is copied from.
     yield arm.entry("Fréchet distance", found.value, "lower", found.num_synthetic, note=found.note)
@@ -90,7 +90,7 @@ def frechet_entries(arm: Arm, found: FrechetDistance) -> Iterator[Entry]:
         yield arm.entry("Fréchet distance, N → ∞", found.extrapolated, "lower", found.num_synthetic)
 
 
-def kernel_entries(arm: Arm, found: KernelDistance, num_films: int) -> Iterator[Entry]:
+def kernel_entries(arm: MeasuredArm, found: KernelDistance, num_films: int) -> Iterator[Entry]:
     """The kernel distance with the spread of its subsets."""
     detail = f"{found.num_subsets} subsets of {found.subset_size}"
     # The size of the subsets is part of the number: two spreads compare at one size only.
@@ -99,7 +99,7 @@ def kernel_entries(arm: Arm, found: KernelDistance, num_films: int) -> Iterator[
     yield replace(plain, low=found.low, high=found.high, note="spread over subsets")
 
 
-def coverage_entries(arm: Arm, found: ManifoldCoverage) -> Iterator[Entry]:
+def coverage_entries(arm: MeasuredArm, found: ManifoldCoverage) -> Iterator[Entry]:
     """Precision, recall, density and coverage."""
     for name in ("precision", "recall", "density", "coverage"):
         # k and the number of films change these numbers as much as the films do.
@@ -107,7 +107,7 @@ def coverage_entries(arm: Arm, found: ManifoldCoverage) -> Iterator[Entry]:
         yield arm.entry(name, value, "higher", found.num_synthetic, detail=f"k = {found.neighbours}")
 
 
-def text_entries(arm: Arm, found: TextAgreement) -> Iterator[Entry]:
+def text_entries(arm: MeasuredArm, found: TextAgreement) -> Iterator[Entry]:
     """Ranks of the own text, and the cosine with it."""
     number = found.all_texts.num_items
     # A rank among few texts is coarse, so their number goes with it.
@@ -120,7 +120,7 @@ def text_entries(arm: Arm, found: TextAgreement) -> Iterator[Entry]:
     yield arm.entry("cosine with own text", found.cosine, _CEILING, number)
 
 
-def finding_entries(arm: Arm, found: FindingAgreement, measure: str) -> Iterator[Entry]:
+def finding_entries(arm: MeasuredArm, found: FindingAgreement, measure: str) -> Iterator[Entry]:
     """The mean over findings, and each finding that has a score."""
     # Without a finding that can be asked there is no row, rather than a row of nothing.
     if found.macro is not None:
@@ -133,7 +133,7 @@ def finding_entries(arm: Arm, found: FindingAgreement, measure: str) -> Iterator
             yield replace(entry, note="; ".join(filter(None, (note, entry.note))))
 
 
-def region_entries(arm: Arm, found: RegionAccuracy) -> Iterator[Entry]:
+def region_entries(arm: MeasuredArm, found: RegionAccuracy) -> Iterator[Entry]:
     """Accuracy of regions with its chance, and within each region."""
     number = found.accuracy.num_items
     # Some regions are filmed far more often than others.
@@ -144,17 +144,17 @@ def region_entries(arm: Arm, found: RegionAccuracy) -> Iterator[Entry]:
         yield arm.entry("accuracy within a region", share, "higher", count, detail=display_name(region))
 
 
-def diversity_entries(arm: Arm, found: Diversity, pairs: str) -> Iterator[Entry]:
+def diversity_entries(arm: MeasuredArm, found: Diversity, pairs: str) -> Iterator[Entry]:
     """Structure, pixels and features of pairs; `pairs` says of what they are."""
     # The number of scales depends on the size of the films, and the value on it.
     kind = "SSIM" if found.num_scales == 1 else f"MS-SSIM ({found.num_scales} scales)"
     for name, value in ((kind, found.similarity), ("pixel difference", found.pixels)):
-        yield Arm(arm.name, arm.role).entry(f"{name}, {pairs}", value, _CEILING, found.num_pairs)
+        yield MeasuredArm(arm.name, arm.role).entry(f"{name}, {pairs}", value, _CEILING, found.num_pairs)
     if found.features is not None:
         yield arm.entry(f"feature difference, {pairs}", found.features, _CEILING, found.num_pairs)
 
 
-def memorisation_entries(arm: Arm, found: Memorisation) -> Iterator[Entry]:
+def memorisation_entries(arm: MeasuredArm, found: Memorisation) -> Iterator[Entry]:
     """Nearness, near copies and the verdict as a note."""
     number = found.near_copies.num_items
     detail = found.space
