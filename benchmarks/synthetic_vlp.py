@@ -63,6 +63,7 @@ _OF_A_CELL = (
     "data",
     "studies",
     "profile",
+    "image_size",
     "epochs",
     "domain",
     "generic",
@@ -227,6 +228,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--label", type=_label, default="phantom", help="folder of these data in --runs")
     parser.add_argument("--studies", type=int, default=1200, help="of the phantom")
     parser.add_argument("--profile", default="demo", help="encoders, starting weights, batch, step size")
+    parser.add_argument("--image-size", type=int, default=0, help="of all encoders, pixels; 0 means the profile's")
     parser.add_argument("--epochs", type=int, default=0, help="of the real arm, even; 0 means the profile's")
     parser.add_argument("--arms", type=_some_of(ARMS), default=list(ARMS))
     parser.add_argument("--baselines", type=_some_of(BASELINES), default=list(BASELINES))
