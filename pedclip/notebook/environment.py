@@ -8,7 +8,12 @@ import warnings
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from pedclip.artefacts import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PACKAGES: Final = ("pedclip", "torch", "timm", "transformers", "lightning", "datasets", "numpy", "pydicom")
 # Read by the libraries when they are imported, which is one reason why `start` comes before every other import.
@@ -72,6 +77,18 @@ def project_root() -> Path:
 def default_runs() -> Path:
     """Folder for runs when no `output` is given: `runs` of the project, or PEDCLIP_RUNS (the tests use it)."""
     return Path(os.environ.get("PEDCLIP_RUNS") or project_root() / "runs").absolute()
+
+
+def benchmark_rows(name: str) -> "pd.DataFrame":
+    """Rows of a benchmark whose numbers the checkout keeps, such as "synthetic_phantom"; none outside of a checkout.
+
+    Args:
+        name: Of the file in ``benchmarks/results``, without its ending.
+    """
+    import pandas as pd
+
+    file = project_root() / "benchmarks" / "results" / f"{name}.json"
+    return pd.DataFrame(read_json(file)["rows"] if file.is_file() else [])
 
 
 def shown(path: Path) -> str:

@@ -32,6 +32,13 @@ def even(value: int) -> int:
     return value
 
 
+def none_or_enough(value: int) -> int:
+    """0, or so many that a region has several films: at least 100."""
+    if value and value < 100:  # no words: those of the field are enough
+        raise ValueError
+    return value
+
+
 def _known_regions(regions: list[str]) -> list[str]:
     for region in regions:
         if region not in REGIONS:

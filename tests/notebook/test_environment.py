@@ -1,12 +1,14 @@
 """What a notebook sets before anything large is loaded."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from pedclip.notebook.environment import quiet
+from pedclip.notebook.environment import benchmark_rows, quiet
 
 
 def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +26,14 @@ def test_the_policy_is_set_before_torch_is_loaded() -> None:
         "import sys; from pedclip.notebook import start; import pedclip.notebook.session; print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_rows_of_a_benchmark_are_those_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pedclip.notebook.environment.project_root", lambda: tmp_path)
+    assert benchmark_rows("mine").empty
+    folder = tmp_path / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    (folder / "mine.json").write_text(
+        json.dumps({"rows": [{"arm": "real", "value": 0.5}, {"arm": "x", "value": None}]})
+    )
+    assert benchmark_rows("mine")["arm"].tolist() == ["real", "x"]

@@ -178,3 +178,16 @@ def test_a_file_of_parameters_is_one_of_its_notebook(path: Path) -> None:
     values = validate(given, notebook).model_dump()
     assert given
     assert {name: values[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("reports", 5, "reports=5 is not allowed: 0 or at least 100"),
+        ("epochs", 3, "epochs=3 is not allowed: an even number, at least 2"),
+    ],
+)
+def test_synthetic_films_are_enough_and_passes_can_be_halved(name: str, value: int, words: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(words)):
+        validate({name: value}, "07_synthetic_vlp")
+    assert validate({"reports": 100, "epochs": 2}, "07_synthetic_vlp").model_dump()["reports"] == 100
