@@ -6,9 +6,9 @@
 Four parts. *Quality*: every copy in --films against the real training films, between real test films above and noise,
 blurred, collapsed and shuffled films below, in the eyes of PedCLIP and of an ImageNet encoder; with region and findings
 as classifiers of real films tell them. *Memorisation*: films of --flow from captions it was trained with, several
-seeds, held against its own training films, which its folder describes and the phantom draws again, and against films
-of other patients of the same population. *Control*: a flow of the same network that was overfitted on 32 films must be
-flagged. *Speed*: films a second.
+seeds, held against its own training films, which its folder describes (the phantom draws them again, those of a folder
+are read), and against films of the test patients of the same population. *Control*: a flow of the same network that was
+overfitted on 32 films must be flagged. *Speed*: films a second.
 
 --sheet writes a picture of films of all regions in a random order, and its key in a file of its own: somebody who does
 not know the key names the regions.
@@ -32,7 +32,7 @@ from pedclip.artefacts import write_file
 from pedclip.data.loading import PHANTOM, load
 from pedclip.models.pedclip import PedCLIP
 from pedclip.synthesis.flow.checkpoint import EMBEDDED_NAMES, embedded_folder, open_generator
-from pedclip.synthesis.flow.config import FlowRun, load_flow_profile
+from pedclip.synthesis.flow.config import GENERIC, FlowRun, load_flow_profile
 from pedclip.synthesis.flow.films import training_films
 from pedclip.synthesis.flow.generator import FlowGenerator
 from pedclip.synthesis.flow.train import train_flow
@@ -200,10 +200,11 @@ def _training_films(config: FlowRun, run: Path, workers: int) -> tuple[NDArray[n
 
 def _test_films(config: FlowRun, run: Path) -> tuple[NDArray[np.uint8], list[str]]:
     """Films (N, H, W) of test patients of a flow's population, and the patient of each."""
-    if config.data != PHANTOM:
-        raise SystemExit(f"error: {config.data!r} is no flow of the phantom, whose test patients are known")
-    drawn = load(PHANTOM, studies=TEST_STUDIES, seed=config.training.seed, size=config.phantom_size)["test"]
-    films = to_arrays(drawn, run / "cache" / f"test-{config.training.seed}", size=config.model.image_size)
+    if config.data == GENERIC:
+        raise SystemExit("error: a generic flow has no patients whose films its own could be held against")
+    drawn = {"studies": TEST_STUDIES, "seed": config.training.seed, "size": config.phantom_size}
+    test = load(config.data, **(drawn if config.data == PHANTOM else {}))["test"]
+    films = to_arrays(test, run / "cache" / f"test-{config.training.seed}", size=config.model.image_size)
     return films.images, list(films.patients)
 
 
@@ -263,7 +264,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parts = ["quality", "memorisation", "speed", "control"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, default=Path("runs/synthetic/phantom/films"), help="of synthetic_vlp")
-    parser.add_argument("--flow", default="embedded", help='"embedded", or the folder of a flow of the phantom')
+    parser.add_argument("--flow", default="embedded", help='"embedded", or the folder of a flow')
     parser.add_argument(
         "--work", type=Path, default=Path("runs/synthetic_quality"), help="folder of its training films"
     )
