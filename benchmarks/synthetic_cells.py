@@ -10,22 +10,18 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from benchmarks.report import describe
 from benchmarks.synthetic_results import DESCRIPTION, load_scores, save_scores
 from pedclip.artefacts import write_json, write_text
 from pedclip.data.loading import PHANTOM, load
 from pedclip.models.pedclip import default_preprocess
-from pedclip.objectives.trained import PLAIN, ObjectiveModel, open_model
+from pedclip.objectives.trained import open_model
 from pedclip.synthesis.copying import SyntheticCopy, synthetic_copy
 from pedclip.synthesis.experiment.arms import ARMS, GENERATORS, REAL, Arm, film_sets
 from pedclip.synthesis.experiment.downstream import DownstreamOptions, DownstreamScorer, Scores
-from pedclip.synthesis.experiment.train import arm_config, film_size, train_arm
+from pedclip.synthesis.experiment.train import arm_config, film_size, initial_model, train_arm
 from pedclip.synthesis.named import named_generator
 from pedclip.training.config import RunConfig
-from pedclip.training.loop import build_model
-from pedclip.training.module import build_objective, objective_settings
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import load_triplets, save_triplets
@@ -47,7 +43,7 @@ def configuration(options: argparse.Namespace, method: str, seed: int) -> RunCon
     """Configuration of the real arm of a method."""
     data = options.data if options.data == PHANTOM else str(Path(options.data).resolve())
     named = {"data": data, "studies": options.studies}
-    # Films no larger than the generator draws cost a third, and no arm is sharper than another.
+    # Films about as large as the generator draws cost a third, and the real ones are hardly sharper.
     named |= {"image_size": options.image_size} if options.image_size else {}
     return arm_config(options.profile, method, epochs=options.epochs, seed=seed, **named)
 
@@ -150,10 +146,13 @@ def prepare(options: argparse.Namespace, arms: list[Arm]) -> None:
     if (found := json.loads((folder / FILMS_FILE).read_text())) != asked:
         raise SystemExit(f"{folder} holds films of {found}, not of {asked}; use another --label")
     triplets = load_triplets(folder / "triplets")
+    generators = {}
+    # All of them before the first film is drawn: one that cannot be opened would end an hour of drawing.
     for name in sorted(set().union(*(arm.generators for arm in arms))):
         source = getattr(options, name)
         studies = triplets["train"]["study_id"] if source == PHANTOM else ()
-        generator = named_generator(source, studies=studies, image_size=size, judged_on=triplets["test"])
+        generators[name] = named_generator(source, studies=studies, image_size=size, judged_on=triplets["test"])
+    for name, generator in generators.items():
         copy = synthetic_copy(triplets, generator, copy_folder(options, name), seed=FILMS_SEED)
         print(f"{name}: {copy.num_films} films of {generator.name}, {copy.num_cut} prompts cut", flush=True)
     # The caches: several cells may not build one at a time.
@@ -212,7 +211,7 @@ def _run_cell(options: argparse.Namespace, cell: Cell, folder: Path) -> None:
         model = open_model(run.checkpoint)
         cost = {"steps": run.steps, "films": run.films, "losses": run.losses}
     elif name != THUMBNAIL:
-        model = initial(options, real["train"], method, seed)
+        model = initial_model(configuration(options, method, seed), real["train"])
         model = model if name == START else model.untrained(seed)
     preprocess = default_preprocess(configuration(options, "clip", seed).model.image_size, None)
     preprocess = model.preprocess if model else preprocess
@@ -230,17 +229,6 @@ def _run_cell(options: argparse.Namespace, cell: Cell, folder: Path) -> None:
             "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         },
     )
-
-
-def initial(options: argparse.Namespace, films: TripletArrays, method: str, seed: int) -> Any:
-    """The encoders and heads of a method before any training, with the profile's starting weights."""
-    config = configuration(options, method, seed)
-    torch.manual_seed(seed)
-    model = build_model(config, films).eval()
-    if method in PLAIN:
-        return model
-    objective = build_objective(config.training, model)
-    return ObjectiveModel(model, objective, name=method, options=objective_settings(config.training)).eval()
 
 
 def scores_of(options: argparse.Namespace, cell: Cell) -> Scores:

@@ -14,24 +14,29 @@ half of the passes on drawn films, then half on real ones from that checkpoint, 
 PedCLIP's teacher forcing begin anew. Films are drawn once, with one seed; the seed of a cell is that of its training.
 
 "coarse" are real films with the detail of the drawn ones: what the generator's size alone costs. "shuffled" are drawn
-films of other reports: what drawn films teach without their meaning. "start" is what training starts from (ImageNet
-stages, random transformers), "untrained" random weights throughout, "thumbnail" 65 numbers per film.
+films of other reports: what drawn films teach without their meaning; "in-region" those of other reports of the same
+region: what they teach by their region alone. "start" is what training starts from (ImageNet stages, random
+transformers), "untrained" random weights throughout, "thumbnail" 65 numbers per film.
 
 The report: for each arm, method, question and fraction the mean over seeds with a 95 % interval over test patients, and
-the difference to the real arm on the same patients and seeds; an arrow where its interval, over patients and trainings,
-leaves out 0. The domain generator reads reports with a text encoder that was trained on pairs with real films, so that
-"no real films" is true of this pre-training only (methods/synthetic.md, Y7).
+the difference to the real arm, and to the shuffled one, on the same patients and seeds; an arrow where its interval,
+over patients and trainings, leaves out 0. Labelled subsamples and drawn films are the same for all seeds: their luck is
+in no interval.
+
+The domain generator reads reports with a text encoder that was trained on pairs with real films, so that "no real
+films" is true of this pre-training only (methods/synthetic.md, Y7).
 """
 
 import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.cell_queue import run_queue
 from benchmarks.report import describe, write_report
@@ -51,9 +56,11 @@ from benchmarks.synthetic_cells import (
     scores_of,
 )
 from pedclip.artefacts import read_json
+from pedclip.data.loading import PHANTOM
 from pedclip.evaluation.metrics.interval import entry_text
-from pedclip.synthesis.experiment.arms import ARMS, Arm
-from pedclip.synthesis.experiment.comparison import compare_arms, fraction_words
+from pedclip.synthesis.experiment.arms import ARMS, PERFECT, REAL, SHUFFLED, Arm
+from pedclip.synthesis.experiment.comparison import Cells, compare_arms, fraction_words
+from pedclip.synthesis.experiment.downstream import Scores
 from pedclip.triplets.arrays import qualified_patients
 from pedclip.triplets.splits import SPLITS
 from pedclip.triplets.storage import load_triplets
@@ -98,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise SystemExit(f"error: {error}") from error
         run_cells(options)
     report = summarize(options)
-    print(table(report), flush=True)
+    print(table(report["rows"], report["not_done"]), flush=True)
     if options.json:
         write_report(options.json, describe() | {"options": _described(options)} | report)
     # Of a comparison that lacks cells nobody should read a ranking by accident.
@@ -138,19 +145,27 @@ def summarize(options: argparse.Namespace) -> dict[str, Any]:
     """Scores and differences of all finished cells."""
     triplets = load_triplets(films_folder(options) / "triplets")
     patients = np.unique(qualified_patients(triplets["test"]))
-    cells, costs = {}, {}
+    cells: dict[tuple[str, str], dict[int, Scores]] = {}
+    costs: dict[str, list[dict[str, Any]]] = {}
     for cell in cells_of(options):
         if (found := finished(options, cell)) is not None:
             name, method, seed = cell
-            cells.setdefault((name, method), {})[seed] = scores_of(options, cell)
+            scores = scores_of(options, cell)
+            if name == THUMBNAIL:
+                # It has no method and no seed: the same beside every training.
+                same = {number: scores for number in options.seeds}
+                cells |= {(name, one): same for one in options.methods}
+            else:
+                cells.setdefault((name, method), {})[seed] = scores
             costs.setdefault(f"{name} {method}".strip(), []).append(_cost(found, seed))
-    rows = compare_arms(cells, patients, num_resamples=options.num_resamples).to_dict("records") if cells else []
+    has_control = any(name == SHUFFLED for name, _ in cells)
     return {
         "films": {split: len(triplets[split]) for split in SPLITS},
         "patients": len(patients),
         "arms": {name: ARMS[name].words for name in options.arms},
         "copies": {name: _copy(options, name) for name in sorted(set().union(*(a.generators for a in _arms(options))))},
-        "rows": [{name: _plain(value) for name, value in row.items()} for row in rows],
+        "rows": _rows(cells, patients, REAL, options.num_resamples) if cells else [],
+        "over_shuffled": _rows(cells, patients, SHUFFLED, options.num_resamples) if has_control else [],
         "cells": costs,
         # With the last words of their logs.
         "not_done": {
@@ -161,17 +176,22 @@ def summarize(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def table(report: Mapping[str, Any]) -> str:
-    """Plain text: a line per method, question, fraction and arm."""
+def _rows(cells: Cells, patients: NDArray[Any], reference: str, num_resamples: int) -> list[dict[str, Any]]:
+    rows = compare_arms(cells, patients, reference=reference, num_resamples=num_resamples).to_dict("records")
+    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+
+
+def table(rows: Sequence[Mapping[str, Any]], not_done: Mapping[str, str]) -> str:
+    """Plain text: a line per method, question, fraction and arm, and one per missing cell."""
     lines = []
-    for row in report["rows"]:
+    for row in rows:
         apart = ""
         if row["arrow"] is not None:
             ends = {"value": row["difference"], "low": row["difference_low"], "high": row["difference_high"]}
             apart = f"  {row['arrow']} {entry_text(ends)}"
         named = f"{row['question']}, {fraction_words(row['fraction'])}"
         lines.append(f"{row['method']:8} {named:24} {row['arm']:10} {entry_text(row):>26}{apart}")
-    lines += [f"not done: {cell} ({words or 'not started'})" for cell, words in report["not_done"].items()]
+    lines += [f"not done: {cell} ({words or 'not started'})" for cell, words in not_done.items()]
     return "\n".join(lines)
 
 
@@ -230,7 +250,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--profile", default="demo", help="encoders, starting weights, batch, step size")
     parser.add_argument("--image-size", type=int, default=0, help="of all encoders, pixels; 0 means the profile's")
     parser.add_argument("--epochs", type=int, default=0, help="of the real arm, even; 0 means the profile's")
-    parser.add_argument("--arms", type=_some_of(ARMS), default=list(ARMS))
+    parser.add_argument("--arms", type=_some_of(ARMS), help="all by default, of the phantom also the perfect one")
     parser.add_argument("--baselines", type=_some_of(BASELINES), default=list(BASELINES))
     parser.add_argument("--methods", type=_names, default=["convirt", "gloria", "mgca", "pedclip"])
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
@@ -253,7 +273,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--report-only", action="store_true", help="of the cells that are done")
     parser.add_argument("--cell", default="", help="one arm or baseline, with one method and seed: for each process")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    # The perfect generator knows reports of the phantom alone.
+    has_perfect = options.data == PHANTOM or options.perfect != PHANTOM
+    options.arms = options.arms or [name for name in ARMS if has_perfect or name != PERFECT]
+    return options
 
 
 if __name__ == "__main__":

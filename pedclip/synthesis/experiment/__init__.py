@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pedclip.synthesis.experiment.train import ArmRun as ArmRun
     from pedclip.synthesis.experiment.train import arm_config as arm_config
     from pedclip.synthesis.experiment.train import film_size as film_size
+    from pedclip.synthesis.experiment.train import initial_model as initial_model
     from pedclip.synthesis.experiment.train import train_arm as train_arm
 
 __getattr__, __dir__ = lazy_names(
@@ -33,6 +34,7 @@ __getattr__, __dir__ = lazy_names(
         "ArmRun": "train",
         "arm_config": "train",
         "film_size": "train",
+        "initial_model": "train",
         "train_arm": "train",
     },
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pedclip.synthesis.arms import common_reports, mixed, replaced, same_reports, shuffled
+from pedclip.synthesis.arms import Within, common_reports, mixed, replaced, same_reports, shuffled
 from pedclip.synthesis.copying import SyntheticCopy
 from pedclip.synthesis.quality.encoders import resized
 from pedclip.triplets.arrays import TripletArrays, to_arrays
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 REAL: Final = "real"
 COARSE: Final = "coarse"
 MAIN: Final = "domain"  # the generator whose films the mixed, two-stage and shuffled arms have
-GENERATORS: Final = ("generic", MAIN, "perfect")
+PERFECT: Final = "perfect"  # of the phantom alone
+SHUFFLED: Final = "shuffled"
+IN_REGION: Final = "in-region"
+GENERATORS: Final = ("generic", MAIN, PERFECT)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Arm:
         """Generators that must have drawn a copy for it."""
         sets = {stage.films for stage in self.stages}
         # Coarse films are as coarse as those of the main generator.
-        needs_main = {COARSE, "mixed", "shuffled"} & sets
+        needs_main = {COARSE, "mixed", SHUFFLED, IN_REGION} & sets
         return frozenset(sets & set(GENERATORS)) | (frozenset([MAIN]) if needs_main else frozenset())
 
 
@@ -68,11 +71,13 @@ ARMS: Final[Mapping[str, Arm]] = {
         Arm(COARSE, "real films, no sharper than the generator draws", (Stage(COARSE),)),
         Arm("generic", "films of a generator without medical pictures", (Stage("generic"),)),
         Arm(MAIN, "films of a generator of this domain", (Stage(MAIN),)),
-        Arm("perfect", "films of a generator that knows what reports mean", (Stage("perfect"),)),
+        Arm(PERFECT, "films of a generator that knows what reports mean", (Stage(PERFECT),)),
         # Twice the films, so half the passes.
         Arm("mixed", "real films and those of the domain generator", (Stage("mixed", 0.5),)),
         Arm("then-real", "films of the domain generator, then real ones", (Stage(MAIN, 0.5), Stage(REAL, 0.5))),
-        Arm("shuffled", "films of the domain generator, each of another report", (Stage("shuffled"),)),
+        Arm(SHUFFLED, "films of the domain generator, each of another report", (Stage(SHUFFLED),)),
+        # What films tell of a report beyond its region is lost, and nothing else.
+        Arm(IN_REGION, "the same, each of another report of its region", (Stage(IN_REGION),)),
     )
 }
 
@@ -100,7 +105,7 @@ def film_sets(
         By name of the set. A report without a film in one of the copies is in none of them.
 
     Raises:
-        ValueError: A copy is missing, or as `replaced` and `shuffled`.
+        ValueError: A copy is missing, or as `replaced` and `shuffled`; the message names the arm.
     """
     needed = sorted(set().union(*(arm.generators for arm in wanted)))
     if missing := [name for name in needed if name not in copies]:
@@ -122,8 +127,13 @@ def _set(name: str, real: "DatasetDict", drawn: Mapping[str, "DatasetDict"], see
         return real
     if name == "mixed":
         return mixed(real, drawn[MAIN])
-    if name == "shuffled":
-        return shuffled(replaced(real, drawn[MAIN]), seed=seed)
+    if name in (SHUFFLED, IN_REGION):
+        within: Within = "region" if name == IN_REGION else "all"
+        try:
+            return shuffled(replaced(real, drawn[MAIN]), seed=seed, within=within)
+        except ValueError as error:
+            # Some reports are too much alike; every other arm can be had.
+            raise ValueError(f"there can be no arm {name}: {error}; leave it out") from error
     return replaced(real, drawn[name])
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from pedclip.models.pedclip import default_preprocess
+from pedclip.models.pedclip import PedCLIP, default_preprocess
+from pedclip.objectives.trained import PLAIN, ObjectiveModel
 from pedclip.synthesis.experiment.arms import Arm, Stage
 from pedclip.training.config import RunConfig, replace_fields
-from pedclip.training.loop import pretrain
+from pedclip.training.loop import build_model, pretrain
+from pedclip.training.module import build_objective, objective_settings
 from pedclip.training.profiles import configure
 from pedclip.triplets.arrays import TripletArrays
 
@@ -25,14 +28,12 @@ class ArmRun:
         steps: Of the optimizer, by stage.
         films: Trained on, by stage.
         losses: Mean training loss of each tenth of all steps: one that stays where it began has taught nothing.
-        seconds: Wall time of this process.
     """
 
     checkpoint: Path
     steps: tuple[int, ...]
     films: tuple[int, ...]
     losses: tuple[float, ...]
-    seconds: float
 
 
 def arm_config(profile: str, method: str, *, epochs: int, seed: int, **settings: Any) -> RunConfig:
@@ -92,17 +93,34 @@ def train_arm(
         KeyError: A set of films is missing.
         ValueError: As `pedclip.training.loop.pretrain`.
     """
-    steps, losses, seconds, checkpoint = [], [], 0.0, None
+    steps, losses, checkpoint = [], [], None
     for number, stage in enumerate(arm.stages, start=1):
-        own, config_here = films[stage.films], stage_config(config, stage)
         # A folder each: the first checkpoint must stay whole while the second is written.
         folder = run / f"stage-{number}" if len(arm.stages) > 1 else run
-        result = pretrain(own, validation, config=config_here, run=folder, start=checkpoint)
-        checkpoint, seconds = result.checkpoint, seconds + result.seconds
-        batches = config_here.training.epochs * (len(own) // config_here.training.batch_size)
-        steps.append(batches // config_here.training.accumulate)
+        result = pretrain(
+            films[stage.films], validation, config=stage_config(config, stage), run=folder, start=checkpoint
+        )
+        checkpoint = result.checkpoint
+        # As the trainer counted them, from 0; the last row is that of the validation films.
+        steps.append(int(max(row["step"] for row in result.history)) + 1)
         losses += [row["train/loss"] for row in result.history if "train/loss" in row]
     assert checkpoint is not None
     tenths = tuple(float(np.mean(part)) for part in np.array_split(losses, 10) if len(part))
     counts = tuple(len(films[stage.films]) for stage in arm.stages)
-    return ArmRun(checkpoint, tuple(steps), counts, tenths, seconds)
+    return ArmRun(checkpoint, tuple(steps), counts, tenths)
+
+
+def initial_model(config: RunConfig, films: TripletArrays) -> "PedCLIP | ObjectiveModel":
+    """The encoders and heads of an arm before any training: what its starting weights alone can do.
+
+    Args:
+        config: Of the arm; its seed draws what starts at random.
+        films: Whose texts the tokenizer is trained on.
+    """
+    torch.manual_seed(config.training.seed)
+    model = build_model(config, films).eval()
+    method = config.training.objective
+    if method in PLAIN:
+        return model
+    objective = build_objective(config.training, model)
+    return ObjectiveModel(model, objective, name=method, options=objective_settings(config.training)).eval()

@@ -28,7 +28,11 @@ class Blank(NoiseGenerator):
 def real() -> DatasetDict:
     found = triplets()
     texts = [f"Film {row}." for row in range(5)]
-    train = found["train"].remove_columns("text").add_column("text", texts, feature=found["train"].features["text"])
+    # Of one region, in which films can be exchanged.
+    columns = {"text": texts, "region": [0] * len(texts)}
+    train = found["train"].remove_columns(list(columns))
+    for name, values in columns.items():
+        train = train.add_column(name, values, feature=found["train"].features[name])
     return DatasetDict({**found, "train": train.select_columns(found["train"].column_names)})
 
 
@@ -65,10 +69,20 @@ def test_films_are_those_of_the_name(sets: dict[str, TripletArrays]) -> None:
     for name in ("generic", "domain", "perfect"):
         others = [one for one in ("real", "generic", "domain", "perfect") if one != name]
         assert not any(np.array_equal(sets[name].images, sets[one].images) for one in others)
-    # The films of the shuffled arm are all of the domain arm's, each in another place.
-    moved = sets["shuffled"].images
-    assert sorted(map(bytes, moved)) == sorted(map(bytes, domain))
-    assert not any(np.array_equal(one, other) for one, other in zip(moved, domain, strict=True))
+    # The films of both shuffled arms are all of the domain arm's, each in another place.
+    for name in ("shuffled", "in-region"):
+        moved = sets[name].images
+        assert sorted(map(bytes, moved)) == sorted(map(bytes, domain))
+        assert not any(np.array_equal(one, other) for one, other in zip(moved, domain, strict=True))
+
+
+def test_an_arm_that_these_reports_cannot_have_is_named(
+    real: DatasetDict, copies: dict[str, SyntheticCopy], tmp_path: Path
+) -> None:
+    alone = DatasetDict({**real, "train": real["train"].select(range(1))})
+    one = {"domain": synthetic_copy(alone, NoiseGenerator(), tmp_path / "copy")}
+    with pytest.raises(ValueError, match="there can be no arm in-region: one text has 1 of the 1 films of chest"):
+        film_sets(alone, one, [ARMS["in-region"]], folder=tmp_path, size=SIZE)
 
 
 def test_coarse_films_keep_what_the_drawn_size_holds(sets: dict[str, TripletArrays]) -> None:
@@ -99,4 +113,5 @@ def test_generators_that_an_arm_needs() -> None:
         "mixed": ["domain"],
         "then-real": ["domain"],
         "shuffled": ["domain"],
+        "in-region": ["domain"],
     }
