@@ -3,12 +3,13 @@
     python -m benchmarks.synthetic_quality --films runs/synthetic/phantom/films \
         --json benchmarks/results/synthetic_quality.json --sheet runs/sheet
 
-Four parts. *Quality*: every copy in --films against the real training films, between real test films above and noise,
-blurred, collapsed and shuffled films below, in the eyes of PedCLIP and of an ImageNet encoder; with region and findings
-as classifiers of real films tell them. *Memorisation*: films of --flow from captions it was trained with, several
-seeds, held against its own training films, which its folder describes (the phantom draws them again, those of a folder
-are read), and against films of the test patients of the same population. *Control*: a flow of the same network that was
-overfitted on 32 films must be flagged. *Speed*: films a second.
+Four parts. *Quality*: films that each generator draws for the reports of the test patients against the real training
+films, between the real films of these reports above and noise, blurred, collapsed and shuffled ones below, in the eyes
+of PedCLIP and of an ImageNet encoder; with region and findings as classifiers of real films tell them. *Memorisation*:
+films of --flow from captions it was trained with, several seeds, held against its own training films, which its folder
+describes (the phantom draws them again, those of a folder are read), and against films of the test patients of the same
+population. *Control*: a flow of the same network that was overfitted on 32 films must be flagged. *Speed*: films a
+second.
 
 --sheet writes a picture of films of all regions in a random order, and its key in a file of its own: somebody who does
 not know the key names the regions.
@@ -28,9 +29,11 @@ from PIL import Image
 
 from benchmarks.report import describe, write_report
 from pedclip.anatomy import REGIONS, display_name
-from pedclip.artefacts import write_file
+from pedclip.artefacts import read_json, write_file
 from pedclip.data.loading import PHANTOM, load
+from pedclip.models.checkpoint_files import CONFIG_FILE
 from pedclip.models.pedclip import PedCLIP
+from pedclip.synthesis.copying import HEAD, synthetic_copy
 from pedclip.synthesis.flow.checkpoint import EMBEDDED_NAMES, embedded_folder, open_generator
 from pedclip.synthesis.flow.config import GENERIC, FlowRun, load_flow_profile
 from pedclip.synthesis.flow.films import training_films
@@ -51,6 +54,7 @@ from pedclip.synthesis.quality import (
     quality_report,
 )
 from pedclip.synthesis.quality.encoders import PIXELS
+from pedclip.synthesis.quality.entries import COPY_MEASURES
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.storage import load_triplets
 
@@ -58,12 +62,7 @@ MODEL = "pedclip-phantom-small"
 NEUTRAL_SIZE = 112  # pixels, as the project's own encoder
 TEST_STUDIES = 1000  # of the flow's population, whose test patients stand beside its training films
 TIMED = 32  # films
-COPY_MEASURES = (
-    "nearer to training than test",
-    "nearer to one training film than test",
-    "median distance ratio",
-    "near copies",
-)
+PARTS = ("quality", "memorisation", "speed", "control")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -93,11 +92,14 @@ def quality(options: argparse.Namespace) -> dict[str, Any]:
     triplets, folder = load_triplets(options.films / "triplets"), options.films / "quality"
     size = model.preprocess.resize
     real = {split: to_arrays(triplets[split], folder / split, size=size) for split in ("train", "test")}
-    copies = sorted(path.parent for path in options.films.glob("copies/*/synthetic.json"))
-    drawn = {
-        path.name: [to_arrays(load_triplets(path)["train"], folder / path.name, size=_film_size(path))]
-        for path in copies
-    }
+    drawn = {}
+    for name, source in (("generic", options.generic), ("domain", options.flow), ("perfect", options.perfect)):
+        studies = triplets["test"]["study_id"] if source == PHANTOM else ()
+        generator = named_generator(source, studies=studies, image_size=size, judged_on=triplets["test"])
+        # The reports of the real test films, so that those are what a perfect generator would draw.
+        copy = synthetic_copy(triplets, generator, folder / "copies" / name, splits=("test",))
+        films = load_triplets(copy.folder)["test"]
+        drawn[name] = [to_arrays(films, folder / f"drawn-{name}", size=generator.image_size)]
     report = quality_report(
         real["train"],
         real["test"],
@@ -112,12 +114,6 @@ def quality(options: argparse.Namespace) -> dict[str, Any]:
     del found["memorisation"]
     found["entries"] = [one for one in found["entries"] if one["measure"] not in COPY_MEASURES]
     return found
-
-
-def _film_size(copy: Path) -> int:
-    """Height and width of the films of a copy, pixels."""
-    head = json.loads((copy / "synthetic.json").read_text())
-    return int(head["generator"]["image_size"])
 
 
 def memorisation(options: argparse.Namespace) -> dict[str, Any]:
@@ -135,8 +131,12 @@ def control(options: argparse.Namespace) -> dict[str, Any]:
     """The same of a flow that has learned 32 films by heart."""
     config = load_flow_profile("overfit")
     run = options.work / "overfit"
-    images, texts = _training_films(config, run, options.threads)
-    result = train_flow(images, texts, config=config, run=run)
+    films = training_films(config, run, workers=options.threads)
+    result = train_flow(films.images, films.captions, config=config, run=run)
+    # As of any other flow, by what its folder says: films that were drawn otherwise would hide every copy.
+    images, texts = _training_films(run_of(result.checkpoint), options.work / "overfit-again", options.threads)
+    if not np.array_equal(images, films.images):
+        raise SystemExit(f"error: the films that {result.checkpoint} was trained on are not drawn again as they were")
     test, patients = _test_films(config, run)
     found = _memories(result.generator, images, test, patients, texts, options.seeds)
     return {"steps": config.training.steps, "training films": len(images), "seconds": result.seconds, "spaces": found}
@@ -144,7 +144,7 @@ def control(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_of(folder: Path) -> FlowRun:
     """What made a generator, as its folder describes it."""
-    stored = json.loads((folder / "config.json").read_text())
+    stored = read_json(folder / CONFIG_FILE)
     kept = {name: stored[name] for name in ("name", "prompt", "model", "sampling")}
     return FlowRun.from_dict(stored["made_by"] | kept | {"text_encoder": stored["text_encoder"]["checkpoint"]})
 
@@ -240,17 +240,18 @@ def contact_sheet(options: argparse.Namespace, *, columns: int = 8, scale: int =
     regions = np.asarray(copy["region"])
     rows = [row for region in np.unique(regions) for row in rng.permutation(np.flatnonzero(regions == region))[:2]]
     rows = rng.permutation(rows).tolist()
-    size = _film_size(options.films / "copies" / options.generator)
+    size = int(read_json(options.films / "copies" / options.generator / HEAD)["generator"]["image_size"])
     films = to_arrays(copy.select(rows), options.sheet / "cache", size=size)
     _save_sheet(films, options.sheet, columns=columns, scale=scale)
 
 
 def _save_sheet(films: TripletArrays, folder: Path, *, columns: int, scale: int) -> None:
-    side = films.images.shape[1] + 2  # a black line between two films
-    sheet = np.zeros((-(-len(films) // columns) * side, columns * side), np.uint8)
+    size = films.images.shape[1]
+    step = size + 2  # a black line between two films
+    sheet = np.zeros((-(-len(films) // columns) * step, columns * step), np.uint8)
     for number, film in enumerate(films.images):
-        top, left = number // columns * side, number % columns * side
-        sheet[top : top + side - 2, left : left + side - 2] = film
+        top, left = number // columns * step, number % columns * step
+        sheet[top : top + size, left : left + size] = film
     folder.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).resize((sheet.shape[1] * scale, sheet.shape[0] * scale), Image.Resampling.NEAREST).save(
         folder / "sheet.png"
@@ -260,15 +261,23 @@ def _save_sheet(films: TripletArrays, folder: Path, *, columns: int, scale: int)
     (folder / "key.json").write_text(json.dumps(key, indent=1) + "\n")
 
 
+def _parts(text: str) -> list[str]:
+    found = [one.strip() for one in text.split(",") if one.strip()]
+    if unknown := [name for name in found if name not in PARTS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(PARTS)}")
+    return found
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parts = ["quality", "memorisation", "speed", "control"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, default=Path("runs/synthetic/phantom/films"), help="of synthetic_vlp")
     parser.add_argument("--flow", default="embedded", help='"embedded", or the folder of a flow')
+    parser.add_argument("--generic", default="embedded-generic", help="the same, of one without films")
+    parser.add_argument("--perfect", default=PHANTOM, help="the same; of films of the phantom")
     parser.add_argument(
         "--work", type=Path, default=Path("runs/synthetic_quality"), help="folder of its training films"
     )
-    parser.add_argument("--parts", type=lambda text: text.split(","), default=parts)
+    parser.add_argument("--parts", type=_parts, default=list(PARTS), help='some of them; "" for the sheet alone')
     parser.add_argument("--prompts", type=int, default=200, help="captions of which films are held against training")
     parser.add_argument("--seeds", type=int, default=3, help="films of each of them")
     parser.add_argument("--threads", type=int, default=2)

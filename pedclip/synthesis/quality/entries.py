@@ -16,6 +16,13 @@ from pedclip.synthesis.quality.memorisation import Memorisation
 
 Role = Literal["synthetic", "ceiling", "floor"]
 Better = Literal["lower", "higher", "near 0.5", "near the ceiling"]
+# Rows that say whether films are copies, in this order.
+COPY_MEASURES: Final = (
+    "nearer to training than test",
+    "nearer to one training film than test",
+    "median distance ratio",
+    "near copies",
+)
 _CEILING: Final = "near the ceiling"
 
 
@@ -158,12 +165,13 @@ def memorisation_entries(arm: MeasuredArm, found: Memorisation) -> Iterator[Entr
     """Nearness, near copies and the verdict as a note."""
     number = found.near_copies.num_items
     detail = found.space
-    yield arm.entry("nearer to training than test", found.nearer, "near 0.5", number, detail=detail)
+    nearer, nearer_relative, ratio, near_copies = COPY_MEASURES
+    yield arm.entry(nearer, found.nearer, "near 0.5", number, detail=detail)
     # Relative distances tell a copy from a film that is near to everything.
     relative = found.nearer_relative
-    yield arm.entry("nearer to one training film than test", relative, "near 0.5", number, detail=detail)
-    yield arm.entry("median distance ratio", found.median_ratio, _CEILING, number, detail=detail)
+    yield arm.entry(nearer_relative, relative, "near 0.5", number, detail=detail)
+    yield arm.entry(ratio, found.median_ratio, _CEILING, number, detail=detail)
     # The verdict with what it rests on, so that nobody has to look up the rule.
     verdict = "flagged" if found.is_flagged else "not flagged"
     note = f"{verdict}: {found.near_patients:.3f} of patients, limit {found.limit:.3f}, expected {found.expected:.3f}"
-    yield arm.entry("near copies", found.near_copies, "lower", number, detail=detail, note=note)
+    yield arm.entry(near_copies, found.near_copies, "lower", number, detail=detail, note=note)

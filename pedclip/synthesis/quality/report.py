@@ -60,8 +60,10 @@ def quality_report(
 ) -> QualityReport:
     """Numbers of synthetic films, of real test films in their place, and of films that are bad in known ways.
 
-    All are compared with the real training films. So a distance below that of the real test films is no triumph: it
-    says that films are nearer to the training films than real ones are; see the near copies. All films are reduced to
+    All are compared with the real training films. The real test films are what a perfect generator would get if the
+    synthetic films are of the same reports; films of training reports have what those reports share with the training
+    films, and may pass them without being better. A distance below that of the real test films is no triumph: of equal
+    reports it says that films are nearer to the training films than real ones; see the near copies. All are reduced to
     the size of the smallest first. Distances, and precision to coverage, are of equally many films of every arm, as
     they depend on the number. The ceiling of memorisation holds one half of the test patients against the other.
 
@@ -127,7 +129,7 @@ def _arms(
     arms: list[tuple[str, Role, Seeds]] = [(name, "synthetic", seeds) for name, seeds in synthetic.items()]
     # What a perfect generator would get.
     arms.append((CEILING, "ceiling", [real_test]))
-    # What the measures must not let pass.
+    # Each of them must fail somewhere.
     arms += [(kind, "floor", [floor_films(real_test, kind, seed=options.seed)]) for kind in options.floors]
     return arms
 
@@ -161,6 +163,6 @@ def _check(
         if any(list(one.texts) != list(seeds[0].texts) for one in seeds):
             raise ValueError(f"{name}: the films of all generation seeds must be of the same texts in the same order")
         # Seeds of two sizes would be two generators.
-        sides = {one.images.shape[1:] for one in seeds}
-        if len(sides) > 1:
-            raise ValueError(f"{name}: the films of all generation seeds must have one size, got {sorted(sides)}")
+        sizes = {one.images.shape[1:] for one in seeds}
+        if len(sizes) > 1:
+            raise ValueError(f"{name}: the films of all generation seeds must have one size, got {sorted(sizes)}")
