@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pedclip.notebook.display import show_source as show_source
     from pedclip.notebook.display import show_table as show_table
     from pedclip.notebook.display import show_text as show_text
-    from pedclip.notebook.environment import benchmark_rows as benchmark_rows
+    from pedclip.notebook.environment import benchmark_results as benchmark_results
     from pedclip.notebook.errors import CheckFailed as CheckFailed
     from pedclip.notebook.errors import InputError as InputError
     from pedclip.notebook.errors import MissingArtefact as MissingArtefact
@@ -45,7 +45,7 @@ __getattr__, __dir__ = lazy_names(
         "show_source": "display",
         "show_table": "display",
         "show_text": "display",
-        "benchmark_rows": "environment",
+        "benchmark_results": "environment",
         "CheckFailed": "errors",
         "InputError": "errors",
         "MissingArtefact": "errors",

@@ -8,12 +8,9 @@ import warnings
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pedclip.artefacts import read_json
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PACKAGES: Final = ("pedclip", "torch", "timm", "transformers", "lightning", "datasets", "numpy", "pydicom")
 # Read by the libraries when they are imported, which is one reason why `start` comes before every other import.
@@ -79,16 +76,14 @@ def default_runs() -> Path:
     return Path(os.environ.get("PEDCLIP_RUNS") or project_root() / "runs").absolute()
 
 
-def benchmark_rows(name: str) -> "pd.DataFrame":
-    """Rows of a benchmark whose numbers the checkout keeps, such as "synthetic_phantom"; none outside of a checkout.
+def benchmark_results(name: str) -> dict[str, Any]:
+    """Numbers of a benchmark that the checkout keeps, such as "synthetic_phantom"; none outside of a checkout.
 
     Args:
         name: Of the file in ``benchmarks/results``, without its ending.
     """
-    import pandas as pd
-
     file = project_root() / "benchmarks" / "results" / f"{name}.json"
-    return pd.DataFrame(read_json(file)["rows"] if file.is_file() else [])
+    return read_json(file) if file.is_file() else {}  # type: ignore[no-any-return]
 
 
 def shown(path: Path) -> str:

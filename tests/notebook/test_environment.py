@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pedclip.notebook.environment import benchmark_rows, quiet
+from pedclip.notebook.environment import benchmark_results, quiet
 
 
 def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,12 +28,10 @@ def test_the_policy_is_set_before_torch_is_loaded() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_rows_of_a_benchmark_are_those_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_a_benchmark_are_those_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pedclip.notebook.environment.project_root", lambda: tmp_path)
-    assert benchmark_rows("mine").empty
+    assert benchmark_results("mine") == {}
     folder = tmp_path / "benchmarks" / "results"
     folder.mkdir(parents=True)
-    (folder / "mine.json").write_text(
-        json.dumps({"rows": [{"arm": "real", "value": 0.5}, {"arm": "x", "value": None}]})
-    )
-    assert benchmark_rows("mine")["arm"].tolist() == ["real", "x"]
+    (folder / "mine.json").write_text(json.dumps({"rows": [{"arm": "real", "value": 0.5}]}))
+    assert benchmark_results("mine") == {"rows": [{"arm": "real", "value": 0.5}]}
