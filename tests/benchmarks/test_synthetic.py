@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasets import DatasetDict
 
 from benchmarks import synthetic_cells, synthetic_vlp
 from benchmarks.synthetic_results import load_scores, save_scores
@@ -14,8 +15,9 @@ from pedclip.evaluation.metrics.detection import Boxes, mean_average_precision
 from pedclip.evaluation.metrics.interval import Interval
 from pedclip.evaluation.metrics.per_image import accuracy, dice
 from pedclip.evaluation.result import Predictions, Result
-from pedclip.triplets.storage import TripletsError
+from pedclip.triplets.storage import TripletsError, make_split, save_triplets
 from tests.benchmarks.failing_processes import failing_processes
+from tests.triplets.triplet_rows import triplet
 
 
 def options(tmp_path: Path, *more: str) -> Any:
@@ -164,3 +166,77 @@ def test_scores_survive_the_disk(tmp_path: Path) -> None:
         assert result.score.value == pytest.approx(scores[key][0].score.value)
         resampled = [one.metric.resampler(one.truth, one.output)(counts) for one in (loaded, original)]
         assert np.array_equal(*resampled, equal_nan=True), key
+
+
+def hits(method: str, right: list[int]) -> Any:
+    """A retrieval whose films of six patients are right or wrong."""
+    patients = np.array([f"made/p{row}" for row in range(len(right))])
+    known = Predictions(accuracy, np.ones(len(right), int), np.array(right), patients)
+    value = Interval(float(np.mean(right)), 0.0, 1.0, len(right), len(right))
+    result = Result(
+        task="film to text",
+        method=method,
+        metric="Recall@5",
+        score=value,
+        baseline=0.5,
+        baseline_name="random",
+        predictions=known,
+    )
+    return {("retrieval", 0.0): [result]}
+
+
+def test_the_report_compares_with_real_and_with_shuffled_films(tmp_path: Path) -> None:
+    asked = options(tmp_path, "--baselines", "thumbnail", "--num-resamples", "50")
+    copied(asked, num_films=1, num_cut=0, num_left_out=0)
+    test = [triplet(row, patient_id=f"p{row}", source="made") for row in range(6)]
+    parts = {"train": [triplet(7)], "validation": [triplet(8)], "test": test}
+    found = DatasetDict({split: make_split(rows) for split, rows in parts.items()})
+    save_triplets(found, synthetic_cells.films_folder(asked) / "triplets")
+    scored = {("thumbnail", "", 0): [0, 0, 0, 0, 0, 1]}
+    scored |= {("real", "convirt", seed): [1, 1, 1, 1, 1, 0] for seed in (0, 1)}
+    # One of two shuffled cells is missing.
+    scored |= {("shuffled", "convirt", 0): [0, 0, 0, 0, 1, 1]}
+    for cell, right in scored.items():
+        finish(asked, cell)
+        save_scores(synthetic_cells.folder_of(asked, cell), hits(cell[0], right))
+    report = synthetic_vlp.summarize(asked)
+    rows = {row["arm"]: row for row in report["rows"]}
+    assert set(report["not_done"]) == {"shuffled-convirt-1"}
+    assert {name: row["seeds"] for name, row in rows.items()} == {"thumbnail": 2, "real": 2, "shuffled": 1}
+    assert rows["real"]["difference"] is None
+    # The thumbnail, of no method and seed, stands beside every training.
+    assert rows["thumbnail"]["difference"] == pytest.approx(1 / 6 - 5 / 6)
+    over = {row["arm"]: row["difference"] for row in report["over_shuffled"]}
+    assert (over["real"], over["shuffled"]) == (pytest.approx(5 / 6 - 2 / 6), None)
+    text = synthetic_vlp.table(report["rows"], report["not_done"])
+    assert "not done: shuffled-convirt-1 (not started)" in text
+
+
+def test_the_perfect_arm_is_left_out_where_nobody_knows_the_reports() -> None:
+    assert "perfect" in synthetic_vlp._parse([]).arms
+    assert "perfect" not in synthetic_vlp._parse(["--data", "/films"]).arms
+    assert "perfect" in synthetic_vlp._parse(["--data", "/films", "--perfect", "/generator"]).arms
+
+
+@pytest.mark.parametrize("name", ["start", "untrained"])
+def test_an_encoder_without_training_is_scored(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = options(tmp_path, "--image-size", "32", "--arms", "real", "--head-subsamples", "0", "--subsamples", "1")
+    synthetic_cells.prepare(asked, synthetic_vlp._arms(asked))
+    scored: list[Any] = []
+
+    class Scorer:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def score(self, model: Any, method: str) -> Any:
+            scored.append(model.state_dict())
+            return hits(method, [1, 0])
+
+    monkeypatch.setattr(synthetic_cells, "DownstreamScorer", Scorer)
+    for seed in (0, 1):
+        synthetic_cells.run_cell(asked, (name, "convirt", seed))
+        assert synthetic_cells.finished(asked, (name, "convirt", seed)) is not None
+    # The stages of ImageNet are the same for all seeds of a start, and nothing is of random weights.
+    stem = [key for key in scored[0] if "backbone" in key and key.endswith("weight") and scored[0][key].ndim == 4]
+    assert stem
+    assert all(bool((scored[0][key] == scored[1][key]).all()) == (name == "start") for key in stem)

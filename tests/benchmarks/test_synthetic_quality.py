@@ -11,9 +11,12 @@ from PIL import Image
 from benchmarks import synthetic_quality
 from pedclip.anatomy import REGIONS, display_name
 from pedclip.synthesis import synthetic_copy
+from pedclip.synthesis.flow import save_generator
+from pedclip.synthesis.flow.checkpoint import embedded_folder
 from pedclip.triplets.cache import stored_films
 from pedclip.triplets.decoding import decode
 from pedclip.triplets.storage import load_triplets, make_split
+from tests.synthesis.flow.tiny import drawn_network, tiny_captions, tiny_run
 from tests.synthesis.generators import NoiseGenerator
 from tests.triplets.triplet_rows import triplet
 
@@ -44,3 +47,21 @@ def test_the_key_names_the_films_in_their_order(films: Path, tmp_path: Path) -> 
         left = number * 18 * 3
         film = np.ascontiguousarray(sheet[: 16 * 3 : 3, left : left + 16 * 3 : 3])
         assert known[film.tobytes()] == name
+
+
+def test_a_flow_is_described_by_its_folder(tmp_path: Path) -> None:
+    captions = tiny_captions()
+    run = tiny_run().replace({"studies": 77, "phantom_size": 48, "prompt": "excerpt", "training": {"seed": 5}})
+    folder = save_generator(drawn_network(captions), tmp_path / "flow", run=run, captions=captions)
+    assert synthetic_quality.run_of(folder) == run
+
+
+def test_the_flow_of_the_package_can_be_held_against_its_films() -> None:
+    described = synthetic_quality.run_of(embedded_folder())
+    assert (described.data, described.studies, described.training.seed) == ("phantom", 8000, 2027)
+
+
+def test_misspelt_parts_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        synthetic_quality.main(["--parts", "qualiti"])
+    assert "'qualiti' is none of quality, memorisation, speed, control" in capsys.readouterr().err

@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from datasets import DatasetDict
 
 from pedclip.artefacts import write_json
 from pedclip.synthesis import PhantomGenerator, named, named_generator
 from pedclip.synthesis.flow import Sampling, save_generator
+from pedclip.triplets.arrays import to_arrays
+from pedclip.triplets.seen_patients import write_seen_patients
+from pedclip.triplets.storage import make_split
 from tests.synthesis.flow.tiny import drawn_network, tiny_captions, tiny_run
+from tests.triplets.triplet_rows import triplet
 
 
 def test_the_phantom_knows_the_reports_it_is_given() -> None:
@@ -55,3 +60,16 @@ def test_those_of_the_package_draw(kind: str) -> None:
     (film,) = generator.generate(["Left wrist radiograph. No fracture."], seeds=[1])
     assert film.shape == (generator.image_size,) * 2
     assert film.std() > 1
+
+
+def test_a_flow_that_has_seen_patients_of_the_test_films_is_refused(tmp_path: Path) -> None:
+    real = DatasetDict({"test": make_split([triplet(row, patient_id=f"p{row}") for row in range(3)])})
+    seen = to_arrays(real["test"].select([1]), tmp_path / "cache", size=16, with_digests=True)
+    captions = tiny_captions()
+    folder = save_generator(drawn_network(captions), tmp_path / "run" / "checkpoint", run=tiny_run(), captions=captions)
+    write_seen_patients(tmp_path / "run", train=seen, validation=seen)
+    with pytest.raises(ValueError, match="was trained on patients of 1 of the 3 films by which models"):
+        named_generator(folder, judged_on=real["test"])
+    # Of other patients it gets as far as its text encoder.
+    with pytest.raises(ValueError, match="was trained with another text encoder"):
+        named_generator(folder, judged_on=real["test"].select([0, 2]))
