@@ -48,8 +48,8 @@ def save_scores(folder: Path, scores: Scores) -> None:
                 }
             )
             arrays[f"{number}-patients"] = np.asarray(known.patients, str)
-            for side, values in (("truth", known.truth), ("output", known.output)):
-                arrays |= {f"{number}-{side}{part}": one for part, one in _packed(result.metric, values).items()}
+            for name, values in (("truth", known.truth), ("output", known.output)):
+                arrays |= {f"{number}-{name}{part}": one for part, one in _packed(result.metric, values).items()}
     write_file(folder / ARRAYS, lambda file: np.savez_compressed(file, **arrays))
     write_json(folder / DESCRIPTION, entries)
 
@@ -59,8 +59,8 @@ def load_scores(folder: Path) -> Scores:
     entries, scores = json.loads((folder / DESCRIPTION).read_text()), {}
     with np.load(folder / ARRAYS) as arrays:  # without pickles, as always
         for number, entry in enumerate(entries):
-            sides = [_unpacked(entry, arrays, f"{number}-{side}") for side in ("truth", "output")]
-            known = Predictions(METRICS[entry["metric"]], *sides, arrays[f"{number}-patients"])
+            both = [_unpacked(entry, arrays, f"{number}-{name}") for name in ("truth", "output")]
+            known = Predictions(METRICS[entry["metric"]], *both, arrays[f"{number}-patients"])
             value = entry["value"]
             result = Result(
                 task=entry["task"],

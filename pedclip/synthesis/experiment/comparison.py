@@ -34,7 +34,8 @@ def compare_arms(
     and other trainings would: to its half widths h over patients that of a mean of k paired seeds is added, the square
     root of h² + t² s² / k, where s is the deviation of the k differences and t Student's quantile of k − 1. An arrow is
     given where it leaves out 0. One seed knows nothing of other trainings: its interval is over patients alone, and
-    there is no arrow. Without any effect one arrow in twenty is to be expected: their number is not corrected for.
+    there is no arrow. Without any effect one arrow in twenty is to be expected: their number is not corrected for. What
+    all seeds share, drawn films and labelled subsamples, is in no interval.
 
     Args:
         cells: Scores of each arm, method and seed; seeds that only one of two arms has are left out of a difference.
@@ -126,18 +127,15 @@ def _joined(one: Interval) -> dict[str, Any]:
     return {"value": one.value, "low": one.low, "high": one.high}
 
 
-def printed_cells(table: pd.DataFrame, columns: Sequence[str] = ("question", "fraction")) -> pd.DataFrame:
+def printed_cells(table: pd.DataFrame) -> pd.DataFrame:
     """The table as papers print it: a row per method and arm, and in each cell the score with its difference.
 
     Args:
         table: Of `compare_arms`.
-        columns: That name a cell.
     """
     words = [_cell(row) for row in table.to_dict("records")]
-    heads = [
-        ", ".join(fraction_words(one) if isinstance(one, float) else str(one) for one in names)
-        for names in table[list(columns)].itertuples(index=False)
-    ]
+    pairs = zip(table["question"], table["fraction"], strict=True)
+    heads = [f"{question}, {fraction_words(fraction)}" for question, fraction in pairs]
     wide = table.assign(cell=words, head=heads)
     # In the order of appearance, which a pivot would sort.
     rows = pd.MultiIndex.from_frame(wide[["method", "arm"]].drop_duplicates())

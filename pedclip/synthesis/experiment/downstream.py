@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -83,7 +82,6 @@ class DownstreamScorer:
         films: The same as arrays, by split; the training films are those with labels, whatever was pre-trained on.
         preprocess: Of the encoders.
         options: How to ask.
-        cache: Folder of features; None keeps them in memory.
 
     Raises:
         ValueError: The triplets have no labels to ask for.
@@ -96,9 +94,8 @@ class DownstreamScorer:
         *,
         preprocess: Preprocess,
         options: DownstreamOptions,
-        cache: Path | None = None,
     ) -> None:
-        self.options, self.cache, self._triplets, self._films = options, cache, triplets, films
+        self.options, self._triplets, self._films = options, triplets, films
         self.patients: Labels = {split: np.asarray(films[split].patients) for split in SPLITS}
         found = [task for task in discover_tasks(triplets) if task.kind in QUESTIONS]
         if not found:
@@ -130,7 +127,6 @@ class DownstreamScorer:
             split: extract_features(
                 model,
                 self._films[split].images,
-                cache=self.cache,
                 with_tokens=bool(self.heads),
                 batch_size=options.batch_size,
                 device=options.device,

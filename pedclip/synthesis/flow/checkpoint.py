@@ -139,7 +139,10 @@ def embedded_generator(
     folder = embedded_folder(kind)
     # A checkout may be without them: they are made, not written.
     if not folder.is_dir():
-        raise FileNotFoundError(f"this installation has no embedded {kind} generator; make one: {EMBED_COMMANDS[kind]}")
+        raise FileNotFoundError(
+            f"this installation has no embedded {kind} generator; make one: {EMBED_COMMANDS[kind]} "
+            "(README has the commands of those that were measured)"
+        )
     return open_generator(folder, sampling=sampling, device=device)
 
 

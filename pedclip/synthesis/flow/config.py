@@ -20,7 +20,7 @@ Device = Literal["auto", "cpu", "cuda"]
 PROFILES: Final = ("demo", "large", "overfit", "sketch")
 PHANTOM: Final = "phantom"
 GENERIC: Final = "generic"
-_NORM_GROUPS: Final = 16  # of the group normalization: every number of channels is a multiple
+NORM_GROUPS: Final = 16  # of the group normalization: every number of channels is a multiple
 _SECTIONS: Final = ("model", "training", "sampling")
 Section = TypeVar("Section", "FlowConfig", "FlowTraining", "Sampling")
 
@@ -53,8 +53,8 @@ class FlowConfig:
         for name, least, most in (("image_size", 8, 512), ("patch", 1, 16), ("blocks", 1, 4), ("heads", 1, 64)):
             _require(least <= getattr(self, name) <= most, name, getattr(self, name), f"in {least}…{most}")
         _require(1 <= len(self.channels) <= 5, "channels", self.channels, "one to five widths")
-        is_wide = all(0 < width <= 1024 and width % _NORM_GROUPS == 0 for width in self.channels)
-        _require(is_wide, "channels", self.channels, f"multiples of {_NORM_GROUPS} up to 1024")
+        is_wide = all(0 < width <= 1024 and width % NORM_GROUPS == 0 for width in self.channels)
+        _require(is_wide, "channels", self.channels, f"multiples of {NORM_GROUPS} up to 1024")
         levels = self.attention_levels
         _require(1 <= levels <= len(self.channels), "attention_levels", levels, f"in 1…{len(self.channels)}")
         is_split = all(width % self.heads == 0 for width in self.channels[-levels:])

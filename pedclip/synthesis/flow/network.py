@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pedclip.synthesis.flow.config import FlowConfig
+from pedclip.synthesis.flow.config import NORM_GROUPS, FlowConfig
 
 _TIME_SCALE: Final = 1000.0  # the library's sines are laid out for times of 0 to 1000
 
@@ -81,7 +81,7 @@ def _unet(config: FlowConfig, text_width: int) -> Any:
         cross_attention_dim=text_width,
         # The library's name is wrong: this is the number of heads, and the right name raises an error.
         attention_head_dim=config.heads,
-        norm_num_groups=16,
+        norm_num_groups=NORM_GROUPS,
         class_embed_type="projection",
         projection_class_embeddings_input_dim=text_width,
     )

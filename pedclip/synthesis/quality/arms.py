@@ -215,26 +215,26 @@ def _distances(
 
 def _classified(real: RealFilms, arm: MeasuredArm, films: TripletArrays, features: Floats) -> Iterator[Entry]:
     classifiers = real.classifiers[arm.encoder]
-    drawn = {"num_resamples": real.settings.num_resamples, "seed": real.settings.seed}
-    yield from region_entries(arm, classifiers.region_accuracy(features, films, **drawn))
+    resampling = {"num_resamples": real.settings.num_resamples, "seed": real.settings.seed}
+    yield from region_entries(arm, classifiers.region_accuracy(features, films, **resampling))
     # Where the training films carry no findings, there is nothing to ask.
     if classifiers.findings is not None:
-        found = classifiers.finding_agreement(features, films, **drawn)
+        found = classifiers.finding_agreement(features, films, **resampling)
         yield from finding_entries(arm, found, "AUC of findings, classifier of real films")
 
 
 def _agreement(real: RealFilms, arm: MeasuredArm, films: TripletArrays, image: Floats) -> Iterator[Entry]:
     options, names = real.settings, list(real.finding_regions)
-    drawn = {"num_resamples": options.num_resamples, "seed": options.seed}
+    resampling = {"num_resamples": options.num_resamples, "seed": options.seed}
 
     def encode(texts: Sequence[str]) -> NDArray[Any]:
         return embed_texts(real.model, texts, batch_size=options.batch_size, device=options.device)
 
     # Features have another length than embeddings, which a cosine does not see.
-    yield from text_entries(arm, text_agreement(image, encode(films.texts), films, **drawn))
+    yield from text_entries(arm, text_agreement(image, encode(films.texts), films, **resampling))
     if names:
         scores, labels = zero_shot_scores(image, names, encode), finding_labels(films, real.finding_regions)
-        found = finding_agreement(scores, labels, names, films.patients, **drawn)
+        found = finding_agreement(scores, labels, names, films.patients, **resampling)
         yield from finding_entries(arm, found, "AUC of findings, zero-shot")
 
 

@@ -56,11 +56,11 @@ def resolution(real: NDArray[np.uint8], synthetic: NDArray[np.uint8]) -> Resolut
         ValueError: As `check_films`.
     """
     # Width and height may differ between the sets, and so may their padding.
-    sides = []
+    sizes = []
     for films, what in ((real, "real"), (synthetic, "synthetic")):
         check_films(films, what)
-        sides.append(max(films.shape[1:]))  # padded to a square, as everywhere
-    return Resolution(sides[0], sides[1], min(sides))
+        sizes.append(max(films.shape[1:]))  # padded to a square, as everywhere
+    return Resolution(sizes[0], sizes[1], min(sizes))
 
 
 def check_films(films: NDArray[Any], what: str) -> None:
@@ -196,7 +196,7 @@ def neutral_encoder(*, image_size: int = 224) -> FilmEncoder:
     """The encoder that has never seen a radiograph: EfficientNet-Lite0 with ImageNet weights of an ordinary package.
 
     Args:
-        image_size: Input side, pixels.
+        image_size: Height and width of its input, pixels.
 
     Raises:
         OSError: The weights are not installed; the message names the package.
