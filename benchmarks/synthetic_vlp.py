@@ -63,7 +63,7 @@ from pedclip.synthesis.experiment.comparison import Cells, compare_arms, fractio
 from pedclip.synthesis.experiment.downstream import Scores
 from pedclip.triplets.arrays import qualified_patients
 from pedclip.triplets.splits import SPLITS
-from pedclip.triplets.storage import load_triplets
+from pedclip.triplets.storage import TripletsError, load_triplets
 
 # Handed to the process of a cell: all that decides it.
 _OF_A_CELL = (
@@ -104,7 +104,10 @@ def main(arguments: list[str] | None = None) -> None:
         except (OSError, ValueError) as error:
             raise SystemExit(f"error: {error}") from error
         run_cells(options)
-    report = summarize(options)
+    try:
+        report = summarize(options)
+    except (OSError, TripletsError) as error:
+        raise SystemExit(f"error: {error}") from error
     print(table(report["rows"], report["not_done"]), flush=True)
     if options.json:
         write_report(options.json, describe() | {"options": _described(options)} | report)
@@ -222,7 +225,27 @@ def _described(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _names(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
+    # Each once: two cells of one name would share a folder.
+    found = list(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError("names none")
+    return found
+
+
+def _numbers(kind: type[int] | type[float]) -> Any:
+    def parse(text: str) -> list[Any]:
+        try:
+            return [kind(one) for one in _names(text)]
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers with commas between") from error
+
+    return parse
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: an integer, at least 1")
+    return int(text)
 
 
 def _some_of(known: Mapping[str, Any] | tuple[str, ...]) -> Any:
@@ -237,7 +260,7 @@ def _some_of(known: Mapping[str, Any] | tuple[str, ...]) -> Any:
 
 def _label(text: str) -> str:
     # It becomes the name of a folder.
-    if not re.fullmatch(r"[\w.-]+", text):
+    if not re.fullmatch(r"\w[\w.-]*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name of a folder")
     return text
 
@@ -253,13 +276,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", type=_some_of(ARMS), help="all by default, of the phantom also the perfect one")
     parser.add_argument("--baselines", type=_some_of(BASELINES), default=list(BASELINES))
     parser.add_argument("--methods", type=_names, default=["convirt", "gloria", "mgca", "pedclip"])
-    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2])
+    parser.add_argument("--seeds", type=_numbers(int), default=[0, 1, 2])
     parser.add_argument("--domain", default="embedded", help='"embedded", or a folder of a flow or a pipeline')
     parser.add_argument("--generic", default="embedded-generic", help="the same, of one without films")
     parser.add_argument("--perfect", default="phantom", help="which needs data of the phantom")
-    parser.add_argument(
-        "--fractions", type=lambda text: [float(one) for one in text.split(",")], default=[0.01, 0.1, 1.0]
-    )
+    parser.add_argument("--fractions", type=_numbers(float), default=[0.01, 0.1, 1.0])
     parser.add_argument("--subsamples", type=int, default=3, help="subsamples of each fraction below 1, of probes")
     parser.add_argument(
         "--head-subsamples", type=int, default=1, help="the same of heads; 0 asks for no masks and boxes"
@@ -267,8 +288,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--head-images", type=int, default=200, help="training films of a head at most")
     parser.add_argument("--head-epochs", type=int, default=10)
     parser.add_argument("--num-resamples", type=int, default=1000, help="of the test patients")
-    parser.add_argument("--parallel", type=int, default=2, help="cells at a time")
-    parser.add_argument("--threads", type=int, default=1, help="of torch in each cell; set OMP_NUM_THREADS too")
+    parser.add_argument("--parallel", type=_at_least_one, default=2, help="cells at a time")
+    parser.add_argument(
+        "--threads", type=_at_least_one, default=1, help="of torch in each cell; OMP_NUM_THREADS too"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/synthetic"), help="folder of all cells")
     parser.add_argument("--report-only", action="store_true", help="of the cells that are done")
     parser.add_argument("--cell", default="", help="one arm or baseline, with one method and seed: for each process")

@@ -180,9 +180,9 @@ def atomic_folder(path: str | Path, *, holds: Sequence[str] = ("*",)) -> Iterato
     with partial_folder(destination) as partial:
         old = _sibling(destination, "old")
         try:
-            _check_replaceable(destination, holds)  # now, not after hours of filling
+            check_replaceable(destination, holds)  # now, not after hours of filling
             yield partial
-            _check_replaceable(destination, holds)  # and again, since hours have passed
+            check_replaceable(destination, holds)  # and again, since hours have passed
             if destination.exists():
                 # A folder with content cannot be replaced in one step, so the old one is put aside first.
                 destination.rename(old)
@@ -200,7 +200,7 @@ def without_link(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def _check_replaceable(destination: Path, holds: Sequence[str]) -> None:
+def check_replaceable(destination: Path, holds: Sequence[str]) -> None:
     """Refusal of a folder that somebody keeps other things in; one that is absent or empty passes.
 
     Raises:

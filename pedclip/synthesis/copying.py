@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 HEAD: Final = "synthetic.json"
+_COUNTS: Final = ("num_films", "num_cut", "num_left_out")
 MANIFEST: Final = "manifest.jsonl"
 _HELD: Final = (HEAD, MANIFEST, LEFT_OUT_FILE, "*-*-of-*.parquet")
 # Measured on the real film, and not true of another one.
@@ -107,6 +108,8 @@ def synthetic_copy(
     # Validated together, and written into the head as they are.
     options = CopyOptions(seed, prompt or generator.prompt, seed_mode, min_words, batch_size, tuple(splits))
     destination = without_link(Path(output))
+    if not destination.name:
+        raise ValueError(f"output={str(output)!r} is no name of a folder")
     # On the same disk, since the last step is a rename.
     work = destination.with_name(f".{destination.name}.drawing")
     _check_free(destination)  # before the texts are read, and long before the films are drawn
@@ -149,6 +152,10 @@ def _finished(destination: Path, plan: CopyPlan) -> SyntheticCopy | None:
     found = {key: head.get(key) for key in plan.identity} if isinstance(head, dict) else {}
     if words := first_difference(found, plan.identity):
         raise OtherCopy(f"{destination} holds a copy that differs: {words}. Give another output folder.")
+    lost = [name for name in (MANIFEST, LEFT_OUT_FILE) if not (destination / name).is_file()]
+    lost += [f"{HEAD}: {name}" for name in (*_COUNTS, "reasons") if name not in head]
+    if lost:
+        raise OtherCopy(f"{destination} has lost {', '.join(lost)}: delete it, make it again.")
     # Shards may have been lost since, and a training would take what is left.
     num_films = sum(len(split) for split in load_triplets(destination).values())
     if num_films != head.get("num_films"):
@@ -160,7 +167,7 @@ def _finished(destination: Path, plan: CopyPlan) -> SyntheticCopy | None:
 
 def _result(folder: Path, head: Mapping[str, Any]) -> SyntheticCopy:
     # From the head, so that a copy found and a copy made tell the same.
-    counts = {name: head[name] for name in ("num_films", "num_cut", "num_left_out")}
+    counts = {name: head[name] for name in _COUNTS}
     return SyntheticCopy(folder, **counts, reasons=tuple(head["reasons"]), head=head)
 
 

@@ -124,8 +124,9 @@ class DiffusersGenerator:
                 generator=generators,
                 output_type="np",
             ).images  # (B, H, W, 3) in [0, 1]
-        # NaN, as overflow leaves it, becomes black: a film of one grey level, which a copy leaves out.
-        grey = np.nan_to_num(np.asarray(colours, dtype=np.float32)).mean(axis=-1)  # (B, H, W)
+        grey = np.asarray(colours, dtype=np.float32).mean(axis=-1)  # (B, H, W)
+        # One NaN, as overflow leaves it, makes the film black: of one grey level, which a copy leaves out.
+        grey[~np.isfinite(grey).all(axis=(1, 2))] = 0
         films: Films = np.rint(grey.clip(0, 1) * 255).astype(np.uint8)
         return films
 
@@ -178,7 +179,7 @@ def open_pipeline(
     _check_prediction(pipeline, options.sd_variant, folder)
     pipeline.scheduler = _scheduler(library, pipeline.scheduler, options.scheduler)
     pipeline.set_progress_bar_config(disable=True)
-    plain = re.sub(r"[^\w.+-]+", "-", Path(source).name, flags=re.ASCII).strip("-") or "diffusers"
+    plain = re.sub(r"[^\w.+-]+", "-", Path(source).name, flags=re.ASCII).lstrip("._+-").rstrip("-") or "diffusers"
     return DiffusersGenerator(pipeline, options, name=name or plain, digest=pipeline_digest(folder))
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ from pedclip.synthesis.planning import CopyPlan, PlannedFilm
 
 _BEGUN: Final = "begun.json"
 _JOURNAL: Final = "journal.jsonl"
+# What a work folder holds: those two, folders of films, and hidden files of the lock and of killed processes.
+_OWN: Final = re.compile(r"begun\.json|journal\.jsonl|\d{6}|\..*")
 _FILMS_PER_FOLDER: Final = 1000
 _NEWS: Final = 10  # lines of a log, at most
 _log = logging.getLogger(__name__)
@@ -37,7 +40,10 @@ def begin(work: Path, plan: CopyPlan) -> None:
 
     Raises:
         OtherCopy: Another copy was begun there.
+        FileExistsError: It holds something else, which would be deleted with it.
     """
+    if strange := sorted(path.name for path in work.iterdir() if not _OWN.fullmatch(path.name)):
+        raise FileExistsError(f"{work} is where films are drawn, but holds {strange[0]}; move it away first")
     file = work / _BEGUN
     # Without a film nothing is lost, as after a first batch that failed or came out black.
     if not file.exists() or not any(work.glob("*/*.png")):

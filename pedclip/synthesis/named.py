@@ -67,7 +67,7 @@ def named_generator(
 
 
 def _refuse_seen(folder: Path, judged_on: "Dataset") -> None:
-    listed = folder.parent / PATIENTS_FILE
+    listed = folder.resolve().parent / PATIENTS_FILE  # of the run, whatever link leads there
     number = drop_seen_patients(judged_on, listed, split="test")[1] if listed.is_file() else 0
     # What it learned of them by heart would come back as a score.
     if number:

@@ -16,6 +16,7 @@ INDEX: Final = "model_index.json"
 # All that a pipeline is read from, in its folder and in one folder per component.
 _READ: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
 _PICKLES: Final = ("*.bin", "*.ckpt", "*.pt", "*.pth")
+_VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LIBRARIES: Final = ("diffusers", "transformers")
 # Not part of a film: it replaces films by black ones that it takes for something else.
@@ -74,6 +75,11 @@ def check_pipeline(folder: Path) -> None:
         place = folder / component
         if not place.is_dir():
             raise FileNotFoundError(f"{place} is missing, which {INDEX} names: fetch the whole folder again")
+        # Without its words a tokenizer opens all the same, and takes every one for the same unknown.
+        if component.startswith("tokenizer") and not any(one for name in _VOCABULARIES for one in place.glob(name)):
+            raise FileNotFoundError(
+                f"{place} has no vocabulary ({', '.join(_VOCABULARIES)}): fetch the whole folder again"
+            )
         # A model has config.json; a tokenizer or a scheduler has no weights.
         if (place / "config.json").is_file() and not any(place.glob("*.safetensors")):
             pickles = sorted(path.name for pattern in _PICKLES for path in place.glob(pattern))

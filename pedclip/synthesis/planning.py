@@ -139,7 +139,9 @@ def plan_copy(triplets: "DatasetDict", generator: Generator, options: CopyOption
     seeds = film_seeds(names, seed=options.seed, mode=options.seed_mode)
     # Of all at once, so that a reader knows before the first film how much of the reports is lost.
     is_cut = generator.is_cut([prompt for *_, prompt in chosen])
-    films = tuple(PlannedFilm(*some, cut, seed) for some, cut, seed in zip(chosen, is_cut, seeds, strict=True))
+    if len(is_cut) != len(chosen):
+        raise ValueError(f"is_cut of {generator.name} told {len(is_cut)} answers for {len(chosen)} texts")
+    films = tuple(PlannedFilm(*some, bool(cut), seed) for some, cut, seed in zip(chosen, is_cut, seeds, strict=True))
     plan = CopyPlan(films, tuple(left_out), _identity(films, generator, options))
     if plan.num_cut:
         _log.info(
@@ -169,7 +171,7 @@ def _identity(films: tuple[PlannedFilm, ...], generator: Generator, options: Cop
     digest = hashlib.sha256()
     for film in films:
         digest.update(json.dumps([film.row, *film.record().values()]).encode())
-    described = {"name": generator.name, "image_size": generator.image_size, **generator.describe()}
+    described = {**generator.describe(), "name": generator.name, "image_size": generator.image_size}
     content = {"version": VERSION, "generator": described, "options": asdict(options), "reports": digest.hexdigest()}
     # As it will be read again: tuples become lists, and what JSON cannot hold shows now.
     plain: dict[str, Any] = json.loads(json.dumps(content, allow_nan=False))

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pedclip.synthesis.flow.checkpoint import EmbeddedKind, embed
+from pedclip.synthesis.diffusers_pipeline import diffusers
+from pedclip.synthesis.flow.captions import CaptionEncoder
+from pedclip.synthesis.flow.checkpoint import EMBEDDED_NAMES, EmbeddedKind, embed, open_generator
 from pedclip.synthesis.flow.config import GENERIC, PROFILES, FlowRun, load_flow_profile, load_flow_run
 from pedclip.synthesis.flow.films import training_films
-from pedclip.synthesis.flow.resume import check_run
-from pedclip.synthesis.flow.train import train_flow
+from pedclip.synthesis.flow.resume import check_run, has_state
+from pedclip.synthesis.flow.train import device_of, train_flow
 from pedclip.training.checkpoints import NotFiniteError
 from pedclip.training.config import parse_setting
 from pedclip.training.run_lock import run_lock
@@ -92,13 +94,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(config: FlowRun, options: argparse.Namespace) -> int:
     # Held while the films are drawn, too: a second run in this folder must not mix its films in.
     with run_lock(options.output):
-        check_run(options.output, config, resume=not options.no_resume)  # before films are read into the folder
+        # All that can be wrong, before films are drawn for minutes or read into the folder.
+        check_run(options.output, config, resume=not options.no_resume)
+        device_of(config.training)
+        diffusers()
+        captions = CaptionEncoder.from_checkpoint(config.text_encoder)
+        if config.start not in ("", *EMBEDDED_NAMES) and (options.no_resume or not has_state(options.output)):
+            open_generator(config.start, text_encoder=captions)
         films = training_films(config, options.output, workers=options.workers)
         result = train_flow(
             films.images,
             films.captions,
             config=config,
             run=options.output,
+            captions=captions,
             rows=films.rows,
             resume=not options.no_resume,
         )

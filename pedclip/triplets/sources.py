@@ -23,9 +23,19 @@ def synthetic_source(generator: str, source: str) -> str:
         >>> synthetic_source("flow", "phantom")
         'synthetic:flow:phantom'
     """
-    if not _GENERATOR.fullmatch(generator):
+    if not is_generator_name(generator):
         raise ValueError(f"a generator named {generator!r}: expected letters, digits and . + - _, a letter first.")
     return f"{_PREFIX}:{generator}:{real_source(source)}"
+
+
+def is_generator_name(name: str) -> bool:
+    """True for a name that `synthetic_source` takes.
+
+    Example:
+        >>> is_generator_name("flow-2"), is_generator_name("-flow")
+        (True, False)
+    """
+    return bool(_GENERATOR.fullmatch(name))
 
 
 def is_synthetic(source: str) -> bool:

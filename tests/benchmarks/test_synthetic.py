@@ -112,11 +112,27 @@ def test_wrong_options_are_one_line(tmp_path: Path, more: list[str], words: str)
         synthetic_vlp.main(["--runs", str(tmp_path), *more])
 
 
-@pytest.mark.parametrize("more", [["--arms", "reel"], ["--baselines", "chance"], ["--label", "../x"]])
-def test_misspelt_names_are_refused(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--arms", "reel"],
+        ["--baselines", "chance"],
+        ["--label", "../x"],
+        ["--label", ".."],
+        ["--parallel", "0"],
+        ["--threads", "0"],
+        ["--seeds", "abc"],
+    ],
+)
+def test_wrong_names_and_numbers_are_refused(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         synthetic_vlp._parse(more)
     assert repr(more[1]) in capsys.readouterr().err
+
+
+def test_a_cell_that_is_named_twice_is_one() -> None:
+    asked = synthetic_vlp._parse(["--seeds", "0,0", "--arms", "real,real", "--methods", "clip,clip"])
+    assert (asked.seeds, asked.arms, asked.methods) == ([0], ["real"], ["clip"])
 
 
 def boxes(rng: np.random.Generator, *, scored: bool) -> list[Boxes]:

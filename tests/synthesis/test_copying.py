@@ -325,3 +325,19 @@ def test_drawn_films_can_be_decoded_and_hold_no_path(tmp_path: Path) -> None:
         16,
         16,
     )
+
+
+def test_a_copy_that_lost_its_manifest_is_told(tmp_path: Path) -> None:
+    synthetic_copy(triplets(), NoiseGenerator(), tmp_path / "copy")
+    (tmp_path / "copy" / "manifest.jsonl").unlink()
+    with pytest.raises(OtherCopy, match=r"has lost manifest\.jsonl: delete it, make it again"):
+        synthetic_copy(triplets(), NoiseGenerator(), tmp_path / "copy")
+
+
+def test_what_somebody_keeps_where_films_are_drawn_stays(tmp_path: Path) -> None:
+    kept = tmp_path / ".copy.drawing" / "precious.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds precious\.txt; move it away first"):
+        synthetic_copy(triplets(), NoiseGenerator(), tmp_path / "copy")
+    assert kept.read_text() == "mine"

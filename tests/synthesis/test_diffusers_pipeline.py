@@ -147,7 +147,8 @@ def test_overflow_becomes_a_film_that_a_copy_leaves_out(
     tiny: DiffusersGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Overflowing:
-        images = np.full((1, 32, 32, 3), np.nan, np.float32)
+        images = np.full((1, 32, 32, 3), 0.5, np.float32)
+        images[0, 3, 4, 1] = np.nan  # of one pixel
 
     monkeypatch.setattr(type(tiny.pipeline), "__call__", lambda self, **_: Overflowing())
     assert not tiny.generate(TEXTS[:1], seeds=[1]).any()

@@ -70,6 +70,9 @@ def test_a_flow_that_has_seen_patients_of_the_test_films_is_refused(tmp_path: Pa
     write_seen_patients(tmp_path / "run", train=seen, validation=seen)
     with pytest.raises(ValueError, match="was trained on patients of 1 of the 3 films by which models"):
         named_generator(folder, judged_on=real["test"])
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(ValueError, match="patients of 1 of the 3 films"):
+        named_generator(tmp_path / "link", judged_on=real["test"])
     # Of other patients it gets as far as its text encoder.
     with pytest.raises(ValueError, match="was trained with another text encoder"):
         named_generator(folder, judged_on=real["test"].select([0, 2]))

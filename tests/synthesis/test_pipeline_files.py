@@ -137,3 +137,13 @@ def test_a_silent_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
         pipeline_folder("owner/model", from_hub=True)
     assert "owner/model did not come from the hub (ConnectionError)" in str(error.value)
     assert "hf download owner/model --local-dir FOLDER" in str(error.value)
+
+
+def test_a_tokenizer_without_its_words_is_told(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, tokenizer=["transformers", "CLIPTokenizer"])
+    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer" / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"tokenizer has no vocabulary \(tokenizer\.json, vocab\.json"):
+        pipeline_folder(folder)
+    (folder / "tokenizer" / "vocab.json").write_text("{}")
+    assert pipeline_folder(folder) == folder

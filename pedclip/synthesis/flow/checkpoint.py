@@ -30,7 +30,7 @@ EMBED_COMMANDS: Final[Mapping[EmbeddedKind, str]] = {
 }
 EMBEDDED_NAMES: Final[Mapping[str, EmbeddedKind]] = {"embedded": "domain", "embedded-generic": "generic"}
 _KIND: Final = "pedclip-flow"  # tells this folder's configuration from that of other checkpoints
-_HELD: Final = (WEIGHTS_FILE, CONFIG_FILE, CHECKSUMS_FILE, "README.md")
+HELD: Final = (WEIGHTS_FILE, CONFIG_FILE, CHECKSUMS_FILE, "README.md")
 _ABOVE: Final = ("name", "prompt", "text_encoder", "model", "sampling")  # in a configuration under names of their own
 _REALS: Final = ("F16", "BF16", "F32")  # types of weights, as the header names them
 
@@ -67,7 +67,7 @@ def save_generator(network: FlowNetwork, path: str | Path, *, run: FlowRun, capt
         # For the reader: opening takes nothing from here.
         "made_by": {name: value for name, value in run.to_dict().items() if name not in _ABOVE},
     }
-    with atomic_folder(path, holds=_HELD) as folder:
+    with atomic_folder(path, holds=HELD) as folder:
         save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)
         write_json(folder / CONFIG_FILE, config)
         write_text(folder / "README.md", _card(run))
@@ -112,7 +112,7 @@ def open_generator(
         sampling = sampling or replace_fields(Sampling(), stored["sampling"])  # type: ignore[type-var]
         width, sha256, checkpoint = int(known["width"]), str(known["sha256"]), str(known["checkpoint"])
         expected = _shapes_of(config, width)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / CONFIG_FILE} describes no generator: {error}") from error
     captions = _captions(text_encoder, checkpoint, sha256, folder)
     # One flipped bit is another weight to safetensors.
@@ -168,7 +168,7 @@ def start_generator(
         folder = embedded_folder(EMBEDDED_NAMES[config.start])
     else:
         folder = Path(config.start)
-        listed = folder.parent / PATIENTS_FILE
+        listed = folder.resolve().parent / PATIENTS_FILE
         unnamed = num_unnamed(listed, *([rows] if rows else [])) if listed.is_file() else 0
         if unnamed:
             raise ValueError(
@@ -201,9 +201,9 @@ def embed(checkpoint: Path, kind: EmbeddedKind = "domain") -> Path:
     Raises:
         FileExistsError: Something else lies where the embedded one belongs.
     """
-    with atomic_folder(embedded_folder(kind), holds=_HELD) as folder:
+    with atomic_folder(embedded_folder(kind), holds=HELD) as folder:
         # Nothing else of a run belongs into a package.
-        for name in _HELD:
+        for name in HELD:
             shutil.copyfile(checkpoint / name, folder / name)
     return embedded_folder(kind)
 

@@ -12,6 +12,7 @@ from pedclip.artefacts import read_json
 from pedclip.models.config import check_types
 from pedclip.synthesis.prompts import Prompt
 from pedclip.training.config import replace_fields
+from pedclip.triplets.sources import is_generator_name
 
 Precision = Literal["32-true", "bf16-mixed"]
 Solver = Literal["euler", "heun"]
@@ -190,8 +191,8 @@ class FlowRun:
     def __post_init__(self) -> None:
         check_types(self)
         # It becomes part of a column and of names of files.
-        is_name = 0 < len(self.name) <= 60 and all(one.isalnum() or one in ".+-_" for one in self.name)
-        _require(is_name and self.name.isascii(), "name", self.name, "letters, digits and . + - _, at most 60")
+        is_name = is_generator_name(self.name) and len(self.name) <= 60
+        _require(is_name, "name", self.name, "letters, digits and . + - _, a letter or digit first, at most 60")
         for name, least in (("films", 0), ("studies", 1)):
             _require(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
         for name in ("data", "text_encoder"):

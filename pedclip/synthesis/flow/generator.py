@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -83,10 +84,11 @@ class FlowGenerator:
         return {
             "kind": "rectified flow",
             "name": self.name,
-            "image_size": self.image_size,
+            "network": json.loads(json.dumps(dataclasses.asdict(self.network.config))),  # lists, as JSON has them
             "prompt": self.prompt,
             "weights_sha256": self.weights_sha256,
             "text_encoder_sha256": self.captions.fingerprint,
+            "max_tokens": self.captions.max_tokens,
             **dataclasses.asdict(self.sampling),
         }
 

@@ -22,7 +22,12 @@ def to_levels(films: NDArray[np.uint8]) -> Tensor:
 
 
 def to_films(levels: Tensor) -> NDArray[np.uint8]:
-    """Grey levels (B, 1, H, W), -1 black and 1 white, as (B, H, W) uint8; what lies outside is cut off."""
+    """Grey levels (B, 1, H, W), -1 black and 1 white, as (B, H, W) uint8; what lies outside is cut off.
+
+    A film with a level that is not finite is black as a whole, which a copy leaves out.
+    """
+    is_finite = torch.isfinite(levels).all(dim=(1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
+    levels = torch.where(is_finite, levels, -1.0)
     # Rounded, not cut: the inverse of to_levels on every grey level.
     pixels = ((levels[:, 0].to("cpu", torch.float32) + 1) * 127.5).round().clamp(0, 255)
     films: NDArray[np.uint8] = pixels.to(torch.uint8).numpy()

@@ -9,10 +9,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pedclip.artefacts import clear_partial_files, first_difference, read_json, write_json
+from pedclip.artefacts import check_replaceable, clear_partial_files, first_difference, read_json, write_json
 from pedclip.models.checkpoint_files import CONFIG_FILE
-from pedclip.synthesis.flow.config import FlowRun
+from pedclip.synthesis.flow.checkpoint import EMBEDDED_NAMES, HELD
+from pedclip.synthesis.flow.config import GENERIC, PHANTOM, FlowRun
 from pedclip.training.state import State, read_state
+from pedclip.triplets.seen_patients import PATIENTS_FILE
 
 RUN_FILE: Final = "flow.json"
 EXPORT_FOLDER: Final = "checkpoint"
@@ -47,15 +49,15 @@ def claim_run(
         The state to go on from, None for a fresh start.
 
     Raises:
-        ValueError: The folder holds another run; the message names the first difference.
-        FileExistsError: Its ``checkpoint`` is not of a flow.
+        ValueError: As `check_run`.
+        FileExistsError: As `check_run`.
     """
     # What the configuration does not say and yet decides the weights.
     data = {"films": len(images), "fingerprint": _fingerprint(images, texts), "text_encoder": text_encoder}
     if start:
         data["start"] = start
     wanted = {RUN_FILE: config.to_dict(), _DATA_FILE: data}
-    _refuse_other_rooms(run)
+    check_run(run, config, resume=resume)
     state = _continue(run, wanted) if resume else None
     (run / RESUME_FOLDER).mkdir(parents=True, exist_ok=True)
     for folder in (run, run / RESUME_FOLDER, *run.glob("logs/version_*")):
@@ -66,6 +68,7 @@ def claim_run(
             for path in run.glob(pattern):
                 path.unlink()
         shutil.rmtree(run / EXPORT_FOLDER, ignore_errors=True)
+        (run / PATIENTS_FILE).unlink(missing_ok=True)  # of the films of that run
         for name, content in wanted.items():
             write_json(run / name, content)
     return state
@@ -80,12 +83,23 @@ def check_run(run: Path, config: FlowRun, *, resume: bool) -> None:
         resume: False allows another flow, which will be begun anew.
 
     Raises:
-        ValueError: The folder holds another flow.
+        ValueError: The folder holds another flow, the films, or the generator that this one begins with.
         FileExistsError: It holds something else.
     """
+    _refuse_sources(run, config)
     _refuse_other_rooms(run)
-    if resume and _has_state(run):
+    if resume and _has_work(run):
         _check_described(run, {RUN_FILE: config.to_dict()})
+
+
+def _refuse_sources(run: Path, config: FlowRun) -> None:
+    # What is read must not be what is written: left_out.csv, the cache and the checkpoint would replace theirs.
+    places = [Path(one.strip()) for one in config.data.split(",")] if config.data not in (PHANTOM, GENERIC) else []
+    if any(one.is_dir() and run.resolve().is_relative_to(one.resolve()) for one in places):
+        raise ValueError(f"{run} holds the films that are read; give another output folder")
+    start = Path(config.start).resolve() if config.start and config.start not in EMBEDDED_NAMES else None
+    if start and start.is_relative_to(run.resolve()):
+        raise ValueError(f"start={config.start!r} lies in {run}, which the run replaces; give another output folder")
 
 
 def _refuse_other_rooms(run: Path) -> None:
@@ -94,25 +108,32 @@ def _refuse_other_rooms(run: Path) -> None:
     has_other = export.exists() and not (run / RUN_FILE).exists()
     if has_other or (run / "training.json").exists():
         raise FileExistsError(f"{run} holds a run that is none of a flow (see {export / CONFIG_FILE}); name another")
+    # Before it is replaced: somebody may keep notes there.
+    check_replaceable(export, HELD)
 
 
-def _has_state(run: Path) -> bool:
+def has_state(run: Path) -> bool:
+    """True for a folder that holds what a killed run goes on from."""
     return any((run / RESUME_FOLDER).glob("*.ckpt"))
 
 
+def _has_work(run: Path) -> bool:
+    # A finished generator may have been kept without the states it came from.
+    return has_state(run) or (run / EXPORT_FOLDER).exists()
+
+
 def _continue(run: Path, wanted: dict[str, Any]) -> State | None:
-    # Without a state there is nothing to lose, whatever the folder was meant for.
-    if not _has_state(run):
-        return None
-    _check_described(run, wanted)
-    return read_state(run / RESUME_FOLDER, repair=True)
+    # Without a state or a generator there is nothing to lose, whatever the folder was meant for.
+    if _has_work(run):
+        _check_described(run, wanted)
+    return read_state(run / RESUME_FOLDER, repair=True) if has_state(run) else None
 
 
 def _check_described(run: Path, wanted: dict[str, Any]) -> None:
     # Described, and of the same thing, or it is somebody else's work.
     for name, content in wanted.items():
         if not (run / name).exists():
-            raise ValueError(f"{run} holds states but no {name}, without which nobody knows of what.{_WAYS_OUT}")
+            raise ValueError(f"{run} holds a flow but no {name}, without which nobody knows of what.{_WAYS_OUT}")
         stored = read_json(run / name)
         if name == RUN_FILE:
             # A field that came later has its default: what the run did without it.

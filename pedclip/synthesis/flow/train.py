@@ -21,7 +21,7 @@ from pedclip.synthesis.flow.films import first_rows
 from pedclip.synthesis.flow.generator import FlowGenerator
 from pedclip.synthesis.flow.network import FlowNetwork
 from pedclip.synthesis.flow.path import flow_loss, point_at
-from pedclip.synthesis.flow.resume import EXPORT_FOLDER, RESUME_FOLDER, claim_run
+from pedclip.synthesis.flow.resume import EXPORT_FOLDER, RESUME_FOLDER, claim_run, has_state
 from pedclip.training.checkpoints import NotFiniteError
 from pedclip.training.history import History, read_history
 from pedclip.training.run_lock import check_lock, run_lock
@@ -96,7 +96,7 @@ def train_flow(
     captions = captions or CaptionEncoder.from_checkpoint(config.text_encoder)
     # Everything that is written is written by the process that holds the folder.
     with run_lock(run):
-        start = _start(config, captions, rows, is_begun=resume and any((run / RESUME_FOLDER).glob("*.ckpt")))
+        start = _start(config, captions, rows, is_begun=resume and has_state(run))
         begun_with = start.weights_sha256 if start else ""
         state = claim_run(
             run, config, images, texts, text_encoder=captions.fingerprint, start=begun_with, resume=resume

@@ -95,7 +95,7 @@ def test_description_is_json_and_tells_weights_and_sampling_apart() -> None:
     made = generator()
     described = json.loads(json.dumps(made.describe()))
     assert described["kind"] == "rectified flow"
-    assert (described["name"], described["image_size"], described["steps"]) == ("tiny", SIZE, 3)
+    assert (described["name"], described["network"]["image_size"], described["steps"]) == ("tiny", SIZE, 3)
     assert described["text_encoder_sha256"] == made.captions.fingerprint
     other = generator().with_sampling(Sampling(steps=4, batch_size=4))
     assert other.describe() == described | {"steps": 4, "guidance": 2.0}

@@ -100,3 +100,9 @@ def test_guidance_by_hand() -> None:
     conditional, unconditional = torch.full((1, 1, 1, 1), 3.0), torch.full((1, 1, 1, 1), 1.0)
     found = [guided(conditional, unconditional, weight).item() for weight in (0, 1, 2.5)]
     assert found == [1.0, 3.0, 6.0]
+
+
+def test_a_film_with_a_level_that_is_not_finite_is_black() -> None:
+    levels = torch.zeros(3, 1, 2, 2)
+    levels[0, 0, 0, 1], levels[2, 0, 1, 1] = torch.nan, torch.inf
+    assert to_films(levels).tolist() == [[[0, 0], [0, 0]], [[128, 128], [128, 128]], [[0, 0], [0, 0]]]

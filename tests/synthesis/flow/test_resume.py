@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pedclip.synthesis.flow.resume import claim_run
+from pedclip.synthesis.flow.resume import check_run, claim_run
 from pedclip.training.history import read_history
 from tests.synthesis.flow.killing import PLACES, run
 from tests.synthesis.flow.tiny import tiny_films, tiny_run
@@ -64,7 +64,7 @@ def test_killed_runs_end_bit_identical(place: str, killed: Path, straight: Path)
 def test_without_a_description_no_state_is_taken_up(tmp_path: Path) -> None:
     run(tmp_path)
     (tmp_path / "resume" / "data.json").unlink()
-    with pytest.raises(ValueError, match=r"holds states but no resume/data\.json"):
+    with pytest.raises(ValueError, match=r"holds a flow but no resume/data\.json"):
         run(tmp_path)
 
 
@@ -80,3 +80,35 @@ def test_a_fresh_folder_has_no_state(tmp_path: Path) -> None:
     images, texts = tiny_films(4)
     assert claim_run(tmp_path / "new", tiny_run(), images, texts, text_encoder="a", start="", resume=True) is None
     assert (tmp_path / "new" / "flow.json").exists()
+
+
+def test_a_finished_generator_without_states_is_not_replaced_by_another(tmp_path: Path) -> None:
+    run(tmp_path)
+    before = (tmp_path / "checkpoint" / "model.safetensors").read_bytes()
+    for path in tmp_path.glob("resume/*.ckpt"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"holds another run \(training\.seed was 0, is 7\)"):
+        run(tmp_path, seed=7)
+    (tmp_path / "checkpoint" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"checkpoint is not replaced, because it holds notes\.txt"):
+        check_run(tmp_path, tiny_run(), resume=False)
+    assert (tmp_path / "checkpoint" / "model.safetensors").read_bytes() == before
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    for output in (films, films / "run"):
+        with pytest.raises(ValueError, match="holds the films that are read"):
+            check_run(output, tiny_run().replace({"data": f"phantom,{films}"}), resume=True)
+    begun_with = tiny_run().replace({"start": str(tmp_path / "run" / "checkpoint")})
+    for resume in (True, False):
+        with pytest.raises(ValueError, match="which the run replaces; give another output folder"):
+            check_run(tmp_path / "run", begun_with, resume=resume)
+
+
+def test_patients_of_a_run_go_with_it(tmp_path: Path) -> None:
+    images, texts = tiny_films(4)
+    (tmp_path / "patients.json").write_text("{}")
+    claim_run(tmp_path, tiny_run(), images, texts, text_encoder="a", start="", resume=False)
+    assert not (tmp_path / "patients.json").exists()
