@@ -289,9 +289,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--head-epochs", type=int, default=10)
     parser.add_argument("--num-resamples", type=int, default=1000, help="of the test patients")
     parser.add_argument("--parallel", type=_at_least_one, default=2, help="cells at a time")
-    parser.add_argument(
-        "--threads", type=_at_least_one, default=1, help="of torch in each cell; OMP_NUM_THREADS too"
-    )
+    parser.add_argument("--threads", type=_at_least_one, default=1, help="of torch in each cell; OMP_NUM_THREADS too")
     parser.add_argument("--runs", type=Path, default=Path("runs/synthetic"), help="folder of all cells")
     parser.add_argument("--report-only", action="store_true", help="of the cells that are done")
     parser.add_argument("--cell", default="", help="one arm or baseline, with one method and seed: for each process")
