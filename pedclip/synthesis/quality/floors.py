@@ -1,7 +1,7 @@
 """Films that are bad in one known way each: some measure of a report must tell each of them from real films.
 
-None tells all. Noise lies within the widest balls and has a high precision, but no coverage and no text; shuffled films
-are good films, so that only the measures of texts, regions and findings fall.
+None tells all. Beside few films noise may lie within wide balls and have a high precision, but no coverage and no text;
+shuffled films are good films, so that only the measures of texts, regions and findings fall.
 """
 
 from dataclasses import replace
