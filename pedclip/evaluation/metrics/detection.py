@@ -1,17 +1,18 @@
 """Mean average precision of boxes, as COCO defines it, fast enough to be resampled a thousand times.
 
 Matching of predicted to true boxes does not depend on which patients a resample holds. So it is done once, and each
-resample only adds up how often the matched boxes were drawn.
+resample only adds up how often the boxes were drawn that lie between two found ones.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-from pedclip.evaluation.metrics.bootstrap import CHUNK_ELEMENTS, Floats, Metric, Resampled, mean_of_known
+from pedclip.evaluation.metrics.bootstrap import Floats, Metric, Resampled, mean_of_known
 
 IOU_THRESHOLDS: Final = tuple(round(0.40 + 0.05 * step, 2) for step in range(8))  # 0.40 to 0.75
 MAX_DETECTIONS: Final = 100  # per image and class, as COCO
@@ -101,20 +102,27 @@ class MeanAveragePrecision(Metric):
 mean_average_precision: Final = MeanAveragePrecision()
 
 
-@dataclass(frozen=True, eq=False)
-class _Curve:
-    """The predicted boxes of a class, surest first.
+class _Step(NamedTuple):
+    """One IoU threshold of a class: its curve changes only where a box was found, at J distinct scores.
 
-    Args:
-        image: (K,) image of each predicted box.
-        is_hit: (T, K) whether it matched a true box, per IoU threshold.
-        last: (S,) last box of each distinct score; a threshold on the score lies between two of them.
+    Attributes:
+        boxes: (N, J) sparse, predicted boxes of each image down to each of these scores, but not to the one before.
+        hits: (N, J) sparse, those that matched a true box.
+    """
+
+    boxes: csr_array
+    hits: csr_array
+
+
+class _Curve(NamedTuple):
+    """All thresholds of a class.
+
+    Attributes:
+        steps: One per IoU threshold.
         num_true: (N,) true boxes of each image.
     """
 
-    image: NDArray[np.intp]
-    is_hit: NDArray[np.bool_]
-    last: NDArray[np.intp]
+    steps: list[_Step]
     num_true: Floats
 
 
@@ -142,9 +150,13 @@ def _match_class(truth: Sequence[Boxes], predicted: Sequence[Boxes], label: int)
     num_true = np.zeros(len(truth))
     for position, (true, guess) in enumerate(zip(truth, predicted, strict=True)):
         assert guess.scores is not None  # checked by the caller
+        is_wanted, is_guess = true.labels == label, guess.labels == label
+        # Most images have nothing of a rare class.
+        if not (is_wanted.any() or is_guess.any()):
+            continue
         # Sorted, and each box once.
-        wanted = np.unique(true.corners[true.labels == label], axis=0)
-        found, sureness = guess.corners[guess.labels == label], guess.scores[guess.labels == label]
+        wanted = np.unique(true.corners[is_wanted], axis=0)
+        found, sureness = guess.corners[is_guess], guess.scores[is_guess]
         overlap = box_iou(found, wanted)
         nearest = overlap.max(axis=1, initial=0.0)
         # By score, then by overlap, then by place; the last key of lexsort counts first.
@@ -154,10 +166,26 @@ def _match_class(truth: Sequence[Boxes], predicted: Sequence[Boxes], label: int)
         scores.append(sureness[order])
         hits.append(_match_image(overlap[order]))
     # Boxes of all images in one ranking.
-    ranked = np.concatenate(scores)
+    ranked, image, is_hit = np.concatenate(scores), np.concatenate(images), np.concatenate(hits, axis=1)
     order = np.argsort(-ranked, kind="stable")
-    last = np.flatnonzero(np.diff(ranked[order], append=-np.inf))
-    return _Curve(np.concatenate(images)[order], np.concatenate(hits, axis=1)[:, order], last, num_true)
+    # Number of each box's score; boxes of one score enter the curve together.
+    score = np.unique(-ranked[order], return_inverse=True)[1]
+    steps = [_step(image[order], score, one[order], len(truth)) for one in is_hit]
+    return _Curve(steps, num_true)
+
+
+def _step(image: NDArray[np.intp], score: NDArray[np.intp], is_hit: NDArray[np.bool_], num_images: int) -> _Step:
+    """Boxes (K,), surest first, between the scores at which one was found."""
+    # Precision falls from one found box to just before the next, so that the highest at or beyond a recall is at one.
+    ends = np.unique(score[is_hit])  # (J,)
+    column = np.searchsorted(ends, score)  # (K,); J for boxes below the last
+    shape = (num_images, len(ends))
+
+    def count(kept: NDArray[np.bool_]) -> csr_array:
+        # Boxes of one image and column are added up.
+        return csr_array((np.ones(kept.sum()), (image[kept], column[kept])), shape=shape)
+
+    return _Step(count(column < len(ends)), count(is_hit))
 
 
 def _match_image(overlap: Floats) -> NDArray[np.bool_]:
@@ -181,27 +209,19 @@ def _match_image(overlap: Floats) -> NDArray[np.bool_]:
 def _average_precision(counts: Floats, curve: _Curve) -> Floats:
     """(R, N) counts of each image -> (R,) mean over thresholds; NaN where no true box was drawn."""
     num_true = counts @ curve.num_true  # (R,)
-    chunk = max(1, CHUNK_ELEMENTS // max(1, len(curve.image)))  # resamples at a time
-    parts = [
-        _areas(counts[start : start + chunk, curve.image], num_true[start : start + chunk], curve)
-        for start in range(0, len(counts), chunk)
-    ]
-    mean: Floats = np.where(num_true > 0, np.concatenate(parts), np.nan)
+    areas = [_area(counts, num_true, step) for step in curve.steps]
+    mean: Floats = np.where(num_true > 0, np.mean(areas, axis=0), np.nan)
     return mean
 
 
-def _areas(weight: Floats, num_true: Floats, curve: _Curve) -> Floats:
-    """(R,) area under the curve of boxes that count `weight` (R, K) times, surest first; mean over thresholds."""
-    found = weight.cumsum(axis=1)[:, curve.last]  # (R, S) boxes down to each distinct score
-    area = np.zeros(len(weight))
-    for hit in curve.is_hit:
-        hits = (weight * hit).cumsum(axis=1)[:, curve.last]  # (R, S) of them right
-        precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)
-        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # highest at this recall or beyond
-        recall = hits / np.maximum(num_true, 1)[:, None]
-        for row, line in enumerate(recall):
-            # First rank that reaches each of 101 recalls; those never reached add a precision of 0.
-            at = np.searchsorted(line, RECALL_POINTS, side="left")
-            area[row] += precision[row, at[at < len(line)]].sum() / len(RECALL_POINTS)
-    area /= len(curve.is_hit)
+def _area(counts: Floats, num_true: Floats, step: _Step) -> Floats:
+    """(R,) area under the precision-recall curve at 101 recalls."""
+    found, hits = ((counts @ one).cumsum(axis=1) for one in step)  # (R, J) boxes down to each score, and those right
+    precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # highest at this recall or beyond
+    recall = hits / np.maximum(num_true, 1)[:, None]
+    # Points of recall that are reached first at each score; those never reached add a precision of 0.
+    reached = np.searchsorted(RECALL_POINTS, recall, side="right")
+    at_first = np.diff(reached, axis=1, prepend=0)
+    area: Floats = (precision * at_first).sum(axis=1) / len(RECALL_POINTS)
     return area
