@@ -214,10 +214,10 @@ class SyntheticParameters(FrozenParameters):
     generic: Place = "embedded-generic"
     prompt: Literal["", "excerpt", "named", "impression", "findings", "both"] = ""
     sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 5
-    copier_steps: Annotated[int, Field(ge=20)] = 200
+    copier_steps: Annotated[int, Field(ge=20)] = 150
     reports: Annotated[int, AfterValidator(none_or_enough), Field(description="0 or at least 100")] = 0
     grid: Literal["small", "full"] = "small"
-    epochs: Annotated[int, AfterValidator(even), Field(description="an even number, at least 2")] = 8
+    epochs: Annotated[int, AfterValidator(even), Field(description="an even number, at least 2")] = 6
 
 
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
