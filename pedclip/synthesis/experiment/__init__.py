@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pedclip.synthesis.experiment.arms import ARMS as ARMS
     from pedclip.synthesis.experiment.arms import Arm as Arm
     from pedclip.synthesis.experiment.arms import film_sets as film_sets
+    from pedclip.synthesis.experiment.arms import impossible_arms as impossible_arms
     from pedclip.synthesis.experiment.comparison import compare_arms as compare_arms
     from pedclip.synthesis.experiment.comparison import printed_cells as printed_cells
     from pedclip.synthesis.experiment.downstream import DownstreamOptions as DownstreamOptions
@@ -27,6 +28,7 @@ __getattr__, __dir__ = lazy_names(
         "ARMS": "arms",
         "Arm": "arms",
         "film_sets": "arms",
+        "impossible_arms": "arms",
         "compare_arms": "comparison",
         "printed_cells": "comparison",
         "DownstreamScorer": "downstream",

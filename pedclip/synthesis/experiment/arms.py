@@ -122,6 +122,31 @@ def film_sets(
     return found
 
 
+def impossible_arms(
+    triplets: "DatasetDict", copies: Mapping[str, SyntheticCopy], wanted: Collection[Arm], *, seed: int = 0
+) -> dict[str, str]:
+    """Arms that these reports allow no control of: their texts are too much alike to exchange films.
+
+    Args:
+        triplets: The real data.
+        copies: By generator, those that will be given to `film_sets`.
+        wanted: Arms to ask about.
+        seed: As for `film_sets`.
+
+    Returns:
+        By name of the arm the reason.
+    """
+    drawn = common_reports({name: load_triplets(copy.folder) for name, copy in copies.items()})
+    reasons = {}
+    for arm in wanted:
+        if arm.name in (SHUFFLED, IN_REGION):
+            try:
+                _set(arm.name, triplets, drawn, seed)
+            except ValueError as error:
+                reasons[arm.name] = str(error)
+    return reasons
+
+
 def _set(name: str, real: "DatasetDict", drawn: Mapping[str, "DatasetDict"], seed: int) -> "DatasetDict":
     if name == REAL:
         return real
@@ -133,7 +158,7 @@ def _set(name: str, real: "DatasetDict", drawn: Mapping[str, "DatasetDict"], see
             return shuffled(replaced(real, drawn[MAIN]), seed=seed, within=within)
         except ValueError as error:
             # Some reports are too much alike; every other arm can be had.
-            raise ValueError(f"there can be no arm {name}: {error}; leave it out") from error
+            raise ValueError(f"there can be no arm {name}: {error}") from error
     return replaced(real, drawn[name])
 
 

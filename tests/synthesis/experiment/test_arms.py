@@ -7,7 +7,7 @@ import pytest
 from datasets import DatasetDict
 
 from pedclip.synthesis import SyntheticCopy, synthetic_copy
-from pedclip.synthesis.experiment import ARMS, film_sets
+from pedclip.synthesis.experiment import ARMS, film_sets, impossible_arms
 from pedclip.triplets.arrays import TripletArrays
 from tests.synthesis.generators import NoiseGenerator
 from tests.synthesis.test_copying import triplets
@@ -83,6 +83,14 @@ def test_an_arm_that_these_reports_cannot_have_is_named(
     one = {"domain": synthetic_copy(alone, NoiseGenerator(), tmp_path / "copy")}
     with pytest.raises(ValueError, match="there can be no arm in-region: one text has 1 of the 1 films of chest"):
         film_sets(alone, one, [ARMS["in-region"]], folder=tmp_path, size=SIZE)
+    reasons = impossible_arms(alone, one, list(ARMS.values()))
+    # The others need no exchange, so nothing stands against them.
+    assert list(reasons) == ["shuffled", "in-region"]
+    assert reasons["in-region"].startswith("there can be no arm in-region: one text has 1 of the 1 films of chest")
+
+
+def test_arms_that_these_reports_can_have_are_not_left_out(real: DatasetDict, copies: dict[str, SyntheticCopy]) -> None:
+    assert impossible_arms(real, copies, list(ARMS.values())) == {}
 
 
 def test_coarse_films_keep_what_the_drawn_size_holds(sets: dict[str, TripletArrays]) -> None:
