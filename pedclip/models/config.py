@@ -36,6 +36,8 @@ class PedCLIPConfig:
         mobe_layers: Blocks with experts, negative ones counted from the end; () is a plain ViT (P1).
         gate_input: What the gate sees (P2).
         expert_init: Experts start as copies of the MLP they replace, as noisy copies, or at random (P3).
+        expert_width: H, the hidden width of each expert; 0 takes that of the MLP they replace. With one expert it is a
+            plain MLP of any size, the control of equal parameters; of another width there is nothing to copy.
         detach_gate: Keep the contrastive gradient away from the gate (P6).
         mobe_implementation: See ``pedclip.models.mobe``.
         gate_threshold: Gate weights below it are skipped in evaluation, in [0, 1/E]; 0 is exact.
@@ -62,6 +64,7 @@ class PedCLIPConfig:
     mobe_layers: tuple[int, ...] = (-1,)
     gate_input: GateInput = "post_norm"
     expert_init: ExpertInit = "copy"
+    expert_width: int = 0
     detach_gate: bool = False
     mobe_implementation: Implementation = "auto"
     gate_threshold: float = 0.0
@@ -93,7 +96,7 @@ class PedCLIPConfig:
         )
         for name in ("image_size", "text_width", "text_depth", "text_heads"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
-        for name in ("image_patch_size", "image_width", "image_depth", "image_heads", "projection_dim"):
+        for name in ("image_patch_size", "image_width", "image_depth", "image_heads", "expert_width", "projection_dim"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         for name, allowed in (
             ("image_stem", IMAGE_STEMS),

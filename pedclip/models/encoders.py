@@ -43,6 +43,7 @@ def build_image_encoder(config: PedCLIPConfig, *, weights: str = RANDOM) -> Imag
         num_experts=len(config.regions),
         gate_input=config.gate_input,
         expert_init=config.expert_init,
+        expert_width=config.expert_width,
         implementation=config.mobe_implementation,
         threshold=config.gate_threshold,
         detach_gate=config.detach_gate,

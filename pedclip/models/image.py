@@ -75,6 +75,7 @@ class ImageEncoder(nn.Module):
         num_experts: E.
         gate_input: What the gate sees (decision P2).
         expert_init: How the experts start (decision P3).
+        expert_width: H, their hidden width; 0 takes that of the MLP they replace.
         implementation: See ``pedclip.models.mobe``.
         threshold: Gate weights below it are skipped in evaluation.
         detach_gate: Keep the contrastive gradient away from the gate (decision P6).
@@ -91,6 +92,7 @@ class ImageEncoder(nn.Module):
         num_experts: int,
         gate_input: GateInput = "post_norm",
         expert_init: ExpertInit = "copy",
+        expert_width: int = 0,
         implementation: Implementation = "auto",
         threshold: float = 0.0,
         detach_gate: bool = False,
@@ -110,6 +112,7 @@ class ImageEncoder(nn.Module):
                 num_experts,
                 gate_input=gate_input,
                 expert_init=expert_init,
+                expert_width=expert_width,
                 implementation=implementation,
                 threshold=threshold,
                 detach_gate=detach_gate,

@@ -77,6 +77,7 @@ class MoBEBlock(nn.Module):
         *,
         gate_input: GateInput,
         expert_init: ExpertInit,
+        expert_width: int = 0,
         implementation: Implementation,
         threshold: float,
         detach_gate: bool,
@@ -91,7 +92,13 @@ class MoBEBlock(nn.Module):
         self.norm1, self.attn, self.ls1, self.drop_path1 = block.norm1, block.attn, block.ls1, block.drop_path1
         self.norm2, self.ls2, self.drop_path2 = block.norm2, block.ls2, block.drop_path2
         mlp = block.mlp
-        sizes = mlp.fc1.in_features, mlp.fc1.out_features, num_experts  # C, H, E
+        width = expert_width or mlp.fc1.out_features
+        if width != mlp.fc1.out_features and expert_init != "random":
+            raise ValueError(
+                f"expert_width={width} is not allowed with expert_init={expert_init!r}: the MLP to copy has "
+                f"{mlp.fc1.out_features}; pass expert_init='random'"
+            )
+        sizes = mlp.fc1.in_features, width, num_experts  # C, H, E
         self.mobe = MixtureOfBodyExperts(*sizes, implementation, threshold=threshold, detach_gate=detach_gate)
         if expert_init != "random":
             self.mobe.copy_expert(mlp.fc1, mlp.fc2, noise=0.1 if expert_init == "copy_noise" else 0.0)

@@ -1,0 +1,197 @@
+"""Scores of a trained cell, film by film: so that arms can be compared on the same patients afterwards."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pedclip.ablation.films import FilmChoice
+from pedclip.ablation.mixtures import Mixture, Reweigh, blocks_with_experts, reweighed, weights_of
+from pedclip.anatomy import REGIONS
+from pedclip.evaluation.embeddings import embed_texts, evaluating
+from pedclip.evaluation.tasks.findings import discover_findings
+from pedclip.evaluation.tasks.labels import Row, read_labels
+from pedclip.evaluation.zero_shot.scoring import cosines, score_pairs, unit_vectors, zero_shot_regions
+from pedclip.models.pedclip import PedCLIP
+from pedclip.triplets.arrays import TripletArrays
+from pedclip.triplets.transforms import to_pixels
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+REGION: Final = "region"  # body region by prompts: 1 where it is right
+OWN_TEXT: Final = "own text"  # fraction of the region's other texts that the film's own one beats
+FINDING: Final = "finding"  # AUC of a finding against the other films of its region, by prompts
+GATE: Final = "gate accuracy"
+ENTROPY: Final = "gate entropy"
+QUESTIONS: Final = (REGION, OWN_TEXT, FINDING, GATE, ENTROPY)
+_MIN_TEXTS: Final = 2
+
+
+def score_films(
+    model: PedCLIP,
+    films: TripletArrays,
+    triplets: "Dataset",
+    choice: FilmChoice,
+    *,
+    mixtures: Sequence[Mixture] = ("gate",),
+    batch_size: int = 64,
+    device: str = "cpu",
+    min_positives: int = 5,
+) -> pd.DataFrame:
+    """Answers to all questions, a row for each film (and finding).
+
+    Nothing is fitted. Questions within a region are asked of each region by itself: what an encoder knows of the region
+    helps with none of them, so that encoders of one region and of all can be compared.
+
+    Args:
+        model: Frozen.
+        films: N test films, labelled by region.
+        triplets: The same rows.
+        choice: Of the arm: films of its regions are scored, by its experts.
+        mixtures: At test; a model without experts has "gate" alone.
+        batch_size: Films embedded at a time.
+        device: Where to compute.
+        min_positives: Films of a region with a finding, and as many without, below which it is not asked for.
+
+    Returns:
+        `mixture`, `question`, `task` (the finding, else ""), `region`, `patient`, `film` (row among the N), `truth`
+        (of a finding 0 or 1, else 1), `value` (score of a finding; else in [0, 1], for entropy in nats).
+    """
+    rows = np.flatnonzero(np.isin(np.asarray(REGIONS)[films.regions], choice.regions or REGIONS))
+    labels = read_labels(triplets.select(rows))
+    experts = choice.experts(films.regions[rows])  # (N,)
+    speak = partial(embed_texts, model, device=device)
+    texts = speak([films.texts[row] for row in rows])  # (N, D)
+    has_experts = bool(blocks_with_experts(model))
+    tables = []
+    for mixture in mixtures if has_experts else ("gate",):
+        image, gate = _embed(model, films, rows, experts, mixture, batch_size=batch_size, device=device)
+        found = _regions(image, labels, speak) if mixture == "gate" or has_experts else []
+        found += _own_texts(image, texts, labels, [films.texts[row] for row in rows])
+        found += _findings(image, labels, speak, min_positives)
+        if has_experts and mixture == "gate":
+            found += _gate(gate, experts)
+        table = pd.DataFrame(found, columns=["question", "task", "row", "truth", "value"])
+        tables.append(table.assign(mixture=mixture))
+    joined = pd.concat(tables, ignore_index=True)
+    place = joined.pop("row").to_numpy()
+    joined["film"] = rows[place]
+    joined["region"] = [labels[row].region for row in place]
+    joined["patient"] = [films.patients[rows[row]] for row in place]
+    return joined
+
+
+def embed_with(
+    model: PedCLIP,
+    films: TripletArrays,
+    rows: NDArray[Any],
+    reweigh: Reweigh,
+    *,
+    batch_size: int = 64,
+    device: str = "cpu",
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings of films under other weights of the experts.
+
+    Args:
+        model: With experts or without; without them the weights are never asked for.
+        films: N films.
+        rows: (M,) of them.
+        reweigh: See `pedclip.ablation.mixtures.reweighed`.
+        batch_size: At a time.
+        device: Where to compute.
+
+    Returns:
+        (M, D) embeddings and (M, E) softmax of the last gate, (M, 0) without experts.
+    """
+    images, gates = [], []
+    with evaluating(model, device), reweighed(model, reweigh):
+        for start in range(0, len(rows), batch_size):
+            image, gate = _batch(model, films.images[rows[start : start + batch_size]], device)
+            images.append(image)
+            gates.append(gate)
+    return np.concatenate(images), np.concatenate(gates)
+
+
+def _embed(
+    model: PedCLIP,
+    films: TripletArrays,
+    rows: NDArray[Any],
+    experts: NDArray[np.int64],
+    mixture: Mixture,
+    **options: Any,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    size = options["batch_size"]
+    parts = []
+    # A batch at a time, as the labels belong to its films.
+    for start in range(0, len(rows), size):
+        labels = torch.from_numpy(experts[start : start + size])
+        parts.append(embed_with(model, films, rows[start : start + size], weights_of(mixture, labels), **options))
+    images, gates = zip(*parts, strict=True)
+    return np.concatenate(images), np.concatenate(gates)
+
+
+def _batch(model: PedCLIP, images: Any, device: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    features = model.encode_image(to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess))
+    logits: list[Tensor] = list(features.gate_logits)
+    gate = logits[-1].float().softmax(-1) if logits else features.embedding.new_zeros(len(images), 0)
+    return features.embedding.float().cpu().numpy(), gate.cpu().numpy()
+
+
+Found = list[tuple[str, str, int, int, float]]  # question, task, row, truth, value
+
+
+def _regions(image: NDArray[Any], labels: list[Row], speak: Any) -> Found:
+    if len({row.region for row in labels}) < 2:
+        return []
+    known = zero_shot_regions(image, labels, speak, num_resamples=1).require_predictions()
+    right = np.asarray(known.truth) == np.asarray(known.output)
+    return [(REGION, "", row, 1, float(one)) for row, one in enumerate(right)]
+
+
+def _own_texts(image: NDArray[Any], texts: NDArray[Any], labels: list[Row], sentences: Sequence[str]) -> Found:
+    found: Found = []
+    for region in dict.fromkeys(row.region for row in labels):
+        rows = np.flatnonzero([row.region == region for row in labels])
+        # Each text once: a sentence that half of the films have would be half of the others.
+        distinct, first, own = np.unique([sentences[row] for row in rows], return_index=True, return_inverse=True)
+        if len(distinct) < _MIN_TEXTS:
+            continue
+        scores = cosines(unit_vectors(image[rows], "image"), unit_vectors(texts[rows[first]], "text").T)  # (n, U)
+        mine = np.take_along_axis(scores, own[:, None], axis=1)  # (n, 1)
+        # Ties count one half, as in an AUC; the film's own text is not among the others.
+        beaten = (scores < mine).sum(1) + 0.5 * ((scores == mine).sum(1) - 1)
+        found += [
+            (OWN_TEXT, "", int(row), 1, float(one / (len(distinct) - 1))) for row, one in zip(rows, beaten, strict=True)
+        ]
+    return found
+
+
+def _findings(image: NDArray[Any], labels: list[Row], speak: Any, min_positives: int) -> Found:
+    found: Found = []
+    for region in dict.fromkeys(row.region for row in labels):
+        rows = np.flatnonzero([row.region == region for row in labels])
+        for task in discover_findings([labels[row] for row in rows], min_positives):
+            prompts = task.require_rule().prompts
+            mine = rows[task.rows["test"]]
+            scores = score_pairs(image[mine], speak(prompts.positive), speak(prompts.negative))
+            truth = task.labels["test"][:, 0]
+            found += [
+                (FINDING, task.name, int(row), int(one), float(score))
+                for row, one, score in zip(mine, truth, scores, strict=True)
+            ]
+    return found
+
+
+def _gate(gate: NDArray[Any], experts: NDArray[np.int64]) -> Found:
+    right = gate.argmax(1) == experts
+    entropy = -(gate * np.log(np.clip(gate, 1e-12, None))).sum(1)  # (N,) nats, at most ln E
+    rows = range(len(gate))
+    return [(GATE, "", row, 1, float(right[row])) for row in rows] + [
+        (ENTROPY, "", row, 1, float(entropy[row])) for row in rows
+    ]
