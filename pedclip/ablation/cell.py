@@ -127,7 +127,7 @@ def train_cell(films: CellFilms, config: RunConfig, choice: FilmChoice, run: Pat
         changes["teacher_epochs"] = config.training.teacher_epochs * passes / config.training.epochs
     config = dataclasses.replace(config, training=replace_fields(config.training, changes))
     # Labels of validation films are those of the experts, too: the accuracy of the gate is logged on them.
-    validation = dataclasses.replace(films.validation, regions=choice.experts(films.validation.regions))
+    validation = dataclasses.replace(films.validation, regions=choice.labels_of(films.validation.regions))
     result = pretrain(mine, validation, config=config, run=run)
     steps = int(max((row["step"] for row in result.history), default=-1)) + 1
     return TrainedCell(

@@ -97,12 +97,30 @@ class FilmChoice:
             regions: (N,) indices into `REGIONS`.
 
         Returns:
-            (N,) indices into `groups`, or the regions themselves where every one has an expert.
+            (N,) indices into `groups`, or the regions themselves where every one has an expert: those of the gate.
         """
         if not self.groups:
             return regions
         places = {region: number for number, found in enumerate(self.groups.values()) for region in found}
         return np.asarray([places[REGIONS[region]] for region in regions], dtype=np.int64)
+
+    @property
+    def expert_names(self) -> tuple[str, ...]:
+        """Region that stands for each expert: the first of its group, as a model names its experts by regions."""
+        return tuple(found[0] for found in self.groups.values()) or REGIONS
+
+    def labels_of(self, regions: np.ndarray) -> np.ndarray:
+        """Labels to train with: the region that stands for the expert of each film.
+
+        Args:
+            regions: (N,) indices into `REGIONS`.
+
+        Returns:
+            (N,) indices into `REGIONS`.
+        """
+        places = np.asarray([REGIONS.index(name) for name in self.expert_names])  # (E,)
+        found: np.ndarray = places[self.experts(regions)]
+        return found
 
     def training_films(self, films: TripletArrays, *, seed: int) -> TripletArrays:
         """The training films of an arm; its labels are those of experts.
@@ -117,7 +135,7 @@ class FilmChoice:
         rows = self.rows(films.regions, seed=seed)
         if len(rows) < 2:
             raise ValueError(f"{len(rows)} training films are left of {len(films)}: none of {', '.join(self.regions)}")
-        labels = self.experts(films.regions[rows])
+        labels = self.labels_of(films.regions[rows])
         if self.labels == "random":
             # Every expert keeps as many films as it had; which ones they are says nothing any more.
             labels = np.random.default_rng(seed).permutation(labels)

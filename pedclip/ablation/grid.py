@@ -206,7 +206,7 @@ def cell_config(profile: str, settings: Mapping[str, Any], seed: int, films: Fil
     # Validation films choose nothing here, so as few as there may be are embedded after each pass.
     given: dict[str, Any] = {"validation_rows": 2, **settings, "seed": seed}
     if films.groups:
-        given["regions"] = tuple(films.groups)
+        given["regions"] = films.expert_names
     config = configure(profile, given)
     # `configure` takes an empty value for "not given"; here it is one: no experts, no teacher forcing.
     for section in ("model", "training"):
