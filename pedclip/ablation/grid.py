@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 from pedclip.ablation.films import FilmChoice
 from pedclip.artefacts import read_json
-from pedclip.training.config import RunConfig
+from pedclip.models.config import PedCLIPConfig
+from pedclip.training.config import RunConfig, TrainingConfig
 from pedclip.training.profiles import configure
 
 _FOLDER: Final = "grids"
@@ -184,7 +185,9 @@ def load_grid(name: str | Path) -> Grid:
     elif Path(name).suffix == ".json":
         content = read_json(name)
     else:
-        raise FileNotFoundError(f"{name} is no grid: one of {', '.join(grid_names())}, or a JSON file such as mine.json")
+        raise FileNotFoundError(
+            f"{name} is no grid: one of {', '.join(grid_names())}, or a JSON file such as mine.json"
+        )
     try:
         return Grid.from_dict(content)
     except (TypeError, ValueError) as error:
@@ -207,14 +210,20 @@ def cell_config(profile: str, settings: Mapping[str, Any], seed: int, films: Fil
     given: dict[str, Any] = {"validation_rows": 2, **settings, "seed": seed}
     if films.groups:
         given["regions"] = films.expert_names
-    config = configure(profile, given)
-    # `configure` takes an empty value for "not given"; here it is one: no experts, no teacher forcing.
-    for section in ("model", "training"):
-        part = getattr(config, section)
-        names = {one.name for one in dataclasses.fields(part)} & given.keys()
-        falsy = {name: given[name] for name in names if not given[name]}
-        config = dataclasses.replace(config, **{section: dataclasses.replace(part, **falsy)})
-    return config
+    sections = {"model": PedCLIPConfig, "training": TrainingConfig}
+    names = {section: {one.name for one in dataclasses.fields(kind)} for section, kind in sections.items()}
+    # `configure` takes an empty value for "not given"; here it is one, such as no experts, so it goes in afterwards:
+    # all at once, since some values are allowed together only.
+    decided = {"objective", "image_weights", "text_weights"}
+    rest = {
+        name: value
+        for name, value in given.items()
+        if name in decided or not any(name in one for one in names.values())
+    }
+    values = configure(profile, rest).to_dict()
+    for section, known in names.items():
+        values[section] |= {name: value for name, value in given.items() if name in known}
+    return RunConfig.from_dict(values)
 
 
 def _section(values: Any, what: str, *, known: Sequence[str] = ()) -> Mapping[str, Any]:

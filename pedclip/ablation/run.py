@@ -69,7 +69,9 @@ def run_grid(
     waiting = [cell for cell in cells if _state(cell, output) == ""]
     attempt = partial(_attempt, output=str(output.resolve()), threads=max(1, (os.cpu_count() or 1) // workers))
     while waiting:
-        for cell, status in zip(waiting, _spread(attempt, [cell.name for cell in waiting], workers, where), strict=True):
+        for cell, status in zip(
+            waiting, _spread(attempt, [cell.name for cell in waiting], workers, where), strict=True
+        ):
             if status != _IN_USE:
                 show(f"{cell.name}: {_state(cell, output)}")
         before, waiting = waiting, [cell for cell in waiting if _state(cell, output) == ""]
