@@ -149,7 +149,7 @@ class Grid:
         return dataclasses.replace(self, arms=tuple(known[name] for name in names), reference=reference)
 
     def cells(self) -> list[Cell]:
-        """All cells, seed by seed: an interrupted grid has whole comparisons of some seeds, not all seeds of one arm."""
+        """All cells, seed by seed, so that an interrupted grid has whole comparisons of some seeds."""
         return [
             Cell(
                 arm.name,

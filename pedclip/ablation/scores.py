@@ -67,13 +67,14 @@ def score_films(
     labels = read_labels(triplets.select(rows))
     experts = choice.experts(films.regions[rows])  # (N,)
     speak = partial(embed_texts, model, device=device)
-    texts = speak([films.texts[row] for row in rows])  # (N, D)
+    sentences = [films.texts[int(row)] for row in rows]
+    texts = speak(sentences)  # (N, D)
     has_experts = bool(blocks_with_experts(model))
     tables = []
     for mixture in mixtures if has_experts else ("gate",):
         image, gate = _embed(model, films, rows, experts, mixture, batch_size=batch_size, device=device)
         found = _regions(image, labels, speak) if mixture == "gate" or has_experts else []
-        found += _own_texts(image, texts, labels, [films.texts[row] for row in rows])
+        found += _own_texts(image, texts, labels, sentences)
         found += _findings(image, labels, speak, min_positives)
         if has_experts and mixture == "gate":
             found += _gate(gate, experts)
@@ -159,13 +160,14 @@ def _own_texts(image: NDArray[Any], texts: NDArray[Any], labels: list[Row], sent
     for region in dict.fromkeys(row.region for row in labels):
         rows = np.flatnonzero([row.region == region for row in labels])
         # Each text once: a sentence that half of the films have would be half of the others.
-        distinct, first, own = np.unique([sentences[row] for row in rows], return_index=True, return_inverse=True)
+        mine = np.asarray([sentences[int(row)] for row in rows])
+        distinct, first, own = np.unique(mine, return_index=True, return_inverse=True)
         if len(distinct) < _MIN_TEXTS:
             continue
         scores = cosines(unit_vectors(image[rows], "image"), unit_vectors(texts[rows[first]], "text").T)  # (n, U)
-        mine = np.take_along_axis(scores, own[:, None], axis=1)  # (n, 1)
+        own_scores = np.take_along_axis(scores, own[:, None], axis=1)  # (n, 1)
         # Ties count one half, as in an AUC; the film's own text is not among the others.
-        beaten = (scores < mine).sum(1) + 0.5 * ((scores == mine).sum(1) - 1)
+        beaten = (scores < own_scores).sum(1) + 0.5 * ((scores == own_scores).sum(1) - 1)
         found += [
             (OWN_TEXT, "", int(row), 1, float(one / (len(distinct) - 1))) for row, one in zip(rows, beaten, strict=True)
         ]

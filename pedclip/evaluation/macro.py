@@ -148,6 +148,23 @@ def difference(first: Measure, second: Measure, *, num_resamples: int = 1000, se
     return interval(apart, num_resamples=num_resamples, seed=seed, scale="difference of shares")
 
 
+def with_trainings(apart: Interval, by_seed: Sequence[float]) -> tuple[float, float]:
+    """Ends of the interval of a difference over patients, widened by how much trainings differ.
+
+    Args:
+        apart: Mean difference with its interval over patients.
+        by_seed: Difference of each of k paired seeds; of one the interval stays as it is.
+    """
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    if len(by_seed) < 2:
+        return apart.low, apart.high
+    # The seeds share the test patients, so that the two sources of chance add up.
+    of_trainings = t.ppf(0.975, len(by_seed) - 1) * np.std(by_seed, ddof=1) / np.sqrt(len(by_seed))
+    below, above = (float(np.hypot(end - apart.value, of_trainings)) for end in (apart.low, apart.high))
+    return apart.value - below, apart.value + above
+
+
 def _places(owners: NDArray[Any], patients: NDArray[Any]) -> NDArray[np.intp]:
     """(N,) number of each owner among the sorted patients."""
     # A patient behind all others has no place of its own; the comparison below finds it out.

@@ -304,7 +304,13 @@ def check_same_architecture(config: PedCLIPConfig, shipped: str) -> None:
     """
     # Experts of other regions, or a gate with another input, have the same shapes and mean something else.
     known = _described(shipped_folder(shipped) / "config.json", lambda values: PedCLIPConfig(**values))
-    names = ("regions", "mobe_layers", "gate_input", "expert_width", *(name for name in asdict(known) if name.startswith("image_")))
+    names = (
+        "regions",
+        "mobe_layers",
+        "gate_input",
+        "expert_width",
+        *(name for name in asdict(known) if name.startswith("image_")),
+    )
     for name in names:
         own, theirs = getattr(config, name), getattr(known, name)
         if own != theirs:

@@ -1,13 +1,13 @@
 """Comparison of arms: means over seeds with intervals over test patients, and differences to the real arm as arrows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pedclip.evaluation.macro import Measure, difference, interval, mean_of, of_result
+from pedclip.evaluation.macro import Measure, difference, interval, mean_of, of_result, with_trainings
 from pedclip.evaluation.metrics.interval import Interval
 from pedclip.synthesis.experiment.arms import REAL
 from pedclip.synthesis.experiment.downstream import Scores
@@ -103,23 +103,6 @@ def _difference(own: Mapping[int, Measure], other: Mapping[int, Measure], option
         "arrow": arrow if len(shared) > 1 else UNCLEAR,
         "shared_seeds": len(shared),
     }
-
-
-def with_trainings(apart: Interval, by_seed: Sequence[float]) -> tuple[float, float]:
-    """Ends of the interval of a difference over patients, widened by how much trainings differ.
-
-    Args:
-        apart: Mean difference with its interval over patients.
-        by_seed: Difference of each of k paired seeds; of one the interval stays as it is.
-    """
-    from scipy.stats import t  # type: ignore[import-untyped]
-
-    if len(by_seed) < 2:
-        return apart.low, apart.high
-    # The seeds share the test patients, so that the two sources of chance add up.
-    of_trainings = t.ppf(0.975, len(by_seed) - 1) * np.std(by_seed, ddof=1) / np.sqrt(len(by_seed))
-    below, above = (float(np.hypot(end - apart.value, of_trainings)) for end in (apart.low, apart.high))
-    return apart.value - below, apart.value + above
 
 
 def _joined(one: Interval) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pedclip.evaluation.macro import with_trainings
 from pedclip.evaluation.metrics.classification import auc
 from pedclip.evaluation.metrics.interval import Interval
 from pedclip.evaluation.result import Predictions, Result
 from pedclip.synthesis.experiment import compare_arms, printed_cells
-from pedclip.synthesis.experiment.comparison import fraction_words, with_trainings
+from pedclip.synthesis.experiment.comparison import fraction_words
 
 NUMBER = 80
 PATIENTS = np.array([f"p{row:03}" for row in range(NUMBER)])
