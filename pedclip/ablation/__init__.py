@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from pedclip.ablation.cell import open_cell as open_cell
     from pedclip.ablation.cell import score_cell as score_cell
     from pedclip.ablation.cell import train_cell as train_cell
+    from pedclip.ablation.compare import compare_cells as compare_cells
+    from pedclip.ablation.compare import read_scores as read_scores
+    from pedclip.ablation.experts import cka_matrix as cka_matrix
+    from pedclip.ablation.experts import expert_changes as expert_changes
+    from pedclip.ablation.experts import expert_outputs as expert_outputs
+    from pedclip.ablation.experts import linear_cka as linear_cka
     from pedclip.ablation.films import FilmChoice as FilmChoice
     from pedclip.ablation.grid import Grid as Grid
     from pedclip.ablation.grid import GridArm as GridArm
@@ -30,6 +36,12 @@ __getattr__, __dir__ = lazy_names(
         "open_cell": "cell",
         "score_cell": "cell",
         "train_cell": "cell",
+        "compare_cells": "compare",
+        "read_scores": "compare",
+        "cka_matrix": "experts",
+        "expert_changes": "experts",
+        "expert_outputs": "experts",
+        "linear_cka": "experts",
         "FilmChoice": "films",
         "Grid": "grid",
         "GridArm": "grid",

@@ -172,14 +172,17 @@ def finish_cell(trained: TrainedCell, folder: Path) -> Path:
         trained: Of `train_cell`.
         folder: Of the cell, with its scores.
     """
-    gates = [row["val/gate_accuracy"] for row in trained.history if "val/gate_accuracy" in row]
+    gates = {
+        name: [row[f"val/gate_{name}"] for row in trained.history if f"val/gate_{name}" in row]
+        for name in ("accuracy", "entropy")
+    }
     content = {
         "films": trained.films,
         "steps": trained.steps,
         "trained_parameters": trained.parameters,
         "experts": trained.num_experts,
         "seconds": round(trained.seconds, 1),
-        "gate_accuracy_by_epoch": gates,
+        "gate_by_epoch": gates,
         "checkpoint": str(trained.checkpoint.relative_to(folder)),
     }
     return write_json(folder / CELL_FILE, content)

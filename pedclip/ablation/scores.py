@@ -74,7 +74,8 @@ def score_films(
     for mixture in mixtures if has_experts else ("gate",):
         image, gate = _embed(model, films, rows, experts, mixture, batch_size=batch_size, device=device)
         found = _regions(image, labels, speak) if mixture == "gate" or has_experts else []
-        found += _own_texts(image, texts, labels, sentences)
+        ranks = own_text_ranks(image, texts, [row.region for row in labels], sentences)
+        found += [(OWN_TEXT, "", row, 1, rank) for row, rank in sorted(ranks.items())]
         found += _findings(image, labels, speak, min_positives)
         if has_experts and mixture == "gate":
             found += _gate(gate, experts)
@@ -155,10 +156,23 @@ def _regions(image: NDArray[Any], labels: list[Row], speak: Any) -> Found:
     return [(REGION, "", row, 1, float(one)) for row, one in enumerate(right)]
 
 
-def _own_texts(image: NDArray[Any], texts: NDArray[Any], labels: list[Row], sentences: Sequence[str]) -> Found:
-    found: Found = []
-    for region in dict.fromkeys(row.region for row in labels):
-        rows = np.flatnonzero([row.region == region for row in labels])
+def own_text_ranks(
+    image: NDArray[Any], texts: NDArray[Any], regions: Sequence[str], sentences: Sequence[str]
+) -> dict[int, float]:
+    """Fraction of the other texts of its region that each film's own text beats, in [0, 1]; chance is 0.5.
+
+    Args:
+        image: (N, D) embeddings.
+        texts: (N, D) of the text of each film.
+        regions: N names.
+        sentences: N texts; each counts once among those of its region.
+
+    Returns:
+        By row; films of regions with one text alone are left out.
+    """
+    found: dict[int, float] = {}
+    for region in dict.fromkeys(regions):
+        rows = np.flatnonzero([one == region for one in regions])
         # Each text once: a sentence that half of the films have would be half of the others.
         mine = np.asarray([sentences[int(row)] for row in rows])
         distinct, first, own = np.unique(mine, return_index=True, return_inverse=True)
@@ -168,9 +182,7 @@ def _own_texts(image: NDArray[Any], texts: NDArray[Any], labels: list[Row], sent
         own_scores = np.take_along_axis(scores, own[:, None], axis=1)  # (n, 1)
         # Ties count one half, as in an AUC; the film's own text is not among the others.
         beaten = (scores < own_scores).sum(1) + 0.5 * ((scores == own_scores).sum(1) - 1)
-        found += [
-            (OWN_TEXT, "", int(row), 1, float(one / (len(distinct) - 1))) for row, one in zip(rows, beaten, strict=True)
-        ]
+        found |= {int(row): float(one / (len(distinct) - 1)) for row, one in zip(rows, beaten, strict=True)}
     return found
 
 

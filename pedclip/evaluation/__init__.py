@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from pedclip.evaluation.released import released_findings as released_findings
     from pedclip.evaluation.released import released_prompts as released_prompts
     from pedclip.evaluation.released import released_regions as released_regions
+    from pedclip.evaluation.text_similarity import disease_similarity as disease_similarity
+    from pedclip.evaluation.text_similarity import paraphrase_auc as paraphrase_auc
+    from pedclip.evaluation.text_similarity import similarity_summary as similarity_summary
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -76,5 +79,8 @@ __getattr__, __dir__ = lazy_names(
         "released_findings": "released",
         "released_prompts": "released",
         "released_regions": "released",
+        "disease_similarity": "text_similarity",
+        "paraphrase_auc": "text_similarity",
+        "similarity_summary": "text_similarity",
     },
 )

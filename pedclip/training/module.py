@@ -139,6 +139,8 @@ class PretrainModule(L.LightningModule):
             kept["image"], kept["text"] = self.objective.embed_image(image), self.objective.embed_text(text, tokens)
         if image.gate_logits:
             kept["gate"] = image.gate_logits[-1].argmax(-1)  # (B,)
+            weights = image.gate_logits[-1].float().softmax(-1)  # (B, E)
+            kept["entropy"] = torch.special.entr(weights).sum(-1)  # (B,) nats
         self._validation.append(kept)
 
     def on_validation_epoch_end(self) -> None:
@@ -179,17 +181,20 @@ def validation_metrics(parts: dict[str, Tensor], temperature: Tensor) -> dict[st
 
     Args:
         parts: ``text_ids`` (N,), ``region`` (N,); of an objective with a cosine ``image`` and ``text`` (N, D) unit
-            embeddings; for models with experts ``gate`` (N,), the expert with the largest weight.
+            embeddings; for models with experts ``gate`` (N,), the expert with the largest weight, and ``entropy`` (N,)
+            of all weights, nats.
         temperature: () of the model, whatever the objective divides its own cosines by: ``val/contrastive`` is one
             measure for all methods, and for a rival not what it minimizes.
 
     Returns:
-        Scalars: loss (equal texts are no negatives), Recall@1 and @5 both ways, gate accuracy, each where its parts are
-        given; a retrieved item counts when its excerpt has the same words.
+        Scalars: loss (equal texts are no negatives), Recall@1 and @5 both ways, gate accuracy and entropy, each where
+        its parts are given; a retrieved item counts when its excerpt has the same words.
     """
     metrics = _cosine_metrics(parts, temperature) if "image" in parts else {}
     if "gate" in parts:
         metrics["val/gate_accuracy"] = (parts["gate"] == parts["region"]).float().mean()
+        # ln E where the gate knows nothing, 0 where it is sure.
+        metrics["val/gate_entropy"] = parts["entropy"].mean()
     return metrics
 
 

@@ -289,6 +289,7 @@ def test_validation_by_hand() -> None:
         "text_ids": torch.tensor([5, 1, 5, 2]),
         "region": torch.tensor([0, 1, 0, 3]),
         "gate": torch.tensor([0, 1, 2, 3]),
+        "entropy": torch.tensor([0.0, 1.0, 2.0, 3.0]),
     }
     found = {name: float(value) for name, value in validation_metrics(parts, torch.tensor(0.25)).items()}
     assert found == {
@@ -298,10 +299,11 @@ def test_validation_by_hand() -> None:
         "val/text_to_image_recall@5": 1.0,
         "val/contrastive": pytest.approx(contrastive(cosines.double(), [5, 1, 5, 2], 0.25)),
         "val/gate_accuracy": 0.75,
+        "val/gate_entropy": 1.5,
     }
     # Of an objective without a cosine there are neither embeddings nor what is measured by them.
-    scored = {name: parts[name] for name in ("text_ids", "region", "gate")}
-    assert validation_metrics(scored, torch.tensor(0.25)) == {"val/gate_accuracy": 0.75}
+    scored = {name: parts[name] for name in ("text_ids", "region", "gate", "entropy")}
+    assert validation_metrics(scored, torch.tensor(0.25)) == {"val/gate_accuracy": 0.75, "val/gate_entropy": 1.5}
     del parts["gate"]
     assert "val/gate_accuracy" not in validation_metrics(parts, torch.tensor(0.25))
 
@@ -337,6 +339,8 @@ def test_validation_embeds_as_the_model_is_used_and_forgets() -> None:
             found.append({name: float(value) for name, value in logged.items()})
     assert found[0] == found[1]  # the second round holds no row of the first
     assert found[0]["val/gate_accuracy"] == 0.625
+    weights = image.gate_logits[-1].softmax(-1)
+    assert found[0]["val/gate_entropy"] == pytest.approx(float(-(weights * weights.log()).sum(-1).mean()), rel=1e-5)
     expected = {
         "image": image.embedding,
         "text": text.embedding,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pedclip.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pedclip.evaluation.zero_shot.domain_identification import growing_accuracy as growing_accuracy
     from pedclip.evaluation.zero_shot.embedding_map import project as project
     from pedclip.evaluation.zero_shot.localization import pointing as pointing
     from pedclip.evaluation.zero_shot.localization import similarity_maps as similarity_maps
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "growing_accuracy": "domain_identification",
         "project": "embedding_map",
         "pointing": "localization",
         "similarity_maps": "localization",
