@@ -1,6 +1,6 @@
 """What the experts of a trained model do: knock-out, swap, and the similarity of what they answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pedclip.ablation.mixtures import Reweigh, blocks_with_experts, only, without
+from pedclip.ablation.mixtures import Reweigh, blocks_with_experts, only, reweighed, without
 from pedclip.ablation.scores import OWN_TEXT, embed_with, own_text_ranks
 from pedclip.anatomy import REGIONS
 from pedclip.evaluation.embeddings import embed_texts, evaluating
+from pedclip.models.mobe_block import MoBEBlock
 from pedclip.models.pedclip import PedCLIP
 from pedclip.triplets.arrays import TripletArrays
 from pedclip.triplets.transforms import to_pixels
@@ -50,12 +51,13 @@ def expert_changes(
         ValueError: The model has no experts, or another number of them.
     """
     _check(model, experts)
-    rows = np.arange(len(films))
     texts = embed_texts(model, films.texts, device=device)  # (N, D)
     regions = [REGIONS[region] for region in films.regions]
 
+    embed = _embedder(model, films, batch_size=batch_size, device=device)
+
     def ranks(reweigh: Reweigh) -> pd.Series:
-        image, _ = embed_with(model, films, rows, reweigh, batch_size=batch_size, device=device)
+        image = embed(reweigh)  # (N, D)
         found = own_text_ranks(image, texts, regions, films.texts)  # row → rank
         return pd.Series(found).groupby([regions[row] for row in found]).agg("mean")
 
@@ -145,6 +147,33 @@ def cka_matrix(first: NDArray[Any], second: NDArray[Any] | None = None) -> NDArr
     """
     others = first if second is None else second
     return np.array([[linear_cka(one, other) for other in others] for one in first])
+
+
+def _embedder(
+    model: PedCLIP, films: TripletArrays, *, batch_size: int, device: str
+) -> Callable[[Reweigh], NDArray[np.float32]]:
+    """Weights of the experts → (N, D) embeddings of all films."""
+    last = model.image_encoder.vit.blocks[-1]
+    if len(blocks_with_experts(model)) > 1 or not isinstance(last, MoBEBlock):
+        rows = np.arange(len(films))
+        return lambda reweigh: embed_with(model, films, rows, reweigh, batch_size=batch_size, device=device)[0]
+    # Experts in the last block alone, as published: what enters it is the same under all weights.
+    entering = []
+    with evaluating(model, device):
+        for start in range(0, len(films), batch_size):
+            stored = torch.from_numpy(np.array(films.images[start : start + batch_size])).to(device)
+            entering.append(model.encode_image(to_pixels(stored, model.preprocess)).dense)  # (B, 1+S, C)
+
+    def embed(reweigh: Reweigh) -> NDArray[np.float32]:
+        parts = []
+        with evaluating(model, device), reweighed(model, reweigh):
+            for dense in entering:
+                token, _ = last.image_token(dense.to(device), None)  # (B, 1, C)
+                pooled = model.image_encoder.normalize(token)[:, 0]
+                parts.append(F.normalize(model.image_projection(pooled).float(), dim=1).cpu().numpy())
+        return np.concatenate(parts)
+
+    return embed
 
 
 def _check(model: Any, experts: Sequence[str] | None = None) -> Any:

@@ -220,6 +220,18 @@ class SyntheticParameters(FrozenParameters):
     epochs: Annotated[int, AfterValidator(even), Field(description="an even number, at least 2")] = 6
 
 
+class AblationParameters(FrozenParameters):
+    """Notebook 08: ablations as grids."""
+
+    studies: Annotated[int, Field(ge=200)] = 240  # of the phantom, for the grid that runs here and for the experts
+    grid: Annotated[str, AfterValidator(with_words), Field(description="the name of a grid, or a JSON file")] = "small"
+    grid_epochs: Annotated[int, Field(ge=0)] = 0  # 0 takes those of the grid
+    seeds: NonNegative = 0  # the first so many; 0 takes those of the grid
+    workers: Positive = 2
+    where: Literal["local", "ray"] = "local"
+    orders: Annotated[int, Field(ge=0, le=1000)] = 50
+
+
 PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "01_curation": CurationParameters,
     "02_mobe": MobeParameters,
@@ -229,6 +241,7 @@ PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "05b_segmentation_detection": HeadParameters,
     "06_pecm_retrieval": RetrievalParameters,
     "07_synthetic_vlp": SyntheticParameters,
+    "08_ablations": AblationParameters,
 }
 
 

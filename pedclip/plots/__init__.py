@@ -13,6 +13,7 @@ from pedclip.plots.ages import predicted_age
 from pedclip.plots.datasheet import data_sheet_bars, data_sheet_table, left_out_table
 from pedclip.plots.differences import difference_forest
 from pedclip.plots.downstream import concept_bars, learning_curves, reliability
+from pedclip.plots.experts import growing_domains, region_matrix
 from pedclip.plots.gallery import error_gallery
 from pedclip.plots.history import gate_table, history_table
 from pedclip.plots.images import contact_sheet, marked, overlay, thumbnail_url, with_thumbnails
@@ -36,6 +37,7 @@ __all__ = [
     "error_gallery",
     "gate_table",
     "gate_weights",
+    "growing_domains",
     "history_table",
     "intervals",
     "learning_curves",
@@ -44,6 +46,7 @@ __all__ = [
     "marked",
     "overlay",
     "predicted_age",
+    "region_matrix",
     "reliability",
     "risk_coverage",
     "schedule",
