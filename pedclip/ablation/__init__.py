@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pedclip.ablation.experts import expert_changes as expert_changes
     from pedclip.ablation.experts import expert_outputs as expert_outputs
     from pedclip.ablation.experts import linear_cka as linear_cka
+    from pedclip.ablation.experts import require_experts as require_experts
     from pedclip.ablation.films import FilmChoice as FilmChoice
     from pedclip.ablation.grid import Grid as Grid
     from pedclip.ablation.grid import GridArm as GridArm
@@ -42,6 +43,7 @@ __getattr__, __dir__ = lazy_names(
         "expert_changes": "experts",
         "expert_outputs": "experts",
         "linear_cka": "experts",
+        "require_experts": "experts",
         "FilmChoice": "films",
         "Grid": "grid",
         "GridArm": "grid",

@@ -50,7 +50,7 @@ def expert_changes(
     Raises:
         ValueError: The model has no experts, or another number of them.
     """
-    _check(model, experts)
+    require_experts(model, experts)
     texts = embed_texts(model, films.texts, device=device)  # (N, D)
     regions = [REGIONS[region] for region in films.regions]
 
@@ -88,7 +88,7 @@ def expert_outputs(
     Raises:
         ValueError: The model has no experts.
     """
-    mixture = _check(model)
+    mixture = require_experts(model)
     seen: list[Tensor] = []
 
     def hook(module: nn.Module, given: tuple[Any, ...]) -> None:
@@ -153,7 +153,8 @@ def _embedder(
     model: PedCLIP, films: TripletArrays, *, batch_size: int, device: str
 ) -> Callable[[Reweigh], NDArray[np.float32]]:
     """Weights of the experts → (N, D) embeddings of all films."""
-    last = model.image_encoder.vit.blocks[-1]
+    encoder: Any = model.image_encoder  # a ViT, since it has experts
+    last = encoder.vit.blocks[-1]
     if len(blocks_with_experts(model)) > 1 or not isinstance(last, MoBEBlock):
         rows = np.arange(len(films))
         return lambda reweigh: embed_with(model, films, rows, reweigh, batch_size=batch_size, device=device)[0]
@@ -169,14 +170,23 @@ def _embedder(
         with evaluating(model, device), reweighed(model, reweigh):
             for dense in entering:
                 token, _ = last.image_token(dense.to(device), None)  # (B, 1, C)
-                pooled = model.image_encoder.normalize(token)[:, 0]
+                pooled = encoder.normalize(token)[:, 0]
                 parts.append(F.normalize(model.image_projection(pooled).float(), dim=1).cpu().numpy())
         return np.concatenate(parts)
 
     return embed
 
 
-def _check(model: Any, experts: Sequence[str] | None = None) -> Any:
+def require_experts(model: Any, experts: Sequence[str] | None = None) -> Any:
+    """The last mixture of a model.
+
+    Args:
+        model: Of any kind.
+        experts: Names that somebody gave its experts.
+
+    Raises:
+        ValueError: It has no experts, or another number of them.
+    """
     blocks = blocks_with_experts(model)
     if not blocks:
         raise ValueError("this model has no experts; give one whose mobe_layers are not ()")

@@ -223,7 +223,7 @@ class SyntheticParameters(FrozenParameters):
 class AblationParameters(FrozenParameters):
     """Notebook 08: ablations as grids."""
 
-    studies: Annotated[int, Field(ge=200)] = 240  # of the phantom, for the grid that runs here and for the experts
+    studies: Annotated[int, Field(ge=200)] = 480  # of the phantom, for opening the experts
     grid: Annotated[str, AfterValidator(with_words), Field(description="the name of a grid, or a JSON file")] = "small"
     grid_epochs: Annotated[int, Field(ge=0)] = 0  # 0 takes those of the grid
     seeds: NonNegative = 0  # the first so many; 0 takes those of the grid
