@@ -70,6 +70,9 @@ def expert_changes(
             pd.DataFrame({"value": after, "before": before}).rename_axis("region").reset_index().assign(expert=expert)
         )
     table = pd.concat(parts, ignore_index=True)
+    # The order of the anatomy, in which charts put neighbours side by side.
+    table["place"] = table["region"].map({region: place for place, region in enumerate(REGIONS)})
+    table = table.sort_values(["place"], kind="stable").drop(columns="place").reset_index(drop=True)
     table["films"] = table["region"].map(counts)
     return table.assign(difference=table["value"] - table["before"], question=OWN_TEXT)
 

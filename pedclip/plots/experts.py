@@ -1,6 +1,6 @@
 """Charts of ablations: a matrix of regions by experts, and accuracy as domains are added."""
 
-from typing import Any
+from typing import Any, Final
 
 import altair as alt
 import pandas as pd
@@ -8,6 +8,10 @@ import pandas as pd
 from pedclip.plots.theme import COLORS, MUTED, tidy, titled
 
 _CELL = 19  # pixels, the least at which labels of 12 px do not touch
+# Blue over white to orange, in nine steps.
+_DIFFERENCES: Final = (
+    "#0072B2", "#4A97C6", "#86B8D8", "#C2DBEB", "#FFFFFF", "#F6D7C2", "#ECAF86", "#E0864A", "#D55E00",
+)  # fmt: skip
 
 
 def region_matrix(
@@ -17,6 +21,7 @@ def region_matrix(
     subtitle: str,
     columns: str,
     value: str,
+    rows: str = "region of the film",
     diverging: bool = True,
     name: str = "matrix",
 ) -> Any:
@@ -28,6 +33,7 @@ def region_matrix(
         subtitle: The data.
         columns: What the columns are, such as "expert that is removed".
         value: What the values are, for the legend.
+        rows: What the rows are.
         diverging: True for differences: 0 is white, and the scale is symmetric; False for values in [0, 1].
         name: File name without ending.
 
@@ -41,10 +47,11 @@ def region_matrix(
     if not diverging and not table["value"].between(0, 1).all():
         raise ValueError(f"values lie in [0, 1], not {table['value'].min()} to {table['value'].max()}")
     end = max(float(table["value"].abs().max()), 0.01)
+    # Steps, not a gradient: a shade can be found again in the legend, and a stored picture keeps it.
     scale = (
-        alt.Scale(domain=[-end, 0, end], range=[COLORS[0], "#FFFFFF", COLORS[1]], interpolate="lab")
+        alt.Scale(type="quantize", domain=[-end, end], range=list(_DIFFERENCES))
         if diverging
-        else alt.Scale(domain=[0, 1], scheme="viridis")
+        else alt.Scale(type="quantize", domain=[0, 1], scheme="viridis")
     )
     form = "+.3f" if diverging else ".3f"
     chart = (
@@ -52,7 +59,7 @@ def region_matrix(
         .mark_rect()
         .encode(
             x=alt.X("column:N", title=columns, sort=None, axis=alt.Axis(labelAngle=-90, grid=False)),
-            y=alt.Y("row:N", title="region of the film", sort=None, axis=alt.Axis(grid=False)),
+            y=alt.Y("row:N", title=rows, sort=None, axis=alt.Axis(grid=False)),
             color=alt.Color("value:Q", title=value, scale=scale, legend=alt.Legend(format=form)),
             tooltip=["row:N", "column:N", alt.Tooltip("value:Q", title=value, format=form)],
         )
