@@ -51,6 +51,7 @@ PUBLIC = (
     "pedclip.synthesis.Generator",
     "pedclip.synthesis.Generator.generate",
     "pedclip.synthesis.synthetic_copy",
+    "pedclip.ablation.run_grid",
 )
 
 # Parameters of the public functions, as documented: name -> leading parameters.
@@ -66,6 +67,7 @@ SIGNATURES = {
     "pedclip.data.phantom.generate": ("studies", "seed", "size"),
     "pedclip.synthesis.Generator.generate": ("self", "texts", "seeds"),
     "pedclip.synthesis.synthetic_copy": ("triplets", "generator", "output"),
+    "pedclip.ablation.run_grid": ("grid", "output"),
 }
 
 

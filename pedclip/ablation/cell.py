@@ -92,10 +92,13 @@ def cell_films(config: RunConfig, cache: Path, *, test_studies: int = 0) -> Cell
         # The phantom is drawn by the seed of a training, which differs between cells.
         training=dataclasses.replace(config.training, seed=0),
     )
+    # What was left out is told by the notebook that loads these data; here they are known.
     triplets, _ = load_triplets_of(every)
+    # Before the crop, which every epoch draws anew.
     size = default_preprocess(config.model.image_size, None).resize
     found = {split: to_arrays(triplets[split], cache / split, size=size) for split in SPLITS}
     test, rows = found["test"], triplets["test"]
+    # More test patients than the split has: intervals shrink at no cost of training.
     if test_studies:
         from pedclip.data.phantom import generate
 
@@ -119,6 +122,7 @@ def train_cell(films: CellFilms, config: RunConfig, choice: FilmChoice, run: Pat
     """
     began = time.monotonic()
     seed = config.training.seed
+    # Chosen by the seed of the training: another seed has other rare films.
     mine = choice.training_films(films.train, seed=seed)
     passes = choice.passes(config.training.epochs, all_films=len(films.train), films=len(mine))
     changes: dict[str, Any] = {"epochs": passes}
@@ -129,6 +133,7 @@ def train_cell(films: CellFilms, config: RunConfig, choice: FilmChoice, run: Pat
     # Labels of validation films are those of the experts, too: the accuracy of the gate is logged on them.
     validation = dataclasses.replace(films.validation, regions=choice.labels_of(films.validation.regions))
     result = pretrain(mine, validation, config=config, run=run)
+    # Counted from 0 by the trainer.
     steps = int(max((row["step"] for row in result.history), default=-1)) + 1
     return TrainedCell(
         model=result.model,
@@ -160,6 +165,7 @@ def score_cell(
         mixtures: At test.
         device: Where to compute.
     """
+    # All mixtures at once: a second visit would have to load the checkpoint.
     table = score_films(trained.model, films.test, films.test_rows, choice, mixtures=mixtures, device=device)
     write_bytes(folder / SCORES_FILE, table.to_parquet(index=False))
     return table
@@ -172,6 +178,7 @@ def finish_cell(trained: TrainedCell, folder: Path) -> Path:
         trained: Of `train_cell`.
         folder: Of the cell, with its scores.
     """
+    # By epoch, as far as validation films were embedded.
     gates = {
         name: [row[f"val/gate_{name}"] for row in trained.history if f"val/gate_{name}" in row]
         for name in ("accuracy", "entropy")

@@ -64,18 +64,22 @@ def compare_cells(
     """
     if not any(arm == reference for arm, _ in scores):
         raise ValueError(f"no cell of the reference {reference!r} is finished")
+    # Of all arms: a resample draws the same children for each.
     patients = _patients(scores)
     rows = []
     for question in questions:
         tables = {key: _asked(table, question, mixture) for key, table in scores.items()}
         for arm in dict.fromkeys(name for name, _ in scores):
+            # An arm may lack a question: it then has no row in it.
             own = {number: table for (name, number), table in tables.items() if name == arm and len(table)}
             other = {number: table for (name, number), table in tables.items() if name == reference and len(table)}
             if not own:
                 continue  # a question that this arm cannot be asked, such as the region of films of one
+            # Compared on what both were asked, or a missing region would pass for a difference.
             regions = _shared_regions([*own.values(), *(other.values() if arm != reference else ())])
             for region in (ALL, *(regions if by_region else ())):
                 names = {"arm": arm, "question": question, "region": region}
+                # A region by itself, or all with equal weight.
                 chosen = regions if region == ALL else [region]
                 row = _row(own, {} if arm == reference else other, chosen, patients, num_resamples, seed)
                 if row:
@@ -132,6 +136,7 @@ def _row(
     options: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed}
     mine = {key: one for key, table in own.items() if (one := measure_of(table, regions, patients))}
     theirs = {key: one for key, table in other.items() if (one := measure_of(table, regions, patients))}
+    # Too few films of a finding in this region.
     if not mine:
         return {}
     score = interval(mean_of(list(mine.values())), **options)
@@ -151,6 +156,7 @@ def _row(
 
 def _asked(table: pd.DataFrame, question: str, mixture: Mixture) -> pd.DataFrame:
     # A model without experts answers under its only name.
+    # A grid compares models with experts and without.
     known = mixture if (table["mixture"] == mixture).any() else "gate"
     return table[(table["question"] == question) & (table["mixture"] == known)]
 

@@ -1,4 +1,4 @@
-"""What the experts of a trained model do: knock-out, swap, and the similarity of what they answer."""
+"""Experts of a trained model: knock-out, swap, and the similarity of what they answer."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -31,7 +31,7 @@ def expert_changes(
     batch_size: int = 64,
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """What becomes of each region when one expert is taken away, or when it answers alone.
+    """Change of each region when one expert is taken away, or when it answers alone.
 
     The measure is the rank of a film's own text among the texts of its region, a fraction in [0, 1] with chance 0.5.
 
@@ -51,6 +51,7 @@ def expert_changes(
         ValueError: The model has no experts, or another number of them.
     """
     require_experts(model, experts)
+    # Texts have no experts, so that they are embedded once.
     texts = embed_texts(model, films.texts, device=device)  # (N, D)
     regions = [REGIONS[region] for region in films.regions]
 
@@ -61,7 +62,9 @@ def expert_changes(
         found = own_text_ranks(image, texts, regions, films.texts)  # row → rank
         return pd.Series(found).groupby([regions[row] for row in found]).agg("mean")
 
+    # How many films stand behind a cell of the matrix.
     counts = pd.Series(regions).value_counts()
+    # The gate as it is, through the same computation.
     before = ranks(lambda gates: gates)
     parts = []
     for number, expert in enumerate(experts):
@@ -80,7 +83,7 @@ def expert_changes(
 def expert_outputs(
     model: PedCLIP, films: TripletArrays, *, batch_size: int = 64, device: str = "cpu"
 ) -> NDArray[np.float32]:
-    """What every expert of the last mixture says of every film's image token: (E, N, C), before the gate weighs it.
+    """Outputs of every expert of the last mixture for every film's image token, (E, N, C), before the gate weighs them.
 
     Args:
         model: With experts, frozen.
@@ -97,6 +100,7 @@ def expert_outputs(
     def hook(module: nn.Module, given: tuple[Any, ...]) -> None:
         seen.append(given[0][:, 0])  # (B, C) normalized image tokens
 
+    # All experts get what the mixture gets, whatever the gate would do with it.
     handle = mixture.register_forward_pre_hook(hook)
     outputs = []
     try:
@@ -131,6 +135,7 @@ def linear_cka(first: NDArray[Any], second: NDArray[Any]) -> float:
     """
     if len(first) != len(second):
         raise ValueError(f"representations of {len(first)} and of {len(second)} items cannot be compared")
+    # Centred: a constant output is no information.
     one, other = (np.asarray(part, np.float64) - np.mean(part, axis=0) for part in (first, second))
     own = np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other)
     if own == 0:
@@ -148,6 +153,7 @@ def cka_matrix(first: NDArray[Any], second: NDArray[Any] | None = None) -> NDArr
     Returns:
         (E, E') of `linear_cka`.
     """
+    # Against itself the matrix is symmetric with ones on its diagonal.
     others = first if second is None else second
     return np.array([[linear_cka(one, other) for other in others] for one in first])
 

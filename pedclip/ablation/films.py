@@ -16,7 +16,7 @@ EqualIn = Literal["passes", "steps"]
 
 @dataclass(frozen=True)
 class FilmChoice:
-    """What an arm is trained on.
+    """Training films of an arm, with their labels.
 
     Args:
         regions: Films of these alone; () takes all.
@@ -46,6 +46,7 @@ class FilmChoice:
         for region, number in self.at_most.items():
             if number < 2:
                 raise ValueError(f"at_most of {region}={number!r} is not allowed: at least 2")
+        # All regions: a film without an expert could not be trained on.
         grouped = [region for found in self.groups.values() for region in found]
         if self.groups and sorted(grouped) != sorted(REGIONS):
             wrong = sorted(set(REGIONS) ^ set(grouped)) or sorted(one for one in set(grouped) if grouped.count(one) > 1)
@@ -57,6 +58,7 @@ class FilmChoice:
     def to_dict(self) -> dict[str, Any]:
         """Plain values: only those that are not the default, so that a digest outlives a new field."""
         plain = dataclasses.asdict(self)
+        # A field added later has its default in all grids of before.
         default = dataclasses.asdict(FilmChoice())
         return {name: value for name, value in plain.items() if value != default[name]}
 
@@ -82,9 +84,12 @@ class FilmChoice:
         Returns:
             (M,) in rising order.
         """
+        # (N,) by name, as people write grids.
         names = np.asarray(REGIONS)[regions]  # (N,)
         kept = np.isin(names, self.regions) if self.regions else np.ones(len(names), bool)
+        # The same seed gives MLP and MoBE the same rare films.
         rng = np.random.default_rng(seed)
+        # Sorted: the order in a file must not decide which films are drawn.
         for region, number in sorted(self.at_most.items()):
             mine = rng.permutation(np.flatnonzero(kept & (names == region)))
             kept[mine[number:]] = False
@@ -99,6 +104,7 @@ class FilmChoice:
         Returns:
             (N,) indices into `groups`, or the regions themselves where every one has an expert: those of the gate.
         """
+        # Without groups expert and region have one numbering.
         if not self.groups:
             return regions
         places = {region: number for number, found in enumerate(self.groups.values()) for region in found}
@@ -133,6 +139,7 @@ class FilmChoice:
             ValueError: Fewer than two films are left.
         """
         rows = self.rows(films.regions, seed=seed)
+        # One pair has no negative.
         if len(rows) < 2:
             raise ValueError(f"{len(rows)} training films are left of {len(films)}: none of {', '.join(self.regions)}")
         labels = self.labels_of(films.regions[rows])
@@ -149,6 +156,7 @@ class FilmChoice:
             all_films: Their number.
             films: Of this arm.
         """
+        # Batches are equal, so that steps go with films times passes.
         return max(1, round(epochs * all_films / films)) if self.equal_in == "steps" else epochs
 
 
@@ -161,6 +169,7 @@ def select(films: TripletArrays, rows: np.ndarray, *, labels: np.ndarray | None 
         labels: (M,) instead of their regions.
     """
 
+    # Columns may be lists or arrays, and digests and findings may be absent: ().
     def of(column: Any) -> Any:
         return [column[row] for row in rows] if len(column) else column
 

@@ -96,13 +96,16 @@ class Grid:
     test_studies: int = 0
 
     def __post_init__(self) -> None:
+        # Names are folders: two arms of one name would share a checkpoint.
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names) or not names:
             raise ValueError(f"arms={names} is not allowed: different names, at least one")
+        # Found out here and not when a table is made of finished trainings.
         if self.reference not in names:
             raise ValueError(f"reference={self.reference!r} is not allowed: one of {names}")
         if len(set(self.seeds)) < len(self.seeds) or not self.seeds or min(self.seeds) < 0:
             raise ValueError(f"seeds={self.seeds} is not allowed: different numbers from 0 on, at least one")
+        # Real films cannot be drawn anew, so that their own test split is scored.
         if self.test_studies < 0 or (self.test_studies and self.settings.get("data", "phantom") != "phantom"):
             raise ValueError(f"test_studies={self.test_studies} is not allowed: 0, or studies of the phantom")
         # All arms before the first is trained: a misspelled field would fail after hours.
@@ -119,6 +122,7 @@ class Grid:
         Raises:
             ValueError: A name is unknown or missing, or a value is not allowed.
         """
+        # The order of a JSON object is kept, so that a grid is read as it was written.
         arms = []
         for name, stored in _section(values.get("arms", {}), "arms").items():
             known = _section(stored, f"arm {name!r}", known=("words", "settings", "films"))
@@ -133,6 +137,7 @@ class Grid:
 
     def replace(self, **changes: Any) -> Self:
         """The grid with some fields changed, such as seeds=(0,) or profile="paper"; `settings` are added to its own."""
+        # Added and not replaced: a grid with fewer passes is still the grid.
         settings = {**self.settings, **changes.pop("settings", {})}
         return dataclasses.replace(self, settings=settings, **changes)
 
@@ -142,6 +147,7 @@ class Grid:
         Raises:
             ValueError: There is no such arm.
         """
+        # In the order asked for, which is that of tables and charts.
         known = {arm.name: arm for arm in self.arms}
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"grid {self.name!r} has no arm {unknown[0]!r}; it has {', '.join(known)}")
@@ -169,6 +175,7 @@ class Grid:
 
 def grid_names() -> tuple[str, ...]:
     """Names of the grids that come with the package."""
+    # Listed and not written down: a new file is a new grid.
     found = files(__package__).joinpath(_FOLDER).iterdir()
     return tuple(sorted(one.name.removesuffix(".json") for one in found if one.name.endswith(".json")))
 
@@ -180,6 +187,7 @@ def load_grid(name: str | Path) -> Grid:
         FileNotFoundError: There is neither.
         ValueError: The file is no grid; the message names it.
     """
+    # A name goes first; whoever has a file called so writes ./layer.json.
     if str(name) in grid_names():
         content = json.loads(files(__package__).joinpath(_FOLDER, f"{name}.json").read_text(encoding="utf-8"))
     elif Path(name).suffix == ".json":
@@ -189,6 +197,7 @@ def load_grid(name: str | Path) -> Grid:
             f"{name} is no grid: one of {', '.join(grid_names())}, or a JSON file such as mine.json"
         )
     try:
+        # A TypeError is a wrong kind of value, such as a text for a number.
         return Grid.from_dict(content)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from error
@@ -208,6 +217,7 @@ def cell_config(profile: str, settings: Mapping[str, Any], seed: int, films: Fil
     """
     # Validation films choose nothing here, so as few as there may be are embedded after each pass.
     given: dict[str, Any] = {"validation_rows": 2, **settings, "seed": seed}
+    # Experts are named by regions, and a group by the first of its own.
     if films.groups:
         given["regions"] = films.expert_names
     sections = {"model": PedCLIPConfig, "training": TrainingConfig}
@@ -221,6 +231,7 @@ def cell_config(profile: str, settings: Mapping[str, Any], seed: int, films: Fil
         if name in decided or not any(name in one for one in names.values())
     }
     values = configure(profile, rest).to_dict()
+    # Sections as they are stored; everything is validated once more at the end.
     for section, known in names.items():
         values[section] |= {name: value for name, value in given.items() if name in known}
     return RunConfig.from_dict(values)
@@ -229,6 +240,7 @@ def cell_config(profile: str, settings: Mapping[str, Any], seed: int, films: Fil
 def _section(values: Any, what: str, *, known: Sequence[str] = ()) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise ValueError(f"{what}: expected an object, got {type(values).__name__}")
+    # A misspelled name would otherwise be an arm that differs in nothing.
     if known and (unknown := sorted(set(values) - set(known))):
         raise ValueError(f"{what} has no {unknown[0]!r}; it has {', '.join(known)}")
     return values

@@ -36,10 +36,12 @@ def reweighed(model: Any, reweigh: Reweigh) -> Iterator[None]:
 
     def hook(module: nn.Module, given: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         assert isinstance(module, MixtureOfBodyExperts)
+        # What the block was given, and the logits that it returned.
         tokens, logits = given[0], output[1]  # (B, T, C) and (B, E)
         gates = reweigh(logits.softmax(-1))
         return mobe_batched(tokens, gates, module.w1, module.b1, module.w2, module.b2), logits
 
+    # Hooks, so that the model has no switch which serves ablations alone.
     hooks = [one.register_forward_hook(hook) for one in blocks_with_experts(model)]
     try:
         yield
@@ -62,6 +64,7 @@ def weights_of(mixture: Mixture, labels: Tensor | None = None) -> Reweigh:
     """
     if mixture not in MIXTURES:
         raise ValueError(f"mixture={mixture!r} is not allowed: one of {MIXTURES}")
+    # Labels are known to a test and never to a user.
     if "label" in mixture and labels is None:
         raise ValueError(f"mixture={mixture!r} needs the label of each film")
 
@@ -69,11 +72,14 @@ def weights_of(mixture: Mixture, labels: Tensor | None = None) -> Reweigh:
         experts = gates.shape[1]
         if mixture == "top-1":
             return F.one_hot(gates.argmax(-1), experts).to(gates.dtype)
+        # The largest weight always stays, or an unsure gate would leave nothing.
         if mixture == "truncated":
             return gates * ((gates >= _TRUNCATED) | (gates == gates.amax(-1, keepdim=True)))
         if mixture == "uniform":
+            # As if the gate were not there.
             return torch.full_like(gates, 1 / experts)
         if labels is not None and mixture != "gate":
+            # The next one round the end: a wrong expert, and the same for all films of a region.
             chosen = labels if mixture == "label" else (labels + 1) % experts
             return F.one_hot(chosen.to(gates.device), experts).to(gates.dtype)
         return gates
@@ -85,6 +91,7 @@ def without(expert: int) -> Reweigh:
     """Weights with one expert removed and the others made to sum to 1 again."""
 
     def reweigh(gates: Tensor) -> Tensor:
+        # The caller may need the gates again.
         kept = gates.clone()
         kept[:, expert] = 0
         # A gate that is sure of the removed expert leaves rounding errors, which are then blown up: all others alike.

@@ -66,12 +66,15 @@ def run_grid(
         _claim(cell, output)
         if retry:
             (output / cell.name / ERROR_FILE).unlink(missing_ok=True)
+    # What has ended, well or not, is not touched.
     waiting = [cell for cell in cells if _state(cell, output) == ""]
     attempt = partial(_attempt, output=str(output.resolve()), threads=max(1, (os.cpu_count() or 1) // workers))
+    # More than one round only where another run computes some of them.
     while waiting:
         for cell, status in zip(
             waiting, _spread(attempt, [cell.name for cell in waiting], workers, where), strict=True
         ):
+            # Its own run will tell.
             if status != _IN_USE:
                 show(f"{cell.name}: {_state(cell, output)}")
         before, waiting = waiting, [cell for cell in waiting if _state(cell, output) == ""]
@@ -88,6 +91,7 @@ def cells_table(grid: Grid, output: Path) -> pd.DataFrame:
         folder = output / cell.name
         row: dict[str, Any] = {"arm": cell.arm, "seed": cell.seed, "state": _state(cell, output), "error": ""}
         if row["state"] == "done":
+            # Written last, so that a cell which has it is whole.
             found = read_json(folder / CELL_FILE)
             row |= {name: found[name] for name in ("films", "steps", "trained_parameters", "experts", "seconds")}
         elif row["state"] == "failed":
@@ -109,8 +113,10 @@ def compute_cell(folder: Path) -> bool:
 
     try:
         with run_lock(folder):
+            # Another run may have ended it while this one waited for a worker.
             if (folder / CELL_FILE).exists() or (folder / ERROR_FILE).exists():
                 return True
+            # From the file and not by arguments: the folder tells how it was made.
             stored = read_json(folder / PARAMETERS_FILE)
             given = stored["parameters"] | {"folder": str(folder), "cache": str(folder.parent / "cache")}
             try:
@@ -121,6 +127,7 @@ def compute_cell(folder: Path) -> bool:
                     progress_bar=False,
                     cwd=str(folder),
                 )
+            # The notebook with the traceback lies beside it.
             except papermill.PapermillExecutionError as error:
                 write_text(folder / ERROR_FILE, f"{error.ename}: {error.evalue}\n")
                 raise
@@ -144,6 +151,7 @@ def _claim(cell: Cell, output: Path) -> None:
 
 
 def _state(cell: Cell, output: Path) -> str:
+    # Read from the disk each time: several runs may share the folder.
     if (output / cell.name / CELL_FILE).exists():
         return "done"
     return "failed" if (output / cell.name / ERROR_FILE).exists() else ""
@@ -176,6 +184,7 @@ def _attempt(name: str, *, output: str, threads: int) -> int:
     # Two cells that both use all cores are slower than one after the other.
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     with (folder / _LOG).open("ab") as log:
+        # A process each: a crash ends one cell, and memory is given back.
         command = [sys.executable, "-m", "pedclip.ablation.run", str(folder)]
         status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
     ended = (folder / CELL_FILE).exists() or (folder / ERROR_FILE).exists()
@@ -188,6 +197,7 @@ def _attempt(name: str, *, output: str, threads: int) -> int:
 def _require(module: str, extra: str) -> None:
     from importlib.util import find_spec
 
+    # Asked without importing, which takes seconds.
     if find_spec(module) is None:
         raise ModuleNotFoundError(f"a grid needs {module}: pip install 'pedclip[{extra}]'")
 

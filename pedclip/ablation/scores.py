@@ -63,12 +63,15 @@ def score_films(
         `mixture`, `question`, `task` (the finding, else ""), `region`, `patient`, `film` (row among the N), `truth`
         (of a finding 0 or 1, else 1), `value` (score of a finding; else in [0, 1], for entropy in nats).
     """
+    # An encoder of one region has never heard of another.
     rows = np.flatnonzero(np.isin(np.asarray(REGIONS)[films.regions], choice.regions or REGIONS))
+    # Rows of labels, films and texts are numbered alike from here on.
     labels = read_labels(triplets.select(rows))
     experts = choice.experts(films.regions[rows])  # (N,)
     speak = partial(embed_texts, model, device=device)
     sentences = [films.texts[int(row)] for row in rows]
     texts = speak(sentences)  # (N, D)
+    # Without experts all mixtures are the same.
     has_experts = bool(blocks_with_experts(model))
     tables = []
     for mixture in mixtures if has_experts else ("gate",):
@@ -77,12 +80,14 @@ def score_films(
         ranks = own_text_ranks(image, texts, [row.region for row in labels], sentences)
         found += [(OWN_TEXT, "", row, 1, rank) for row, rank in sorted(ranks.items())]
         found += _findings(image, labels, speak, min_positives)
+        # What the gate says does not change with the weights that are used.
         if has_experts and mixture == "gate":
             found += _gate(gate, experts)
         table = pd.DataFrame(found, columns=["question", "task", "row", "truth", "value"])
         tables.append(table.assign(mixture=mixture))
     joined = pd.concat(tables, ignore_index=True)
     place = joined.pop("row").to_numpy()
+    # Numbers of the split, so that arms of different regions name films alike.
     joined["film"] = rows[place]
     joined["region"] = [labels[row].region for row in place]
     joined["patient"] = [films.patients[rows[row]] for row in place]
@@ -128,6 +133,7 @@ def _embed(
     mixture: Mixture,
     **options: Any,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    # Labels have to be cut as the films are.
     size = options["batch_size"]
     parts = []
     # A batch at a time, as the labels belong to its films.
@@ -149,6 +155,7 @@ Found = list[tuple[str, str, int, int, float]]  # question, task, row, truth, va
 
 
 def _regions(image: NDArray[Any], labels: list[Row], speak: Any) -> Found:
+    # With one candidate every answer is right.
     if len({row.region for row in labels}) < 2:
         return []
     known = zero_shot_regions(image, labels, speak, num_resamples=1).require_predictions()
@@ -171,6 +178,7 @@ def own_text_ranks(
         By row; films of regions with one text alone are left out.
     """
     found: dict[int, float] = {}
+    # Each region by itself: its texts are the only candidates.
     for region in dict.fromkeys(regions):
         rows = np.flatnonzero([one == region for one in regions])
         # Each text once: a sentence that half of the films have would be half of the others.
@@ -191,6 +199,7 @@ def _findings(image: NDArray[Any], labels: list[Row], speak: Any, min_positives:
     for region in dict.fromkeys(row.region for row in labels):
         rows = np.flatnonzero([row.region == region for row in labels])
         for task in discover_findings([labels[row] for row in rows], min_positives):
+            # In the wording of notebook 04, by positive minus negative.
             prompts = task.require_rule().prompts
             mine = rows[task.rows["test"]]
             scores = score_pairs(image[mine], speak(prompts.positive), speak(prompts.negative))
