@@ -68,11 +68,11 @@ def run_grid(
             (output / cell.name / ERROR_FILE).unlink(missing_ok=True)
     # What has ended, well or not, is not touched.
     waiting = [cell for cell in cells if _state(cell, output) == ""]
-    attempt = partial(_attempt, output=str(output.resolve()), threads=max(1, (os.cpu_count() or 1) // workers))
+    options = {"output": str(output.resolve()), "threads": max(1, (os.cpu_count() or 1) // workers)}
     # More than one round only where another run computes some of them.
     while waiting:
         for cell, status in zip(
-            waiting, _spread(attempt, [cell.name for cell in waiting], workers, where), strict=True
+            waiting, _spread([cell.name for cell in waiting], workers, where, options), strict=True
         ):
             # Its own run will tell.
             if status != _IN_USE:
@@ -157,25 +157,25 @@ def _state(cell: Cell, output: Path) -> str:
     return "failed" if (output / cell.name / ERROR_FILE).exists() else ""
 
 
-def _spread(attempt: Callable[[str], int], names: Sequence[str], workers: int, where: Where) -> Iterator[int]:
+def _spread(names: Sequence[str], workers: int, where: Where, options: dict[str, Any]) -> Iterator[int]:
     if where == "ray":
         _require("ray", "ray")
         import ray
 
         # One core of the cluster per cell; how many run at a time is Ray's business up to `workers`.
-        remote = ray.remote(num_cpus=1, max_retries=0)(attempt)
+        remote = ray.remote(num_cpus=1, max_retries=0)(_attempt)
         pending, results = list(names), {}
         running: dict[Any, str] = {}
         while pending or running:
             while pending and len(running) < workers:
                 name = pending.pop(0)
-                running[remote.remote(name)] = name
+                running[remote.remote(name, **options)] = name
             ready, _ = ray.wait(list(running), num_returns=1)
             results[running.pop(ready[0])] = ray.get(ready[0])
         yield from (results[name] for name in names)
         return
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(attempt, names)
+        yield from pool.map(partial(_attempt, **options), names)
 
 
 def _attempt(name: str, *, output: str, threads: int) -> int:

@@ -77,3 +77,13 @@ def test_impossible_wishes_are_refused(tmp_path: Path) -> None:
     for options in ({"where": "cloud"}, {"workers": 0}):
         with pytest.raises(ValueError, match="is not allowed"):
             run_grid(Grid.from_dict(GRID), tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_the_same_cells_run_on_a_ray_cluster(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pedclip[ray]'")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        grid = Grid.from_dict(GRID).only(["mobe", "broken"])
+        assert run_grid(grid, tmp_path, workers=2, where="ray")["state"].tolist() == ["done", "failed"]
+    finally:
+        ray.shutdown()
