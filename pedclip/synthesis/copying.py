@@ -102,9 +102,14 @@ def synthetic_copy(
         RunInUse: Another process makes the same copy.
         ValueError: A value out of its range, no triplet with a prompt, films that are not what the generator promised,
             or only films of one grey level.
+        TypeError: The name of a generator instead of one, or one split instead of all.
 
     Source: one film per report, real reports kept (synthetic-data paper; methods/synthetic.md, §1).
     """
+    if isinstance(generator, str):
+        raise TypeError(f"generator={generator!r} is a name: pass pedclip.synthesis.named_generator({generator!r})")
+    if not isinstance(triplets, Mapping):
+        raise TypeError("triplets must be all splits, as pedclip.data.load gives them; choose among them by splits=")
     # Validated together, and written into the head as they are.
     options = CopyOptions(seed, prompt or generator.prompt, seed_mode, min_words, batch_size, tuple(splits))
     destination = without_link(Path(output))

@@ -341,3 +341,10 @@ def test_what_somebody_keeps_where_films_are_drawn_stays(tmp_path: Path) -> None
     with pytest.raises(FileExistsError, match=r"holds precious\.txt; move it away first"):
         synthetic_copy(triplets(), NoiseGenerator(), tmp_path / "copy")
     assert kept.read_text() == "mine"
+
+
+def test_a_name_or_one_split_instead_of_what_is_asked_for_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"pass pedclip.synthesis.named_generator\('embedded'\)"):
+        synthetic_copy(triplets(), "embedded", tmp_path / "copy")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="choose among them by splits="):
+        synthetic_copy(triplets()["train"], NoiseGenerator(), tmp_path / "copy")

@@ -101,7 +101,8 @@ def open_generator(
     # By name: the reader would tell of a missing file of its own.
     for name in (CONFIG_FILE, WEIGHTS_FILE, CHECKSUMS_FILE):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} is no generator: it has no {name}")
+            known = ", ".join(map(repr, EMBEDDED_NAMES))
+            raise FileNotFoundError(f"{folder} is no generator: it has no {name}; others are {known}")
     stored = read_json(folder / CONFIG_FILE)
     # Validated as if a person had typed it, before anything as large as it says is made.
     try:

@@ -150,6 +150,7 @@ class _Training:
             self.network.load_state_dict(state["state_dict"]["network"])
             self.mean.load_state_dict(state["state_dict"]["mean"])
             self.optimizer.load_state_dict(state["optimizer"])
+            _log.info("continues at step %d of %d", self.done, config.training.steps)
         self.history = History(run)
         self._losses: list[Tensor] = []  # since the last row; looked at together, so that a GPU need not wait
 
