@@ -17,6 +17,7 @@ def test_defaults_are_the_published_model() -> None:
         "mobe_layers": (-1,),
         "gate_input": "post_norm",
         "expert_init": "copy",
+        "expert_width": 0,
         "detach_gate": False,
         "mobe_implementation": "auto",
         "gate_threshold": 0.0,

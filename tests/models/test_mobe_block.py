@@ -96,6 +96,14 @@ def test_experts_start_as_asked(expert_init: str) -> None:
     assert float(apart) == pytest.approx(expected[expert_init], rel=0.05)
 
 
+def test_experts_of_another_width_have_nothing_to_copy() -> None:
+    mobe = encoder(expert_init="random", expert_width=24).vit.blocks[-1].mobe
+    assert (mobe.w1.shape, mobe.b1.shape, mobe.w2.shape) == ((4, 24, 32), (4, 24), (4, 32, 24))
+    assert encoder(expert_width=128).vit.blocks[-1].mobe.w1.shape[1] == 128  # that of the MLP: a copy is one
+    with pytest.raises(ValueError, match="the MLP to copy has 128; pass expert_init='random'"):
+        encoder(expert_width=24)
+
+
 @pytest.mark.parametrize("gate_input", ["post_norm", "pre_norm", "block_input"])
 def test_a_block_is_the_figure(gate_input: str) -> None:
     # Layer scale far from 1, and attention far from 0, so that nothing may be left out or exchanged.

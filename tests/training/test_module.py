@@ -113,7 +113,7 @@ def test_contrastive_objective_logs_no_gate(tmp_path: Path) -> None:
     assert any("val/gate_accuracy" in row for row in result.history)  # the model has experts all the same
 
 
-@pytest.mark.parametrize(("layers", "expected"), [((), set()), ((-1,), {"val/gate_accuracy"})])
+@pytest.mark.parametrize(("layers", "expected"), [((), set()), ((-1,), {"val/gate_accuracy", "val/gate_entropy"})])
 def test_an_objective_without_a_cosine_logs_none(tmp_path: Path, layers: tuple[int, ...], expected: set[str]) -> None:
     config = tiny_config({"mobe_layers": layers}, objective="carzero", objective_options={"depth": 1}, epochs=1)
     result = pretrain(tiny_arrays(16), tiny_arrays(9), config=config, run=tmp_path)

@@ -117,6 +117,7 @@ def test_equal_texts_are_no_negatives_of_the_validation_loss() -> None:
         "text_ids": torch.tensor([4, 4, 9]),
         "region": torch.tensor([0, 1, 1]),
         "gate": torch.tensor([0, 0, 1]),
+        "entropy": torch.tensor([0.1, 0.1, 0.1]),
     }
     found = validation_metrics(parts, torch.tensor(1.0))
     # Cosines by row: (1, 1, 0), (0, 0, 0), (0, 0, 1); films 0 and 1 have equal texts.
