@@ -12,7 +12,7 @@ from pedclip.models.mobe import MixtureOfBodyExperts, mobe_batched
 
 Mixture = Literal["gate", "top-1", "truncated", "uniform", "label", "other label"]
 MIXTURES: Final[tuple[Mixture, ...]] = get_args(Mixture)
-_TRUNCATED: Final = 0.1  # gate weights below it are dropped, as P5 of the speed claims does with a sharp gate
+_TRUNCATED: Final = 0.1  # gate weights below it are dropped; a gate that is sure of one expert loses nothing
 
 Reweigh = Callable[[Tensor], Tensor]  # (B, E) gates → (B, E) gates
 

@@ -76,7 +76,7 @@ def score_films(
     tables = []
     for mixture in mixtures if has_experts else ("gate",):
         image, gate = _embed(model, films, rows, experts, mixture, batch_size=batch_size, device=device)
-        found = _regions(image, labels, speak) if mixture == "gate" or has_experts else []
+        found = _regions(image, labels, speak)
         ranks = own_text_ranks(image, texts, [row.region for row in labels], sentences)
         found += [(OWN_TEXT, "", row, 1, rank) for row, rank in sorted(ranks.items())]
         found += _findings(image, labels, speak, min_positives)
