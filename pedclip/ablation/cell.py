@@ -2,12 +2,13 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
+from filelock import FileLock
 
 from pedclip.ablation.films import FilmChoice
 from pedclip.ablation.grid import cell_config
@@ -15,6 +16,8 @@ from pedclip.ablation.mixtures import Mixture, blocks_with_experts
 from pedclip.ablation.scores import score_films
 from pedclip.anatomy import REGIONS
 from pedclip.artefacts import write_bytes, write_json
+from pedclip.data.loading import PHANTOM
+from pedclip.data.phantom import generate
 from pedclip.models.cost import count_parameters
 from pedclip.models.pedclip import PedCLIP, default_preprocess
 from pedclip.training.config import RunConfig, replace_fields
@@ -22,9 +25,10 @@ from pedclip.training.loop import pretrain
 from pedclip.training.preparation import load_triplets_of
 from pedclip.triplets.arrays import TripletArrays, to_arrays
 from pedclip.triplets.splits import SPLITS
+from pedclip.triplets.storage import load_triplets, save_triplets
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
 
 CELL_FILE: Final = "cell.json"
 SCORES_FILE: Final = "scores.parquet"
@@ -78,11 +82,11 @@ class TrainedCell:
 
 
 def cell_films(config: RunConfig, cache: Path, *, test_studies: int = 0) -> CellFilms:
-    """Films of a cell, decoded once for all cells of a grid that share a cache.
+    """Films of a cell, drawn and decoded once for all cells of a grid that share a cache.
 
     Args:
         config: Names the data and the size of the films.
-        cache: Folder for decoded films.
+        cache: Folder of one grid, for drawn and decoded films.
         test_studies: Further studies of the phantom to score on; 0 takes the test split.
     """
     # All regions, whatever the experts of this arm: arms must share their films.
@@ -92,19 +96,21 @@ def cell_films(config: RunConfig, cache: Path, *, test_studies: int = 0) -> Cell
         # The phantom is drawn by the seed of a training, which differs between cells.
         training=dataclasses.replace(config.training, seed=0),
     )
-    # What was left out is told by the notebook that loads these data; here they are known.
-    triplets, _ = load_triplets_of(every)
     # Before the crop, which every epoch draws anew.
     size = default_preprocess(config.model.image_size, None).resize
-    found = {split: to_arrays(triplets[split], cache / split, size=size) for split in SPLITS}
-    test, rows = found["test"], triplets["test"]
-    # More test patients than the split has: intervals shrink at no cost of training.
-    if test_studies:
-        from pedclip.data.phantom import generate
-
-        drawn = generate(studies=test_studies, seed=_TEST_SEED, size=config.phantom_size)
-        rows = _joined([drawn[split] for split in SPLITS])
-        test = to_arrays(rows, cache / "further", size=size)
+    cache.mkdir(parents=True, exist_ok=True)
+    # The first cell draws and decodes; those beside it wait and find all of it done.
+    with FileLock(cache / ".lock"):
+        # What was left out is told by the notebook that loads these data; here they are known.
+        triplets = _kept(cache / "triplets", lambda: load_triplets_of(every)[0], is_drawn=config.data == PHANTOM)
+        found = {split: to_arrays(triplets[split], cache / f"{split}-{size}", size=size) for split in SPLITS}
+        test, rows = found["test"], triplets["test"]
+        # More test patients than the split has: intervals shrink at no cost of training.
+        if test_studies:
+            options = {"studies": test_studies, "seed": _TEST_SEED, "size": config.phantom_size}
+            drawn = _kept(cache / "further-triplets", lambda: generate(**options), is_drawn=True)
+            rows = _joined([drawn[split] for split in SPLITS if split in drawn])
+            test = to_arrays(rows, cache / f"further-{size}", size=size)
     return CellFilms(found["train"], found["validation"], test, rows)
 
 
@@ -124,7 +130,8 @@ def train_cell(films: CellFilms, config: RunConfig, choice: FilmChoice, run: Pat
     seed = config.training.seed
     # Chosen by the seed of the training: another seed has other rare films.
     mine = choice.training_films(films.train, seed=seed)
-    passes = choice.passes(config.training.epochs, all_films=len(films.train), films=len(mine))
+    size = config.training.batch_size
+    passes = choice.passes(config.training.epochs, all_batches=len(films.train) // size, batches=len(mine) // size)
     changes: dict[str, Any] = {"epochs": passes}
     if config.training.teacher_epochs > 0:
         # In proportion, so that "half of the training" stays half of it.
@@ -207,6 +214,13 @@ def open_cell(parameters: Mapping[str, Any]) -> tuple[RunConfig, FilmChoice]:
     choice = FilmChoice.from_dict(parameters["films"])
     config = cell_config(parameters["profile"], parameters["settings"], parameters["seed"], choice)
     return config, choice
+
+
+def _kept(folder: Path, make: "Callable[[], DatasetDict]", *, is_drawn: bool) -> "DatasetDict":
+    # Drawing takes longer than reading; somebody's own films stay where they are.
+    if is_drawn and not folder.exists():
+        save_triplets(make(), folder)
+    return load_triplets(folder) if is_drawn else make()
 
 
 def _joined(parts: "Sequence[Dataset]") -> "Dataset":

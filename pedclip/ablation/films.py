@@ -56,7 +56,7 @@ class FilmChoice:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not allowed: one of {allowed}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: only those that are not the default, so that a digest outlives a new field."""
+        """Plain values: only those that are not the default, so that finished cells outlive a new field."""
         plain = dataclasses.asdict(self)
         # A field added later has its default in all grids of before.
         default = dataclasses.asdict(FilmChoice())
@@ -148,16 +148,16 @@ class FilmChoice:
             labels = np.random.default_rng(seed).permutation(labels)
         return select(films, rows, labels=labels)
 
-    def passes(self, epochs: int, *, all_films: int, films: int) -> int:
+    def passes(self, epochs: int, *, all_batches: int, batches: int) -> int:
         """Passes over the films of an arm, at least 1.
 
         Args:
             epochs: Of an arm of all films.
-            all_films: Their number.
-            films: Of this arm.
+            all_batches: Whole batches of all films.
+            batches: Those of this arm; with 0 there is nothing to be equal to.
         """
-        # Batches are equal, so that steps go with films times passes.
-        return max(1, round(epochs * all_films / films)) if self.equal_in == "steps" else epochs
+        # Whole batches and not films: a pass leaves the incomplete one out.
+        return max(1, round(epochs * all_batches / max(1, batches))) if self.equal_in == "steps" else epochs
 
 
 def select(films: TripletArrays, rows: np.ndarray, *, labels: np.ndarray | None = None) -> TripletArrays:

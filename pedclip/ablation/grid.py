@@ -1,7 +1,6 @@
 """Grids: which arms are trained with which seeds, as data. ``grids/*.json`` holds those of notebook 08."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pedclip.training.config import RunConfig, TrainingConfig
 from pedclip.training.profiles import configure
 
 _FOLDER: Final = "grids"
-_RESERVED: Final = ("seed", "data", "studies")  # decided once for all arms of a grid, or by the cell
+_RESERVED: Final = ("seed", "data", "studies", "phantom_size")  # decided once for all arms of a grid, or by the cell
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,6 @@ class Cell:
     def name(self) -> str:
         """Name of its folder, such as "mobe-0"."""
         return f"{self.arm}-{self.seed}"
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the parameters: a finished cell of the same digest is not computed again."""
-        return hashlib.sha256(json.dumps(self.parameters, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

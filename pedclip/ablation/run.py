@@ -117,8 +117,7 @@ def compute_cell(folder: Path) -> bool:
             if (folder / CELL_FILE).exists() or (folder / ERROR_FILE).exists():
                 return True
             # From the file and not by arguments: the folder tells how it was made.
-            stored = read_json(folder / PARAMETERS_FILE)
-            given = stored["parameters"] | {"folder": str(folder), "cache": str(folder.parent / "cache")}
+            given = read_json(folder / PARAMETERS_FILE) | {"folder": str(folder), "cache": str(folder.parent / "cache")}
             try:
                 papermill.execute_notebook(
                     str(files(__package__).joinpath("cell.ipynb")),
@@ -139,13 +138,9 @@ def compute_cell(folder: Path) -> bool:
 def _claim(cell: Cell, output: Path) -> None:
     # JSON, so that a finished cell is told from one of other parameters by whoever reads the folder.
     file = output / cell.name / PARAMETERS_FILE
-    content = {"digest": cell.digest, "parameters": json.loads(json.dumps(dict(cell.parameters)))}
+    content = json.loads(json.dumps(dict(cell.parameters)))
     if file.exists() and (found := read_json(file)) != content:
-        differs = sorted(
-            name
-            for name in content["parameters"]
-            if found.get("parameters", {}).get(name) != content["parameters"][name]
-        )
+        differs = sorted(name for name in content if found.get(name) != content[name])
         raise ValueError(f"{file} was made with other {', '.join(differs)}; give this grid a folder of its own")
     write_json(file, content)
 

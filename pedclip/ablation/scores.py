@@ -1,25 +1,24 @@
 """Scores of a trained cell, film by film: so that arms can be compared on the same patients afterwards."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.special import entr  # type: ignore[import-untyped]
 
 from pedclip.ablation.films import FilmChoice
 from pedclip.ablation.mixtures import Mixture, Reweigh, blocks_with_experts, reweighed, weights_of
 from pedclip.anatomy import REGIONS
-from pedclip.evaluation.embeddings import embed_texts, evaluating
+from pedclip.evaluation.embeddings import embed, embed_texts
 from pedclip.evaluation.tasks.findings import discover_findings
 from pedclip.evaluation.tasks.labels import Row, read_labels
 from pedclip.evaluation.zero_shot.scoring import cosines, score_pairs, unit_vectors, zero_shot_regions
 from pedclip.models.pedclip import PedCLIP
 from pedclip.triplets.arrays import TripletArrays
-from pedclip.triplets.transforms import to_pixels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -68,9 +67,10 @@ def score_films(
     # Rows of labels, films and texts are numbered alike from here on.
     labels = read_labels(triplets.select(rows))
     experts = choice.experts(films.regions[rows])  # (N,)
-    speak = partial(embed_texts, model, device=device)
     sentences = [films.texts[int(row)] for row in rows]
-    texts = speak(sentences)  # (N, D)
+    texts = embed_texts(model, sentences, device=device)  # (N, D)
+    # Prompts are tuples, and the same for all mixtures: each is encoded once.
+    speak = cache(partial(embed_texts, model, device=device))
     # Without experts all mixtures are the same.
     has_experts = bool(blocks_with_experts(model))
     tables = []
@@ -116,13 +116,9 @@ def embed_with(
     Returns:
         (M, D) embeddings and (M, E) softmax of the last gate, (M, 0) without experts.
     """
-    images, gates = [], []
-    with evaluating(model, device), reweighed(model, reweigh):
-        for start in range(0, len(rows), batch_size):
-            image, gate = _batch(model, films.images[rows[start : start + batch_size]], device)
-            images.append(image)
-            gates.append(gate)
-    return np.concatenate(images), np.concatenate(gates)
+    with reweighed(model, reweigh):
+        both = embed(model, films.images[rows], [], batch_size=batch_size, device=device)
+    return both.image, both.gate
 
 
 def _embed(
@@ -133,7 +129,10 @@ def _embed(
     mixture: Mixture,
     **options: Any,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    # Labels have to be cut as the films are.
+    if mixture == "gate":
+        # The model as it is: nothing to compute a second time.
+        both = embed(model, films.images[rows], [], **options)
+        return both.image, both.gate
     size = options["batch_size"]
     parts = []
     # A batch at a time, as the labels belong to its films.
@@ -142,13 +141,6 @@ def _embed(
         parts.append(embed_with(model, films, rows[start : start + size], weights_of(mixture, labels), **options))
     images, gates = zip(*parts, strict=True)
     return np.concatenate(images), np.concatenate(gates)
-
-
-def _batch(model: PedCLIP, images: Any, device: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    features = model.encode_image(to_pixels(torch.from_numpy(np.array(images)).to(device), model.preprocess))
-    logits: list[Tensor] = list(features.gate_logits)
-    gate = logits[-1].float().softmax(-1) if logits else features.embedding.new_zeros(len(images), 0)
-    return features.embedding.float().cpu().numpy(), gate.cpu().numpy()
 
 
 Found = list[tuple[str, str, int, int, float]]  # question, task, row, truth, value
@@ -213,7 +205,7 @@ def _findings(image: NDArray[Any], labels: list[Row], speak: Any, min_positives:
 
 def _gate(gate: NDArray[Any], experts: NDArray[np.int64]) -> Found:
     right = gate.argmax(1) == experts
-    entropy = -(gate * np.log(np.clip(gate, 1e-12, None))).sum(1)  # (N,) nats, at most ln E
+    entropy = entr(gate).sum(1)  # (N,) nats, at most ln E
     rows = range(len(gate))
     return [(GATE, "", row, 1, float(right[row])) for row in rows] + [
         (ENTROPY, "", row, 1, float(entropy[row])) for row in rows
